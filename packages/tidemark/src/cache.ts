@@ -1,0 +1,108 @@
+import type { Answer } from './answer.js'
+import type { Clock } from './clock.js'
+import type { Counters } from './counters.js'
+import type { CallOptions, Definition, Duration, EntryOptions, Loader } from './definition.js'
+import type { Dependency } from './dependencies/dependency.js'
+import type { CacheEvents } from './events.js'
+import type { Mode } from './log/change.js'
+import type { LogStatus } from './log/log.js'
+import type { NotKept, Session, Source } from './source.js'
+
+export interface CacheOptions<Context extends object> {
+  /** What loaders read and the log follows. Without one, entries leave by explicit invalidation and expiry only. */
+  readonly source?: Source<Context>
+  /** The memory tier's limits. Defaults: 100,000 entries, 256 MiB (approximate size of keys and values). */
+  readonly l1?: { readonly maxEntries?: number; readonly maxBytes?: number }
+  /** After this long without proof of currency nothing is served as fresh. Default 5 s. */
+  readonly maxSilence?: Duration
+  /** How long a read waits for a position that it carries. Default 1 s. */
+  readonly waitMax?: Duration
+  /** How long a reader waits for a change to become visible at the source. Default 1 s. */
+  readonly proofWait?: Duration
+  /** How many changes the ring keeps for fills that are running. Default 100,000. */
+  readonly ringMax?: number
+  /** A transaction of more rows than this is kept as its tables. Default 10,000. */
+  readonly ringRowsMax?: number
+  /** How many entries may be watched at once. Default 10,000. */
+  readonly watchMax?: number
+  /** Defaults of every entry. */
+  readonly defaults?: EntryOptions
+  /** Time and chance, for tests. */
+  readonly clock?: Clock
+}
+
+export interface Invalidation {
+  /** Keys in their text form: `post(42)`, or a plain `get` key. */
+  readonly keys?: readonly string[]
+  readonly tags?: readonly string[]
+  /** drop (default): gone at once. expire: stale now, served by grace while refilled. */
+  readonly mode?: Mode
+  readonly signal?: AbortSignal
+}
+
+/** What is known of a key: for people, and for the command line. */
+export interface Explanation {
+  readonly key: string
+  readonly tenant: string
+  readonly stored: boolean
+  /** What a read now would find; `absent` if nothing is stored. */
+  readonly state: 'fresh' | 'stale' | 'expired' | 'untrusted' | 'absent'
+  readonly asOf: string | undefined
+  readonly filledAt: number | undefined
+  /** Wall-clock ms; undefined if it does not expire by time. */
+  readonly expiresAt: number | undefined
+  readonly dependencies: readonly Dependency[]
+  /** Why the last fill of this key was not kept; undefined if it was kept, or is not known any more. */
+  readonly notKept: NotKept | undefined
+  /** One sentence for people: kept or not, why, and what to do. */
+  readonly text: string
+}
+
+/** How far this process has read the log, and whether it may say `fresh`. */
+export interface CacheStatus {
+  readonly log: LogStatus
+  /** As text; undefined before the log was first taken up. */
+  readonly tidemark: string | undefined
+  /** Whether fills are kept: the log is followed and all before its start can be seen. */
+  readonly keeping: boolean
+  readonly current: boolean
+  /** How long ago the process was last known to be current, in ms; 0 without a source. */
+  readonly silenceMs: number
+  readonly entries: number
+  readonly bytes: number
+  /** Changes in the ring; of those, how many are unproven. */
+  readonly ring: number
+  readonly unproven: number
+  readonly watched: number
+  readonly filling: number
+}
+
+/** A cache, or a view of it for one tenant and session. */
+export interface Cache<Context extends object = object> {
+  /** A cached function. Its name and arguments make the key; a second definition of the same name in a cache is an error. */
+  define<Args extends readonly unknown[], Value>(
+    name: string,
+    load: Loader<Context, Args, Value>,
+    options?: EntryOptions,
+  ): Definition<Args, Value>
+  get<Value>(key: string, load: Loader<Context, [], Value>, options?: EntryOptions & CallOptions): Promise<Value>
+  ask<Value>(key: string, load: Loader<Context, [], Value>, options?: EntryOptions & CallOptions): Promise<Answer<Value>>
+  peek<Value = unknown>(key: string): Value | undefined
+  watch<Value>(key: string, load: Loader<Context, [], Value>, options?: EntryOptions & CallOptions): AsyncIterableIterator<Value>
+  /** Resolves with the position at which this process has applied it. Default mode: drop. */
+  invalidate(invalidation: Invalidation): Promise<string>
+  explain(key: string): Explanation
+  /** The same cache, for keys and tags of one tenant. Definitions called inside its loaders inherit it. */
+  tenant(tenant: string): Cache<Context>
+  /** The same cache, for a session: part of the key, and set on the connection that runs the loader. */
+  as(session: Session): Cache<Context>
+  /** The same definition, in this view's tenant and session. */
+  in<Args extends readonly unknown[], Value>(definition: Definition<Args, Value>): Definition<Args, Value>
+  on<Name extends keyof CacheEvents>(name: Name, listener: (event: CacheEvents[Name]) => void): () => void
+  readonly counters: Readonly<Counters>
+  status(): CacheStatus
+  /** Resolves when all that the source had committed before the call is applied and no fill runs. */
+  settled(options?: { readonly signal?: AbortSignal }): Promise<void>
+  /** Waits for running fills (aborting their signals), ends every watch, and gives up the log. */
+  close(): Promise<void>
+}

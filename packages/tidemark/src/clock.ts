@@ -1,0 +1,22 @@
+/** Time and chance, injected so that the simulation owns them. */
+export interface Clock {
+  /** Monotonic milliseconds. */
+  now(): number
+  /** Wall-clock milliseconds since 1970. */
+  wall(): number
+  /** Runs `run` once after `ms`; does not keep the process alive. */
+  after(ms: number, run: () => void): { cancel(): void }
+  /** A number in [0, 1). */
+  random(): number
+}
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wall: () => Date.now(),
+  after(ms, run) {
+    const timer = setTimeout(run, ms)
+    timer.unref()
+    return { cancel: () => clearTimeout(timer) }
+  },
+  random: () => Math.random(),
+}

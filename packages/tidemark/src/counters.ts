@@ -1,0 +1,41 @@
+import type { NotKept } from './source.js'
+
+/** Plain numbers that only grow; read them as often as you like. */
+export interface Counters {
+  /** Reads answered from L1. */
+  hits: number
+  /** Reads that found nothing to serve in L1. */
+  misses: number
+  /** Reads served stale by grace. */
+  stale: number
+  /** Reads answered `fenced`. */
+  fenced: number
+  /** Runs of loaders; those that failed; those whose result was kept. */
+  loads: number
+  loadErrors: number
+  kept: number
+  /** Reads that joined another read's loader run. */
+  joined: number
+  /** Runs whose result was not kept, by reason. */
+  notKept: Partial<Record<NotKept, number>>
+  /** Commits and changes applied. */
+  commits: number
+  changes: number
+  /** Entries dropped or expired by changes; entries evicted for room; entries lost to a gap in the log. */
+  invalidated: number
+  evicted: number
+  emptied: number
+  /** Dependencies wider than their query, by `reason`. */
+  coarse: Record<string, number>
+  /** Changes that touched more than they name because old values are not in the log. */
+  coarseOldValues: number
+  /** Times the log was lost and taken up anew. */
+  gaps: number
+}
+
+export function zeroCounters(): Counters {
+  return {
+    hits: 0, misses: 0, stale: 0, fenced: 0, loads: 0, loadErrors: 0, kept: 0, joined: 0, notKept: {}, commits: 0,
+    changes: 0, invalidated: 0, evicted: 0, emptied: 0, coarse: {}, coarseOldValues: 0, gaps: 0,
+  }
+}

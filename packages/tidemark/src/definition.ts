@@ -1,0 +1,71 @@
+import type { Answer } from './answer.js'
+
+/** A duration: milliseconds, or a number with a unit: `250ms`, `30s`, `5m`, `1h`, `7d`. */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
+
+/** How entries are kept. All are optional; each default is the safe one. */
+export interface EntryOptions {
+  /** How long an entry is fresh if no change touches it. Default: for ever where a source is followed, else 30 s. */
+  readonly ttl?: Duration
+  /** Up to this fraction of `ttl` is taken off at random, so that entries filled together do not expire together. Default 0. */
+  readonly jitter?: number
+  /** After this fraction of `ttl` a hit starts a fill in the background (0 < x < 1). Default: off. */
+  readonly earlyRefresh?: number
+  /**
+   * How long after expiry a value may be served stale: while it is refilled, and while the source fails.
+   * One duration bounds both. Default: none. Never serves what was dropped.
+   */
+  readonly grace?: Duration | { readonly refill?: Duration; readonly failure?: Duration }
+  /** With grace: how long a read waits for the refill before it takes the stale value. Default 0. */
+  readonly softTimeout?: Duration
+  /** After this the loader's signal is aborted and the read fails (or takes the stale value). Default 30 s. */
+  readonly hardTimeout?: Duration
+  /** Names for invalidation, within the tenant. */
+  readonly tags?: readonly string[]
+  /** The answer depends on nothing that changes: keep it though no dependency was gathered. */
+  readonly static?: boolean
+  /** The loader reads something that lags the log by up to this much (a search index, a replica elsewhere). */
+  readonly sourceLag?: Duration
+  /** `frozen` (default): values are shared and deeply frozen. `cloned`: each reader gets a structured clone. */
+  readonly values?: 'frozen' | 'cloned'
+}
+
+/** Options of one call. */
+export interface CallOptions {
+  /** Never answer with anything older than this position. */
+  readonly minPosition?: string
+  /** How long to wait for `minPosition`. Default: the cache's `waitMax`, 1 s. */
+  readonly waitMax?: Duration
+  readonly signal?: AbortSignal
+}
+
+/** What every loader gets; a source adds its own (`sql`). */
+export interface LoaderContext {
+  /** Aborted when nobody waits any more, or the hard timeout has passed. */
+  readonly signal: AbortSignal
+  readonly tenant: string
+  /** Adds tags to the entry that is being filled. */
+  tag(...tags: readonly string[]): void
+}
+
+/** A cached function: its arguments make the key. */
+export interface Definition<Args extends readonly unknown[], Value> {
+  (...args: Args): Promise<Value>
+  /** The value with its state, origin, position and age. */
+  ask(...args: Args): Promise<Answer<Value>>
+  /** The value if it is in L1 and fresh; never loads, never waits. */
+  peek(...args: Args): Value | undefined
+  /** The value now, and again after every change that touched it. Ends when the caller breaks off, or `signal` aborts. */
+  watch(...args: Args): AsyncIterableIterator<Value>
+  /** Like `watch`, with each answer's position. */
+  watchAnswers(...args: Args): AsyncIterableIterator<Answer<Value>>
+  /** The key's text form, as in `explain` and `invalidate({ keys })`. */
+  key(...args: Args): string
+  /** The same definition with options for one call. */
+  with(options: CallOptions): Definition<Args, Value>
+}
+
+export type Loader<Context, Args extends readonly unknown[], Value> = (
+  context: LoaderContext & Context,
+  ...args: Args
+) => Value | Promise<Value>

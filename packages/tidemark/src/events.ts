@@ -1,0 +1,33 @@
+import type { TidemarkError } from './errors.js'
+import type { Mode } from './log/change.js'
+import type { NotKept } from './source.js'
+
+/** An entry as events name it. */
+export interface EntryName {
+  readonly tenant: string
+  readonly key: string
+}
+
+/** What observers may listen to. Nothing is built for an event that nobody listens to. */
+export interface CacheEvents {
+  /** A commit was applied. `entries` has at most 100 of the `touched`; `left` were not touched. */
+  applied: {
+    readonly position: string
+    readonly committedAt: number
+    /** `table op` pairs with counts, e.g. `public.posts update` → 1; `tag x`, `key y` for requests. */
+    readonly changes: Readonly<Record<string, number>>
+    readonly touched: number
+    readonly left: number
+    readonly entries: readonly EntryName[]
+    readonly mode: Mode
+  }
+  /** A fill ended. `notKept` is undefined if its result was kept. */
+  filled: EntryName & { readonly ms: number; readonly notKept: NotKept | undefined }
+  /** A loader failed; readers got the error, or a stale value. */
+  failed: EntryName & { readonly error: unknown }
+  /** The log was taken up, first or anew; everything before is forgotten. */
+  started: { readonly position: string; readonly emptied: number }
+  lost: { readonly reason: TidemarkError }
+  /** Something a developer should know once, e.g. that a definition's answers are never kept. */
+  notice: { readonly code: string; readonly message: string }
+}
