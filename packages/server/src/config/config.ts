@@ -1,0 +1,73 @@
+import type { Duration } from 'tidemark'
+import type { ParameterTypeName } from '../resources/parameter-type.js'
+
+/** What a configuration file says, checked, with defaults filled in. */
+export interface Config {
+  /** The file's path, for messages. */
+  readonly file: string
+  readonly source: SourceConfig
+  readonly cache: CacheConfig
+  readonly resources: readonly ResourceConfig[]
+  readonly server: ServerConfig
+}
+
+export interface SourceConfig {
+  /** The database's connection string. Without one the server starts its own PostgreSQL. */
+  readonly url: string | undefined
+  /** Where `url` is a pooler: the database's own address, to follow its log. */
+  readonly directUrl: string | undefined
+  /** The publication's name. Default: made by the source. */
+  readonly publication: string | undefined
+  /** `off`: do not follow the log; entries expire instead. */
+  readonly follow: 'auto' | 'off'
+}
+
+export interface CacheConfig {
+  readonly maxEntries: number | undefined
+  readonly maxBytes: number | undefined
+  readonly maxSilence: Duration | undefined
+  readonly waitMax: Duration | undefined
+}
+
+export interface ServerConfig {
+  /** undefined: 9400, or the next free one. 0: any free one. */
+  readonly port: number | undefined
+  /** A loopback address. */
+  readonly host: string
+  /** Between comments on a quiet stream, in ms. */
+  readonly heartbeatMs: number
+  /** Streams open at once: in all, and from one address. */
+  readonly streamsMax: number
+  readonly streamsPerAddressMax: number
+  /** Bytes that wait for one slow client before it gets the newest state only. */
+  readonly streamBufferMaxBytes: number
+  /** How long a client may take nothing before its stream is closed, in ms. */
+  readonly stuckMaxMs: number
+  /** How long a stop waits for requests in flight, in ms. */
+  readonly drainMaxMs: number
+}
+
+/** One declared resource. */
+export interface ResourceConfig {
+  readonly name: string
+  /** The SQL with `$1`… for its parameters. */
+  readonly text: string
+  /** The parameter behind `$1`, `$2`…, in this order. */
+  readonly order: readonly string[]
+  readonly params: readonly ParameterConfig[]
+  readonly ttl: Duration | undefined
+  readonly grace: Duration | undefined
+  /** The answer is one object or null, not an array. */
+  readonly one: boolean
+  /** Where a place in `text` (UTF-16 offset) stands in the file. */
+  locate(offset?: number): { readonly line: number; readonly column: number }
+}
+
+export interface ParameterConfig {
+  readonly name: string
+  readonly type: ParameterTypeName
+  /** Used where the request does not name the parameter; null is SQL's NULL. undefined: the parameter is required. */
+  readonly fallback: string | null | undefined
+  readonly line: number
+  readonly column: number
+}

@@ -1,0 +1,5 @@
+export { type AppOptions, buildApp } from './app.js'
+export type { Config, ParameterConfig, ResourceConfig, ServerConfig, SourceConfig } from './config/config.js'
+export { loadConfig, parseConfig } from './config/load.js'
+export * from './errors.js'
+export { type Running, type SeedDatabase, type ServeOptions, serve } from './main.js'
