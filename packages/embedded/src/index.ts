@@ -1,0 +1,8 @@
+export {
+  DataFolderError,
+  DataInUseError,
+  DataVersionError,
+  EmbeddedStartError,
+  EmbeddedUnsupportedError,
+} from './errors.js'
+export { type Embedded, type EmbeddedOptions, startEmbedded } from './server.js'
