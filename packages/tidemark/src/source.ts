@@ -25,6 +25,7 @@ export type NotKept =
   | 'time' // its SQL depends on time or chance, and it has no expiry
   | 'function' // its SQL calls a function whose reads can't be known
   | 'writes' // its SQL writes
+  | 'not-understood' // its SQL can't be analysed: nested too deeply, several statements in one text, a cursor
   | 'dirty-connection' // it ran on a connection whose settings were changed
   | 'open-transaction' // it ran inside a transaction that was open before the fill began
   | 'elsewhere' // it read a database that is not the followed one
