@@ -1,0 +1,308 @@
+import { enlarged, enlargedList, NONE, nextCapacity } from '../arrays.js'
+import type { Dependency } from '../dependencies/dependency.js'
+import { DependencyIndex } from '../dependencies/lookup.js'
+import type { Change } from '../log/change.js'
+import { copyOf } from '../values.js'
+import type { Eviction } from './eviction.js'
+import { Sieve } from './sieve.js'
+import type { SlotKey, Space } from './space.js'
+
+/** What is known of an entry when it is stored. */
+export interface Fill {
+  /** The position as of which the value is valid. */
+  readonly lsn: number
+  /** Monotonic ms. */
+  readonly filledAt: number
+  /** How long it is fresh, in ms after `filledAt`; `Infinity` if it does not expire by time. */
+  readonly lifetimeMs: number
+  readonly dependencies: readonly Dependency[]
+  /** The approximate size of key and value. */
+  readonly bytes: number
+  /** The value holds what cannot be frozen (binary data): each reader gets a copy. Default: all share it. */
+  readonly copied?: boolean
+}
+
+export interface L1Limits {
+  /** At most 2^24 - 1: a Map holds no more. */
+  readonly maxEntries: number
+  readonly maxBytes: number
+}
+
+const SLOTS_MAX = 2 ** 24 - 1
+
+/**
+ * The tier in the process's memory. An entry is a *slot*: a small integer, an index into arrays of one kind of fact each.
+ * That takes 63 bytes per entry beside the Map of its space, where an object would take twice as much, and leaves the
+ * garbage collector two pointers to follow. A slot is used again after `remove`: hold it across no `await`.
+ *
+ * A hit is `space.slots.get(key)`, `isFreshAt`, `read`: no allocation, nothing but reads of arrays and a byte written.
+ */
+export class L1 {
+  readonly #limits: L1Limits
+  readonly #evicted: (count: number) => void
+  #eviction: Eviction = new Sieve()
+  #index = new DependencyIndex()
+  #capacity = 0
+  /** Slots from here on were never used. */
+  #unused = 0
+  #free = NONE
+  #spaces: (Space | undefined)[] = []
+  #spaceIdsFree: number[] = []
+  readonly #pinned = new Set<number>()
+  #size = 0
+  #bytes = 0
+
+  #values: unknown[] = []
+  #keys: SlotKey[] = []
+  #filledAt = new Float64Array(0)
+  #lifetimes = new Float32Array(0)
+  #lsns = new Float64Array(0)
+  /** Bytes; of a free slot, the next free slot. */
+  #sizes = new Uint32Array(0)
+  #spaceIds: Uint16Array | Uint32Array = new Uint16Array(0)
+  #copied = new Uint8Array(0)
+
+  /** @param evicted hears how many entries had to leave for room */
+  constructor(limits: L1Limits, evicted: (count: number) => void) {
+    this.#limits = { maxEntries: Math.min(limits.maxEntries, SLOTS_MAX), maxBytes: limits.maxBytes }
+    this.#evicted = evicted
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** What the dependencies of all entries take: distinct ones, and what is held for them. */
+  get index(): Pick<DependencyIndex, 'dependencies' | 'remains'> {
+    return this.#index
+  }
+
+  /** Makes room for a space's entries to be stored. Adding it again does nothing. */
+  addSpace(space: Space): void {
+    if (space.id !== -1) return
+    space.id = this.#spaceIdsFree.pop() ?? this.#spaces.length
+    this.#spaces[space.id] = space
+    if (space.id > 0xffff && this.#spaceIds instanceof Uint16Array) this.#spaceIds = Uint32Array.from(this.#spaceIds)
+  }
+
+  /** Forgets a space, and removes what is stored in it. Cost: its entries. */
+  removeSpace(space: Space): void {
+    if (space.id === -1) return
+    for (const slot of space.slots.values()) this.remove(slot)
+    this.#spaces[space.id] = undefined
+    this.#spaceIdsFree.push(space.id)
+    space.id = -1
+  }
+
+  /** Whether the entry has not expired by time. */
+  isFreshAt(slot: number, now: number): boolean {
+    return now < this.#filledAt[slot]! + this.#lifetimes[slot]!
+  }
+
+  /** The value, for a reader: counts as a hit. */
+  read(slot: number): unknown {
+    this.#eviction.hit(slot)
+    return this.#copied[slot] === 0 ? this.#values[slot] : copyOf(this.#values[slot])
+  }
+
+  /** The value as it is stored; counts as nothing. */
+  value(slot: number): unknown {
+    return this.#values[slot]
+  }
+
+  /** Counts as a hit. */
+  touch(slot: number): void {
+    this.#eviction.hit(slot)
+  }
+
+  lsnOf(slot: number): number {
+    return this.#lsns[slot]!
+  }
+
+  filledAtOf(slot: number): number {
+    return this.#filledAt[slot]!
+  }
+
+  /** Monotonic ms; `Infinity` if it does not expire by time. */
+  expiresAtOf(slot: number): number {
+    return this.#filledAt[slot]! + this.#lifetimes[slot]!
+  }
+
+  bytesOf(slot: number): number {
+    return this.#sizes[slot]!
+  }
+
+  keyOf(slot: number): SlotKey {
+    return this.#keys[slot]!
+  }
+
+  spaceOf(slot: number): Space {
+    return this.#spaces[this.#spaceIds[slot]!]!
+  }
+
+  dependenciesOf(slot: number): Dependency[] {
+    return this.#index.of(slot)
+  }
+
+  /**
+   * Stores an entry, in place of the key's former one (which keeps its slot, pin and place in the queue). Others are
+   * evicted until it fits.
+   *
+   * @returns its slot; -1 if it cannot fit: it is larger than the limit, or what is pinned leaves no room. Then the
+   *          former entry is gone too.
+   */
+  store(space: Space, key: SlotKey, value: unknown, fill: Fill): number {
+    const bytes = Math.min(Math.ceil(fill.bytes), NONE - 1)
+    const former = space.slots.get(key)
+    const slot = former === undefined ? this.#takeSlot(space, key, bytes) : this.#reuseSlot(former, bytes)
+    if (slot === -1) return -1
+    this.#values[slot] = value
+    this.#filledAt[slot] = fill.filledAt
+    this.#lifetimes[slot] = floored(Math.max(0, fill.lifetimeMs))
+    this.#lsns[slot] = fill.lsn
+    this.#sizes[slot] = bytes
+    this.#copied[slot] = fill.copied ? 1 : 0
+    this.#bytes += bytes
+    if (fill.dependencies.length > 0) this.#index.add(slot, fill.dependencies)
+    return slot
+  }
+
+  remove(slot: number): void {
+    const space = this.spaceOf(slot)
+    space.slots.delete(this.#keys[slot]!)
+    if (!this.#pinned.delete(slot)) this.#eviction.remove(slot)
+    this.#index.remove(slot)
+    this.#bytes -= this.#sizes[slot]!
+    this.#size--
+    this.#values[slot] = undefined
+    this.#keys[slot] = null
+    this.#sizes[slot] = this.#free
+    this.#free = slot
+  }
+
+  /** Makes the entry stale as of now; one that is stale already stays as it is. */
+  expire(slot: number, now: number): void {
+    const filledAt = this.#filledAt[slot]!
+    let lifetime = floored(Math.max(0, now - filledAt))
+    // The sum may round up by a hair, and a read at this very moment must not find it fresh.
+    if (filledAt + lifetime > now) lifetime = floored(lifetime - lifetime * 2 ** -22)
+    if (lifetime < this.#lifetimes[slot]!) this.#lifetimes[slot] = lifetime
+  }
+
+  /** The entry is not evicted until `unpin`. It can be replaced, and removed, which ends the pin. */
+  pin(slot: number): void {
+    if (this.#pinned.has(slot)) return
+    this.#pinned.add(slot)
+    this.#eviction.remove(slot)
+  }
+
+  unpin(slot: number): void {
+    if (this.#pinned.delete(slot)) this.#eviction.insert(slot)
+  }
+
+  /**
+   * Calls `touch` once or more for every entry that the change touches; it may remove or expire the entry that it is
+   * given, and must leave others. An entry's own key is not looked at: the owner knows its space. Cost: one or two
+   * look-ups per shape of the table, and the entries touched.
+   *
+   * @returns how often old values were missing, so that a whole shape was touched
+   */
+  resolve(change: Change, touch: (slot: number) => void): number {
+    return this.#index.resolve(change, touch)
+  }
+
+  /** Removes all entries, gives their memory back, and returns how many there were. Spaces stay. */
+  clear(): number {
+    const size = this.#size
+    for (const space of this.#spaces) space?.slots.clear()
+    this.#pinned.clear()
+    this.#eviction = new Sieve()
+    this.#index = new DependencyIndex()
+    this.#size = this.#bytes = this.#unused = 0
+    this.#free = NONE
+    this.#values = []
+    this.#keys = []
+    this.#filledAt = new Float64Array(0)
+    this.#lifetimes = new Float32Array(0)
+    this.#lsns = new Float64Array(0)
+    this.#sizes = new Uint32Array(0)
+    this.#spaceIds = this.#spaces.length > 0x10000 ? new Uint32Array(0) : new Uint16Array(0)
+    this.#copied = new Uint8Array(0)
+    this.#capacity = 0
+    return size
+  }
+
+  /** A slot for a key that has none, or -1. */
+  #takeSlot(space: Space, key: SlotKey, bytes: number): number {
+    if (!this.#makeRoom(1, bytes)) return -1
+    let slot = this.#free
+    if (slot === NONE) {
+      if (this.#unused === this.#capacity) this.#resize(nextCapacity(this.#capacity, this.#limits.maxEntries))
+      slot = this.#unused++
+    } else {
+      this.#free = this.#sizes[slot]!
+    }
+    this.#keys[slot] = key
+    this.#spaceIds[slot] = space.id
+    space.slots.set(key, slot)
+    this.#eviction.insert(slot)
+    this.#size++
+    return slot
+  }
+
+  /** The same slot, without its former size and dependencies; or -1, and it is gone. */
+  #reuseSlot(slot: number, bytes: number): number {
+    this.#index.remove(slot)
+    this.#bytes -= this.#sizes[slot]!
+    this.#sizes[slot] = 0
+    if (this.#bytes + bytes <= this.#limits.maxBytes) return slot
+    // It must not be its own victim.
+    const spared = !this.#pinned.has(slot)
+    if (spared) this.pin(slot)
+    const fits = this.#makeRoom(0, bytes)
+    if (spared) this.unpin(slot)
+    if (fits) return slot
+    this.remove(slot)
+    return -1
+  }
+
+  #makeRoom(entries: number, bytes: number): boolean {
+    const { maxEntries, maxBytes } = this.#limits
+    if (bytes > maxBytes) return false
+    let count = 0
+    let fits = true
+    while (this.#size + entries > maxEntries || this.#bytes + bytes > maxBytes) {
+      const victim = this.#eviction.victim()
+      fits = victim !== -1
+      if (!fits) break
+      this.remove(victim)
+      count++
+    }
+    if (count > 0) this.#evicted(count)
+    return fits
+  }
+
+  #resize(capacity: number): void {
+    this.#values = enlargedList(this.#values, capacity)
+    this.#keys = enlargedList(this.#keys, capacity)
+    this.#filledAt = enlarged(this.#filledAt, capacity)
+    this.#lifetimes = enlarged(this.#lifetimes, capacity)
+    this.#lsns = enlarged(this.#lsns, capacity)
+    this.#sizes = enlarged(this.#sizes, capacity)
+    this.#spaceIds = enlarged(this.#spaceIds, capacity)
+    this.#copied = enlarged(this.#copied, capacity)
+    this.#eviction.resize(capacity)
+    this.#index.resize(capacity)
+    this.#capacity = capacity
+  }
+}
+
+/** The largest 32-bit float that is no greater: an entry must not outlive its expiry by a rounding. */
+function floored(ms: number): number {
+  const rounded = Math.fround(ms)
+  return rounded <= ms ? rounded : Math.fround(ms - ms * 2 ** -23)
+}

@@ -1,0 +1,18 @@
+/** A key inside its space: what tells it from the others there, in whatever type is fastest to look up. */
+export type SlotKey = string | number | bigint | boolean | null
+
+/**
+ * The keys of one definition (or of plain `get` keys) in one tenant and session, and the slots of L1 where their entries
+ * are. A hit looks a key up here, without building its text.
+ */
+export class Space {
+  readonly slots = new Map<SlotKey, number>()
+  /** Its number in the L1 that it was added to; -1 in none. L1 sets it. */
+  id = -1
+
+  /** @param text the key's text form, for events and `explain` */
+  constructor(
+    readonly tenant: string,
+    readonly text: (key: SlotKey) => string,
+  ) {}
+}
