@@ -1,0 +1,37 @@
+import type { Command } from 'commander'
+import { serve } from '@tidemark/server'
+import { UsageError } from '../errors.js'
+import type { Terminal } from '../terminal.js'
+
+interface ServeOptions {
+  readonly config: string
+  readonly port?: string
+  readonly data?: string
+}
+
+/** `tidemark serve`: resolves when the server listens; the server keeps the process alive. */
+export function serveCommand(program: Command, terminal: Terminal): void {
+  program
+    .command('serve')
+    .summary('serve the resources that a configuration declares')
+    .description('Serves the resources that a configuration declares, over HTTP, out of a cache that follows PostgreSQL.')
+    .option('--config <file>', 'the configuration', 'tidemark.yaml')
+    .option('--port <number>', 'the port; 0 for any free one (default: TIDEMARK_PORT, else 9400 or the next free one)')
+    .option('--data <folder>', 'the folder of the private PostgreSQL (default: TIDEMARK_DATA, else .tidemark)')
+    .action(async ({ config, port, data }: ServeOptions) => {
+      const running = await serve({
+        config,
+        port: port === undefined ? undefined : toPort(port),
+        dataDir: data,
+        env: terminal.env,
+      })
+      terminal.out(`Tidemark is ready: ${running.url}\n`)
+      if (running.database.embedded) terminal.out(`Its database:      psql '${running.database.url}'\n`)
+    })
+}
+
+function toPort(text: string): number {
+  const port = Number(text)
+  if (/^\d{1,5}$/.test(text) && port <= 65_535) return port
+  throw new UsageError('--port is a whole number from 0 (any free port) to 65535.')
+}

@@ -1,0 +1,54 @@
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { TidemarkError } from 'tidemark'
+import { doctorCommand } from './commands/doctor.js'
+import { serveCommand } from './commands/serve.js'
+import { sqlCommand } from './commands/sql.js'
+import type { Terminal } from './terminal.js'
+
+/**
+ * Runs one command line.
+ *
+ * @returns the exit code: 0 done; 1 it failed; 2 the command line is wrong. Never throws.
+ */
+export async function main(args: readonly string[], terminal: Terminal): Promise<number> {
+  const program = new Command('tidemark')
+    .description('Caches that follow PostgreSQL and are never stale.')
+    .version(version(), '-V, --version', 'print the version')
+    .option('--debug', 'print where an error comes from')
+    .helpCommand(false)
+    .showHelpAfterError('Run tidemark --help to see what there is.')
+    .configureOutput({ writeOut: terminal.out, writeErr: terminal.err })
+    .exitOverride()
+  let exitCode = 0
+  const ends = (code: number) => {
+    exitCode = code
+  }
+  for (const add of [serveCommand, sqlCommand, doctorCommand]) add(program, terminal, ends)
+  program.action(() => program.help({ error: true }))
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return exitCode
+  } catch (error) {
+    return report(error, terminal, program.opts<{ debug?: boolean }>().debug ?? false)
+  }
+}
+
+function report(error: unknown, terminal: Terminal, isDebug: boolean): number {
+  // Commander has printed these itself; asking for help or the version is no failure.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  if (error instanceof TidemarkError) terminal.err(`tidemark: ${error.code}: ${error.message}\n`)
+  else terminal.err(`tidemark: ${error instanceof Error ? error.message : String(error)}\n`)
+  if (isDebug) terminal.err(`${inspectChain(error)}\n`)
+  return error instanceof TidemarkError && error.code === 'TIDEMARK_USAGE' ? 2 : 1
+}
+
+function inspectChain(error: unknown): string {
+  if (!(error instanceof Error)) return ''
+  return [error.stack ?? '', error.cause === undefined ? '' : `caused by: ${inspectChain(error.cause)}`].join('\n')
+}
+
+function version(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+  return version
+}
