@@ -17,8 +17,9 @@ export class ConfigError extends TidemarkError {
     readonly problems: readonly ConfigProblem[],
     options?: ErrorOptions,
   ) {
-    const lines = problems.map(({ line, column, path, message }) =>
-      `${file}:${line}:${column}  ${path ? `${path}: ` : ''}${message}`)
+    const lines = problems.map(
+      ({ line, column, path, message }) => `${file}:${line}:${column}  ${path ? `${path}: ` : ''}${message}`,
+    )
     super(`The configuration cannot be used:\n${lines.join('\n')}`, options)
   }
 }
@@ -26,7 +27,11 @@ export class ConfigError extends TidemarkError {
 /** The port that was asked for is used by another program. */
 export class PortTakenError extends TidemarkError {
   readonly code = 'TIDEMARK_PORT_TAKEN'
-  constructor(readonly port: number, readonly host: string, options?: ErrorOptions) {
+  constructor(
+    readonly port: number,
+    readonly host: string,
+    options?: ErrorOptions,
+  ) {
     super(
       `Port ${port} on ${host} is used by another program. Stop it, or choose another port with --port or ` +
         'TIDEMARK_PORT (0 takes any free one).',
@@ -39,7 +44,9 @@ export class PortTakenError extends TidemarkError {
 export class UnknownResourceError extends TidemarkError {
   readonly code = 'TIDEMARK_RESOURCE_UNKNOWN'
   constructor() {
-    super('No resource of that name is declared. Declare it under `resources` in tidemark.yaml, or see /api/openapi.json for those that are.')
+    super(
+      'No resource of that name is declared. Declare it under `resources` in tidemark.yaml, or see /api/openapi.json for those that are.',
+    )
   }
 }
 
@@ -51,8 +58,14 @@ export interface ParameterProblem {
 /** Parameters of a request are missing, surplus, mistyped or out of range. */
 export class ParameterError extends TidemarkError {
   readonly code = 'TIDEMARK_PARAMETER'
-  constructor(readonly problems: readonly ParameterProblem[], options?: ErrorOptions) {
-    super(`The request's parameters cannot be used: ${problems.map((each) => `${each.parameter}: ${each.message}`).join('; ')}.`, options)
+  constructor(
+    readonly problems: readonly ParameterProblem[],
+    options?: ErrorOptions,
+  ) {
+    super(
+      `The request's parameters cannot be used: ${problems.map((each) => `${each.parameter}: ${each.message}`).join('; ')}.`,
+      options,
+    )
   }
 }
 
@@ -83,7 +96,9 @@ export class DrainingError extends TidemarkError {
 export class ForeignHostError extends TidemarkError {
   readonly code = 'TIDEMARK_FOREIGN_HOST'
   constructor() {
-    super('The Host header does not name this server. Use its own address: localhost, 127.0.0.1 or [::1], with its port.')
+    super(
+      'The Host header does not name this server. Use its own address: localhost, 127.0.0.1 or [::1], with its port.',
+    )
   }
 }
 
@@ -91,14 +106,21 @@ export class ForeignHostError extends TidemarkError {
 export class ForeignOriginError extends TidemarkError {
   readonly code = 'TIDEMARK_FOREIGN_ORIGIN'
   constructor() {
-    super('Requests from web pages of other origins are refused. Serve the page from this server, or ask from a program.')
+    super(
+      'Requests from web pages of other origins are refused. Serve the page from this server, or ask from a program.',
+    )
   }
 }
 
 /** What HTTP itself refuses: no such path, a method that the path does not have, a body that is too large or unreadable. */
 export class RequestError extends TidemarkError {
   constructor(
-    readonly code: 'TIDEMARK_NOT_FOUND' | 'TIDEMARK_METHOD' | 'TIDEMARK_BODY_TOO_LARGE' | 'TIDEMARK_MEDIA_TYPE' | 'TIDEMARK_REQUEST',
+    readonly code:
+      | 'TIDEMARK_NOT_FOUND'
+      | 'TIDEMARK_METHOD'
+      | 'TIDEMARK_BODY_TOO_LARGE'
+      | 'TIDEMARK_MEDIA_TYPE'
+      | 'TIDEMARK_REQUEST',
     message: string,
     options?: ErrorOptions,
   ) {

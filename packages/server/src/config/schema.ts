@@ -1,0 +1,126 @@
+import type { Duration } from 'tidemark'
+import { z } from 'zod'
+
+const DURATION = /^(?:0|\d+(?:\.\d+)?(?:ms|s|m|h|d))$/
+const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/
+const RESOURCE_NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,62}$/
+const PARAMETER_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/
+
+/** The file's document, before resources are understood. Messages say what is expected; the loader adds where. */
+export const documentSchema = z.strictObject(
+  {
+    source: z
+      .strictObject({
+        url: url().optional(),
+        directUrl: url().optional(),
+        publication: z
+          .string()
+          .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'must be a name of lower-case letters, digits and _')
+          .optional(),
+        follow: z.enum(['auto', 'off'], 'must be auto or off').default('auto'),
+      })
+      .prefault({}),
+    cache: z
+      .strictObject({
+        maxEntries: whole(1).optional(),
+        maxBytes: whole(1_024).optional(),
+        maxSilence: duration().optional(),
+        waitMax: duration().optional(),
+      })
+      .prefault({}),
+    resources: z
+      .record(z.string(), z.looseObject({}, 'must be a mapping with `params` and `sql`'))
+      .optional()
+      .transform((all) => all ?? {}),
+    server: z
+      .strictObject({
+        port: whole(0, 65_535).optional(),
+        host: z
+          .string()
+          .regex(
+            LOOPBACK,
+            'must be a loopback address (127.0.0.1, ::1 or localhost): the server has no authentication yet, so nothing but this machine may reach it',
+          )
+          .default('127.0.0.1'),
+        heartbeat: duration(100).default('15s'),
+        streams: whole(1).default(10_000),
+        streamsPerAddress: whole(1).default(5_000),
+        streamBuffer: whole(1_024).default(262_144),
+        stuck: duration(100).default('30s'),
+        drain: duration().default('8s'),
+      })
+      .prefault({}),
+  },
+  'must be a mapping with `resources`, and optionally `source`, `cache` and `server`',
+)
+
+export type Document = z.output<typeof documentSchema>
+
+/** What a resource asks for, and with which parameters. */
+export const querySchema = z.object({
+  sql: z
+    .string('must be SQL, as text')
+    .trim()
+    .min(1, 'must not be empty')
+    .refine((sql) => !sql.includes('\0'), 'must not contain the character NUL'),
+  params: z
+    .record(
+      z.string(),
+      z.union([parameterType(), z.strictObject({ type: parameterType(), default: parameterDefault().optional() })]),
+    )
+    .nullish()
+    .transform((params) => params ?? {}),
+})
+
+/** All that a resource says. */
+export const resourceSchema = z.strictObject({
+  ...querySchema.shape,
+  ttl: duration().optional(),
+  grace: duration().optional(),
+  one: z.boolean('must be true or false').default(false),
+})
+
+/** Whether a name can stand in a URL and as a key's first part. */
+export function isResourceName(name: string): boolean {
+  return RESOURCE_NAME.test(name)
+}
+
+export function isParameterName(name: string): boolean {
+  return PARAMETER_NAME.test(name)
+}
+
+/** An empty text is none: `${DATABASE_URL:-}`. */
+function url() {
+  return z
+    .string('must be a connection string, e.g. postgres://user@host:5432/database')
+    .transform((text) => text || undefined)
+    .refine(
+      (text) => text === undefined || /^postgres(?:ql)?:\/\/./.test(text),
+      'must be a connection string, e.g. postgres://user@host:5432/database',
+    )
+}
+
+function whole(least: number, most = Number.MAX_SAFE_INTEGER) {
+  const message =
+    most === Number.MAX_SAFE_INTEGER
+      ? `must be a whole number, at least ${least}`
+      : `must be a whole number from ${least} to ${most}`
+  return z.int(message).min(least, message).max(most, message)
+}
+
+function duration(leastMs = 0) {
+  const message = `must be a duration like 250ms, 30s, 5m, 1h or 7d${leastMs ? `, at least ${leastMs}ms` : ''}`
+  return z
+    .union([z.string().regex(DURATION, message), z.literal(0)], message)
+    .transform((value) => (value === '0' ? 0 : value) as Duration)
+}
+
+function parameterType() {
+  return z.string('must be a type, e.g. bigint, or { type: bigint, default: 1 }')
+}
+
+function parameterDefault() {
+  return z
+    .union([z.string(), z.number(), z.boolean(), z.null()], 'must be one value')
+    .transform((value) => (value === null ? null : String(value)))
+}
