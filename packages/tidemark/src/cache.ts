@@ -86,9 +86,17 @@ export interface Cache<Context extends object = object> {
     options?: EntryOptions,
   ): Definition<Args, Value>
   get<Value>(key: string, load: Loader<Context, [], Value>, options?: EntryOptions & CallOptions): Promise<Value>
-  ask<Value>(key: string, load: Loader<Context, [], Value>, options?: EntryOptions & CallOptions): Promise<Answer<Value>>
+  ask<Value>(
+    key: string,
+    load: Loader<Context, [], Value>,
+    options?: EntryOptions & CallOptions,
+  ): Promise<Answer<Value>>
   peek<Value = unknown>(key: string): Value | undefined
-  watch<Value>(key: string, load: Loader<Context, [], Value>, options?: EntryOptions & CallOptions): AsyncIterableIterator<Value>
+  watch<Value>(
+    key: string,
+    load: Loader<Context, [], Value>,
+    options?: EntryOptions & CallOptions,
+  ): AsyncIterableIterator<Value>
   /** Resolves with the position at which this process has applied it. Default mode: drop. */
   invalidate(invalidation: Invalidation): Promise<string>
   explain(key: string): Explanation

@@ -35,7 +35,22 @@ export interface Counters {
 
 export function zeroCounters(): Counters {
   return {
-    hits: 0, misses: 0, stale: 0, fenced: 0, loads: 0, loadErrors: 0, kept: 0, joined: 0, notKept: {}, commits: 0,
-    changes: 0, invalidated: 0, evicted: 0, emptied: 0, coarse: {}, coarseOldValues: 0, gaps: 0,
+    hits: 0,
+    misses: 0,
+    stale: 0,
+    fenced: 0,
+    loads: 0,
+    loadErrors: 0,
+    kept: 0,
+    joined: 0,
+    notKept: {},
+    commits: 0,
+    changes: 0,
+    invalidated: 0,
+    evicted: 0,
+    emptied: 0,
+    coarse: {},
+    coarseOldValues: 0,
+    gaps: 0,
   }
 }

@@ -63,3 +63,13 @@ export class ClosedError extends TidemarkError {
 export class NotWatchableError extends TidemarkError {
   readonly code = 'TIDEMARK_NOT_WATCHABLE'
 }
+
+/** A limit of this cache is reached; the message names the option that sets it. */
+export class LimitError extends TidemarkError {
+  readonly code = 'TIDEMARK_LIMIT'
+}
+
+/** A definition of this name exists in the cache. */
+export class DefinedError extends TidemarkError {
+  readonly code = 'TIDEMARK_DEFINED'
+}

@@ -31,3 +31,37 @@ export interface CacheEvents {
   /** Something a developer should know once, e.g. that a definition's answers are never kept. */
   notice: { readonly code: string; readonly message: string }
 }
+
+type Listeners = { [Name in keyof CacheEvents]?: Set<(event: CacheEvents[Name]) => void> }
+
+/** Who listens to what. Ask `hears` before building an event. */
+export class Observers {
+  readonly #listeners: Listeners = {}
+
+  hears(name: keyof CacheEvents): boolean {
+    return this.#listeners[name] !== undefined
+  }
+
+  on<Name extends keyof CacheEvents>(name: Name, listener: (event: CacheEvents[Name]) => void): () => void {
+    const listeners: Set<(event: CacheEvents[Name]) => void> = this.#listeners[name] ?? new Set()
+    ;(this.#listeners as Record<Name, typeof listeners>)[name] = listeners
+    listeners.add(listener)
+    return () => {
+      listeners.delete(listener)
+      if (listeners.size === 0) delete this.#listeners[name]
+    }
+  }
+
+  /** Calls every listener; one that throws disturbs neither the others nor the cache, and is reported as an uncaught error. */
+  emit<Name extends keyof CacheEvents>(name: Name, event: CacheEvents[Name]): void {
+    for (const listener of this.#listeners[name] ?? []) {
+      try {
+        listener(event)
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error
+        })
+      }
+    }
+  }
+}

@@ -52,6 +52,8 @@ export interface LogListener {
  * An ordered log of changes. Every implementation passes `logContract` of tidemark/testing.
  */
 export interface Log {
+  /** The log lives in this process: following it is being current, and all that it delivers can be seen. */
+  readonly isLocal?: boolean
   /** Begins to follow, once; keeps trying until `close`. Returns at once and never throws. */
   follow(listener: LogListener): void
   /** Asks the source what is visible and flushed. Rejects if the source does not answer within its own bound. */

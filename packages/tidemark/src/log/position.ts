@@ -22,7 +22,9 @@ const FORM = /^(?:([A-Za-z0-9._-]{1,128}):)?([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8
 
 /** An LSN in PostgreSQL's own form, `16/B374D848`. */
 export function formatLsn(lsn: number): string {
-  return `${Math.floor(lsn / 2 ** 32).toString(16).toUpperCase()}/${(lsn % 2 ** 32).toString(16).toUpperCase()}`
+  return `${Math.floor(lsn / 2 ** 32)
+    .toString(16)
+    .toUpperCase()}/${(lsn % 2 ** 32).toString(16).toUpperCase()}`
 }
 
 /** The text form of a position: `<epoch>:<LSN>`, e.g. `7312-1-a9:0/16B3748`; safe in a header and in a URL. */
@@ -42,7 +44,7 @@ export function parsePosition(text: string): RequestedPosition {
   if (!parts || !Number.isSafeInteger(lsn) || (xid !== undefined && !Number.isSafeInteger(xid))) {
     throw new PositionError(
       'A position has the form "epoch:X/Y" or "X/Y" (hexadecimal, below 2^53), optionally followed by "@" and a transaction id. ' +
-        'Use the text of an answer\'s `asOf`, of the header Tidemark-Position, or of pg_current_wal_insert_lsn().',
+        "Use the text of an answer's `asOf`, of the header Tidemark-Position, or of pg_current_wal_insert_lsn().",
     )
   }
   return { epoch: parts[1], lsn, xid }

@@ -1,6 +1,11 @@
 import { enlarged, NONE } from '../arrays.js'
 import type { Eviction } from './eviction.js'
 
+/** Where a slot's neighbours in the queue lie. */
+const WIDTH = 2
+const NEWER = 0
+const OLDER = 1
+
 /**
  * SIEVE: a queue in order of insertion and a hand that walks from the oldest to the newest. The hand takes the first
  * entry that was not read since it last came by. A hit is one write of a byte; nothing moves.
@@ -10,18 +15,17 @@ import type { Eviction } from './eviction.js'
  */
 export class Sieve implements Eviction {
   #visited = new Uint8Array(0)
-  #newer = new Uint32Array(0)
-  #older = new Uint32Array(0)
+  #queue = new Uint32Array(0)
   #newest = NONE
   #oldest = NONE
   #hand = NONE
 
   insert(slot: number): void {
     this.#visited[slot] = 0
-    this.#newer[slot] = NONE
-    this.#older[slot] = this.#newest
+    this.#queue[slot * WIDTH + NEWER] = NONE
+    this.#queue[slot * WIDTH + OLDER] = this.#newest
     if (this.#newest === NONE) this.#oldest = slot
-    else this.#newer[this.#newest] = slot
+    else this.#queue[this.#newest * WIDTH + NEWER] = slot
     this.#newest = slot
   }
 
@@ -30,12 +34,12 @@ export class Sieve implements Eviction {
   }
 
   remove(slot: number): void {
-    const newer = this.#newer[slot]!
-    const older = this.#older[slot]!
+    const newer = this.#queue[slot * WIDTH + NEWER]!
+    const older = this.#queue[slot * WIDTH + OLDER]!
     if (newer === NONE) this.#newest = older
-    else this.#older[newer] = older
+    else this.#queue[newer * WIDTH + OLDER] = older
     if (older === NONE) this.#oldest = newer
-    else this.#newer[older] = newer
+    else this.#queue[older * WIDTH + NEWER] = newer
     if (this.#hand === slot) this.#hand = newer
   }
 
@@ -44,7 +48,7 @@ export class Sieve implements Eviction {
     if (hand === NONE) return -1
     while (this.#visited[hand] !== 0) {
       this.#visited[hand] = 0
-      hand = this.#newer[hand]!
+      hand = this.#queue[hand * WIDTH + NEWER]!
       if (hand === NONE) hand = this.#oldest
     }
     this.#hand = hand
@@ -53,7 +57,6 @@ export class Sieve implements Eviction {
 
   resize(capacity: number): void {
     this.#visited = enlarged(this.#visited, capacity)
-    this.#newer = enlarged(this.#newer, capacity)
-    this.#older = enlarged(this.#older, capacity)
+    this.#queue = enlarged(this.#queue, capacity * WIDTH)
   }
 }

@@ -1,0 +1,224 @@
+import type { Answer } from './answer.js'
+import type { Clock } from './clock.js'
+import { type Counters, zeroCounters } from './counters.js'
+import { ClosedError, LimitError, NotWatchableError, type TidemarkError } from './errors.js'
+import { Observers } from './events.js'
+import { type ApplyContext, apply } from './follow/apply.js'
+import type { Applier, Follower } from './follow/follower.js'
+import { Invalidations } from './follow/invalidations.js'
+import type { Acquired } from './follow/registry.js'
+import type { Commit } from './log/change.js'
+import type { Fill } from './read/fill.js'
+import type { Keeper } from './read/keep.js'
+import type { Keyspace } from './read/keyspace.js'
+import { Keyspaces } from './read/keyspaces.js'
+import { type ReadLimits, Reads, type Request } from './read/reads.js'
+import { Refusals } from './read/refusals.js'
+import type { NotKept, Source } from './source.js'
+import { Watch } from './streams/watch.js'
+import { L1, type L1Limits } from './tiers/l1.js'
+import type { SlotKey } from './tiers/space.js'
+
+export interface CoreOptions extends ReadLimits {
+  readonly source: Source | undefined
+  readonly l1: L1Limits
+  readonly maxSilenceMs: number
+  readonly watchMax: number
+  readonly clock: Clock
+}
+
+/** One cache: its tier, its reads, and what it does when the log moves. Views of tenants and sessions share it. */
+export class Core implements Keeper, Applier {
+  readonly l1: L1
+  readonly counters: Counters = zeroCounters()
+  readonly observers = new Observers()
+  readonly spaces: Keyspaces
+  readonly reads: Reads
+  readonly refusals = new Refusals()
+  readonly invalidations: Invalidations
+  readonly follower: Follower
+  readonly clock: Clock
+  readonly options: CoreOptions
+  readonly #acquired: Acquired
+  readonly #detach: () => void
+  #watched = 0
+  #closing: Promise<void> | undefined
+
+  constructor(options: CoreOptions, acquired: Acquired) {
+    this.options = options
+    this.clock = options.clock
+    this.follower = acquired.follower
+    this.#acquired = acquired
+    this.l1 = new L1(options.l1, (count) => {
+      this.counters.evicted += count
+    })
+    this.spaces = new Keyspaces(this.l1)
+    this.reads = new Reads(this, options)
+    this.invalidations = new Invalidations(this.follower)
+    this.#detach = this.follower.attach(this, options.maxSilenceMs)
+    if (acquired.isSecondCopy) {
+      this.notice(
+        'second-copy',
+        'Another, incompatible copy of tidemark follows this source in this process, so there are two slots. Install one version.',
+      )
+    }
+  }
+
+  get hasSource(): boolean {
+    return this.options.source !== undefined
+  }
+
+  get watched(): number {
+    return this.#watched
+  }
+
+  /** Rule Currency, judged at each read. */
+  isTrusted(now: number): boolean {
+    return this.follower.currency.silence(now) <= this.options.maxSilenceMs
+  }
+
+  context(fill: Fill): object {
+    const own = { signal: fill.signal, tenant: fill.tenant, tag: (...tags: string[]) => fill.tag(tags) }
+    return this.options.source ? Object.assign(own, this.options.source.context(fill)) : own
+  }
+
+  notice(code: string, message: string): void {
+    if (this.observers.hears('notice')) this.observers.emit('notice', { code, message })
+    else if (code !== 'no-dependency') process.emitWarning(message, { type: 'TidemarkNotice', code })
+  }
+
+  // ── fills ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  filled(space: Keyspace, key: SlotKey, slot: number, ms: number, notKept: NotKept | undefined): void {
+    if (slot >= 0 && space.watches.size > 0 && space.watches.has(key)) this.l1.pin(slot)
+    this.refusals.note(space, key, notKept)
+    if (notKept === 'no-dependency' && this.refusals.isFirst(space)) {
+      this.notice(
+        'no-dependency',
+        `The answers of ${space.name ?? `'${space.text(key)}'`} are not kept: its loader read nothing that Tidemark could see, and it declares neither tags, ttl nor static: true. ` +
+          'Did a DataLoader or a memoised promise run the query elsewhere?',
+      )
+    }
+    if (this.observers.hears('filled'))
+      this.observers.emit('filled', { tenant: space.tenant, key: space.text(key), ms, notKept })
+  }
+
+  failed(space: Keyspace, key: SlotKey, error: unknown): void {
+    this.counters.loadErrors++
+    if (this.observers.hears('failed'))
+      this.observers.emit('failed', { tenant: space.tenant, key: space.text(key), error })
+  }
+
+  // ── the log ────────────────────────────────────────────────────────────────────────────────────────────
+
+  apply(commit: Commit): void {
+    apply(this.#applying, commit)
+    this.invalidations.applied(commit)
+  }
+
+  get #applying(): ApplyContext {
+    const { l1, spaces, counters, observers, clock, follower } = this
+    return { l1, spaces, counters, observers, clock, positionAt: (lsn: number) => follower.positionAt(lsn) }
+  }
+
+  empty(): number {
+    const emptied = this.l1.clear()
+    this.counters.emptied += emptied
+    for (const space of this.spaces.all()) for (const watch of space.watches.values()) watch.touch()
+    return emptied
+  }
+
+  started(position: string, emptied: number): void {
+    if (this.follower.generation > 1) this.counters.gaps++
+    this.invalidations.started(position)
+    if (this.observers.hears('started')) this.observers.emit('started', { position, emptied })
+  }
+
+  lost(reason: TidemarkError): void {
+    if (this.observers.hears('lost')) this.observers.emit('lost', { reason })
+  }
+
+  // ── watches ────────────────────────────────────────────────────────────────────────────────────────────
+
+  watch(request: Request): AsyncIterableIterator<Answer<unknown>> {
+    if (this.reads.isClosed)
+      throw new ClosedError('The cache was closed. Create a new one, or stop watching before close().')
+    const { space, key } = request
+    let watch = space.watches.get(key)
+    if (!watch) {
+      if (this.#watched >= this.options.watchMax) {
+        throw new LimitError(`This cache watches ${this.#watched} entries, its limit. Raise watchMax, or watch fewer.`)
+      }
+      this.#watched++
+      watch = this.#newWatch(request)
+      space.watches.set(key, watch)
+    }
+    return watch.read(request.call?.signal)
+  }
+
+  #newWatch(request: Request): Watch {
+    const { space, key } = request
+    const watch: Watch = new Watch({
+      ask: () => this.reads.ask({ ...request, call: undefined }, Number.POSITIVE_INFINITY),
+      hold: () => this.#hold(space, key),
+      after: (ms, wake) => this.clock.after(ms, wake),
+      released: () => {
+        this.#watched--
+        if (space.watches.get(key) === watch) space.watches.delete(key)
+        const slot = space.slots.get(key)
+        if (slot !== undefined) this.l1.unpin(slot)
+      },
+    })
+    return watch
+  }
+
+  /** A watched entry must stay: an evicted one would not be told of changes. */
+  #hold(space: Keyspace, key: SlotKey): { expiresInMs: number } | { notKept: 'again' | 'later' | NotWatchableError } {
+    const slot = space.slots.get(key)
+    const now = this.clock.now()
+    if (slot !== undefined && this.l1.isFreshAt(slot, now)) {
+      this.l1.pin(slot)
+      return { expiresInMs: this.l1.expiresAtOf(slot) - now }
+    }
+    const reason = this.refusals.of(space, key)
+    switch (reason) {
+      case undefined:
+      case 'overtaken':
+      case 'forgotten':
+        return { notKept: 'again' }
+      case 'unproven':
+      case 'starting':
+      case 'not-following':
+      case 'not-current':
+      case 'nested':
+      case 'unfollowed-table':
+      case 'open-transaction':
+      case 'dirty-connection':
+      case 'replica':
+        return { notKept: 'later' }
+      default:
+        return {
+          notKept: new NotWatchableError(
+            `${space.text(key)} cannot be watched: its answers are never kept (${reason}), so no change would tell when it is new. See explain().`,
+          ),
+        }
+    }
+  }
+
+  // ── the end ────────────────────────────────────────────────────────────────────────────────────────────
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.reads.close()
+    for (const space of this.spaces.all()) for (const watch of [...space.watches.values()]) watch.close()
+    this.invalidations.close()
+    this.#detach()
+    this.l1.clear()
+    await this.#acquired.release()
+    await this.options.source?.close()
+  }
+}

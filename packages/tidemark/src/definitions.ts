@@ -1,0 +1,149 @@
+import type { Answer } from './answer.js'
+import type { Core } from './core.js'
+import type { CallOptions, Definition, EntryOptions } from './definition.js'
+import { DefinedError, OptionError } from './errors.js'
+import { slotKey } from './keys.js'
+import { type Policy, policyOf } from './options.js'
+import { currentFill } from './read/current.js'
+import type { AnyLoader } from './read/flight.js'
+import type { Keyspace } from './read/keyspace.js'
+import type { Request } from './read/reads.js'
+import type { Session } from './source.js'
+
+const NAME_FORM = /^[^\s()\u0000-\u001f][^()\u0000-\u001f]{0,255}$/
+
+/** In whose name a definition is called. */
+export interface Place {
+  readonly tenant: string
+  readonly session: Session | undefined
+  /** The user chose it; otherwise a call inside a loader takes over the loader's tenant and session. */
+  readonly isChosen: boolean
+}
+
+interface Defined {
+  readonly name: string
+  readonly load: AnyLoader
+  readonly policy: Policy
+}
+
+type AnyDefinition = Definition<readonly unknown[], unknown>
+
+/** The definitions of a cache, and the functions that users call. */
+export class Definitions {
+  readonly #core: Core
+  readonly #defaults: EntryOptions
+  readonly #names = new Set<string>()
+  readonly #defined = new WeakMap<object, Defined>()
+  readonly #unfollowedTtlMs: number
+  readonly #defaultPolicy: Policy
+  #lastOptions: EntryOptions | undefined
+  #lastPolicy: Policy
+
+  constructor(core: Core, defaults: EntryOptions, unfollowedTtlMs: number) {
+    this.#core = core
+    this.#defaults = defaults
+    this.#unfollowedTtlMs = unfollowedTtlMs
+    this.#defaultPolicy = policyOf(defaults, unfollowedTtlMs)
+    this.#lastPolicy = this.#defaultPolicy
+  }
+
+  define(name: string, load: AnyLoader, options: EntryOptions, place: Place): AnyDefinition {
+    if (typeof name !== 'string' || !NAME_FORM.test(name)) {
+      throw new OptionError(
+        'A definition needs a name of 1 to 256 characters without parentheses, control characters or leading space.',
+      )
+    }
+    if (typeof load !== 'function')
+      throw new OptionError(`The definition '${name}' needs a loader: a function of (context, ...arguments).`)
+    if (this.#names.has(name))
+      throw new DefinedError(`This cache has a definition '${name}' already: their keys would mix. Use another name.`)
+    const defined = { name, load, policy: this.policy(options) }
+    this.#names.add(name)
+    return this.#callable(defined, place, undefined)
+  }
+
+  bind(definition: object, place: Place): AnyDefinition {
+    const defined = this.#defined.get(definition)
+    if (!defined) throw new OptionError('in() takes a definition of the same cache.')
+    return this.#callable(defined, place, undefined)
+  }
+
+  /** The checked form of entry options. Callers that pass the same object again pay one comparison. */
+  policy(options: EntryOptions | undefined): Policy {
+    if (options === undefined) return this.#defaultPolicy
+    if (options !== this.#lastOptions || !Object.isFrozen(options)) {
+      this.#lastPolicy = policyOf({ ...this.#defaults, ...options }, this.#unfollowedTtlMs)
+      this.#lastOptions = options
+    }
+    return this.#lastPolicy
+  }
+
+  /** The function that users call: a hit makes one promise, and looks at nothing that a hit does not need. */
+  #callable(defined: Defined, place: Place, call: CallOptions | undefined): AnyDefinition {
+    const core = this.#core
+    const { reads, l1, counters } = core
+    let own: Keyspace = core.spaces.get(place.tenant, defined.name, place.session)
+    const home = (): Keyspace => {
+      if (own.id === -1) own = core.spaces.get(place.tenant, defined.name, place.session)
+      const fill = place.isChosen ? undefined : currentFill()
+      return fill ? core.spaces.get(fill.tenant, defined.name, fill.session) : own
+    }
+    const request = (args: readonly unknown[]): Request => {
+      return { space: home(), key: slotKey(args), load: defined.load, args, policy: defined.policy, call }
+    }
+    const isPlain = call?.minPosition === undefined && defined.policy.earlyRefresh === 0
+
+    const definition = (...args: readonly unknown[]): Promise<unknown> => {
+      if (isPlain && currentFill() === undefined) {
+        const slot = reads.fresh(own, slotKey(args))
+        if (slot >= 0) {
+          counters.hits++
+          return Promise.resolve(l1.read(slot))
+        }
+      }
+      return reads.ask(request(args)).then(valueOf)
+    }
+    Object.defineProperty(definition, 'name', { value: defined.name })
+    const ways: AnyDefinition = Object.assign(definition, {
+      ask: (...args: readonly unknown[]): Promise<Answer<unknown>> => {
+        const asked = request(args)
+        const hit = isPlain && currentFill() === undefined ? reads.hit(asked) : undefined
+        return hit ? Promise.resolve(hit) : reads.ask(asked)
+      },
+      peek: (...args: readonly unknown[]): unknown => {
+        if (currentFill() === undefined) {
+          const slot = reads.fresh(own, slotKey(args))
+          if (slot < 0) return undefined
+          counters.hits++
+          return l1.read(slot)
+        }
+        return reads.peek(home(), slotKey(args))
+      },
+      watch: (...args: readonly unknown[]) => values(core.watch(request(args))),
+      watchAnswers: (...args: readonly unknown[]) => core.watch(request(args)),
+      key: (...args: readonly unknown[]): string => own.text(slotKey(args)),
+      with: (options: CallOptions) => this.#callable(defined, place, { ...call, ...checked(options) }),
+    })
+    this.#defined.set(definition, defined)
+    return ways
+  }
+}
+
+function valueOf(answer: Answer<unknown>): unknown {
+  return answer.value
+}
+
+async function* values(answers: AsyncIterableIterator<Answer<unknown>>): AsyncIterableIterator<unknown> {
+  for await (const answer of answers) yield answer.value
+}
+
+function checked(options: CallOptions): CallOptions {
+  for (const name of Object.keys(options)) {
+    if (name !== 'minPosition' && name !== 'waitMax' && name !== 'signal') {
+      throw new OptionError(
+        `with() takes minPosition, waitMax and signal, not '${name}'. Entry options belong to define().`,
+      )
+    }
+  }
+  return options
+}

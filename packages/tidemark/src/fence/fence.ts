@@ -1,0 +1,71 @@
+import type { Dependency } from '../dependencies/dependency.js'
+import type { NotKept } from '../source.js'
+import type { Ring, RingRecord } from './ring.js'
+
+/** What the fence must know of a fill. Ticks order beginnings of fills, applications and proofs inside this process. */
+export interface FencedFill {
+  /** The tick at which it began. */
+  readonly began: number
+  /** The tidemark at which it began. */
+  readonly t0: number
+  /** Changes applied after this (monotonic ms) count as not seen: its beginning less `sourceLag`. Infinity without lag. */
+  readonly lagFrom: number
+  /** It saw the source only as of this position (a replica). Infinity on the primary. */
+  readonly seenTo: number
+}
+
+/** The earliest change that the fill may have missed and that touches what it read. */
+export interface Overtaken {
+  readonly at: number
+  readonly reason: Extract<NotKept, 'overtaken' | 'unproven' | 'forgotten'>
+}
+
+/**
+ * Says which change a fill may have missed: the rules Fence, Reader and Proof in one scan.
+ *
+ * A change counts if it was not proven when the fill began. That holds for every change applied since (Fence), and for those
+ * applied before whose transaction no snapshot had shown yet (Proof):
+ *   1 log   applies c; tidemark = c
+ *   2 fill  starts at c, and its query still sees the row before c, because PostgreSQL sends a commit before it shows it
+ *   3 fill  returns; no change after c, yet the value is old
+ * The fill is kept only if none counts. A reader who asked at tidemark `a` may have its value if the earliest lies after `a` (Reader).
+ *
+ * @returns undefined if no change overtook it. Cost: one look at each record in the ring; allocates nothing when kept.
+ * Source: leases, Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013.
+ */
+export function overtakenBy(fill: FencedFill, dependencies: readonly Dependency[], ring: Ring): Overtaken | undefined {
+  if (isForgotten(fill, ring)) return { at: Number.NEGATIVE_INFINITY, reason: 'forgotten' }
+  const first = ring.firstTouching(dependencies, (record) => mayHaveMissed(fill, record))
+  if (!first) return undefined
+  return { at: first.lsn, reason: first.lsn <= fill.t0 ? 'unproven' : 'overtaken' }
+}
+
+/** Rule Elsewhere: what lags behind the log needs older changes than the ring may hold. */
+function isForgotten(fill: FencedFill, ring: Ring): boolean {
+  return fill.seenTo < ring.from || fill.lagFrom < ring.fromAppliedAt
+}
+
+function mayHaveMissed(fill: FencedFill, record: RingRecord): boolean {
+  return (
+    rules.missedByFence(fill, record) ||
+    rules.missedByProof(fill, record) ||
+    record.appliedAt > fill.lagFrom ||
+    record.lsn > fill.seenTo
+  )
+}
+
+/** Each rule as a function of its own, so that the simulation can plant the bug of leaving one out. */
+export const rules = {
+  /** Fence: applied after the fill began. */
+  missedByFence(fill: FencedFill, record: RingRecord): boolean {
+    return record.lsn > fill.t0
+  },
+  /** Proof: applied before, but not yet seen visible when the fill began. */
+  missedByProof(fill: FencedFill, record: RingRecord): boolean {
+    return record.lsn <= fill.t0 && record.provenAt > fill.began
+  },
+  /** Reader: who asked at `asked` may have a value whose earliest missed change is `overtaken`. */
+  readerMayHave(overtaken: Overtaken | undefined, asked: number): boolean {
+    return overtaken === undefined || overtaken.at > asked
+  },
+}

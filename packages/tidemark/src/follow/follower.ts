@@ -1,0 +1,323 @@
+import type { Clock } from '../clock.js'
+import type { Dependency } from '../dependencies/dependency.js'
+import type { TidemarkError } from '../errors.js'
+import { type FencedFill, type Overtaken, overtakenBy } from '../fence/fence.js'
+import { Ring, type RingLimits, type RingRecord } from '../fence/ring.js'
+import type { Commit } from '../log/change.js'
+import type { Log, LogListener, LogStart, Probe } from '../log/log.js'
+import { formatPosition, type RequestedPosition } from '../log/position.js'
+import { Currency } from './currency.js'
+import { Proof } from './proof.js'
+
+/** What a cache does when the log moves. All calls are synchronous. */
+export interface Applier {
+  /** Make stale what the commit touches: it is applied when this returns. */
+  apply(commit: Commit): void
+  /** Nothing kept may be believed any more. Returns how many entries left. */
+  empty(): number
+  lost(reason: TidemarkError): void
+  started(position: string, emptied: number): void
+}
+
+/** A fill that runs, as the follower tracks it. */
+export interface RunningFill extends FencedFill {
+  readonly generation: number
+  /** Lowered when a replica was read. */
+  seenTo: number
+}
+
+/**
+ * Reads the log and owns the tidemark. One for each source in a process; several caches may share it.
+ *
+ * It numbers what happens in this process with ticks, so that "before" is never a question of clocks: a fill begins, a commit is
+ * applied, and a snapshot proves a commit visible, each at a tick of its own.
+ */
+export class Follower implements LogListener {
+  readonly log: Log
+  readonly ring: Ring
+  readonly currency: Currency
+  readonly #clock: Clock
+  readonly #proof: Proof
+  readonly #appliers = new Set<Applier>()
+  readonly #fills = new Set<RunningFill>()
+  readonly #waiters = new Set<{ readonly lsn: number; readonly resolve: () => void }>()
+  #tick = 0
+  #retainMs = 0
+  #lastLsn = 0
+  /** Raised by each start: what was asked or begun in an earlier one is judged with care. */
+  generation = 0
+  /** Where this generation took up the log: once the start is proven, a load shows all before. */
+  startedAt = 0
+  epoch: string | undefined
+  tidemark = 0
+  isFollowing = false
+  isClosed = false
+  /** Fills that began at or before this tick are not kept: Infinity while the start, or a forgotten change, is not yet proven. */
+  #believableFrom = Number.POSITIVE_INFINITY
+
+  constructor(log: Log, clock: Clock, limits: RingLimits) {
+    this.log = log
+    this.#clock = clock
+    this.ring = new Ring(limits)
+    this.currency = new Currency(clock)
+    this.#proof = new Proof(log, clock, {
+      probed: (probe, asked) => this.#probed(probe, asked),
+      proven: () => this.#believe(),
+      nextTick: () => ++this.#tick,
+    })
+  }
+
+  follow(): void {
+    this.log.follow(this)
+  }
+
+  attach(applier: Applier, maxSilenceMs: number): () => void {
+    this.#appliers.add(applier)
+    if (!this.log.isLocal) this.#proof.every(maxSilenceMs / 3)
+    return () => {
+      this.#appliers.delete(applier)
+    }
+  }
+
+  /** Whether fills that begin now can be kept. */
+  get isKeeping(): boolean {
+    return this.isFollowing && this.#believableFrom !== Number.POSITIVE_INFINITY
+  }
+
+  get position(): string | undefined {
+    return this.epoch === undefined ? undefined : formatPosition({ epoch: this.epoch, lsn: this.tidemark })
+  }
+
+  positionAt(lsn: number): string {
+    return formatPosition({ epoch: this.epoch ?? '', lsn })
+  }
+
+  /** The last tick: what begins from now on has a higher one. */
+  get tick(): number {
+    return this.#tick
+  }
+
+  get unproven(): number {
+    return this.#proof.unproven
+  }
+
+  // ── fills ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A fill begins: before its loader runs. End it with `ended`, or the ring grows to its limit. */
+  begin(sourceLagMs: number): RunningFill {
+    if (sourceLagMs > this.#retainMs) this.#retainMs = sourceLagMs
+    const fill: RunningFill = {
+      began: ++this.#tick,
+      t0: this.tidemark,
+      generation: this.generation,
+      lagFrom: sourceLagMs > 0 ? this.#clock.now() - sourceLagMs : Number.POSITIVE_INFINITY,
+      seenTo: Number.POSITIVE_INFINITY,
+    }
+    this.#fills.add(fill)
+    return fill
+  }
+
+  ended(fill: RunningFill): void {
+    this.#fills.delete(fill)
+    this.#trim()
+  }
+
+  /** Keep the ring's changes for at least this long from now on: a replica was read, or a loader declared its lag. */
+  retain(ms: number): void {
+    if (ms > this.#retainMs) this.#retainMs = ms
+  }
+
+  /** Whether the log says enough about the time since the fill began to believe it (rules Start and Trim). */
+  isBelievable(fill: RunningFill): boolean {
+    return this.isFollowing && fill.generation === this.generation && fill.began > this.#believableFrom
+  }
+
+  overtaken(fill: RunningFill, dependencies: readonly Dependency[]): Overtaken | undefined {
+    return overtakenBy(fill, dependencies, this.ring)
+  }
+
+  // ── waits ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Resolves true when the tidemark has reached `lsn` in this generation or a later one; false when the signal aborts. */
+  async reach(lsn: number, signal: AbortSignal): Promise<boolean> {
+    if (this.isFollowing && this.tidemark >= lsn) return true
+    this.#proof.now()
+    this.log.nudge()
+    return wait(signal, (resolve) => {
+      const waiter = { lsn, resolve }
+      this.#waiters.add(waiter)
+      return () => this.#waiters.delete(waiter)
+    })
+  }
+
+  /** Resolves true when every change up to `lsn` that touches the dependencies (all of them, if none are given) is proven. */
+  whenProven(lsn: number, dependencies: readonly Dependency[] | undefined, signal: AbortSignal): Promise<boolean> {
+    return wait(signal, (resolve) => this.#proof.whenProven(lsn, dependencies, this.ring, resolve))
+  }
+
+  /** Resolves true when the follower keeps fills again, or anything else changed that could make it. */
+  whenBelievable(signal: AbortSignal): Promise<boolean> {
+    if (this.isKeeping) return Promise.resolve(true)
+    return wait(signal, (resolve) => this.#proof.whenMoved(resolve))
+  }
+
+  /** Resolves when all that was flushed at the source before the call is applied. */
+  async caughtUp(signal: AbortSignal): Promise<boolean> {
+    for (;;) {
+      if (signal.aborted || this.isClosed) return false
+      try {
+        const { flushed } = await this.log.probe()
+        return await this.reach(flushed, signal)
+      } catch {
+        // The source is down: what it had committed can't be known yet.
+        await wait(signal, (resolve) => this.#clock.after(100, resolve).cancel)
+      }
+    }
+  }
+
+  visible(position: RequestedPosition, signal: AbortSignal): Promise<boolean> {
+    return this.log.visible(position, signal)
+  }
+
+  // ── the log's calls ────────────────────────────────────────────────────────────────────────────────────
+
+  started(start: LogStart): void {
+    this.generation++
+    this.epoch = start.epoch
+    this.tidemark = start.lsn
+    this.startedAt = start.lsn
+    this.#lastLsn = start.lsn
+    this.isFollowing = true
+    this.ring.reset(start.lsn, this.#clock.now())
+    this.currency.reset()
+    if (this.log.isLocal) this.currency.always()
+    this.#proof.start(start.proof)
+    this.#believe()
+    const position = this.positionAt(start.lsn)
+    for (const applier of this.#appliers) applier.started(position, applier.empty())
+    this.#wake()
+  }
+
+  commit(commit: Commit): void {
+    if (commit.lsn <= this.tidemark) return // Delivered twice: positions make it harmless.
+    if (commit.prev !== undefined && commit.prev !== this.#lastLsn) return this.#gap(commit)
+    this.tidemark = commit.lsn
+    this.#lastLsn = commit.lsn
+    const { record, gone } = this.ring.push(commit, this.#clock.now(), Number.POSITIVE_INFINITY)
+    for (const applier of this.#appliers) applier.apply(commit)
+    this.#proof.applied(record)
+    if (gone.length > 0) this.#forget(gone)
+    this.#moved()
+  }
+
+  progress(lsn: number): void {
+    if (lsn <= this.tidemark) return
+    this.tidemark = lsn
+    this.#moved()
+  }
+
+  lost(reason: TidemarkError): void {
+    if (!this.isFollowing) return
+    this.isFollowing = false
+    for (const applier of this.#appliers) applier.lost(reason)
+    this.#proof.moved()
+  }
+
+  close(): Promise<void> {
+    this.isClosed = true
+    this.isFollowing = false
+    this.#proof.close()
+    this.#wake()
+    return this.log.close()
+  }
+
+  // ── inside ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A record names a predecessor that this process never applied: what lies between can't be known, nor whether it can be seen. */
+  #gap(commit: Commit): void {
+    const generation = this.generation + 1
+    this.started({ epoch: this.epoch ?? '', lsn: commit.lsn, proof: { kind: 'xmin', xid: Number.POSITIVE_INFINITY } })
+    const signal = AbortSignal.timeout(2 ** 31 - 1)
+    void this.log.visible({ epoch: this.epoch, lsn: commit.lsn, xid: undefined }, signal).then((isVisible) => {
+      if (!isVisible || generation !== this.generation) return
+      this.#proof.start({ kind: 'visible' })
+      this.#believe()
+    })
+  }
+
+  /** Changes left the ring by its limit: fills that began before they were proven can't be judged any more (rule Trim). */
+  #forget(gone: readonly RingRecord[]): void {
+    const oldest = this.#oldestBegan()
+    for (const record of gone) {
+      if (record.provenAt === Number.POSITIVE_INFINITY) this.#proof.forgotten(record)
+      else if (trimRules.isStillNeeded(record, oldest))
+        this.#believableFrom = Math.max(this.#believableFrom, record.provenAt)
+    }
+    this.#believe()
+  }
+
+  /** Decides anew from which tick on fills are believed; called whenever a proof arrived or was lost. */
+  #believe(): void {
+    if (!this.#proof.isComplete) this.#believableFrom = Number.POSITIVE_INFINITY
+    else if (this.#believableFrom === Number.POSITIVE_INFINITY) this.#believableFrom = ++this.#tick
+    this.#trim()
+  }
+
+  #probed(probe: Probe, asked: { readonly mono: number; readonly wall: number }): void {
+    if (!this.isFollowing) return
+    if (!this.log.isLocal) this.currency.asked(probe.flushed, asked.mono, asked.wall, this.tidemark)
+    if (this.tidemark < probe.flushed) this.log.nudge()
+  }
+
+  #moved(): void {
+    this.currency.reached(this.tidemark)
+    this.#trim()
+    this.#wake()
+  }
+
+  #wake(): void {
+    for (const waiter of this.#waiters) {
+      if (this.tidemark < waiter.lsn && !this.isClosed) continue
+      this.#waiters.delete(waiter)
+      waiter.resolve()
+    }
+  }
+
+  #trim(): void {
+    const appliedBefore = this.#retainMs === 0 ? Number.POSITIVE_INFINITY : this.#clock.now() - this.#retainMs
+    this.ring.trim(trimRules.oldestNeeded(this.#oldestBegan()), appliedBefore)
+  }
+
+  #oldestBegan(): number {
+    // A Set keeps insertion order, and ticks only grow: the first is the oldest.
+    for (const fill of this.#fills) return fill.began
+    return Number.POSITIVE_INFINITY
+  }
+}
+
+/** The rule's parts as functions, so that the simulation can plant the bug of leaving one out. */
+export const trimRules = {
+  /** The ring keeps what was not proven when the oldest running fill began. */
+  oldestNeeded(oldestBegan: number): number {
+    return oldestBegan
+  },
+  /** A change that left by the limit might have touched a fill that began before its proof. */
+  isStillNeeded(record: RingRecord, oldestBegan: number): boolean {
+    return record.provenAt >= oldestBegan
+  },
+}
+
+function wait(signal: AbortSignal, register: (resolve: () => void) => () => void): Promise<boolean> {
+  if (signal.aborted) return Promise.resolve(false)
+  return new Promise((resolve) => {
+    let cancel: (() => void) | undefined
+    const end = (isDone: boolean): void => {
+      signal.removeEventListener('abort', aborted)
+      cancel?.()
+      resolve(isDone)
+    }
+    const aborted = (): void => end(false)
+    signal.addEventListener('abort', aborted, { once: true })
+    cancel = register(() => end(true))
+  })
+}

@@ -1,0 +1,207 @@
+import type { Clock } from '../clock.js'
+import type { Dependency } from '../dependencies/dependency.js'
+import { type Ring, type RingRecord, recordTouches } from '../fence/ring.js'
+import type { Log, Probe, Snapshot, StartProof } from '../log/log.js'
+import { covers, isVisible } from './visible.js'
+
+/** Repeats of a probe that proved nothing wait 1, 2, 4 … up to this many ms. */
+const BACKOFF_MAX_MS = 50
+/** How long after a failed probe the next one is tried. */
+const RETRY_MS = 200
+
+export interface ProofOwner {
+  /** A probe answered; it was asked at these times. */
+  probed(probe: Probe, asked: { readonly mono: number; readonly wall: number }): void
+  /** Something was proven, or the start or a forgotten change stopped being open. */
+  proven(): void
+  nextTick(): number
+}
+
+interface ProofWaiter {
+  readonly records: readonly RingRecord[]
+  readonly resolve: () => void
+}
+
+/**
+ * Rules Proof and Start: asks the source what new snapshots see, one query for each batch of changes, until all that was applied
+ * can be seen. Visibility never goes back on one server, so a loader that starts after the proof sees the change.
+ */
+export class Proof {
+  readonly #log: Log
+  readonly #clock: Clock
+  readonly #owner: ProofOwner
+  #unproven = new Set<RingRecord>()
+  /** Transactions that left the ring unproven: nothing is kept until they are visible. */
+  #forgotten = new Set<number>()
+  #start: StartProof = { kind: 'xmin', xid: Number.POSITIVE_INFINITY }
+  #waiters = new Set<ProofWaiter>()
+  #movers = new Set<() => void>()
+  #generation = 0
+  #isProbing = false
+  #isWanted = false
+  #isClosed = false
+  #backoffMs = 0
+  #restMs = Number.POSITIVE_INFINITY
+  #timer: { cancel(): void } | undefined
+
+  constructor(log: Log, clock: Clock, owner: ProofOwner) {
+    this.#log = log
+    this.#clock = clock
+    this.#owner = owner
+  }
+
+  get unproven(): number {
+    return this.#unproven.size + this.#forgotten.size
+  }
+
+  /** Whether all before the start, and all that was forgotten, can be seen. */
+  get isComplete(): boolean {
+    return this.#start.kind === 'visible' && this.#forgotten.size === 0
+  }
+
+  /** At rest a probe runs at least this often, for currency. */
+  every(ms: number): void {
+    this.#restMs = Math.min(this.#restMs, ms)
+  }
+
+  start(proof: StartProof): void {
+    this.#generation++
+    this.#start = proof
+    this.#unproven.clear()
+    this.#forgotten.clear()
+    this.#backoffMs = 0
+    this.#settleWaiters(() => true)
+    this.now()
+  }
+
+  applied(record: RingRecord): void {
+    if (record.xid === undefined) {
+      record.provenAt = this.#owner.nextTick()
+      return
+    }
+    this.#unproven.add(record)
+    this.#backoffMs = 0
+    this.now()
+  }
+
+  forgotten(record: RingRecord): void {
+    this.#unproven.delete(record)
+    if (record.xid !== undefined && proofRules.remembersForgotten()) this.#forgotten.add(record.xid)
+  }
+
+  /** Calls back when no unproven change up to `lsn` touches the dependencies; returns how to cancel. */
+  whenProven(
+    lsn: number,
+    dependencies: readonly Dependency[] | undefined,
+    ring: Ring,
+    resolve: () => void,
+  ): () => void {
+    const records = ring.select(
+      (record) =>
+        this.#unproven.has(record) && record.lsn <= lsn && (!dependencies || recordTouches(record, dependencies)),
+    )
+    const waiter = { records, resolve }
+    if (records.length === 0) resolve()
+    else this.#waiters.add(waiter)
+    return () => this.#waiters.delete(waiter)
+  }
+
+  /** Calls back once when anything moved: a probe answered, the log was lost or taken up. */
+  whenMoved(resolve: () => void): () => void {
+    this.#movers.add(resolve)
+    return () => this.#movers.delete(resolve)
+  }
+
+  moved(): void {
+    const movers = [...this.#movers]
+    this.#movers.clear()
+    for (const resolve of movers) resolve()
+  }
+
+  /** Probes as soon as the one in flight, if any, has answered: a snapshot taken before a change can't prove it. */
+  now(): void {
+    if (this.#isClosed) return
+    if (this.#isProbing) {
+      this.#isWanted = true
+      return
+    }
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#isProbing = true
+    this.#isWanted = false
+    const asked = { mono: this.#clock.now(), wall: this.#clock.wall() }
+    const generation = this.#generation
+    this.#log.probe().then(
+      (probe) => this.#answered(probe, asked, generation),
+      () => this.#again(RETRY_MS),
+    )
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#timer?.cancel()
+    this.#settleWaiters(() => true)
+    this.moved()
+  }
+
+  #answered(probe: Probe, asked: { readonly mono: number; readonly wall: number }, generation: number): void {
+    if (this.#isClosed) return
+    // A snapshot of an earlier start may be of another server.
+    if (generation === this.#generation) {
+      const before = this.unproven
+      this.#prove(probe.snapshot)
+      this.#backoffMs = this.unproven < before ? 0 : Math.min(BACKOFF_MAX_MS, this.#backoffMs * 2 || 1)
+      this.#owner.probed(probe, asked)
+      this.#owner.proven()
+    }
+    this.#settleWaiters((waiter) => waiter.records.every((record) => record.provenAt !== Number.POSITIVE_INFINITY))
+    this.moved()
+    const isOpen = this.#unproven.size > 0 || !this.isComplete
+    this.#again(this.#isWanted ? 0 : isOpen ? this.#backoffMs : this.#restMs)
+  }
+
+  #prove(snapshot: Snapshot | undefined): void {
+    if (proofRules.isStartCovered(this.#start, snapshot)) this.#start = { kind: 'visible' }
+    let tick = 0
+    for (const record of this.#unproven) {
+      if (snapshot && !isVisible(record.xid!, snapshot)) continue
+      this.#unproven.delete(record)
+      tick ||= this.#owner.nextTick()
+      record.provenAt = tick
+    }
+    for (const xid of this.#forgotten) if (!snapshot || isVisible(xid, snapshot)) this.#forgotten.delete(xid)
+  }
+
+  #again(ms: number): void {
+    this.#isProbing = false
+    if (this.#isClosed) return
+    if (ms === 0) this.now()
+    else if (ms !== Number.POSITIVE_INFINITY) this.#timer = this.#clock.after(ms, () => this.now())
+  }
+
+  #settleWaiters(isDone: (waiter: ProofWaiter) => boolean): void {
+    for (const waiter of this.#waiters) {
+      if (!isDone(waiter)) continue
+      this.#waiters.delete(waiter)
+      waiter.resolve()
+    }
+  }
+}
+
+/** The rules as functions, so that the simulation can plant the bug of leaving one out. */
+export const proofRules = {
+  isStartCovered(start: StartProof, snapshot: Snapshot | undefined): boolean {
+    switch (start.kind) {
+      case 'visible':
+        return true
+      case 'snapshot':
+        return snapshot === undefined || covers(snapshot, start.snapshot)
+      case 'xmin':
+        return snapshot !== undefined && snapshot.xmin > start.xid
+    }
+  },
+  /** Of an unproven change that left the ring by its limit, the transaction id stays. */
+  remembersForgotten(): boolean {
+    return true
+  },
+}

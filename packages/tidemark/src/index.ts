@@ -1,0 +1,40 @@
+export type { Answer, From, State } from './answer.js'
+export type { Cache, CacheOptions, CacheStatus, Explanation, Invalidation } from './cache.js'
+export { type Clock, systemClock } from './clock.js'
+export type { Counters } from './counters.js'
+export { createCache } from './create.js'
+export type { CallOptions, Definition, Duration, EntryOptions, Loader, LoaderContext } from './definition.js'
+export type { Dependency } from './dependencies/dependency.js'
+export {
+  BehindError,
+  ClosedError,
+  CycleError,
+  DefinedError,
+  KeyError,
+  LimitError,
+  LoaderTimeoutError,
+  LogGapError,
+  NotWatchableError,
+  OptionError,
+  PositionError,
+  SourceDownError,
+  TidemarkError,
+  ValueError,
+} from './errors.js'
+export type { CacheEvents, EntryName } from './events.js'
+export type {
+  Change,
+  Commit,
+  EverythingChange,
+  Image,
+  Mode,
+  RowChange,
+  TableChange,
+  Target,
+  TargetChange,
+} from './log/change.js'
+export type { Log, LogListener, LogStart, LogStatus, Probe, Snapshot, StartProof } from './log/log.js'
+export { MemoryLog } from './log/memory.js'
+export { formatLsn, formatPosition, type Position, parsePosition, type RequestedPosition } from './log/position.js'
+export { currentReading } from './read/current.js'
+export type { NotKept, Reading, Session, Source } from './source.js'

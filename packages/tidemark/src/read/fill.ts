@@ -1,0 +1,130 @@
+import type { Counters } from '../counters.js'
+import type { Dependency } from '../dependencies/dependency.js'
+import type { RunningFill } from '../follow/follower.js'
+import type { NotKept, Reading, Session } from '../source.js'
+import type { Flight } from './flight.js'
+
+/** What a nested read hands to the entry that is being computed from it (design.md, Nested entries). */
+export interface Inherited {
+  readonly tenant: string
+  readonly key: string
+  readonly dependencies: readonly Dependency[]
+  /** Remaining ms until the inner entry expires; Infinity if it does not. */
+  readonly remainingMs: number
+  /** Set if the inner answer was stale or fenced. */
+  readonly unkept: 'stale' | 'fenced' | undefined
+}
+
+/** One run of a loader: what it read, and whether the result may be kept. */
+export class Fill implements Reading {
+  readonly flight: Flight
+  readonly signal: AbortSignal
+  readonly tenant: string
+  readonly session: Session | undefined
+  readonly #counters: Counters
+  readonly #dependencies = new Map<string, Dependency>()
+  /** Smallest remaining expiry of what it read, in ms. */
+  remainingMs = Number.POSITIVE_INFINITY
+  unkeptReason: NotKept | undefined
+  expiryReason: NotKept | undefined
+  /** Something that it read was served stale: then so is what was computed from it. */
+  isStale = false
+  hasTags = false
+  isEnded = false
+  /** Where it began, as the follower tracks it. */
+  readonly running: RunningFill
+  /** Monotonic ms. */
+  readonly startedAt: number
+
+  constructor(
+    flight: Flight,
+    running: RunningFill,
+    startedAt: number,
+    signal: AbortSignal,
+    tenant: string,
+    session: Session | undefined,
+    counters: Counters,
+  ) {
+    this.flight = flight
+    this.running = running
+    this.startedAt = startedAt
+    this.signal = signal
+    this.tenant = tenant
+    this.session = session
+    this.#counters = counters
+  }
+
+  get dependencies(): Dependency[] {
+    return [...this.#dependencies.values()]
+  }
+
+  get hasDependency(): boolean {
+    return this.#dependencies.size > 0
+  }
+
+  depend(dependency: Dependency): void {
+    if (!this.isEnded) this.#dependencies.set(nameOf(dependency), dependency)
+  }
+
+  unkept(reason: NotKept): void {
+    this.unkeptReason ??= reason
+  }
+
+  needsExpiry(reason: NotKept): void {
+    this.expiryReason ??= reason
+  }
+
+  readAsOf(lsn: number): void {
+    if (lsn < this.running.seenTo) this.running.seenTo = lsn
+    this.flight.follower.retain(REPLICA_RETAIN_MS)
+  }
+
+  coarse(_table: string, reason: string): void {
+    this.#counters.coarse[reason] = (this.#counters.coarse[reason] ?? 0) + 1
+  }
+
+  tag(tags: readonly string[]): void {
+    for (const tag of tags) this.depend({ kind: 'tag', tenant: this.tenant, tag })
+    this.hasTags ||= tags.length > 0
+  }
+
+  /** Takes over what a nested read was computed from: evicting the inner entry then loses nothing. */
+  inherit(inner: Inherited): void {
+    nesting.dependencies(this, inner)
+    if (inner.remainingMs < this.remainingMs) this.remainingMs = inner.remainingMs
+    nesting.state(this, inner)
+  }
+}
+
+/** How long the ring keeps changes once a replica was read (design.md, Elsewhere: at least 10 s). */
+const REPLICA_RETAIN_MS = 10_000
+
+/** Inheritance as functions, so that the simulation can plant the bug of leaving one out. */
+export const nesting = {
+  dependencies(outer: Fill, inner: Inherited): void {
+    outer.depend({ kind: 'key', tenant: inner.tenant, key: inner.key })
+    for (const dependency of inner.dependencies) outer.depend(dependency)
+  },
+  state(outer: Fill, inner: Inherited): void {
+    if (!inner.unkept) return
+    outer.unkept('nested')
+    if (inner.unkept === 'stale') outer.isStale = true
+  },
+}
+
+function nameOf(dependency: Dependency): string {
+  switch (dependency.kind) {
+    case 'tag':
+      return `t\u0000${dependency.tenant}\u0000${dependency.tag}`
+    case 'key':
+      return `k\u0000${dependency.tenant}\u0000${dependency.key}`
+    case 'table':
+      return `T\u0000${dependency.table}`
+    case 'rows': {
+      let name = `r\u0000${dependency.old}\u0000${dependency.table}`
+      for (const column of dependency.columns) name += `\u0000${column}`
+      for (const value of dependency.values) name += value === null ? '\u0001' : `\u0000${value.length}:${value}`
+      return name
+    }
+  }
+}

@@ -1,0 +1,267 @@
+import { LoaderTimeoutError } from '../errors.js'
+import { rules } from '../fence/fence.js'
+import type { Follower } from '../follow/follower.js'
+import type { Policy } from '../options.js'
+import type { NotKept } from '../source.js'
+import type { SlotKey } from '../tiers/space.js'
+import { enter, leave } from './current.js'
+import { Fill } from './fill.js'
+import { type Keeper, type Kept, keep } from './keep.js'
+import type { Keyspace } from './keyspace.js'
+import { deadline } from './wait.js'
+
+export type AnyLoader = (context: never, ...args: never[]) => unknown
+
+/** What a flight hands to a reader. */
+export interface Landed extends Kept {
+  readonly state: 'fresh' | 'fenced' | 'stale'
+  /** The position as of which it holds; undefined unless fresh. */
+  readonly asOf: number | undefined
+}
+
+/** A read that waits for a flight. */
+export interface Reader {
+  /** The tidemark, and its generation, when it asked. */
+  readonly asked: number
+  readonly generation: number
+  /** Only a fill that began after this tick may answer it, if the answer can't be `fresh`. */
+  readonly beganAfter: number
+  /** How long it waits for proofs; Infinity for watches. */
+  readonly proofWaitMs: number
+  readonly resolve: (landed: Landed) => void
+  readonly reject: (error: unknown) => void
+}
+
+interface Waiting extends Reader {
+  proofDeadline: number
+  attempts: number
+}
+
+/** After so many loads a reader takes what there is, fenced: two are the rule, a third needs a dependency that changed. */
+const ATTEMPTS_MAX = 5
+
+/**
+ * The fill of one key, shared by all who read it meanwhile. It loads once; and again for those readers for whom a change came
+ * between the load's start and their asking (rule Reader), after what that load must see is proven (rule Proof).
+ */
+export class Flight {
+  readonly follower: Follower
+  readonly space: Keyspace
+  readonly key: SlotKey
+  /** Flights whose results this one's loader waits for. */
+  readonly waitsFor = new Map<Flight, number>()
+  readonly #keeper: Keeper
+  readonly #load: AnyLoader
+  readonly #args: readonly unknown[]
+  readonly #policy: Policy
+  readonly #ended: () => void
+  readonly #abort = new AbortController()
+  #readers = new Set<Waiting>()
+  /** A refill that nobody waits for goes on all the same. */
+  #isWanted = false
+
+  constructor(
+    keeper: Keeper,
+    space: Keyspace,
+    key: SlotKey,
+    load: AnyLoader,
+    args: readonly unknown[],
+    policy: Policy,
+    ended: () => void,
+  ) {
+    this.#keeper = keeper
+    this.follower = keeper.follower
+    this.space = space
+    this.key = key
+    this.#load = load
+    this.#args = args
+    this.#policy = policy
+    this.#ended = ended
+    space.flights.set(key, this)
+  }
+
+  /** Adds a reader; returns how it leaves before the flight has landed. */
+  join(reader: Reader): () => void {
+    const waiting: Waiting = { ...reader, proofDeadline: Number.POSITIVE_INFINITY, attempts: 0 }
+    this.#readers.add(waiting)
+    return () => {
+      this.#readers.delete(waiting)
+      if (this.#readers.size === 0 && !this.#isWanted)
+        this.cancel(new DOMException('Nobody waits for this value any more.', 'AbortError'))
+    }
+  }
+
+  /** The flight goes on though nobody waits. */
+  want(): void {
+    this.#isWanted = true
+  }
+
+  cancel(reason: unknown): void {
+    if (!this.#isFlying) return
+    this.#abort.abort(reason)
+    this.#fail(reason)
+  }
+
+  async fly(): Promise<void> {
+    while (this.#isFlying) {
+      const running = this.follower.begin(this.#policy.sourceLagMs)
+      const { clock, counters } = this.#keeper
+      const fill = new Fill(
+        this,
+        running,
+        clock.now(),
+        this.#abort.signal,
+        this.space.tenant,
+        this.space.session,
+        counters,
+      )
+      fill.tag(this.#policy.tags)
+      let value: unknown
+      try {
+        value = await this.#run(fill)
+      } catch (error) {
+        this.follower.ended(running)
+        if (!this.#isFlying) return
+        this.#keeper.failed(this.space, this.key, error)
+        return this.#fail(error)
+      }
+      if (!this.#isFlying) return this.follower.ended(running)
+      let again: Waiting[]
+      try {
+        again = this.#land(fill, value)
+      } catch (error) {
+        return this.#fail(error)
+      } finally {
+        this.follower.ended(running)
+      }
+      if (again.length === 0) return this.#end()
+      await this.#proofFor(again, fill)
+    }
+  }
+
+  get #isFlying(): boolean {
+    return this.space.flights.get(this.key) === this
+  }
+
+  async #run(fill: Fill): Promise<unknown> {
+    this.#keeper.counters.loads++
+    const context = this.#keeper.context(fill)
+    let timer: { cancel(): void } | undefined
+    const hardTimeoutMs = this.#policy.hardTimeoutMs
+    const aborted = new Promise<never>((_, reject) => {
+      fill.signal.addEventListener('abort', () => reject(fill.signal.reason), { once: true })
+      if (hardTimeoutMs === Number.POSITIVE_INFINITY) return
+      timer = this.#keeper.clock.after(hardTimeoutMs, () => {
+        const error = new LoaderTimeoutError(
+          `The loader of ${this.space.text(this.key)} ran longer than ${hardTimeoutMs} ms and was cancelled. Make it faster, or raise hardTimeout.`,
+        )
+        this.#abort.abort(error)
+      })
+    })
+    try {
+      return await Promise.race([
+        enter(fill, async () => this.#load(context as never, ...(this.#args as never[]))),
+        aborted,
+      ])
+    } finally {
+      timer?.cancel()
+      fill.isEnded = true
+      leave()
+    }
+  }
+
+  /** The loader has ended: keep the result if the fence allows, answer who may have it, and return who may not. */
+  #land(fill: Fill, value: unknown): Waiting[] {
+    const kept = keep(this.#keeper, this.space, this.key, this.#policy, fill, value)
+    const tidemark = this.follower.tidemark
+    const again: Waiting[] = []
+    for (const reader of [...this.#readers]) {
+      const verdict = this.#judge(reader, fill, kept)
+      if (verdict === 'again') {
+        again.push(reader)
+        continue
+      }
+      this.#readers.delete(reader)
+      const isNow = kept.notKept === undefined || kept.notKept === 'too-large'
+      const asOf = verdict !== 'fresh' ? undefined : isNow ? tidemark : this.#askedAt(reader)
+      reader.resolve({ ...kept, state: verdict, asOf })
+    }
+    return again
+  }
+
+  #judge(reader: Waiting, fill: Fill, kept: Kept): 'fresh' | 'fenced' | 'stale' | 'again' {
+    const asked = this.#askedAt(reader)
+    switch (kept.notKept) {
+      case undefined:
+      case 'too-large':
+        return 'fresh'
+      case 'overtaken':
+      case 'unproven':
+        if (rules.readerMayHave(kept.overtaken, asked))
+          return this.#keeper.isTrusted(this.#keeper.clock.now()) ? 'fresh' : 'fenced'
+        return this.#mayTryAgain(reader) ? 'again' : 'fenced'
+      case 'forgotten':
+        return this.#mayTryAgain(reader) ? 'again' : 'fenced'
+      case 'starting':
+        // Begun before all that lies before the start could be seen. If it can be by now, a second load will be believed.
+        return this.follower.isKeeping && this.#mayTryAgain(reader) ? 'again' : 'fenced'
+      default: {
+        // What it read can't be compared with the log. A reader who joined a load from before a change gets one of its own.
+        const isOld = (asked > fill.running.t0 || fill.running.began <= reader.beganAfter) && reader.attempts === 0
+        if (isOld && this.#mayTryAgain(reader)) return 'again'
+        return kept.isStale ? 'stale' : 'fenced'
+      }
+    }
+  }
+
+  /** Who asked before the log was taken up anew counts as asking there: a believed fill shows all that lies before. */
+  #askedAt(reader: Reader): number {
+    return reader.generation === this.follower.generation ? reader.asked : this.follower.startedAt
+  }
+
+  #mayTryAgain(reader: Waiting): boolean {
+    if (reader.attempts === 0) reader.proofDeadline = this.#keeper.clock.now() + reader.proofWaitMs
+    else if (this.#keeper.clock.now() >= reader.proofDeadline) return false
+    reader.attempts++
+    return reader.attempts < ATTEMPTS_MAX || reader.proofWaitMs === Number.POSITIVE_INFINITY
+  }
+
+  /** Waits until all that touched the last load, up to the last asking, is proven: so that the next load is the last. */
+  async #proofFor(readers: readonly Waiting[], fill: Fill): Promise<void> {
+    let asked = 0
+    let until = Number.NEGATIVE_INFINITY
+    for (const reader of readers) {
+      if (reader.asked > asked) asked = reader.asked
+      if (reader.proofDeadline > until) until = reader.proofDeadline
+    }
+    const bound = deadline(this.#keeper.clock, until - this.#keeper.clock.now(), this.#abort.signal)
+    const isProven = await this.follower.whenProven(asked, fill.dependencies, bound.signal)
+    if (isProven && !this.follower.isKeeping && this.follower.isFollowing)
+      await this.follower.whenBelievable(bound.signal)
+    bound.cancel()
+  }
+
+  #fail(error: unknown): void {
+    const readers = [...this.#readers]
+    this.#end()
+    for (const reader of readers) reader.reject(error)
+  }
+
+  #end(): void {
+    this.#readers.clear()
+    if (!this.#isFlying) return
+    this.space.flights.delete(this.key)
+    this.#ended()
+  }
+}
+
+/** Whether `flight` waits, directly or through others, for `target`: a join of `target` that waits for `flight` would never end. */
+export function waitsFor(flight: Flight, target: Flight, seen = new Set<Flight>()): boolean {
+  if (flight === target) return true
+  if (seen.has(flight)) return false
+  seen.add(flight)
+  for (const next of flight.waitsFor.keys()) if (waitsFor(next, target, seen)) return true
+  return false
+}
+
+export type { NotKept }

@@ -1,0 +1,104 @@
+import type { Clock } from '../clock.js'
+import type { Counters } from '../counters.js'
+import type { Dependency } from '../dependencies/dependency.js'
+import type { Overtaken } from '../fence/fence.js'
+import type { Follower } from '../follow/follower.js'
+import type { Policy } from '../options.js'
+import type { NotKept } from '../source.js'
+import type { L1 } from '../tiers/l1.js'
+import type { SlotKey } from '../tiers/space.js'
+import { copyOf, seal } from '../values.js'
+import type { Fill } from './fill.js'
+import type { Keyspace } from './keyspace.js'
+
+/** What a flight needs of the cache that it fills. */
+export interface Keeper {
+  readonly l1: L1
+  readonly follower: Follower
+  readonly counters: Counters
+  readonly clock: Clock
+  /** A source is there, so that an answer without dependencies is one whose reads were missed. */
+  readonly hasSource: boolean
+  isTrusted(now: number): boolean
+  context(fill: Fill): object
+  filled(space: Keyspace, key: SlotKey, slot: number, ms: number, notKept: NotKept | undefined): void
+  failed(space: Keyspace, key: SlotKey, error: unknown): void
+}
+
+/** The result of a fill, and whether it was kept. */
+export interface Kept {
+  readonly value: unknown
+  /** It can't be shared: each reader gets a copy. */
+  readonly isCopied: boolean
+  /** Monotonic ms. */
+  readonly filledAt: number
+  readonly dependencies: readonly Dependency[]
+  /** How long it is fresh, if nothing touches it; Infinity if it does not expire. */
+  readonly lifetimeMs: number
+  readonly notKept: NotKept | undefined
+  readonly overtaken: Overtaken | undefined
+  /** It was computed from something stale. */
+  readonly isStale: boolean
+}
+
+/** What a key takes, roughly. */
+const KEY_BYTES = 64
+
+/**
+ * Ends a fill: the fence's verdict, and the store if it is kept. All in one step: no change can come between.
+ *
+ * @throws ValueError (`TIDEMARK_VALUE`) if the value cannot be kept as it is
+ */
+export function keep(keeper: Keeper, space: Keyspace, key: SlotKey, policy: Policy, fill: Fill, value: unknown): Kept {
+  const now = keeper.clock.now()
+  // What is to be cloned for each reader is not frozen in the loader's hands either.
+  const own = policy.isCloned ? copyOf(value) : value
+  const sealed = seal(own)
+  const isCopied = sealed.copied || policy.isCloned
+  const dependencies = fill.dependencies
+  const lifetimeMs = Math.min(
+    policy.ttlMs * (1 - policy.jitter * (policy.jitter && keeper.clock.random())),
+    fill.remainingMs,
+  )
+  const isBelievable = keeper.follower.isBelievable(fill.running)
+  // The entry's own key is a dependency too: a request may name it.
+  const itself: Dependency = { kind: 'key', tenant: space.tenant, key: space.text(key) }
+  const overtaken = isBelievable ? keeper.follower.overtaken(fill.running, [...dependencies, itself]) : undefined
+  let notKept = whyNot(keeper, policy, fill, lifetimeMs, isBelievable, overtaken, now)
+  let slot = -1
+  if (notKept === undefined) {
+    slot = keeper.l1.store(space, key, own, {
+      lsn: keeper.follower.tidemark,
+      filledAt: now,
+      lifetimeMs,
+      dependencies,
+      bytes: sealed.bytes + KEY_BYTES,
+      copied: isCopied,
+    })
+    if (slot < 0) notKept = 'too-large'
+    else keeper.counters.kept++
+  }
+  if (notKept) keeper.counters.notKept[notKept] = (keeper.counters.notKept[notKept] ?? 0) + 1
+  keeper.filled(space, key, slot, now - fill.startedAt, notKept)
+  return { value: own, isCopied, filledAt: now, dependencies, lifetimeMs, notKept, overtaken, isStale: fill.isStale }
+}
+
+function whyNot(
+  keeper: Keeper,
+  policy: Policy,
+  fill: Fill,
+  lifetimeMs: number,
+  isBelievable: boolean,
+  overtaken: Overtaken | undefined,
+  now: number,
+): NotKept | undefined {
+  const hasExpiry = lifetimeMs !== Number.POSITIVE_INFINITY
+  if (!keeper.follower.isFollowing) return 'not-following'
+  if (!isBelievable) return 'starting'
+  if (fill.unkeptReason) return fill.unkeptReason
+  if (fill.expiryReason && !hasExpiry) return fill.expiryReason
+  if (keeper.hasSource && !fill.hasDependency && !hasExpiry && !policy.isStatic) return 'no-dependency'
+  if (overtaken) return overtaken.reason
+  if (!keeper.isTrusted(now)) return 'not-current'
+  return undefined
+}

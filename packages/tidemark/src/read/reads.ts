@@ -1,0 +1,390 @@
+import type { Answer } from '../answer.js'
+import type { CallOptions } from '../definition.js'
+import { milliseconds } from '../duration.js'
+import { BehindError, ClosedError, CycleError } from '../errors.js'
+import { parsePosition } from '../log/position.js'
+import type { Policy } from '../options.js'
+import type { SlotKey } from '../tiers/space.js'
+import { copyOf } from '../values.js'
+import { currentFill } from './current.js'
+import type { Fill } from './fill.js'
+import { type AnyLoader, Flight, type Landed, waitsFor } from './flight.js'
+import type { Keeper } from './keep.js'
+import type { Keyspace } from './keyspace.js'
+import { deadline } from './wait.js'
+
+/** What is asked for: the same whichever way it is asked. */
+export interface Request {
+  readonly space: Keyspace
+  readonly key: SlotKey
+  readonly load: AnyLoader
+  readonly args: readonly unknown[]
+  readonly policy: Policy
+  readonly call: CallOptions | undefined
+}
+
+export interface ReadLimits {
+  readonly waitMaxMs: number
+  readonly proofWaitMs: number
+}
+
+/** What a read that carries a position may take. */
+interface Floor {
+  /** The position is of another epoch, or was not reached here: the source is asked, and the answer carries no position. */
+  readonly isFromSource: boolean
+  readonly beganAfter: number
+}
+
+/** A read, in order: L1, grace, the flight. */
+export class Reads {
+  readonly #keeper: Keeper
+  readonly #limits: ReadLimits
+  readonly flights = new Set<Flight>()
+  readonly #idle = new Set<() => void>()
+  isClosed = false
+
+  constructor(keeper: Keeper, limits: ReadLimits) {
+    this.#keeper = keeper
+    this.#limits = limits
+  }
+
+  /** The slot of a fresh entry that may be served now, or -1. Synchronous; allocates nothing. */
+  fresh(space: Keyspace, key: SlotKey): number {
+    const slot = space.slots.get(key)
+    if (slot === undefined) return -1
+    const now = this.#keeper.clock.now()
+    return this.#keeper.l1.isFreshAt(slot, now) && this.#keeper.isTrusted(now) ? slot : -1
+  }
+
+  /** The value for a caller outside of loaders, without a promise inside: undefined if L1 can't answer. */
+  hit(request: Request): Answer<unknown> | undefined {
+    const slot = this.fresh(request.space, request.key)
+    if (slot < 0) return undefined
+    this.#keeper.counters.hits++
+    this.refreshEarly(request, slot)
+    return this.#stored(slot, 'fresh')
+  }
+
+  peek(space: Keyspace, key: SlotKey): unknown {
+    const slot = this.fresh(space, key)
+    const reader = currentFill()
+    if (slot < 0) {
+      // No change would tell the outer entry when this finds something.
+      reader?.unkept('peeked')
+      return undefined
+    }
+    this.#keeper.counters.hits++
+    if (reader) this.#inheritStored(reader, space, key, slot, undefined)
+    return this.#keeper.l1.read(slot)
+  }
+
+  /** The whole read. `proofWaitMs` is Infinity for watches. */
+  async ask(request: Request, proofWaitMs = this.#limits.proofWaitMs): Promise<Answer<unknown>> {
+    request.space.asking++
+    try {
+      return await this.#ask(request, proofWaitMs)
+    } finally {
+      request.space.asking--
+    }
+  }
+
+  async #ask(request: Request, proofWaitMs: number): Promise<Answer<unknown>> {
+    if (this.isClosed) throw new ClosedError('The cache was closed. Create a new one, or stop reading before close().')
+    const { space, key, call } = request
+    const reader = currentFill()
+    call?.signal?.throwIfAborted()
+    const floor = call?.minPosition === undefined ? undefined : await this.#reach(request, call.minPosition)
+    if (!floor?.isFromSource) {
+      const slot = this.fresh(space, key)
+      if (slot >= 0) {
+        this.#keeper.counters.hits++
+        if (reader) this.#inheritStored(reader, space, key, slot, undefined)
+        this.refreshEarly(request, slot)
+        return this.#stored(slot, 'fresh')
+      }
+    }
+    this.#keeper.counters.misses++
+    // A read that carries a position takes nothing that expired: it asked for something newer.
+    const isGraceful = floor === undefined && proofWaitMs !== Number.POSITIVE_INFINITY
+    if (isGraceful && this.#mayServe(request, request.policy.graceRefillMs, false)) {
+      const answer = await this.#whileRefilling(request)
+      if (answer) return this.#given(answer.answer, answer.landed, request, reader)
+    }
+    try {
+      const landing = await this.#fly(request, reader, floor, proofWaitMs)
+      const answer = this.#landed(landing.landed, landing.isJoined, floor)
+      return this.#given(answer, landing.landed, request, reader)
+    } catch (error) {
+      const isOurs =
+        error instanceof CycleError ||
+        error instanceof ClosedError ||
+        error instanceof BehindError ||
+        call?.signal?.aborted
+      if (isGraceful && !isOurs && this.#mayServe(request, request.policy.graceFailureMs, true)) {
+        return this.#given(this.#stored(space.slots.get(key)!, 'stale'), undefined, request, reader)
+      }
+      throw error
+    }
+  }
+
+  /** Resolves when no fill runs. */
+  idle(signal?: AbortSignal): Promise<void> {
+    if (this.flights.size === 0) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const abort = (): void => {
+        this.#idle.delete(done)
+        reject(signal?.reason)
+      }
+      const done = (): void => {
+        signal?.removeEventListener('abort', abort)
+        resolve()
+      }
+      signal?.addEventListener('abort', abort, { once: true })
+      this.#idle.add(done)
+    })
+  }
+
+  close(): void {
+    this.isClosed = true
+    const reason = new ClosedError('The cache was closed while this value was being loaded.')
+    for (const flight of [...this.flights]) flight.cancel(reason)
+  }
+
+  /** A hit late in its life starts the next fill behind the reader's back. */
+  refreshEarly(request: Request, slot: number): void {
+    const { earlyRefresh } = request.policy
+    if (earlyRefresh === 0) return
+    const { l1, clock } = this.#keeper
+    const filledAt = l1.filledAtOf(slot)
+    const lifetimeMs = l1.expiresAtOf(slot) - filledAt
+    if (clock.now() - filledAt >= lifetimeMs * earlyRefresh) this.#flightOf(request).flight.want()
+  }
+
+  // ── grace ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Whether an entry that expired, or that can't be trusted now, may be served: it is there (so it was not dropped), and not for too long. */
+  #mayServe({ space, key }: Request, boundMs: number, isFailing: boolean): boolean {
+    const slot = space.slots.get(key)
+    if (slot === undefined || boundMs === 0) return false
+    const { l1, clock, follower } = this.#keeper
+    const now = clock.now()
+    // An entry of a process that is not current counts as expired when the process last was.
+    const isTrusted = this.#keeper.isTrusted(now)
+    if (!isTrusted && !isFailing) return false
+    const expiredMs = now - l1.expiresAtOf(slot)
+    const untrustedMs = isTrusted ? Number.NEGATIVE_INFINITY : follower.currency.silence(now)
+    return Math.max(expiredMs, untrustedMs) <= boundMs
+  }
+
+  /** The refill's value if it comes within the soft timeout, else the stale one; undefined if that was dropped meanwhile. */
+  async #whileRefilling(
+    request: Request,
+  ): Promise<{ answer: Answer<unknown>; landed: Landed | undefined } | undefined> {
+    const { space, key, policy } = request
+    const { flight, isJoined } = this.#flightOf(request)
+    flight.want()
+    if (policy.softTimeoutMs > 0) {
+      const bound = deadline(this.#keeper.clock, policy.softTimeoutMs, request.call?.signal)
+      const landed = await this.#join(flight, undefined, this.#limits.proofWaitMs, bound.signal).catch(() => undefined)
+      bound.cancel()
+      request.call?.signal?.throwIfAborted()
+      if (landed && landed.state === 'fresh') return { answer: this.#landed(landed, isJoined, undefined), landed }
+    }
+    const slot = space.slots.get(key)
+    if (slot === undefined) return undefined
+    const isFresh = this.fresh(space, key) >= 0
+    return { answer: this.#stored(slot, isFresh ? 'fresh' : 'stale'), landed: undefined }
+  }
+
+  // ── flights ────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #fly(
+    request: Request,
+    reader: Fill | undefined,
+    floor: Floor | undefined,
+    proofWaitMs: number,
+  ): Promise<{ landed: Landed; isJoined: boolean }> {
+    const running = request.space.flights.get(request.key)
+    const outer = reader?.flight
+    if (running && outer && waitsFor(running, outer)) {
+      throw new CycleError(
+        `The loader of ${outer.space.text(outer.key)} reads ${request.space.text(request.key)}, which waits for it. Break the cycle: one of them must load what it needs itself.`,
+      )
+    }
+    const { flight, isJoined } = this.#flightOf(request)
+    if (isJoined) this.#keeper.counters.joined++
+    if (outer) outer.waitsFor.set(flight, (outer.waitsFor.get(flight) ?? 0) + 1)
+    try {
+      return { landed: await this.#join(flight, floor, proofWaitMs, request.call?.signal), isJoined }
+    } finally {
+      if (outer) {
+        const count = outer.waitsFor.get(flight)! - 1
+        if (count === 0) outer.waitsFor.delete(flight)
+        else outer.waitsFor.set(flight, count)
+      }
+    }
+  }
+
+  #flightOf(request: Request): { flight: Flight; isJoined: boolean } {
+    const running = request.space.flights.get(request.key)
+    if (running) return { flight: running, isJoined: true }
+    const flight = new Flight(
+      this.#keeper,
+      request.space,
+      request.key,
+      request.load,
+      request.args,
+      request.policy,
+      () => {
+        this.flights.delete(flight)
+        if (this.flights.size === 0) {
+          for (const done of this.#idle) done()
+          this.#idle.clear()
+        }
+      },
+    )
+    this.flights.add(flight)
+    // A flight starts after its first reader has joined: its loader may end in the same turn.
+    queueMicrotask(() => void flight.fly())
+    return { flight, isJoined: false }
+  }
+
+  #join(
+    flight: Flight,
+    floor: Floor | undefined,
+    proofWaitMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Landed> {
+    return new Promise((resolve, reject) => {
+      let leave = (): void => {}
+      const abort = (): void => {
+        leave()
+        reject(signal!.reason)
+      }
+      const end = (): void => signal?.removeEventListener('abort', abort)
+      leave = flight.join({
+        asked: this.#keeper.follower.tidemark,
+        generation: this.#keeper.follower.generation,
+        beganAfter: floor?.beganAfter ?? 0,
+        proofWaitMs,
+        resolve(landed) {
+          end()
+          resolve(landed)
+        },
+        reject(error) {
+          end()
+          reject(error)
+        },
+      })
+      signal?.addEventListener('abort', abort, { once: true })
+    })
+  }
+
+  // ── positions ──────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Waits until this process has applied the position and it can be seen; else until the source is sure to show it. */
+  async #reach(request: Request, text: string): Promise<Floor> {
+    const { follower, clock } = this.#keeper
+    const position = parsePosition(text)
+    const waitMaxMs =
+      request.call?.waitMax === undefined ? this.#limits.waitMaxMs : milliseconds(request.call.waitMax, 'waitMax')
+    const bound = deadline(clock, waitMaxMs, request.call?.signal)
+    const isReached =
+      (position.epoch === undefined || follower.epoch === undefined || position.epoch === follower.epoch) &&
+      (await follower.reach(position.lsn, bound.signal))
+    bound.cancel()
+    request.call?.signal?.throwIfAborted()
+    // Positions of different epochs are not ordered: the source is asked, and the answer says so by carrying none.
+    if (position.epoch !== undefined && position.epoch !== follower.epoch && follower.epoch !== undefined) {
+      return { isFromSource: true, beganAfter: follower.tick }
+    }
+    const proof = deadline(clock, this.#limits.proofWaitMs, request.call?.signal)
+    let isSeen: boolean
+    if (isReached) {
+      if (this.fresh(request.space, request.key) >= 0) isSeen = true
+      else
+        isSeen =
+          (await follower.whenBelievable(proof.signal)) &&
+          (await follower.whenProven(position.lsn, undefined, proof.signal))
+    } else {
+      isSeen = await follower.visible(position, proof.signal).catch(() => false)
+    }
+    proof.cancel()
+    request.call?.signal?.throwIfAborted()
+    if (!isSeen) {
+      throw new BehindError(
+        `This process has read the log up to ${follower.position ?? 'nowhere yet'} and could not see ${text} at the source in time. ` +
+          'Ask again, ask another process, or raise waitMax.',
+      )
+    }
+    return { isFromSource: !isReached, beganAfter: follower.tick }
+  }
+
+  // ── answers ────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** What L1 holds. A fresh entry is valid as of the tidemark now, however long ago it was filled: nothing since touched it. */
+  #stored(slot: number, state: 'fresh' | 'stale'): Answer<unknown> {
+    const { l1, follower } = this.#keeper
+    const asOf = state === 'fresh' ? follower.position : this.#position(l1.lsnOf(slot))
+    const filledAt = this.#wall(l1.filledAtOf(slot))
+    return { value: l1.read(slot), state, from: 'l1', asOf, filledAt }
+  }
+
+  #landed(landed: Landed, isJoined: boolean, floor: Floor | undefined): Answer<unknown> {
+    const state = floor?.isFromSource ? 'fenced' : landed.state
+    const asOf = state === 'fresh' && landed.asOf !== undefined ? this.#position(landed.asOf) : undefined
+    const value = landed.isCopied ? copyOf(landed.value) : landed.value
+    return { value, state, from: isJoined ? 'joined' : 'source', asOf, filledAt: this.#wall(landed.filledAt) }
+  }
+
+  /** Counts the answer, and hands what it was computed from to the entry whose loader asked. */
+  #given(
+    answer: Answer<unknown>,
+    landed: Landed | undefined,
+    request: Request,
+    reader: Fill | undefined,
+  ): Answer<unknown> {
+    if (answer.state === 'stale') this.#keeper.counters.stale++
+    else if (answer.state === 'fenced') this.#keeper.counters.fenced++
+    const unkept = answer.state === 'fresh' ? undefined : answer.state
+    if (reader && landed) {
+      reader.inherit({
+        tenant: request.space.tenant,
+        key: request.space.text(request.key),
+        dependencies: landed.dependencies,
+        remainingMs: landed.lifetimeMs - (this.#keeper.clock.now() - landed.filledAt),
+        unkept,
+      })
+    } else if (reader) {
+      const slot = request.space.slots.get(request.key)
+      if (slot !== undefined) this.#inheritStored(reader, request.space, request.key, slot, unkept)
+    }
+    return answer
+  }
+
+  #inheritStored(
+    reader: Fill,
+    space: Keyspace,
+    key: SlotKey,
+    slot: number,
+    unkept: 'stale' | 'fenced' | undefined,
+  ): void {
+    const { l1, clock } = this.#keeper
+    reader.inherit({
+      tenant: space.tenant,
+      key: space.text(key),
+      dependencies: l1.dependenciesOf(slot),
+      remainingMs: l1.expiresAtOf(slot) - clock.now(),
+      unkept,
+    })
+  }
+
+  #position(lsn: number): string | undefined {
+    return this.#keeper.follower.epoch === undefined ? undefined : this.#keeper.follower.positionAt(lsn)
+  }
+
+  #wall(mono: number): number {
+    const { clock } = this.#keeper
+    return Math.round(clock.wall() - (clock.now() - mono))
+  }
+}

@@ -1,0 +1,211 @@
+import type { Answer } from '../answer.js'
+import { type NotWatchableError, TidemarkError } from '../errors.js'
+
+/** What a watch needs of the cache. */
+export interface Watched {
+  /** Reads the entry, waiting for proofs without a bound. */
+  ask(): Promise<Answer<unknown>>
+  /** Keeps the entry from eviction, and returns when it expires (ms from now), or why it is not kept. */
+  hold(): { readonly expiresInMs: number } | { readonly notKept: 'again' | 'later' | NotWatchableError }
+  /** Runs `wake` after `ms`. */
+  after(ms: number, wake: () => void): { cancel(): void }
+  /** Nobody watches any more. */
+  released(): void
+}
+
+const RETRY_MIN_MS = 50
+const RETRY_MAX_MS = 5_000
+/** What can't be kept yet is looked at again at least this often. */
+const LATER_MAX_MS = 500
+
+/**
+ * One entry, watched by any number of readers: recomputed once for all of them after each change that touched it, at most one
+ * recomputation in flight and one queued. Each reader sees states, the newest first: those in between may be left out.
+ */
+export class Watch {
+  readonly #watched: Watched
+  readonly #readers = new Set<WatchReader>()
+  #latest: Answer<unknown> | undefined
+  #isTouched = false
+  #isRunning = false
+  #isClosed = false
+  #wake: (() => void) | undefined
+  #failures = 0
+
+  constructor(watched: Watched) {
+    this.#watched = watched
+  }
+
+  /** A new reader: gets the latest value at once if it still holds. */
+  read(signal: AbortSignal | undefined): AsyncIterableIterator<Answer<unknown>> {
+    const reader = new WatchReader(signal, () => {
+      this.#readers.delete(reader)
+      if (this.#readers.size === 0) this.#release()
+    })
+    this.#readers.add(reader)
+    if (this.#latest && !this.#isTouched) reader.offer(this.#latest)
+    if (!this.#isRunning) {
+      this.#isRunning = true
+      void this.#run()
+    }
+    return reader
+  }
+
+  /** The entry was touched, expired or lost: what was offered may not hold any more. */
+  touch(): void {
+    this.#isTouched = true
+    this.#wake?.()
+  }
+
+  close(error?: Error): void {
+    if (this.#isClosed) return
+    for (const reader of [...this.#readers]) reader.end(error)
+    this.#release()
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isClosed) {
+      this.#isTouched = false
+      try {
+        await this.#compute(await this.#watched.ask())
+      } catch (error) {
+        // Who has no value yet learns why; who has one keeps it until the source is back.
+        if (this.#latest === undefined || !isPassing(error)) return this.close(error as Error)
+        await this.#pause(Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** this.#failures++))
+      }
+    }
+  }
+
+  async #compute(answer: Answer<unknown>): Promise<void> {
+    if (this.#isClosed) return
+    const held = this.#watched.hold()
+    if ('notKept' in held && held.notKept instanceof TidemarkError) return this.close(held.notKept)
+    // What is fenced or stale is not sent: it is computed again when that can help.
+    if (answer.state === 'fresh') this.#offer(answer)
+    if ('expiresInMs' in held) {
+      if (!this.#isTouched) await this.#pause(held.expiresInMs)
+    } else if (held.notKept === 'later' || answer.state !== 'fresh') {
+      await this.#pause(Math.min(LATER_MAX_MS, RETRY_MIN_MS * 2 ** this.#failures++))
+    }
+  }
+
+  #offer(answer: Answer<unknown>): void {
+    this.#failures = 0
+    this.#latest = answer
+    for (const reader of this.#readers) reader.offer(answer)
+  }
+
+  /** Until touched, or for so long. */
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      let timer: { cancel(): void } | undefined
+      const wake = (): void => {
+        timer?.cancel()
+        this.#wake = undefined
+        resolve()
+      }
+      this.#wake = wake
+      if (this.#isClosed) wake()
+      // A timer holds at most 2^31 - 1 ms; waking early only costs a look.
+      else if (ms !== Number.POSITIVE_INFINITY) timer = this.#watched.after(Math.min(ms, 2 ** 31 - 1), wake)
+    })
+  }
+
+  #release(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#wake?.()
+    this.#watched.released()
+  }
+}
+
+/** Errors that pass by themselves: the loader's own, and a source that is down. Those of the cache's use do not. */
+function isPassing(error: unknown): boolean {
+  return (
+    !(error instanceof TidemarkError) ||
+    error.code === 'TIDEMARK_SOURCE_DOWN' ||
+    error.code === 'TIDEMARK_LOADER_TIMEOUT'
+  )
+}
+
+/** One reader of a watch: holds the newest answer that it has not taken, and no other. */
+class WatchReader implements AsyncIterableIterator<Answer<unknown>> {
+  readonly #left: () => void
+  readonly #signal: AbortSignal | undefined
+  readonly #aborted = (): void => this.end(undefined)
+  #next: Answer<unknown> | undefined
+  #waiting: { resolve: (result: IteratorResult<Answer<unknown>>) => void; reject: (error: unknown) => void } | undefined
+  #error: Error | undefined
+  #isEnded = false
+
+  constructor(signal: AbortSignal | undefined, left: () => void) {
+    this.#left = left
+    this.#signal = signal
+    signal?.addEventListener('abort', this.#aborted, { once: true })
+    if (signal?.aborted) queueMicrotask(this.#aborted)
+  }
+
+  offer(answer: Answer<unknown>): void {
+    if (this.#isEnded) return
+    if (!this.#waiting) {
+      this.#next = answer
+      return
+    }
+    const { resolve } = this.#waiting
+    this.#waiting = undefined
+    resolve({ value: answer, done: false })
+  }
+
+  end(error: Error | undefined): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    this.#error = error
+    this.#next = undefined
+    this.#signal?.removeEventListener('abort', this.#aborted)
+    const waiting = this.#waiting
+    this.#waiting = undefined
+    if (waiting && error) {
+      this.#error = undefined
+      waiting.reject(error)
+    } else {
+      waiting?.resolve({ value: undefined, done: true })
+    }
+    this.#left()
+  }
+
+  next(): Promise<IteratorResult<Answer<unknown>>> {
+    const answer = this.#next
+    if (answer) {
+      this.#next = undefined
+      return Promise.resolve({ value: answer, done: false })
+    }
+    if (this.#isEnded) {
+      const error = this.#error
+      this.#error = undefined
+      return error ? Promise.reject(error) : Promise.resolve({ value: undefined, done: true })
+    }
+    return new Promise((resolve, reject) => {
+      // A second call of next() while one waits is answered by the same value's successor in turn.
+      const earlier = this.#waiting
+      this.#waiting = {
+        resolve(result) {
+          earlier?.resolve(result)
+          resolve(result)
+        },
+        reject(error) {
+          earlier?.reject(error)
+          reject(error)
+        },
+      }
+    })
+  }
+
+  return(): Promise<IteratorResult<Answer<unknown>>> {
+    this.end(undefined)
+    return Promise.resolve({ value: undefined, done: true })
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+}

@@ -1,0 +1,169 @@
+import type { Answer } from './answer.js'
+import type { Cache, CacheStatus, Explanation, Invalidation } from './cache.js'
+import type { Core } from './core.js'
+import type { Counters } from './counters.js'
+import type { CallOptions, Definition, EntryOptions, Loader } from './definition.js'
+import type { Definitions } from './definitions.js'
+import { KeyError, OptionError } from './errors.js'
+import type { CacheEvents } from './events.js'
+import { explain } from './explain.js'
+import type { Target } from './log/change.js'
+import { tagsOf } from './options.js'
+import { currentFill } from './read/current.js'
+import type { AnyLoader } from './read/flight.js'
+import type { Request } from './read/reads.js'
+import type { Session } from './source.js'
+
+/** The tenant of a cache until `tenant()` names another. */
+const DEFAULT_TENANT = 'default'
+const NAME_MAX = 256
+const KEY_MAX = 65_536
+
+/** A cache as its users hold it: one tenant's and session's view of a core. */
+export class View<Context extends object> implements Cache<Context> {
+  readonly #core: Core
+  readonly #definitions: Definitions
+  readonly #tenant: string
+  readonly #session: Session | undefined
+  /** Whether the user chose tenant or session: then loaders that call it do not hand down their own. */
+  readonly #isChosen: boolean
+
+  constructor(core: Core, definitions: Definitions, tenant = DEFAULT_TENANT, session?: Session, isChosen = false) {
+    this.#core = core
+    this.#definitions = definitions
+    this.#tenant = tenant
+    this.#session = session
+    this.#isChosen = isChosen
+  }
+
+  define<Args extends readonly unknown[], Value>(
+    name: string,
+    load: Loader<Context, Args, Value>,
+    options: EntryOptions = {},
+  ): Definition<Args, Value> {
+    return this.#definitions.define(name, load as unknown as AnyLoader, options, this.#place) as unknown as Definition<
+      Args,
+      Value
+    >
+  }
+
+  in<Args extends readonly unknown[], Value>(definition: Definition<Args, Value>): Definition<Args, Value> {
+    return this.#definitions.bind(definition, { ...this.#place, isChosen: true }) as unknown as Definition<Args, Value>
+  }
+
+  get<Value>(key: string, load: Loader<Context, [], Value>, options?: EntryOptions & CallOptions): Promise<Value> {
+    const request = this.#request(key, load as unknown as AnyLoader, options)
+    const hit = currentFill() || options?.minPosition !== undefined ? undefined : this.#core.reads.hit(request)
+    if (hit) return Promise.resolve(hit.value as Value)
+    return this.#core.reads.ask(request).then((answer) => answer.value as Value)
+  }
+
+  ask<Value>(
+    key: string,
+    load: Loader<Context, [], Value>,
+    options?: EntryOptions & CallOptions,
+  ): Promise<Answer<Value>> {
+    return this.#core.reads.ask(this.#request(key, load as unknown as AnyLoader, options)) as Promise<Answer<Value>>
+  }
+
+  peek<Value = unknown>(key: string): Value | undefined {
+    return this.#core.reads.peek(this.#space(), key) as Value | undefined
+  }
+
+  async *watch<Value>(
+    key: string,
+    load: Loader<Context, [], Value>,
+    options?: EntryOptions & CallOptions,
+  ): AsyncIterableIterator<Value> {
+    for await (const answer of this.#core.watch(this.#request(key, load as unknown as AnyLoader, options)))
+      yield answer.value as Value
+  }
+
+  invalidate(invalidation: Invalidation): Promise<string> {
+    const { keys = [], tags = [], mode = 'drop', signal } = invalidation
+    if (mode !== 'drop' && mode !== 'expire') throw new OptionError("mode must be 'drop' or 'expire'.")
+    if (!Array.isArray(keys) || keys.some((key) => typeof key !== 'string')) {
+      throw new OptionError("keys must be an array of keys' text forms, like 'post(42)' or a plain get key.")
+    }
+    const tenant = this.#tenant
+    const targets: Target[] = [
+      ...keys.map((key): Target => ({ kind: 'key', tenant, key })),
+      ...tagsOf(tags).map((tag): Target => ({ kind: 'tag', tenant, tag })),
+    ]
+    return this.#core.invalidations.request(targets, mode, signal)
+  }
+
+  explain(key: string): Explanation {
+    return explain(this.#core, this.#tenant, this.#session, key)
+  }
+
+  tenant(tenant: string): Cache<Context> {
+    if (typeof tenant !== 'string' || tenant === '' || tenant.length > NAME_MAX || /[\u0000-\u001f]/.test(tenant)) {
+      throw new OptionError(
+        `A tenant is a non-empty string of at most ${NAME_MAX} characters, without control characters.`,
+      )
+    }
+    return new View(this.#core, this.#definitions, tenant, this.#session, true)
+  }
+
+  as(session: Session): Cache<Context> {
+    for (const name of Object.keys(session)) {
+      if (name !== 'role' && name !== 'settings' && name !== 'timeZone') {
+        throw new OptionError(`A session has role, settings and timeZone, not '${name}'.`)
+      }
+    }
+    return new View(this.#core, this.#definitions, this.#tenant, { ...session }, true)
+  }
+
+  on<Name extends keyof CacheEvents>(name: Name, listener: (event: CacheEvents[Name]) => void): () => void {
+    return this.#core.observers.on(name, listener)
+  }
+
+  get counters(): Readonly<Counters> {
+    return this.#core.counters
+  }
+
+  status(): CacheStatus {
+    const { follower, l1, reads, clock } = this.#core
+    const silenceMs = follower.currency.silence(clock.now())
+    return {
+      log: follower.log.status(),
+      tidemark: follower.position,
+      keeping: follower.isKeeping,
+      current: this.#core.isTrusted(clock.now()),
+      silenceMs,
+      entries: l1.size,
+      bytes: l1.bytes,
+      ring: follower.ring.changes,
+      unproven: follower.unproven,
+      watched: this.#core.watched,
+      filling: reads.flights.size,
+    }
+  }
+
+  async settled(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    const signal = options.signal ?? new AbortController().signal
+    await this.#core.follower.caughtUp(signal)
+    await this.#core.reads.idle(signal)
+    signal.throwIfAborted()
+  }
+
+  close(): Promise<void> {
+    return this.#core.close()
+  }
+
+  get #place() {
+    return { tenant: this.#tenant, session: this.#session, isChosen: this.#isChosen }
+  }
+
+  #space() {
+    const fill = this.#isChosen ? undefined : currentFill()
+    return this.#core.spaces.get(fill ? fill.tenant : this.#tenant, undefined, fill ? fill.session : this.#session)
+  }
+
+  #request(key: string, load: AnyLoader, options: (EntryOptions & CallOptions) | undefined): Request {
+    if (typeof key !== 'string' || key.length > KEY_MAX)
+      throw new KeyError(`The key of get() is a string of at most ${KEY_MAX} characters.`)
+    return { space: this.#space(), key, load, args: [], policy: this.#definitions.policy(options), call: options }
+  }
+}
