@@ -127,13 +127,14 @@ function cacheFolders(): string[] {
 function copy(installed: Installed, cache: string): string | undefined {
   const target = join(cache, `postgres-${installed.version}-${process.arch}`)
   try {
-    fs.mkdirSync(cache, { recursive: true, mode: 0o755 })
+    if (fs.mkdirSync(cache, { recursive: true }) !== undefined) fs.chmodSync(cache, 0o755)
     if (!isOurs(cache)) return undefined
     if (!fs.existsSync(target)) {
       const part = fs.mkdtempSync(`${target}.`)
       try {
         fs.chmodSync(part, 0o755)
         fs.cpSync(join(installed.folder, 'native'), join(part, 'native'), { recursive: true, verbatimSymlinks: true })
+        fs.chmodSync(join(part, 'native/lib'), 0o755)
         if (!makeLinks(part)) return undefined
         fs.renameSync(part, target)
       } catch (error) {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type Account, ownerAccount, serverAccount } from './account.js'
 import { type Binaries, findBinaries } from './binaries.js'
 import { DataFolderError, DataVersionError, EmbeddedStartError } from './errors.js'
+import { isOwnerAlive, ownerToken } from './liveness.js'
 
 /** A cluster: the folder that PostgreSQL calls PGDATA, and the account that owns it. */
 export interface Cluster {
@@ -95,9 +96,8 @@ function checkCluster({ dataDir, folder, binaries }: Cluster): void {
 /** Makes the cluster under another name and renames it, so that a start which is killed midway leaves none, not half. */
 async function createCluster({ dataDir, folder, account, binaries }: Cluster, isDurable: boolean): Promise<void> {
   // An initdb that still runs for a killed process may go on writing there: whoever starts later removes the rest.
-  for (const name of fs.readdirSync(dataDir))
-    if (name.startsWith('initdb-')) fs.rm(join(dataDir, name), { recursive: true, force: true }, () => {})
-  const part = fs.mkdtempSync(join(dataDir, 'initdb-'))
+  removeParts(dataDir)
+  const part = fs.mkdtempSync(join(dataDir, `initdb-${ownerToken()}-`))
   try {
     if (account !== undefined) fs.chownSync(part, account.uid, account.gid)
     await runInitdb(part, account, binaries, isDurable)
@@ -106,6 +106,16 @@ async function createCluster({ dataDir, folder, account, binaries }: Cluster, is
     fs.rmSync(part, { recursive: true, force: true })
     // Another process may have made it meanwhile; which of the two starts is decided by PostgreSQL's own lock.
     if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+  }
+}
+
+/** Removes what starts left that were killed midway. */
+function removeParts(dataDir: string): void {
+  for (const name of fs.readdirSync(dataDir)) {
+    const owner = /^initdb-(\d+-[^-]+)-/.exec(name)?.[1]
+    if (owner === undefined || isOwnerAlive(owner)) continue
+    // The killed process's initdb may still be writing there: tried again for some seconds, then left to a later start.
+    fs.rm(join(dataDir, name), { recursive: true, force: true, maxRetries: 5, retryDelay: 200 }, () => {})
   }
 }
 

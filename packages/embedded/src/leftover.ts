@@ -1,18 +1,13 @@
-import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cluster } from './cluster.js'
 import { DataInUseError } from './errors.js'
+import { clusterToken, commandOf, isAlive, isOwnerAlive, ownerPid } from './liveness.js'
 
 /** How long a leftover server may take to stop by itself before it is stopped at once, and then given up. */
 const fastMs = 10_000
 const giveUpMs = 30_000
-
-/** Names this process for as long as it lives: a pid alone is reused. Stands in the server's command line. */
-export function ownerToken(): string {
-  return `${process.pid}-${startTime(process.pid)}`
-}
 
 /**
  * Makes sure that no server runs on the cluster: waits for one whose owner died (its guard is stopping it), and stops
@@ -23,13 +18,20 @@ export function ownerToken(): string {
 export async function stopLeftover(cluster: Cluster): Promise<void> {
   const began = performance.now()
   let sent: NodeJS.Signals | undefined
+  let socketDir: string | undefined
   for (;;) {
-    const pid = lockPid(cluster)
-    if (pid === undefined || !isAlive(pid)) return
-    const server = serverOf(pid, cluster)
-    if (server === 'other') return disownLock(cluster, pid)
-    if (server.owner === undefined || isOwnerAlive(server.owner))
-      throw new DataInUseError(cluster.dataDir, server.owner === undefined ? pid : ownerPid(server.owner))
+    const lock = readLock(cluster)
+    socketDir = lock?.socketDir ?? socketDir
+    if (lock === undefined || !isAlive(lock.pid)) break
+    const { pid } = lock
+    const server = serverOf(pid, cluster.folder)
+    if (server.kind === 'unknown') break
+    if (server.kind === 'other') {
+      disownLock(cluster, pid)
+      break
+    }
+    if (server.kind === 'foreign') throw new DataInUseError(cluster.dataDir, pid)
+    if (isOwnerAlive(server.owner)) throw new DataInUseError(cluster.dataDir, ownerPid(server.owner))
     const waited = performance.now() - began
     if (waited > giveUpMs) throw new DataInUseError(cluster.dataDir, pid)
     const signal = waited > fastMs ? 'SIGQUIT' : 'SIGINT'
@@ -39,15 +41,32 @@ export async function stopLeftover(cluster: Cluster): Promise<void> {
     }
     await sleep(20)
   }
+  removeSocketDir(socketDir)
 }
 
-function lockPid(cluster: Cluster): number | undefined {
+interface Lock {
+  readonly pid: number
+  /** Missing while the server starts. */
+  readonly socketDir: string | undefined
+}
+
+function readLock(cluster: Cluster): Lock | undefined {
   try {
-    const pid = Number(fs.readFileSync(join(cluster.folder, 'postmaster.pid'), 'utf8').split('\n')[0])
-    return Number.isInteger(pid) && pid > 0 ? pid : undefined
+    const lines = fs.readFileSync(join(cluster.folder, 'postmaster.pid'), 'utf8').split('\n')
+    const pid = Number(lines[0])
+    return Number.isInteger(pid) && pid > 0 ? { pid, socketDir: lines[4] || undefined } : undefined
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
+  }
+}
+
+/** The guard does this; a server that lost its guard leaves the folder, and PostgreSQL has emptied it. */
+function removeSocketDir(folder: string | undefined): void {
+  try {
+    if (folder !== undefined && basename(folder).startsWith('tidemark-')) fs.rmdirSync(folder)
+  } catch {
+    // Gone, not empty, or not ours: an empty folder in the temporary folder harms nobody.
   }
 }
 
@@ -59,42 +78,30 @@ function lockPid(cluster: Cluster): number | undefined {
 function disownLock(cluster: Cluster, pid: number): void {
   const file = join(cluster.folder, 'postmaster.pid')
   const [, ...rest] = fs.readFileSync(file, 'utf8').split('\n')
-  if (lockPid(cluster) === pid) fs.writeFileSync(file, [String(2 ** 31 - 2), ...rest].join('\n'))
+  if (readLock(cluster)?.pid === pid) fs.writeFileSync(file, [String(2 ** 31 - 2), ...rest].join('\n'))
 }
 
-/** Whether the process is a server on this cluster, and for whom it runs. */
-function serverOf(pid: number, cluster: Cluster): 'other' | { owner: string | undefined } {
-  let command: string
+type Server =
+  | { readonly kind: 'ours'; readonly owner: string }
+  /** A server on this cluster that was not started by this launcher. */
+  | { readonly kind: 'foreign' }
+  /** Another program, or a server on another cluster. */
+  | { readonly kind: 'other' }
+  /** Not ours to see; PostgreSQL's own checks decide. */
+  | { readonly kind: 'unknown' }
+
+function serverOf(pid: number, folder: string): Server {
+  const command = commandOf(pid)
+  if (command === undefined) return { kind: 'unknown' }
+  const owner = /tidemark\.owner=(\d+-[^\s\0]+)/.exec(command)?.[1]
+  if (owner !== undefined && command.includes(`tidemark.cluster=${clusterToken(folder)}`))
+    return { kind: 'ours', owner }
+  if (!/(^|\/)postgres(\0|\s|$)/.test(command)) return { kind: 'other' }
+  if (command.includes(folder)) return { kind: 'foreign' }
   try {
-    if (process.platform === 'linux') {
-      if (fs.readlinkSync(`/proc/${pid}/cwd`) !== fs.realpathSync(cluster.folder)) return 'other'
-      command = fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-    } else {
-      command = execFileSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8' })
-      if (!command.includes(`-D ${cluster.folder}`)) return 'other'
-    }
-  } catch (error) {
-    // It ended meanwhile, or it is another user's: the cluster is ours, so its server would be ours to see.
-    if (isAlive(pid) && !['EACCES', 'EPERM', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? ''))
-      throw error
-    return 'other'
-  }
-  return { owner: /tidemark\.owner=(\d+-[^\s\0]+)/.exec(command)?.[1] }
-}
-
-const ownerPid = (owner: string): number => Number(owner.split('-')[0])
-
-function isOwnerAlive(owner: string): boolean {
-  const pid = ownerPid(owner)
-  return isAlive(pid) && owner === `${pid}-${startTime(pid)}`
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    return { kind: fs.readlinkSync(`/proc/${pid}/cwd`) === fs.realpathSync(folder) ? 'foreign' : 'other' }
+  } catch {
+    return { kind: 'unknown' }
   }
 }
 
@@ -103,21 +110,5 @@ function trySignal(pid: number, signal: NodeJS.Signals): void {
     process.kill(pid, signal)
   } catch {
     // Gone, or not ours to stop: the caller goes on waiting, with a bound.
-  }
-}
-
-/** When a process started, in the system's own terms, without spaces. */
-function startTime(pid: number): string {
-  try {
-    if (process.platform === 'linux') {
-      // The second field is the program's name in parentheses and may hold spaces; the start is field 22.
-      const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8')
-      return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]!
-    }
-    return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' })
-      .trim()
-      .replace(/\W+/g, '.')
-  } catch {
-    return 'unknown'
   }
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type Cluster, reach, serverEnvironment } from './cluster.js'
 import { EmbeddedStartError } from './errors.js'
-import { ownerToken } from './leftover.js'
+import { clusterToken, ownerToken } from './liveness.js'
 
 /** A start is given up after this long without a line of PostgreSQL; a long recovery prints one every 10 s. */
 const silenceMs = 60_000
@@ -51,6 +51,7 @@ export async function startPostmaster({ cluster, socketDir, settings, log }: Pos
     listen_addresses: '',
     unix_socket_directories: socketDir,
     'tidemark.owner': ownerToken(),
+    'tidemark.cluster': clusterToken(cluster.folder),
   }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   const child = spawn('/bin/sh', ['-c', guard, 'guard', socketDir, cluster.binaries.postgres, '-D', path, ...args], {
     ...cluster.account,

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import { OptionError } from 'tidemark'
 import type { Account } from './account.js'
 import { type Cluster, openCluster } from './cluster.js'
 import { DataFolderError, EmbeddedStartError } from './errors.js'
@@ -34,7 +35,7 @@ export interface Embedded {
   readonly pid: number
   /** For example `18.4`. */
   readonly serverVersion: string
-  /** The connection string of a database of this server. */
+  /** The connection string of a database of this server, whether or not it exists. */
   databaseUrl(name: string): string
   /** Makes a database and resolves with its connection string; nothing to do if it exists. */
   createDatabase(name: string): Promise<string>
@@ -117,7 +118,6 @@ class EmbeddedServer implements Embedded {
   }
 
   async start(): Promise<void> {
-    restoreSocketDir(this.socketDir, this.#cluster.account)
     const postmaster = await startContended(this.#cluster, this.socketDir, this.#options)
     this.#postmaster = postmaster
     void postmaster.ended.then((how) => {
@@ -131,14 +131,17 @@ class EmbeddedServer implements Embedded {
 
   databaseUrl(name: string): string {
     // The port is said although it is the default: PGPORT would change it.
-    return `postgresql://postgres@localhost:5432/${encodeURIComponent(name)}?host=${encodeURIComponent(this.socketDir)}`
+    if (/[?#]/.test(name))
+      throw new OptionError('database: pg cannot be given a name with ? or # in a connection string.')
+    return `postgresql://postgres@localhost:5432/${encodeURI(name)}?host=${encodeURIComponent(this.socketDir)}`
   }
 
   async createDatabase(name: string): Promise<string> {
+    const url = this.databaseUrl(name)
     await this.#query((client) => client.query(`create database ${pg.escapeIdentifier(name)}`)).catch((error) => {
       if ((error as pg.DatabaseError).code !== duplicateDatabase) throw error
     })
-    return this.databaseUrl(name)
+    return url
   }
 
   async stop(): Promise<void> {
@@ -174,6 +177,7 @@ async function startContended(cluster: Cluster, socketDir: string, options: Embe
   const began = performance.now()
   for (;;) {
     await stopLeftover(cluster)
+    restoreSocketDir(socketDir, cluster.account)
     try {
       return await startPostmaster({
         cluster,
