@@ -101,7 +101,7 @@ export class Definitions {
           return Promise.resolve(l1.read(slot))
         }
       }
-      return reads.ask(request(args)).then(valueOf)
+      return reads.ask(request(args)).then(onlyValue)
     }
     Object.defineProperty(definition, 'name', { value: defined.name })
     const ways: AnyDefinition = Object.assign(definition, {
@@ -129,7 +129,7 @@ export class Definitions {
   }
 }
 
-function valueOf(answer: Answer<unknown>): unknown {
+function onlyValue(answer: Answer<unknown>): unknown {
   return answer.value
 }
 

@@ -17,7 +17,7 @@ export function slotKey(args: readonly unknown[]): SlotKey {
     const only = args[0]
     switch (typeof only) {
       case 'number':
-        if (only !== only) throw new KeyError('A key cannot hold NaN. Check the argument before the call.')
+        if (Number.isNaN(only)) throw new KeyError('A key cannot hold NaN. Check the argument before the call.')
         return only === 0 ? 0 : only
       case 'string':
         if (only.length <= LENGTH_MAX && only.charCodeAt(0) !== 0) return only
@@ -74,7 +74,7 @@ function write(value: unknown, depth: number): string {
     case 'string':
       return JSON.stringify(value)
     case 'number':
-      if (value !== value) throw new KeyError('A key cannot hold NaN. Check the argument before the call.')
+      if (Number.isNaN(value)) throw new KeyError('A key cannot hold NaN. Check the argument before the call.')
       return String(value === 0 ? 0 : value)
     case 'bigint':
       return `${value}n`

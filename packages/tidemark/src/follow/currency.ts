@@ -58,7 +58,7 @@ export class Currency {
     if (this.mono === Number.POSITIVE_INFINITY) return 0
     const byWall = this.#clock.wall() - this.wall
     const byMono = now - this.mono
-    return byWall > byMono ? byWall : byMono
+    return Math.max(byWall, byMono)
   }
 }
 

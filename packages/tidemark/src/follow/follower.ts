@@ -200,7 +200,10 @@ export class Follower implements LogListener {
 
   commit(commit: Commit): void {
     if (commit.lsn <= this.tidemark) return // Delivered twice: positions make it harmless.
-    if (commit.prev !== undefined && commit.prev !== this.#lastLsn) return this.#gap(commit)
+    if (commit.prev !== undefined && commit.prev !== this.#lastLsn) {
+      this.#gap(commit)
+      return
+    }
     this.tidemark = commit.lsn
     this.#lastLsn = commit.lsn
     const { record, gone } = this.ring.push(commit, this.#clock.now(), Number.POSITIVE_INFINITY)

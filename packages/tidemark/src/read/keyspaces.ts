@@ -17,9 +17,15 @@ export class Keyspaces {
 
   get(tenant: string, name: string | undefined, session: Session | undefined): Keyspace {
     let names = this.#tenants.get(tenant)
-    if (!names) this.#tenants.set(tenant, (names = new Map()))
+    if (!names) {
+      names = new Map()
+      this.#tenants.set(tenant, names)
+    }
     let sessions = names.get(name)
-    if (!sessions) names.set(name, (sessions = new Map()))
+    if (!sessions) {
+      sessions = new Map()
+      names.set(name, sessions)
+    }
     const id = sessionText(session)
     let space = sessions.get(id)
     if (!space) {

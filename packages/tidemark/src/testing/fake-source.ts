@@ -89,7 +89,10 @@ export class FakeSource implements Source<{ db: FakeReads }> {
 
   #rows(table: string): Map<string, Row> {
     let rows = this.#tables.get(table)
-    if (!rows) this.#tables.set(table, (rows = new Map()))
+    if (!rows) {
+      rows = new Map()
+      this.#tables.set(table, rows)
+    }
     return rows
   }
 
