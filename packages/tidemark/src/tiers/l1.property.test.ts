@@ -84,18 +84,21 @@ class World {
     this.now += 0.37
     switch (step.do) {
       case 'store':
-        return this.store(step, at)
+        this.store(step, at)
+        break
       case 'drop':
-        return this.drop({ kind: 'target', targets: [{ kind: 'tag', tenant: 't', tag: step.tag }], mode: 'drop' })
+        this.drop({ kind: 'target', targets: [{ kind: 'tag', tenant: 't', tag: step.tag }], mode: 'drop' })
+        break
       case 'dropSpace':
         this.l1.removeSpace(this.spaces[step.space]!)
         for (const [name, kept] of this.model) if (kept.space === this.spaces[step.space]) this.model.delete(name)
-        return
+        break
       case 'clear':
         expect(this.l1.clear()).toBe(this.model.size)
-        return this.model.clear()
+        this.model.clear()
+        break
       default:
-        return this.one(step)
+        this.one(step)
     }
   }
 
