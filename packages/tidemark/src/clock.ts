@@ -14,7 +14,8 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
   after(ms, run) {
-    const timer = setTimeout(run, ms)
+    // Node runs a longer timer at once.
+    const timer = setTimeout(run, Math.min(ms, 2 ** 31 - 1))
     timer.unref()
     return { cancel: () => clearTimeout(timer) }
   },

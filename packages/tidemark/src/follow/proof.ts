@@ -154,7 +154,7 @@ export class Proof {
       this.#owner.probed(probe, asked)
       this.#owner.proven()
     }
-    this.#settleWaiters((waiter) => waiter.records.every((record) => record.provenAt !== Number.POSITIVE_INFINITY))
+    this.#settleWaiters((waiter) => waiter.records.every((record) => !this.#unproven.has(record)))
     this.moved()
     const isOpen = this.#unproven.size > 0 || !this.isComplete
     this.#again(this.#isWanted ? 0 : isOpen ? this.#backoffMs : this.#restMs)

@@ -29,7 +29,6 @@ export class Fill implements Reading {
   expiryReason: NotKept | undefined
   /** Something that it read was served stale: then so is what was computed from it. */
   isStale = false
-  hasTags = false
   isEnded = false
   /** Where it began, as the follower tracks it. */
   readonly running: RunningFill
@@ -85,7 +84,6 @@ export class Fill implements Reading {
 
   tag(tags: readonly string[]): void {
     for (const tag of tags) this.depend({ kind: 'tag', tenant: this.tenant, tag })
-    this.hasTags ||= tags.length > 0
   }
 
   /** Takes over what a nested read was computed from: evicting the inner entry then loses nothing. */

@@ -59,6 +59,8 @@ export class Flight {
   #readers = new Set<Waiting>()
   /** A refill that nobody waits for goes on all the same. */
   #isWanted = false
+  /** Set while it waits for a proof before it loads again: ends that wait. */
+  #loadNow: (() => void) | undefined
 
   constructor(
     keeper: Keeper,
@@ -84,6 +86,11 @@ export class Flight {
   join(reader: Reader): () => void {
     const waiting: Waiting = { ...reader, proofDeadline: Number.POSITIVE_INFINITY, attempts: 0 }
     this.#readers.add(waiting)
+    if (this.#loadNow && reader.proofWaitMs !== Number.POSITIVE_INFINITY) {
+      // Others wait for a proof, perhaps without a bound (a watch); this reader has its own.
+      this.#mayTryAgain(waiting)
+      this.#keeper.clock.after(reader.proofWaitMs, () => this.#loadNow?.())
+    }
     return () => {
       this.#readers.delete(waiting)
       if (this.#readers.size === 0 && !this.#isWanted)
@@ -202,13 +209,15 @@ export class Flight {
         return this.#mayTryAgain(reader) ? 'again' : 'fenced'
       case 'forgotten':
         return this.#mayTryAgain(reader) ? 'again' : 'fenced'
-      case 'starting':
+      case 'starting': {
         // Begun before all that lies before the start could be seen. If it can be by now, a second load will be believed.
-        return this.follower.isKeeping && this.#mayTryAgain(reader) ? 'again' : 'fenced'
+        const isUseful = this.follower.isKeeping || fill.running.began <= reader.beganAfter
+        return isUseful && this.#mayTryAgain(reader) ? 'again' : 'fenced'
+      }
       default: {
         // What it read can't be compared with the log. A reader who joined a load from before a change gets one of its own.
-        const isOld = (asked > fill.running.t0 || fill.running.began <= reader.beganAfter) && reader.attempts === 0
-        if (isOld && this.#mayTryAgain(reader)) return 'again'
+        const isOld = asked > fill.running.t0 || fill.running.began <= reader.beganAfter
+        if (isOld && reader.attempts === 0 && this.#mayTryAgain(reader)) return 'again'
         return kept.isStale ? 'stale' : 'fenced'
       }
     }
@@ -223,21 +232,23 @@ export class Flight {
     if (reader.attempts === 0) reader.proofDeadline = this.#keeper.clock.now() + reader.proofWaitMs
     else if (this.#keeper.clock.now() >= reader.proofDeadline) return false
     reader.attempts++
-    return reader.attempts < ATTEMPTS_MAX || reader.proofWaitMs === Number.POSITIVE_INFINITY
+    return reader.attempts < ATTEMPTS_MAX
   }
 
   /** Waits until all that touched the last load, up to the last asking, is proven: so that the next load is the last. */
   async #proofFor(readers: readonly Waiting[], fill: Fill): Promise<void> {
     let asked = 0
-    let until = Number.NEGATIVE_INFINITY
+    let until = Number.POSITIVE_INFINITY
     for (const reader of readers) {
       if (reader.asked > asked) asked = reader.asked
-      if (reader.proofDeadline > until) until = reader.proofDeadline
+      if (reader.proofDeadline < until) until = reader.proofDeadline
     }
     const bound = deadline(this.#keeper.clock, until - this.#keeper.clock.now(), this.#abort.signal)
+    this.#loadNow = bound.abort
     const isProven = await this.follower.whenProven(asked, fill.dependencies, bound.signal)
     if (isProven && !this.follower.isKeeping && this.follower.isFollowing)
       await this.follower.whenBelievable(bound.signal)
+    this.#loadNow = undefined
     bound.cancel()
   }
 

@@ -32,5 +32,5 @@ export class Refusals {
 }
 
 function nameOf(space: Keyspace, key: SlotKey): string {
-  return `${space.id}\u0000${typeof key}\u0000${key}`
+  return `${space.tenant}\u0000${space.name ?? ''}\u0000${typeof key}\u0000${key}`
 }

@@ -5,7 +5,7 @@ export function deadline(
   clock: Clock,
   ms: number,
   other?: AbortSignal,
-): { readonly signal: AbortSignal; cancel(): void } {
+): { readonly signal: AbortSignal; readonly abort: () => void; cancel(): void } {
   const controller = new AbortController()
   const abort = (): void => controller.abort()
   if (other?.aborted || ms <= 0) abort()
@@ -13,6 +13,7 @@ export function deadline(
   other?.addEventListener('abort', abort, { once: true })
   return {
     signal: controller.signal,
+    abort,
     cancel() {
       timer?.cancel()
       other?.removeEventListener('abort', abort)
