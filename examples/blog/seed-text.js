@@ -36,7 +36,10 @@ export const posts = {
     ['The gauge that measured a ferry', 'A neat spike at 17:42, every day except Sundays.'],
     ['Storm surge, explained with a bathtub', 'Bring a towel, a tray and somebody who will not mind the floor.'],
     ['What the barnacles know', 'They settle where they can breathe twice a day, and they are rarely wrong.'],
-    ['Rule of twelfths, and when to break it', 'One, two, three, three, two, one: a good rule for a bay without a bend.'],
+    [
+      'Rule of twelfths, and when to break it',
+      'One, two, three, three, two, one: a good rule for a bay without a bend.',
+    ],
     ['An equinox from the sea wall', 'We stood three metres above the chart and got wet anyway.'],
   ],
   harbours: [

@@ -48,8 +48,18 @@ async function fill(client) {
     authors.map(([, about]) => about),
   ])
   const written = writePosts()
-  await insert(client, 'posts', 'author_id bigint, topic text, status text, pinned boolean, title text, body text, created_at timestamptz', written)
-  await insert(client, 'comments', 'post_id bigint, author_id bigint, body text, created_at timestamptz', writeComments(written))
+  await insert(
+    client,
+    'posts',
+    'author_id bigint, topic text, status text, pinned boolean, title text, body text, created_at timestamptz',
+    written,
+  )
+  await insert(
+    client,
+    'comments',
+    'post_id bigint, author_id bigint, body text, created_at timestamptz',
+    writeComments(written),
+  )
   const { rows: sessions } = await client.query(
     `insert into sessions (id, author_id, started_at)
      select md5('visitor ' || n)::uuid, 1 + n % $1, timestamptz '2026-06-01' + n * interval '7 hours' from generate_series(1, 40) n

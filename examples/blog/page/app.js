@@ -1,6 +1,6 @@
 import { drawComments, drawNoPost, drawPost } from './article.js'
 import { startEditor } from './editor.js'
-import { drawPosts, drawTopics, topicName } from './list.js'
+import { drawPosts, drawTopics } from './list.js'
 import { follow } from './live.js'
 import { showMark } from './marks.js'
 import { painted } from './motion.js'
@@ -14,6 +14,7 @@ const names = new Map()
 const votes = new Set()
 let view = {}
 
+const hasRoom = matchMedia('(min-width: 721px)')
 const $ = (selector) => document.querySelector(selector)
 const authorName = (id) => names.get(String(id)) ?? `Author ${id}`
 const author = () => $('#author').value
@@ -24,7 +25,9 @@ startEditor({ author, open: (id) => go(`/?post=${id}`) })
 const panel = startPanel({ isShown: (key) => [...parts.values()].some((part) => part.key === key) })
 startTrouble()
 follow('/api/streams/authors', onAuthors)
+followVotes()
 addEventListener('popstate', route)
+hasRoom.addEventListener('change', route)
 document.addEventListener('click', onClick)
 $('#author').addEventListener('change', () => localStorage.setItem('blog-author', author()))
 route()
@@ -44,15 +47,28 @@ function route() {
 
 function openPost(id) {
   if (parts.get('post')?.args.id === id) return
-  drawNoPost('…', 'On its way.', true)
   show('post', 'post', { id }, onPost)
+  waitForPost(parts.get('post'))
   show('comments', 'comments', { post: id }, onComments)
   redrawPosts()
 }
 
+/** What was open stays, out of reach, until the next post comes; it mostly does before anybody could read "on its way". */
+function waitForPost(part) {
+  $('#article').inert = true
+  setTimeout(() => {
+    if (parts.get('post') === part && part.value === undefined) onNoPost(part)
+  }, 250)
+}
+
+function onNoPost(part) {
+  if (part.state === 'lost') drawNoPost('This post cannot be shown now', part.reason)
+  else drawNoPost('On its way', 'The post comes as soon as the server answers.', true)
+}
+
 /** Where there is room beside the list, the first post is open before anybody chose. */
 function openFirst(posts) {
-  if (view.post) return
+  if (view.post || !hasRoom.matches) return
   if (posts.length > 0) openPost(String(posts[0].id))
   else {
     hide('post')
@@ -67,18 +83,36 @@ function show(name, resource, args, draw) {
   const path = `/api/streams/${resource}${query ? `?${query}` : ''}`
   if (parts.get(name)?.path === path) return
   hide(name)
-  const part = { path, args, resource, key: undefined, value: undefined, position: undefined, state: 'waiting', reason: '' }
+  const part = {
+    path,
+    args,
+    resource,
+    key: keyOf(resource, args),
+    value: undefined,
+    position: undefined,
+    state: 'waiting',
+    reason: '',
+  }
   parts.set(name, part)
   part.end = follow(path, async (message) => {
     if (parts.get(name) !== part) return
-    if (message.kind === 'state') Object.assign(part, { state: message.state, reason: message.reason })
-    else {
+    if (message.kind === 'state') {
+      Object.assign(part, { state: message.state, reason: message.reason })
+      if (name === 'post' && message.state === 'lost' && part.value === undefined) onNoPost(part)
+    } else {
       Object.assign(part, { value: message.value, position: message.id })
       draw(message.value)
     }
     markPart(name)
-    if (message.kind === 'value') panel.painted(part, await painted())
+    if (message.kind === 'value') panel.painted(part.key, message.id, await painted())
   })
+}
+
+/** An entry's key as the cache writes it: `post("1")`. */
+function keyOf(resource, args) {
+  return `${resource}(${Object.values(args)
+    .map((value) => JSON.stringify(value))
+    .join(', ')})`
 }
 
 function hide(name) {
@@ -106,20 +140,26 @@ function redrawPosts() {
   drawPosts(posts, {
     openId: parts.get('post')?.args.id,
     authorName,
-    linkTo: (id) => `/?${new URLSearchParams({ ...(view.topic && { topic: view.topic }), ...(view.author && { author: view.author }), post: id })}`,
+    linkTo: (id) =>
+      `/?${new URLSearchParams({ ...(view.topic && { topic: view.topic }), ...(view.author && { author: view.author }), post: id })}`,
   })
 }
 
 function onPost([post]) {
+  $('#article').inert = false
   if (!post) {
-    drawNoPost('This post is not here', 'It was taken away, or its address was never right. The list has those that are.')
+    drawNoPost(
+      'This post is not here',
+      'It was taken away, or its address was never right. The list has those that are.',
+    )
     document.title = 'Low Water'
     return
   }
   const isNew = !$('#article .view-title')
   drawPost(post, { authorName, author, hasVoted })
   document.title = `${post.title || 'Untitled'} · Low Water`
-  if (isNew) onComments(parts.get('comments')?.value ?? [])
+  if (isNew && parts.get('comments')?.value) onComments(parts.get('comments').value)
+  markPart('comments')
 }
 
 function onComments(comments) {
@@ -132,11 +172,26 @@ function onAuthors(message) {
   names.clear()
   for (const { id, name } of message.value) names.set(String(id), name)
   const chosen = author() || localStorage.getItem('blog-author')
-  $('#author').replaceChildren(...message.value.map(({ id, name }) => new Option(name, id, false, String(id) === chosen)))
+  $('#author').replaceChildren(
+    ...message.value.map(({ id, name }) => new Option(name, id, false, String(id) === chosen)),
+  )
   showTopics()
   redrawPosts()
   if (parts.get('post')?.value) onPost(parts.get('post').value)
   if (parts.get('comments')?.value) onComments(parts.get('comments').value)
+}
+
+/** Which posts this visitor voted for, once there is a session. */
+let endVotes
+function followVotes() {
+  const session = localStorage.getItem('blog-session')
+  if (!session || endVotes) return
+  endVotes = follow(`/api/resources/votes?session=${session}`, (message) => {
+    if (message.kind !== 'value') return
+    votes.clear()
+    for (const { post_id } of message.value) votes.add(String(post_id))
+    if (parts.get('post')?.value) onPost(parts.get('post').value)
+  })
 }
 
 function showTopics() {
@@ -150,7 +205,11 @@ async function prefetch(posts) {
     for (const path of [`/api/resources/post?id=${id}`, `/api/resources/comments?post=${id}`]) {
       if (prefetched.has(path)) continue
       prefetched.add(path)
-      await fetch(path).catch(() => prefetched.delete(path))
+      const isRead = await fetch(path).then(
+        (response) => response.ok,
+        () => false,
+      )
+      if (!isRead) return prefetched.delete(path)
     }
   }
 }

@@ -1,5 +1,5 @@
 import { count, topicName } from './list.js'
-import { flash } from './motion.js'
+import { flash, putItems } from './motion.js'
 import { guarded, onSubmit, session, write } from './write.js'
 
 const article = () => document.querySelector('#article')
@@ -15,6 +15,7 @@ export function drawNoPost(title, text, isBusy = false) {
   box.append(heading, line)
   article().replaceChildren(box)
   article().setAttribute('aria-busy', String(isBusy))
+  article().inert = false
 }
 
 /**
@@ -48,18 +49,17 @@ export function drawComments(comments, { authorName }) {
   if (!list) return
   const before = new Map([...list.children].map((item) => [item.dataset.id, item]))
   const isFirst = list.dataset.drawn !== 'true'
-  list.replaceChildren(
-    ...comments.map((comment) => {
-      const known = before.get(String(comment.id))
-      const item = known ?? newComment(comment.id)
-      const [by, text] = item.children
-      by.textContent = `${authorName(comment.author_id)}, ${dateOf(comment.created_at)}`
-      const isChanged = text.textContent !== comment.body
-      if (isChanged) text.textContent = comment.body
-      if (isChanged && !isFirst) flash(item)
-      return item
-    }),
-  )
+  const items = comments.map((comment) => {
+    const item = before.get(String(comment.id)) ?? newComment(comment.id)
+    const [by, text] = item.children
+    by.textContent = `${authorName(comment.author_id)}, ${dateOf(comment.created_at)}`
+    if (text.textContent !== comment.body) {
+      text.textContent = comment.body
+      if (!isFirst) flash(item)
+    }
+    return item
+  })
+  putItems(list, items)
   list.dataset.drawn = 'true'
 }
 
@@ -74,8 +74,9 @@ function newComment(id) {
 
 /** Sets a text; one that a change brought flashes. */
 function put(element, text) {
-  if (element.textContent === text) return
-  const isFirst = element.textContent === ''
+  if (element.dataset.text === text) return
+  const isFirst = element.dataset.text === undefined
+  element.dataset.text = text
   element.textContent = text
   if (!isFirst) flash(element)
 }
@@ -125,7 +126,7 @@ function mount(id, author) {
   })
 }
 
-const dates = new Intl.DateTimeFormat('en', { day: 'numeric', month: 'long', year: 'numeric' })
+const dates = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', year: 'numeric' })
 
 function dateOf(time) {
   return dates.format(new Date(time))

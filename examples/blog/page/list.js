@@ -1,4 +1,4 @@
-import { flash } from './motion.js'
+import { flash, putItems } from './motion.js'
 
 const TOPICS = { tides: 'Tides', harbours: 'Harbours', lights: 'Lights', crossings: 'Crossings' }
 
@@ -45,9 +45,7 @@ export function drawPosts(posts, { openId, authorName, linkTo }) {
     item.dataset.shown = shownOf(post)
     return item
   })
-  if (items.length !== list.children.length || items.some((item, at) => list.children[at] !== item)) {
-    list.replaceChildren(...items)
-  }
+  putItems(list, items)
   document.querySelector('#list-says').textContent = posts.length === 0 ? 'No posts here yet. Write the first one.' : ''
 }
 

@@ -11,7 +11,10 @@ self.onconnect = ({ ports: [port] }) => {
   }
   port.onmessage = ({ data }) => {
     if (data.kind === 'subscribe' && !ends.has(data.path)) {
-      ends.set(data.path, streams.subscribe(data.path, (message) => port.postMessage({ path: data.path, message })))
+      ends.set(
+        data.path,
+        streams.subscribe(data.path, (message) => port.postMessage({ path: data.path, message })),
+      )
     } else if (data.kind === 'end') {
       ends.get(data.path)?.()
       ends.delete(data.path)

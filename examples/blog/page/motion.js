@@ -8,6 +8,15 @@ export function flash(element) {
   element.dataset.flash = setTimeout(() => element.classList.remove('changed'), 2500)
 }
 
+/** Makes `items` the list's children, moving only those that are not in their place: a moved element loses its focus. */
+export function putItems(list, items) {
+  const wanted = new Set(items)
+  for (const child of [...list.children]) if (!wanted.has(child)) child.remove()
+  items.forEach((item, at) => {
+    if (list.children[at] !== item) list.insertBefore(item, list.children[at] ?? null)
+  })
+}
+
 /** Resolves with the wall clock, in ms, once what is in the document now has been painted; undefined on a hidden page. */
 export function painted() {
   if (document.hidden) return Promise.resolve(undefined)

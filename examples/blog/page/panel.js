@@ -1,25 +1,28 @@
 import { follow } from './live.js'
 import { shortKey, shortPosition } from './marks.js'
+import { putItems } from './motion.js'
 
 const SHOWN_MAX = 30
-const DOTS_MAX = 96
-const NAMES_MAX = 8
-/** A change that touched something shown here, and after this long brought nothing new, changed nothing that is shown. */
-const ARRIVING_MAX_MS = 3000
+const DOTS_MAX = 120
+const NAMES_MAX = 6
+/** What touched something shown here, and in this time brought nothing new, changed nothing that is shown. */
+const ARRIVING_MAX_MS = 2500
+
+const $ = (selector) => document.querySelector(selector)
 
 /**
  * Shows what the cache did: each change, the entries that it touched, how many were left alone, and how long it took from
  * the commit to this screen. A change stands above the waterline until what it touched has been painted.
  *
  * @param options.isShown says of an entry's key whether this page shows it
- * @returns painted(part, at): call it when a value has been painted, with the wall clock in ms
+ * @returns painted(key, position, at): call it when an entry's value has been painted, `at` in ms of the wall clock
  */
 export function startPanel({ isShown }) {
   const records = new Map()
-  const painting = []
-  let since
+  const paints = []
+  const begun = Date.now()
 
-  const button = document.querySelector('#panel-open')
+  const button = $('#panel-open')
   button.addEventListener('click', () => {
     button.setAttribute('aria-expanded', String(button.getAttribute('aria-expanded') !== 'true'))
   })
@@ -27,14 +30,134 @@ export function startPanel({ isShown }) {
     if (message.kind === 'value') take(message.value)
   })
 
-  function take(activity) {
-    for (const event of activity.changes) {
-      if (records.has(event.position)) continue
+  function take({ changes, tidemark }) {
+    if (tidemark) $('#tidemark').textContent = shortPosition(tidemark)
+    for (const change of [...changes].reverse()) {
+      if (records.has(change.position)) continue
+      // What was committed before this page opened came with its first values.
+      const isEarlier = change.committedAt < begun
+      const isHere = !isEarlier && change.entries.some(({ key }) => isShown(key))
+      const record = { ...change, seenAt: Date.now(), isEarlier, isHere, paintedAt: undefined, item: undefined }
+      records.set(change.position, record)
+      if (record.isHere) setTimeout(draw, ARRIVING_MAX_MS + 50)
     }
+    for (const position of [...records.keys()].slice(0, -SHOWN_MAX)) records.delete(position)
+    match()
     draw()
   }
 
-  function draw() {}
+  /** The paint of a value arrives before or after the news of the change that caused it: whichever is later joins them. */
+  function match() {
+    for (const record of records.values()) {
+      if (!record.isHere || record.paintedAt) continue
+      const cause = paints.find(
+        ({ key, position, at }) =>
+          at >= record.committedAt - 5 &&
+          reaches(position, record.position) &&
+          record.entries.some((entry) => entry.key === key),
+      )
+      if (cause) record.paintedAt = cause.at
+    }
+  }
 
-  return { painted() {} }
+  function draw() {
+    const all = [...records.values()].reverse()
+    const isArriving = (record) => record.isHere && !record.paintedAt && Date.now() - record.seenAt < ARRIVING_MAX_MS
+    place($('#arriving'), all.filter(isArriving))
+    place(
+      $('#changes'),
+      all.filter((record) => !isArriving(record)),
+    )
+    $('#no-change').hidden = all.length > 0
+    const last = all.find((record) => record.paintedAt)
+    if (last) $('#figure-latency').textContent = tookOf(last)
+    $('#figure-touched').textContent = grouped(all[0]?.touched ?? 0)
+    $('#figure-left').textContent = grouped(all[0]?.left ?? 0)
+    $('#panel-last').textContent = all[0]
+      ? `${whatOf(all[0])}: ${footOf(all[0])}${last === all[0] ? `, ${tookOf(last)}` : ''}`
+      : 'What the cache did'
+  }
+
+  return {
+    painted(key, position, at) {
+      if (at === undefined) return
+      paints.push({ key, position, at })
+      if (paints.length > 200) paints.shift()
+      match()
+      draw()
+    },
+  }
+}
+
+/** Brings a list of changes up to date; a change keeps its element, also when it crosses the waterline. */
+function place(list, records) {
+  const items = records.map((record) => {
+    record.item ??= newChange(record)
+    const took = record.item.querySelector('.change-took')
+    took.classList.toggle('shown', record.paintedAt !== undefined)
+    took.textContent = record.paintedAt
+      ? tookOf(record)
+      : record.isEarlier
+        ? 'earlier'
+        : record.isHere
+          ? ''
+          : 'not on this page'
+    return record.item
+  })
+  putItems(list, items)
+}
+
+function newChange(record) {
+  const item = $('#change-item').content.firstElementChild.cloneNode(true)
+  item.classList.add('arrived')
+  item.querySelector('.change-what').textContent = whatOf(record)
+  item.querySelector('.change-foot').textContent = footOf(record)
+  item.querySelector('.strip').replaceChildren(...dotsOf(record))
+  const names = record.entries.slice(0, NAMES_MAX).map(({ key }) => {
+    const name = document.createElement('code')
+    name.textContent = shortKey(key)
+    return name
+  })
+  if (record.touched > names.length) names.push(`and ${grouped(record.touched - names.length)} more`)
+  item.querySelector('.change-entries').replaceChildren(...names)
+  return item
+}
+
+/** One dot for each entry: hollow where the change touched it, filled where it was left alone. */
+function dotsOf({ touched, left }) {
+  const total = Math.min(touched + left, DOTS_MAX)
+  const hollow = touched === 0 ? 0 : Math.max(1, Math.round((touched / (touched + left)) * total))
+  return Array.from({ length: total }, (_, at) => {
+    const dot = document.createElement('i')
+    if (at < hollow) dot.className = 'touched'
+    return dot
+  })
+}
+
+function whatOf({ changes }) {
+  const [first, ...rest] = Object.entries(changes).map(([what, times]) => {
+    const short = what.replace(/^public\./, '')
+    return times > 1 ? `${short} × ${grouped(times)}` : short
+  })
+  return rest.length > 0 ? `${first}, ${rest.join(', ')}` : (first ?? 'a commit')
+}
+
+function footOf({ touched, left }) {
+  return `${grouped(touched)} touched, ${grouped(left)} left alone`
+}
+
+function tookOf({ paintedAt, committedAt }) {
+  return `${grouped(Math.max(0, Math.round(paintedAt - committedAt)))} ms`
+}
+
+function grouped(number) {
+  return Number(number).toLocaleString('en')
+}
+
+/** Whether a value's position is at or after a change's: of one epoch, and not a smaller LSN. */
+function reaches(position, change) {
+  const [a, b] = [position, change].map((text) => /([0-9A-F]+)\/([0-9A-F]+)/i.exec(text ?? ''))
+  if (!a || !b) return false
+  const [high, low] = [1, 2].map((part) => Number.parseInt(a[part], 16) - Number.parseInt(b[part], 16))
+  return high > 0 || (high === 0 && low >= 0)
 }

@@ -2,12 +2,13 @@
  * The live values of this origin, one connection for each, however many listen.
  *
  * A browser opens at most six connections to one server over HTTP/1.1, for all its windows together, and each open stream
- * holds one. So at most `OPEN_MAX` streams are open; what is beyond is asked for each second until a place is free.
+ * holds one. So at most `OPEN_MAX` streams are open; what is beyond is asked for every 400 ms until a place is free.
  */
 const OPEN_MAX = 5
-const ASK_EVERY_MS = 1000
+const ASK_EVERY_MS = 400
 const RETRY_MIN_MS = 500
 const RETRY_MAX_MS = 5000
+const GONE = 'The server does not answer.'
 
 export class Streams {
   #feeds = new Map()
@@ -16,7 +17,7 @@ export class Streams {
    * Calls `listener` with `{ kind: 'value', value, id }` now and at each change, and with `{ kind: 'state', state, reason }`
    * where state is `waiting`, `live` or `lost`. Returns the function that ends it.
    *
-   * @param path `/api/streams/…` for a live value; any other path is asked for each second
+   * @param path `/api/streams/…` for a live value; any other path is asked for every 400 ms
    */
   subscribe(path, listener) {
     let feed = this.#feeds.get(path)
@@ -90,32 +91,47 @@ class Feed {
     source.addEventListener('value', take)
     source.onopen = () => this.#says('live')
     source.onerror = () => {
-      this.#says('lost', 'The server does not answer.')
       // The browser tries again by itself after a lost connection, but never after an answer that was not a stream.
-      if (source.readyState === EventSource.CLOSED) this.#again(() => this.#open())
+      if (source.readyState === EventSource.CLOSED) this.#explain()
+      else this.#says('lost', GONE)
     }
     this.#stop = () => source.close()
+  }
+
+  /** A stream does not say why it was refused; the same question, asked once, does. */
+  async #explain() {
+    const abort = new AbortController()
+    this.#stop = () => abort.abort()
+    await this.#fetch(abort.signal).catch((error) => {
+      if (!abort.signal.aborted) this.#says('lost', error.message)
+    })
+    if (!abort.signal.aborted) this.#again(() => this.#open())
   }
 
   async #ask() {
     const abort = new AbortController()
     this.#stop = () => abort.abort()
     try {
-      const response = await fetch(this.#path.replace('/api/streams/', '/api/resources/'), {
-        signal: AbortSignal.any([abort.signal, AbortSignal.timeout(10_000)]),
-        headers: { accept: 'application/json' },
-      })
-      const value = await response.json()
-      // Health answers 503 with a body that says what is wrong: that is an answer too.
-      if (!response.ok && !this.#path.startsWith('/health')) throw new Error(value.detail ?? response.statusText)
-      this.#took(value, response.headers.get('tidemark-position') ?? '')
+      const { value, id } = await this.#fetch(abort.signal)
+      this.#took(value, id)
       this.#says('live')
       this.#later(ASK_EVERY_MS, () => this.#ask())
     } catch (error) {
       if (abort.signal.aborted) return
-      this.#says('lost', error instanceof TypeError ? 'The server does not answer.' : error.message)
+      this.#says('lost', error.message)
       this.#again(() => this.#ask())
     }
+  }
+
+  async #fetch(signal) {
+    const response = await fetch(this.#path.replace('/api/streams/', '/api/resources/'), {
+      signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]),
+      headers: { accept: 'application/json' },
+    }).catch(() => Promise.reject(new Error(GONE)))
+    const value = await response.json()
+    // Health answers 503 with a body that says what is wrong: that is an answer too.
+    if (!response.ok && !this.#path.startsWith('/health')) throw new Error(value.detail ?? response.statusText)
+    return { value, id: response.headers.get('tidemark-position') ?? '' }
   }
 
   #again(run) {

@@ -7,17 +7,25 @@ import { follow } from './live.js'
 export function startTrouble() {
   const box = document.querySelector('#trouble')
   let wellAt = new Date()
+  let shown = ''
 
   function say(problem) {
-    if (!problem) wellAt = new Date()
-    const isNew = problem !== '' && box.hidden
+    if (problem === '') wellAt = new Date()
+    if (problem === shown) return
+    shown = problem
     box.hidden = problem === ''
-    const text = `${problem} What you see is as of ${wellAt.toLocaleTimeString('en-GB')}; this page goes on by itself.`
-    if (isNew || problem) box.querySelector('p').textContent = problem ? text : ''
+    const since = wellAt.toLocaleTimeString('en-GB')
+    box.querySelector('p').textContent =
+      problem === '' ? '' : `${problem} What you see is as of ${since}. The page goes on by itself as soon as it can.`
   }
 
   follow('/health', (message) => {
-    if (message.kind === 'state' && message.state === 'lost') say(message.reason)
-    else if (message.kind === 'value') say(problemOf(message.value))
+    if (message.kind === 'value') say(problemOf(message.value))
+    else if (message.state === 'lost') say(message.reason)
   })
+}
+
+/** The first part that is not well, in its own words; empty if all are. */
+function problemOf(health) {
+  return health.ready ? '' : 'PostgreSQL does not answer.'
 }

@@ -18,7 +18,8 @@ export async function write(path, body) {
     throw new Error('The server does not answer. Your text is still here: try again in a moment.')
   }
   const answer = await response.json().catch(() => ({}))
-  if (!response.ok) throw new Error(answer.detail ?? answer.message ?? `That did not work (${response.status}). Try again.`)
+  if (!response.ok)
+    throw new Error(answer.detail ?? answer.message ?? `That did not work (${response.status}). Try again.`)
   return answer
 }
 

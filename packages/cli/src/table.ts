@@ -11,9 +11,7 @@ export function formatResult({ tag, columns, rows }: Result): string {
   if (columns.length === 0) return `${tag}\n`
   const cells = rows.map((row) => row.map((value) => (value ?? '').split(/\r?\n/).map(printable)))
   const names = columns.map((column) => printable(column.name))
-  const widths = names.map((name, at) =>
-    Math.max(width(name), ...cells.map((row) => Math.max(...row[at]!.map(width)))),
-  )
+  const widths = names.map((name, at) => Math.max(width(name), ...cells.map((row) => Math.max(...row[at]!.map(width)))))
   const lines = [
     names.map((name, at) => ` ${center(name, widths[at]!)} `).join('|'),
     widths.map((size) => '-'.repeat(size + 2)).join('+'),
@@ -25,7 +23,11 @@ export function formatResult({ tag, columns, rows }: Result): string {
 }
 
 /** A value of several lines takes several lines; `+` stands where one goes on. */
-function formatRow(row: readonly (readonly string[])[], columns: Result['columns'], widths: readonly number[]): string[] {
+function formatRow(
+  row: readonly (readonly string[])[],
+  columns: Result['columns'],
+  widths: readonly number[],
+): string[] {
   const height = Math.max(...row.map((lines) => lines.length))
   return Array.from({ length: height }, (_, line) =>
     row
@@ -45,7 +47,6 @@ function center(text: string, size: number): string {
 
 /** Control characters could move the cursor or rename the window: they are shown by number, as psql does. */
 function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach the terminal
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, (character) => {
     const code = character.codePointAt(0)!
     return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`
@@ -57,7 +58,12 @@ function width(text: string): number {
   let columns = 0
   for (const character of text) {
     if (/\p{Mn}|\p{Me}|\u200d|\ufe0f/u.test(character)) continue
-    columns += /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u.test(character) ? 2 : 1
+    columns +=
+      /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u.test(
+        character,
+      )
+        ? 2
+        : 1
   }
   return columns
 }

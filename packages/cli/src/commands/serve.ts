@@ -1,5 +1,5 @@
-import type { Command } from 'commander'
 import { serve } from '@tidemark/server'
+import type { Command } from 'commander'
 import { UsageError } from '../errors.js'
 import type { Terminal } from '../terminal.js'
 
@@ -14,7 +14,9 @@ export function serveCommand(program: Command, terminal: Terminal): void {
   program
     .command('serve')
     .summary('serve the resources that a configuration declares')
-    .description('Serves the resources that a configuration declares, over HTTP, out of a cache that follows PostgreSQL.')
+    .description(
+      'Serves the resources that a configuration declares, over HTTP, out of a cache that follows PostgreSQL.',
+    )
     .option('--config <file>', 'the configuration', 'tidemark.yaml')
     .option('--port <number>', 'the port; 0 for any free one (default: TIDEMARK_PORT, else 9400 or the next free one)')
     .option('--data <folder>', 'the folder of the private PostgreSQL (default: TIDEMARK_DATA, else .tidemark)')

@@ -25,20 +25,28 @@ export function sqlCommand(program: Command, terminal: Terminal): void {
     .option('--data <folder>', 'the folder of the private PostgreSQL (default: TIDEMARK_DATA, else .tidemark)')
     .action(async (argument: string | undefined, options: SqlOptions) => {
       const statements = argument ?? (await terminal.input())
-      if (!statements?.trim()) throw new UsageError('There is no SQL to run. Give it in quotes: tidemark sql "select 1"')
+      if (!statements?.trim())
+        throw new UsageError('There is no SQL to run. Give it in quotes: tidemark sql "select 1"')
       const url = chooseDatabase({ ...options, env: terminal.env })
       for (const result of await run(url, statements)) terminal.out(formatResult(result))
     })
 }
 
 async function run(url: string, statements: string): Promise<Result[]> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000, application_name: 'tidemark sql' })
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: 10_000,
+    application_name: 'tidemark sql',
+  })
   // A connection that breaks fails the query too; without a listener it would also end the process.
   client.on('error', () => {})
   try {
     await client.connect()
   } catch (cause) {
-    throw new SourceDownError(`The database does not let us in: ${reasonOf(cause)}. Is it running, and is the address right?`, { cause })
+    throw new SourceDownError(
+      `The database does not let us in: ${reasonOf(cause)}. Is it running, and is the address right?`,
+      { cause },
+    )
   }
   try {
     // Values stay the text that PostgreSQL sent: what is printed is what is stored.
@@ -66,11 +74,16 @@ function toResult({ command, rowCount, fields, rows }: pg.QueryArrayResult<(stri
 
 function toStatementError(cause: unknown, statements: string): Error {
   if (!(cause instanceof pg.DatabaseError)) {
-    return new SourceDownError(`The connection to the database was lost: ${reasonOf(cause)}. It may have run or not.`, { cause })
+    return new SourceDownError(`The connection to the database was lost: ${reasonOf(cause)}. It may have run or not.`, {
+      cause,
+    })
   }
   const { code = 'XX000', message, position, detail, hint } = cause
   const before = position ? [...statements].slice(0, Number(position) - 1).join('') : undefined
-  const place = before === undefined ? '' : ` (line ${before.split('\n').length}, column ${before.length - before.lastIndexOf('\n')})`
+  const place =
+    before === undefined
+      ? ''
+      : ` (line ${before.split('\n').length}, column ${before.length - before.lastIndexOf('\n')})`
   const more = [detail, hint].filter(Boolean).map((text) => ` ${text}`)
   return new StatementError(code, `${code} ${message}${place}.${more.join('')}`, { cause })
 }
