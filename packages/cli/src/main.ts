@@ -25,7 +25,6 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
     exitCode = code
   }
   for (const add of [serveCommand, sqlCommand, doctorCommand]) add(program, terminal, ends)
-  program.action(() => program.help({ error: true }))
   try {
     await program.parseAsync(args, { from: 'user' })
     return exitCode

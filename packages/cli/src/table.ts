@@ -18,8 +18,7 @@ export function formatResult({ tag, columns, rows }: Result): string {
     ...cells.flatMap((row) => formatRow(row, columns, widths)),
     `(${rows.length} ${rows.length === 1 ? 'row' : 'rows'})`,
   ]
-  const more = tag ? `\n${tag}\n` : ''
-  return `${lines.map((line) => line.trimEnd()).join('\n')}\n${more}`
+  return `${lines.map((line) => line.trimEnd()).join('\n')}\n\n${tag ? `${tag}\n` : ''}`
 }
 
 /** A value of several lines takes several lines; `+` stands where one goes on. */

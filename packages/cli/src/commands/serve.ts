@@ -1,4 +1,3 @@
-import { serve } from '@tidemark/server'
 import type { Command } from 'commander'
 import { UsageError } from '../errors.js'
 import type { Terminal } from '../terminal.js'
@@ -21,6 +20,7 @@ export function serveCommand(program: Command, terminal: Terminal): void {
     .option('--port <number>', 'the port; 0 for any free one (default: TIDEMARK_PORT, else 9400 or the next free one)')
     .option('--data <folder>', 'the folder of the private PostgreSQL (default: TIDEMARK_DATA, else .tidemark)')
     .action(async ({ config, port, data }: ServeOptions) => {
+      const { serve } = await import('@tidemark/server')
       const running = await serve({
         config,
         port: port === undefined ? undefined : toPort(port),
