@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { OptionError } from 'tidemark'
 import { EmbeddedUnsupportedError } from './errors.js'
@@ -45,6 +46,11 @@ export function serverAccount(wanted: string | undefined): Account | undefined {
 export function ownerAccount(uid: number, gid: number): Account | undefined {
   if (process.geteuid?.() !== 0) return undefined
   return { name: `uid ${uid}`, uid, gid }
+}
+
+/** Whether the account can run a file or enter a folder. It is asked itself: modes miss ACLs and `noexec` mounts. */
+export function mayEnter(path: string, account: Account | undefined): boolean {
+  return spawnSync('/bin/sh', ['-c', 'test -x "$1"', 'sh', path], { ...account, cwd: '/', env: {} }).status === 0
 }
 
 function readAccounts(): Map<string, Account> {

@@ -1,9 +1,8 @@
-import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { createRequire } from 'node:module'
 import { homedir, tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
-import type { Account } from './account.js'
+import { type Account, mayEnter } from './account.js'
 import { EmbeddedUnsupportedError } from './errors.js'
 
 export interface Binaries {
@@ -74,12 +73,12 @@ function isGlibc(): boolean {
  */
 function prepare(installed: Installed, account: Account | undefined): string {
   const native = join(installed.folder, 'native')
-  if (makeLinks(installed.folder) && canRun(join(native, 'bin/postgres'), account)) return native
+  if (makeLinks(installed.folder) && mayEnter(join(native, 'bin/postgres'), account)) return native
   const tried: string[] = []
   for (const cache of cacheFolders()) {
     tried.push(cache)
     const copied = copy(installed, cache)
-    if (copied !== undefined && canRun(join(copied, 'native/bin/postgres'), account)) return join(copied, 'native')
+    if (copied !== undefined && mayEnter(join(copied, 'native/bin/postgres'), account)) return join(copied, 'native')
   }
   throw new EmbeddedUnsupportedError(
     `PostgreSQL's binaries in ${native} cannot be run by ${account?.name ?? 'this user'}, nor from a copy in ${tried.join(' or ')}. ${ownServer}`,
@@ -106,12 +105,6 @@ function makeLinks(folder: string): boolean {
     }
   }
   return true
-}
-
-/** Asks the account itself: modes alone would miss ACLs and `noexec` mounts. */
-function canRun(binary: string, account: Account | undefined): boolean {
-  const result = spawnSync('/bin/sh', ['-c', 'test -x "$1"', 'sh', binary], { ...account, cwd: '/', env: {} })
-  return result.status === 0
 }
 
 /** Root's copy must be reachable by the server's account; a user's own lies in the user's cache. */

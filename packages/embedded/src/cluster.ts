@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { type Account, ownerAccount, serverAccount } from './account.js'
+import { clusterFolder } from './address.js'
 import { type Binaries, findBinaries } from './binaries.js'
 import { DataFolderError, DataVersionError, EmbeddedStartError } from './errors.js'
 import { isOwnerAlive, ownerToken } from './liveness.js'
@@ -30,7 +31,7 @@ const otherFolder = 'Choose another folder (--data or TIDEMARK_DATA)'
  */
 export async function openCluster(dataDir: string, user: string | undefined, isDurable: boolean): Promise<Cluster> {
   makeDataFolder(dataDir)
-  const folder = join(dataDir, 'postgres')
+  const folder = clusterFolder(dataDir)
   const owner = clusterOwner(folder)
   const account = owner === undefined || owner.uid === 0 ? serverAccount(user) : ownerAccount(owner.uid, owner.gid)
   const binaries = findBinaries(account)

@@ -1,3 +1,4 @@
+export { runningUrl } from './address.js'
 export {
   DataFolderError,
   DataInUseError,

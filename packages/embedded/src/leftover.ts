@@ -1,9 +1,10 @@
 import * as fs from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cluster } from './cluster.js'
 import { DataInUseError } from './errors.js'
 import { clusterToken, commandOf, isAlive, isOwnerAlive, ownerPid } from './liveness.js'
+import { disownLock, readLock } from './lock.js'
 
 /** How long a leftover server may take to stop by itself before it is stopped at once, and then given up. */
 const fastMs = 10_000
@@ -20,14 +21,14 @@ export async function stopLeftover(cluster: Cluster): Promise<void> {
   let sent: NodeJS.Signals | undefined
   let socketDir: string | undefined
   for (;;) {
-    const lock = readLock(cluster)
+    const lock = readLock(cluster.folder)
     socketDir = lock?.socketDir ?? socketDir
     if (lock === undefined || !isAlive(lock.pid)) break
     const { pid } = lock
     const server = serverOf(pid, cluster.folder)
     if (server.kind === 'unknown') break
     if (server.kind === 'other') {
-      disownLock(cluster, pid)
+      disownLock(cluster.folder, pid)
       break
     }
     if (server.kind === 'foreign') throw new DataInUseError(cluster.dataDir, pid)
@@ -44,23 +45,6 @@ export async function stopLeftover(cluster: Cluster): Promise<void> {
   removeSocketDir(socketDir)
 }
 
-interface Lock {
-  readonly pid: number
-  /** Missing while the server starts. */
-  readonly socketDir: string | undefined
-}
-
-function readLock(cluster: Cluster): Lock | undefined {
-  try {
-    const lines = fs.readFileSync(join(cluster.folder, 'postmaster.pid'), 'utf8').split('\n')
-    const pid = Number(lines[0])
-    return Number.isInteger(pid) && pid > 0 ? { pid, socketDir: lines[4] || undefined } : undefined
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
-}
-
 /** The guard does this; a server that lost its guard leaves the folder, and PostgreSQL has emptied it. */
 function removeSocketDir(folder: string | undefined): void {
   try {
@@ -68,17 +52,6 @@ function removeSocketDir(folder: string | undefined): void {
   } catch {
     // Gone, not empty, or not ours: an empty folder in the temporary folder harms nobody.
   }
-}
-
-/**
- * After a power cut the lock may name a pid that another program has now; PostgreSQL would refuse to start if it is one
- * of the same user. The file must not be deleted (it also names the shared memory by which PostgreSQL finds orphaned
- * backends), so it gets a pid that no process can have.
- */
-function disownLock(cluster: Cluster, pid: number): void {
-  const file = join(cluster.folder, 'postmaster.pid')
-  const [, ...rest] = fs.readFileSync(file, 'utf8').split('\n')
-  if (readLock(cluster)?.pid === pid) fs.writeFileSync(file, [String(2 ** 31 - 2), ...rest].join('\n'))
 }
 
 type Server =

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { OptionError } from 'tidemark'
-import type { Account } from './account.js'
+import { type Account, mayEnter } from './account.js'
+import { databaseUrl } from './address.js'
 import { type Cluster, openCluster } from './cluster.js'
 import { DataFolderError, EmbeddedStartError } from './errors.js'
 import { stopLeftover } from './leftover.js'
@@ -130,10 +130,7 @@ class EmbeddedServer implements Embedded {
   }
 
   databaseUrl(name: string): string {
-    // The port is said although it is the default: PGPORT would change it.
-    if (/[?#]/.test(name))
-      throw new OptionError('database: pg cannot be given a name with ? or # in a connection string.')
-    return `postgresql://postgres@localhost:5432/${encodeURI(name)}?host=${encodeURIComponent(this.socketDir)}`
+    return databaseUrl(this.socketDir, name)
   }
 
   async createDatabase(name: string): Promise<string> {
@@ -195,21 +192,17 @@ async function startContended(cluster: Cluster, socketDir: string, options: Embe
   }
 }
 
+/** In the temporary folder, unless its path is too long or the server's account cannot go there. */
 function makeSocketDir(account: Account | undefined): string {
-  const base = [tmpdir(), '/tmp'].find(
-    (folder) => Buffer.byteLength(join(folder, 'tidemark-XXXXXX')) <= socketDirMaxBytes,
-  )!
+  const fits = (folder: string) => Buffer.byteLength(join(folder, 'tidemark-XXXXXX')) <= socketDirMaxBytes
+  const base = [tmpdir(), '/tmp'].find((folder) => fits(folder) && mayEnter(folder, account))
   try {
-    const folder = fs.mkdtempSync(join(base, 'tidemark-'))
+    const folder = fs.mkdtempSync(join(base ?? '/tmp', 'tidemark-'))
     if (account !== undefined) fs.chownSync(folder, account.uid, account.gid)
     return folder
   } catch (cause) {
-    throw new DataFolderError(
-      `No folder for the server's socket can be made in ${base}. Correct its mode, or set TMPDIR.`,
-      {
-        cause,
-      },
-    )
+    const message = `No folder for the server's socket can be made in ${base}. Correct its mode, or set TMPDIR.`
+    throw new DataFolderError(message, { cause })
   }
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterEach, expect, test } from 'vitest'
-import { type Embedded, type EmbeddedOptions, startEmbedded } from '../src/index.js'
+import { type Embedded, type EmbeddedOptions, runningUrl, startEmbedded } from '../src/index.js'
 import { until } from './until.js'
 
 const servers: Embedded[] = []
@@ -89,11 +89,35 @@ test('a path with spaces, quotes and other letters, below a folder that others c
   expect(await ask(server.url, 'select n from t')).toEqual([['1']])
 })
 
+test('a temporary folder that is too deep, or that the server cannot enter, is not used for the socket', async () => {
+  const [closed, deep] = [folder(), join(folder(), 'x'.repeat(100))]
+  fs.mkdirSync(deep)
+  const before = process.env.TMPDIR
+  try {
+    for (const temporary of [closed, deep]) {
+      process.env.TMPDIR = temporary
+      const server = await start({ dataDir: folder('/tmp') })
+      expect(await ask(server.url, 'select 1')).toEqual([['1']])
+    }
+  } finally {
+    if (before === undefined) delete process.env.TMPDIR
+    else process.env.TMPDIR = before
+  }
+})
+
 test('a folder in use names the process that uses it', async () => {
   const dataDir = folder()
   const server = await start({ dataDir })
   await expect(startEmbedded({ dataDir })).rejects.toMatchObject({ code: 'TIDEMARK_DATA_IN_USE', pid: process.pid })
   expect(await ask(server.url, 'select 1')).toEqual([['1']])
+})
+
+test('programs beside the one that started the server find it by its folder', async () => {
+  const server = await start({ dataDir: folder() })
+  expect(runningUrl(server.dataDir)).toBe(server.url)
+  await server.stop()
+  expect(runningUrl(server.dataDir)).toBeUndefined()
+  expect(runningUrl(folder())).toBeUndefined()
 })
 
 test('a killed server comes back under its address with what was committed', async () => {
@@ -187,8 +211,8 @@ async function start(options: EmbeddedOptions): Promise<Embedded> {
   return server
 }
 
-function folder(): string {
-  const made = fs.mkdtempSync(join(tmpdir(), 'tidemark-embedded-'))
+function folder(parent = tmpdir()): string {
+  const made = fs.mkdtempSync(join(parent, 'tidemark-embedded-'))
   folders.push(made)
   return made
 }
