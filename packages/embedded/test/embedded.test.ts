@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterEach, expect, test } from 'vitest'
+import { lacks } from '../../../test/machine.js'
 import { type Embedded, type EmbeddedOptions, runningUrl, startEmbedded } from '../src/index.js'
 import { until } from './until.js'
 
@@ -33,7 +34,7 @@ test('only the account of the server can enter the folder of its socket', async 
   if (process.geteuid!() === 0) expect(uid).not.toBe(0)
 })
 
-test('psql accepts the connection string as it is', async () => {
+test.skipIf(lacks('psql'))('the connection string serves as it is (needs psql)', async () => {
   const server = await start({ dataDir: folder() })
   expect(execFileSync('psql', [server.url, '-Atc', 'select 6 * 7'], { encoding: 'utf8' })).toBe('42\n')
 })
