@@ -1,0 +1,171 @@
+import { type Client, escapeIdentifier, escapeLiteral } from 'pg'
+import { type Clock, formatLsn, type TidemarkError } from 'tidemark'
+import { lostError, ProtocolError, PublicationError, sqlState } from './errors.js'
+import { parseWal, statusUpdate } from './protocol.js'
+import type { Transaction, TransactionReader } from './transaction.js'
+
+export interface StreamOptions {
+  readonly slot: string
+  readonly publication: string
+  /** How often the server is told what was applied. */
+  readonly statusIntervalMs: number
+  /** A line that is silent for this long, though asked, is given up. */
+  readonly silenceMaxMs: number
+  readonly clock: Clock
+}
+
+/** All calls are synchronous: what was handed over when they return is applied, and is acknowledged. */
+export interface StreamListener {
+  /** The server streams; called before the first message is handed over. */
+  started(): void
+  transaction(transaction: Transaction): void
+  progress(lsn: number): void
+}
+
+/** What `pg` does not type: a connection in copy-both mode. */
+interface CopyBoth {
+  on(event: 'copyData', listener: (message: { readonly chunk: Buffer }) => void): void
+  once(event: 'replicationStart', listener: () => void): void
+  sendCopyFromChunk(chunk: Buffer): void
+  readonly stream: { destroy(): void }
+}
+
+/**
+ * The replication connection once it streams: hands over whole transactions in order, and acknowledges only what was applied.
+ */
+export class Stream {
+  readonly #client: Client
+  readonly #wire: CopyBoth
+  readonly #options: StreamOptions
+  readonly #reader: TransactionReader
+  readonly #listener: StreamListener
+  #lsn: number
+  #told = 0
+  #heardAt: number
+  #timer: { cancel(): void } | undefined
+  #hasStarted = false
+  #fail: (error: unknown) => void = () => {}
+  /** Resolves with the reason when the stream ends. Never rejects. */
+  readonly ended: Promise<TidemarkError>
+
+  constructor(
+    client: Client,
+    from: number,
+    options: StreamOptions,
+    reader: TransactionReader,
+    listener: StreamListener,
+  ) {
+    this.#client = client
+    this.#wire = client.connection as unknown as CopyBoth
+    this.#options = options
+    this.#reader = reader
+    this.#listener = listener
+    this.#lsn = from
+    this.#heardAt = options.clock.now()
+    this.ended = new Promise((resolve) => {
+      this.#fail = (error) => {
+        this.#hasStarted = false
+        this.#timer?.cancel()
+        resolve(lostError(error))
+      }
+    })
+  }
+
+  /** Everything that was committed up to here was handed over. */
+  get lsn(): number {
+    return this.#lsn
+  }
+
+  get isInTransaction(): boolean {
+    return this.#reader.isOpen
+  }
+
+  /** Asks the server to stream. Whether it does, `started` and `ended` tell. */
+  start(): void {
+    const { slot, publication } = this.#options
+    const ended = (error: unknown): void => this.#fail(this.#reason(error))
+    this.#wire.once('replicationStart', () => this.#started())
+    this.#wire.on('copyData', ({ chunk }) => this.#received(chunk))
+    this.#client.on('end', () => ended(new Error('The connection ended.')))
+    // 0/0: from where the slot begins. The server believes any other position, and would skip what lies before it.
+    const command = `START_REPLICATION SLOT ${slot} LOGICAL 0/0`
+    const names = escapeLiteral(escapeIdentifier(publication))
+    this.#client
+      .query(`${command} (proto_version '1', messages 'true', publication_names ${names})`)
+      .then(() => ended(new Error('The server ended the stream.')), ended)
+  }
+
+  /** Tells the server what was applied; with `wantsReply` it answers at once how far it has read. */
+  tell(wantsReply: boolean): void {
+    if (!this.#hasStarted) return
+    this.#told = this.#lsn
+    this.#wire.sendCopyFromChunk(statusUpdate(this.#lsn, this.#options.clock.wall(), wantsReply))
+  }
+
+  /** Gives the connection up; `ended` resolves. */
+  cut(reason: unknown): void {
+    this.#fail(reason)
+    this.#wire.stream.destroy()
+  }
+
+  #started(): void {
+    this.#hasStarted = true
+    try {
+      this.#listener.started()
+      this.#tick()
+    } catch (error) {
+      this.cut(error)
+    }
+  }
+
+  #received(chunk: Buffer): void {
+    this.#heardAt = this.#options.clock.now()
+    try {
+      const message = parseWal(chunk)
+      if (message.kind === 'keepalive') return this.#keepalive(message.walEnd, message.wantsReply)
+      const transaction = this.#reader.read(message.data)
+      if (transaction) this.#transaction(transaction)
+    } catch (error) {
+      // Nothing is skipped: what can't be understood, or applied, ends this start.
+      this.cut(error)
+    }
+  }
+
+  #transaction(transaction: Transaction): void {
+    if (transaction.endLsn <= this.#lsn) {
+      throw new ProtocolError(
+        `The server sent a commit at ${formatLsn(transaction.endLsn)}, before what it had sent already.`,
+      )
+    }
+    this.#listener.transaction(transaction)
+    this.#lsn = transaction.endLsn
+  }
+
+  #keepalive(walEnd: number, wantsReply: boolean): void {
+    // All commits before walEnd were sent; but between a begin and its commit it says nothing about the open one.
+    if (!this.#reader.isOpen && walEnd > this.#lsn) {
+      this.#listener.progress(walEnd)
+      this.#lsn = walEnd
+    }
+    if (wantsReply) this.tell(false)
+  }
+
+  /** Tells the server regularly what was applied, and finds out when the line is dead. */
+  #tick(): void {
+    const { clock, statusIntervalMs, silenceMaxMs } = this.#options
+    const silence = clock.now() - this.#heardAt
+    if (silence > silenceMaxMs)
+      return this.cut(new Error(`Nothing was heard from the server for ${Math.round(silence)} ms.`))
+    if (silence > silenceMaxMs / 3) this.tell(true)
+    else if (this.#told < this.#lsn) this.tell(false)
+    this.#timer = clock.after(statusIntervalMs, () => this.#tick())
+  }
+
+  #reason(error: unknown): unknown {
+    if (sqlState(error) !== '42704') return error
+    return new PublicationError(
+      `The publication "${this.#options.publication}" does not exist any more; changes since then are lost. It is created anew.`,
+      { cause: error },
+    )
+  }
+}
