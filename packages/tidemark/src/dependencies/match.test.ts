@@ -1,0 +1,87 @@
+import { describe, expect, test } from 'vitest'
+import type { RowChange } from '../log/change.js'
+import type { Dependency } from './dependency.js'
+import { reach } from './match.js'
+
+const rows = (columns: string[], values: (string | null)[], old: 'members' | 'coarse' = 'members'): Dependency => ({
+  kind: 'rows',
+  table: 'public.posts',
+  columns,
+  values,
+  old,
+})
+const update = (old: RowChange['old'], now: RowChange['new']): RowChange => ({
+  kind: 'row',
+  op: 'update',
+  table: 'public.posts',
+  old,
+  new: now,
+})
+const insert = (now: RowChange['new']): RowChange => ({
+  kind: 'row',
+  op: 'insert',
+  table: 'public.posts',
+  old: null,
+  new: now,
+})
+const remove = (old: RowChange['old']): RowChange => ({
+  kind: 'row',
+  op: 'delete',
+  table: 'public.posts',
+  old,
+  new: null,
+})
+
+describe('a row', () => {
+  test('reaches what its new values say, and what its old values say', () => {
+    expect(reach(rows(['author'], ['7']), insert({ id: '1', author: '7' }))).toBe('exact')
+    expect(reach(rows(['author'], ['8']), insert({ id: '1', author: '7' }))).toBe('none')
+    expect(reach(rows(['author'], ['8']), update({ author: '8' }, { author: '7' }))).toBe('exact')
+    expect(reach(rows(['author'], ['8']), remove({ author: '8' }))).toBe('exact')
+  })
+
+  test('of another table reaches nothing', () => {
+    expect(reach({ ...rows(['id'], ['1']), table: 'public.other' } as Dependency, insert({ id: '1' }))).toBe('none')
+  })
+
+  test('reaches a dependency on the whole table', () => {
+    expect(reach({ kind: 'table', table: 'public.posts' }, remove({}))).toBe('exact')
+  })
+
+  test('without the old value is left to the members, or touches the shape', () => {
+    expect(reach(rows(['author'], ['7'], 'members'), remove({ id: '1' }))).toBe('none')
+    expect(reach(rows(['author'], ['7'], 'coarse'), remove({ id: '1' }))).toBe('coarse')
+    expect(reach(rows(['author'], ['7'], 'coarse'), update({ id: '1' }, { id: '1', author: '8' }))).toBe('coarse')
+    expect(reach(rows(['author'], ['7'], 'members'), update({ id: '1' }, { id: '1', author: '7' }))).toBe('exact')
+  })
+
+  test('whose new image leaves out an unchanged value has the old one, if that is known', () => {
+    expect(reach(rows(['body'], ['x']), update({ id: '1', body: 'x' }, { id: '1' }))).toBe('exact')
+    expect(reach(rows(['body'], ['y']), update({ id: '1', body: 'x' }, { id: '1' }))).toBe('none')
+    expect(reach(rows(['body'], ['y']), update({ id: '1' }, { id: '1' }))).toBe('coarse')
+  })
+
+  test('unknown is not NULL', () => {
+    expect(reach(rows(['author'], [null]), insert({ author: null }))).toBe('exact')
+    expect(reach(rows(['author'], [null]), insert({ author: '' }))).toBe('none')
+    expect(reach(rows(['author'], [null], 'members'), remove({ id: '1' }))).toBe('none')
+  })
+
+  test('a column called like something that every object has is not in every image', () => {
+    expect(reach(rows(['constructor'], ['x'], 'coarse'), remove({ id: '1' }))).toBe('coarse')
+  })
+})
+
+test('everything reaches what came from the source, and leaves tags and keys', () => {
+  const everything = { kind: 'everything', reason: 'test' } as const
+  expect(reach(rows(['id'], ['1']), everything)).toBe('exact')
+  expect(reach({ kind: 'table', table: 'x' }, everything)).toBe('exact')
+  expect(reach({ kind: 'tag', tenant: 't', tag: 'x' }, everything)).toBe('none')
+})
+
+test('a target reaches its tenant only', () => {
+  const target = { kind: 'target', targets: [{ kind: 'tag', tenant: 't', tag: 'x' }], mode: 'drop' } as const
+  expect(reach({ kind: 'tag', tenant: 't', tag: 'x' }, target)).toBe('exact')
+  expect(reach({ kind: 'tag', tenant: 'u', tag: 'x' }, target)).toBe('none')
+  expect(reach({ kind: 'key', tenant: 't', key: 'x' }, target)).toBe('none')
+})
