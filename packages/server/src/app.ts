@@ -1,10 +1,128 @@
-import type { FastifyInstance } from 'fastify'
-import type { Cache } from 'tidemark'
+import { randomUUID } from 'node:crypto'
+import swagger from '@fastify/swagger'
+import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
+import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import { type Cache, type Clock, parsePosition, systemClock } from 'tidemark'
 import type { Config } from './config/config.js'
+import { RequestError } from './errors.js'
+import { Activity } from './live/activity.js'
+import { Connections } from './live/connections.js'
+import { Hubs } from './live/hubs.js'
+import { Resources } from './resources/resources.js'
+import type { ResourceContext, ResourceSource } from './resources/source.js'
+import { answerError, answerErrors, malformedAnswer } from './routes/errors.js'
+import { guard } from './routes/guard.js'
+import { healthRoutes } from './routes/health.js'
+import { metricsRoute } from './routes/metrics.js'
+import { resourceRoutes } from './routes/resources.js'
+import { staticRoutes } from './routes/static.js'
+import { streamRoutes } from './routes/streams.js'
 
 export interface AppOptions {
   readonly config: Config
-  readonly cache: Cache
+  readonly cache: Cache<ResourceContext>
+  /** The same that the cache has. */
+  readonly source: ResourceSource
+  /** An application's own routes, behind the same checks of Host and Origin. */
+  readonly routes?: ((app: FastifyInstance) => void | Promise<void>) | undefined
+  /** A folder whose files are served at `/`. */
+  readonly static?: string | URL | undefined
+  readonly logLevel?: 'silent' | 'error' | 'warn' | 'info' | 'debug' | undefined
+  readonly clock?: Clock
 }
 
-export declare function buildApp(options: AppOptions): Promise<FastifyInstance>
+const BODY_MAX_BYTES = 2 ** 20
+
+/**
+ * Builds the server, without listening. `close()` tells streams to come back, answers what is in flight, and leaves cache
+ * and source open: they are the caller's.
+ *
+ * @throws ConfigError (`TIDEMARK_CONFIG`) if the database refuses the SQL of a resource
+ */
+export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
+  const { config, cache, source, clock = systemClock } = options
+  const app = createFastify(options.logLevel ?? 'warn')
+  let isDraining = false
+  const resources = new Resources(config, cache, source, clock)
+  await resources.start()
+
+  const connections = new Connections({ ...config.server, bufferMaxBytes: config.server.streamBufferMaxBytes }, clock)
+  const hubs = new Hubs({ clock, retryMs: () => connections.retryMs(), epoch: () => epochOf(cache) })
+  const live = { connections, hubs, activity: new Activity(cache, clock) }
+  app.addHook('preClose', () => {
+    isDraining = true
+    resources.close()
+    connections.drain()
+  })
+
+  guard(app, { isDraining: () => isDraining })
+  answerErrors(app)
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Tidemark',
+        version: '0.1.0',
+        description: 'Declared resources out of a cache that follows the database',
+      },
+    },
+    transform: jsonSchemaTransform,
+  })
+  app.register(async (routes) => {
+    refuseOtherMethods(routes)
+    resourceRoutes(routes, resources.all)
+    streamRoutes(routes, resources.all, live)
+    healthRoutes(routes, { cache, resources, isDraining: () => isDraining })
+    metricsRoute(routes, cache, live)
+    routes.get('/api/openapi.json', { schema: { hide: true } }, () => app.swagger())
+  })
+  if (options.static !== undefined) staticRoutes(app, options.static)
+  if (options.routes) await options.routes(app)
+  await app.ready()
+  return app
+}
+
+function createFastify(logLevel: NonNullable<AppOptions['logLevel']>): FastifyInstance {
+  const app = fastify({
+    logger: logLevel === 'silent' ? false : { level: logLevel },
+    bodyLimit: BODY_MAX_BYTES,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false, // ours is a problem, as all errors are
+    genReqId: () => randomUUID(),
+    frameworkErrors: (error, request, reply) => void answerError(error as FastifyError, request, reply),
+    clientErrorHandler(_error, socket) {
+      if (socket.writable) socket.end(malformedAnswer())
+    },
+  })
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  return app
+}
+
+function epochOf(cache: Cache<ResourceContext>): string | undefined {
+  const { tidemark } = cache.status()
+  return tidemark === undefined ? undefined : parsePosition(tidemark).epoch
+}
+
+/** Our paths are read: any other method is answered 405, with what is allowed. */
+function refuseOtherMethods(app: FastifyInstance): void {
+  const paths = new Map<string, string[]>()
+  app.addHook('onRoute', ({ url, method }) => {
+    if (method === 'GET' || method === 'HEAD') paths.set(url, [...(paths.get(url) ?? []), method])
+  })
+  app.after(() => {
+    for (const [url, methods] of paths) {
+      const others = ['HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'].filter((method) => !methods.includes(method))
+      app.route({
+        method: others,
+        url,
+        schema: { hide: true },
+        onRequest: (_, reply, done) => {
+          reply.header('allow', methods.join(', '))
+          done(new RequestError('TIDEMARK_METHOD', `This path is read with ${methods.join(' or ')} only.`))
+        },
+        handler: () => {},
+      })
+    }
+  })
+}

@@ -1,0 +1,99 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Clock } from 'tidemark'
+import { DrainingError, StreamLimitError } from '../errors.js'
+import { Connection, type ConnectionLimits } from './connection.js'
+
+export interface StreamLimits extends ConnectionLimits {
+  readonly heartbeatMs: number
+  readonly streamsMax: number
+  readonly streamsPerAddressMax: number
+}
+
+// Clients of a server that went away come back at different times: within this, at random.
+const RETRY_MIN_MS = 500
+const RETRY_SPREAD_MS = 2_500
+
+/** The streams that are open: their limits, their heartbeat, and their end. */
+export class Connections {
+  readonly #limits: StreamLimits
+  readonly #clock: Clock
+  readonly #open = new Set<Connection>()
+  readonly #byAddress = new Map<string, number>()
+  #beating: { cancel(): void } | undefined
+  #isDraining = false
+  /** Streams refused because of a limit. */
+  refused = 0
+
+  constructor(limits: StreamLimits, clock: Clock) {
+    this.#limits = limits
+    this.#clock = clock
+  }
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  /** When a client should ask again, in ms. */
+  retryMs(): number {
+    return Math.round(RETRY_MIN_MS + this.#clock.random() * RETRY_SPREAD_MS)
+  }
+
+  /**
+   * Turns a request into a stream.
+   *
+   * @throws StreamLimitError, DrainingError
+   */
+  open(request: FastifyRequest, reply: FastifyReply): Connection {
+    this.#admit(request.ip)
+    reply.hijack()
+    reply.raw.writeHead(200, {
+      ...Object.fromEntries(Object.entries(reply.getHeaders()).filter(([, value]) => value !== undefined)),
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+    })
+    const connection = new Connection(reply.raw, this.#limits, this.#clock)
+    this.#add(connection, request.ip)
+    connection.send(`retry: ${this.retryMs()}\n\n`)
+    return connection
+  }
+
+  /** Tells every client to come back, or to go elsewhere, and takes no new ones. */
+  drain(): void {
+    this.#isDraining = true
+    this.#beating?.cancel()
+    for (const connection of this.#open) connection.end(this.retryMs())
+  }
+
+  #admit(address: string): void {
+    if (this.#isDraining) throw new DrainingError()
+    const { streamsMax, streamsPerAddressMax } = this.#limits
+    const isFull = this.#open.size >= streamsMax
+    if (!isFull && (this.#byAddress.get(address) ?? 0) < streamsPerAddressMax) return
+    this.refused++
+    throw new StreamLimitError(
+      isFull
+        ? `This server has ${streamsMax} streams open, its limit. Ask again later, ask another one, or raise server.streams.`
+        : `Your address has ${streamsPerAddressMax} streams open, its limit. Close some, or raise server.streamsPerAddress.`,
+    )
+  }
+
+  #add(connection: Connection, address: string): void {
+    this.#open.add(connection)
+    this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1)
+    this.#beating ??= this.#beat()
+    connection.signal.addEventListener('abort', () => {
+      this.#open.delete(connection)
+      const left = this.#byAddress.get(address)! - 1
+      if (left === 0) this.#byAddress.delete(address)
+      else this.#byAddress.set(address, left)
+    })
+  }
+
+  #beat(): { cancel(): void } {
+    return this.#clock.after(this.#limits.heartbeatMs, () => {
+      for (const connection of this.#open) connection.beat(this.retryMs())
+      this.#beating = this.#open.size > 0 ? this.#beat() : undefined
+    })
+  }
+}

@@ -1,0 +1,44 @@
+import { PositionError, parsePosition } from 'tidemark'
+import type { Representation } from '../resources/representation.js'
+
+/** What a client has seen: a value's hash, and a position as of which it held. */
+export interface Mark {
+  readonly epoch: string
+  readonly lsn: number
+  readonly hash: string
+}
+
+/** One state of an entry, written as an event once for all who get it. */
+export interface Frame extends Mark {
+  readonly bytes: Buffer
+}
+
+/** A value as an event: `id` is the position as of which it holds and its hash, `data` its JSON on one line. */
+export function frameOf(asOf: string, { body, hash }: Representation): Frame {
+  const id = `${asOf}-${hash}`
+  const mark = parseEventId(id)
+  if (!mark) throw new PositionError('A stream can only carry positions with an epoch.')
+  return { ...mark, bytes: Buffer.from(`id: ${id}\ndata: ${body}\n\n`) }
+}
+
+/** Reads an event's id. What is malformed is none: the client gets the value. */
+export function parseEventId(text: string | undefined): Mark | undefined {
+  const [, position, hash] = /^([^@]{1,200})-([0-9a-f]{32})$/.exec(text ?? '') ?? []
+  if (position === undefined || hash === undefined) return undefined
+  try {
+    const { epoch, lsn } = parsePosition(position)
+    return epoch === undefined ? undefined : { epoch, lsn, hash }
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Whether a state goes to a client that has seen `last`. Positions of different epochs are not ordered, so such a state is
+ * sent; of one epoch, an older state is never sent, and the same value not again.
+ */
+export function judge(frame: Mark, last: Mark | undefined): 'send' | 'older' | 'same' {
+  if (last === undefined || frame.epoch !== last.epoch) return 'send'
+  if (frame.lsn < last.lsn) return 'older'
+  return frame.hash === last.hash ? 'same' : 'send'
+}

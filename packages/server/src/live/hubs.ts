@@ -1,0 +1,30 @@
+import type { Bound } from '../resources/resource.js'
+import type { Connection } from './connection.js'
+import { Hub, type HubOptions } from './hub.js'
+
+/** The entries that are streamed now: one hub for each, however many clients it has. */
+export class Hubs {
+  readonly #options: HubOptions
+  readonly #hubs = new Map<string, Hub>()
+
+  constructor(options: HubOptions) {
+    this.#options = options
+  }
+
+  /** Entries streamed now. */
+  get size(): number {
+    return this.#hubs.size
+  }
+
+  subscribe(bound: Bound, connection: Connection, lastEventId: string | undefined): void {
+    let hub = this.#hubs.get(bound.key)
+    if (!hub) {
+      const opened: Hub = new Hub(bound, this.#options, () => {
+        if (this.#hubs.get(bound.key) === opened) this.#hubs.delete(bound.key)
+      })
+      hub = opened
+      this.#hubs.set(bound.key, hub)
+    }
+    hub.subscribe(connection, lastEventId)
+  }
+}

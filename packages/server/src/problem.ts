@@ -1,0 +1,67 @@
+import { TidemarkError } from 'tidemark'
+import { ParameterError, type ParameterProblem } from './errors.js'
+
+/** An error as RFC 9457 has it (`application/problem+json`). */
+export interface Problem {
+  /** Where the error is explained: the anchor of its code in docs/errors.md. */
+  readonly type: string
+  /** The same sentence for every problem of this code. */
+  readonly title: string
+  readonly status: number
+  /** Stable: programs decide by it. */
+  readonly code: string
+  readonly detail: string
+  readonly requestId?: string
+  /** Which parameters, and what is wrong with each. */
+  readonly errors?: readonly ParameterProblem[]
+}
+
+/** The only place where an error becomes an HTTP status. */
+const STATUSES: Readonly<Record<string, readonly [status: number, title: string]>> = {
+  TIDEMARK_PARAMETER: [400, 'The parameters of the request cannot be used'],
+  TIDEMARK_POSITION: [400, 'The position cannot be read'],
+  TIDEMARK_REQUEST: [400, 'The request cannot be read'],
+  TIDEMARK_KEY: [400, 'The parameters make no key'],
+  TIDEMARK_FOREIGN_ORIGIN: [403, 'Pages of other origins are refused'],
+  TIDEMARK_NOT_FOUND: [404, 'There is nothing at this path'],
+  TIDEMARK_RESOURCE_UNKNOWN: [404, 'There is no such resource'],
+  TIDEMARK_METHOD: [405, 'The path does not have this method'],
+  TIDEMARK_NOT_WATCHABLE: [409, 'This resource cannot be streamed'],
+  TIDEMARK_BODY_TOO_LARGE: [413, 'The body is too large'],
+  TIDEMARK_MEDIA_TYPE: [415, 'The body is of a type that is not read here'],
+  TIDEMARK_FOREIGN_HOST: [421, 'The Host header does not name this server'],
+  TIDEMARK_STREAM_LIMIT: [429, 'Too many streams are open'],
+  TIDEMARK_LIMIT: [503, 'A limit of the cache is reached'],
+  TIDEMARK_QUERY: [500, 'The query failed'],
+  TIDEMARK_RESOURCE_BROKEN: [500, 'The database refuses the SQL of this resource'],
+  TIDEMARK_SQL: [500, 'The SQL cannot be run'],
+  TIDEMARK_BEHIND: [503, 'The position has not been reached'],
+  TIDEMARK_CLOSED: [503, 'The server is stopping'],
+  TIDEMARK_DRAINING: [503, 'The server is stopping'],
+  TIDEMARK_SOURCE_DOWN: [503, 'The database cannot be reached'],
+  TIDEMARK_LOADER_TIMEOUT: [504, 'The query took too long'],
+}
+
+const INTERNAL = 'TIDEMARK_INTERNAL'
+
+/** What a client is told of an error. Errors that are not ours are told by nothing but that they happened. */
+export function problemOf(error: unknown, requestId?: string): Problem {
+  const known = error instanceof TidemarkError && Object.hasOwn(STATUSES, error.code) ? error : undefined
+  const code = known?.code ?? INTERNAL
+  const [status, title] = STATUSES[code] ?? [500, 'The server failed']
+  return {
+    type: `/docs/errors.md#${code.toLowerCase()}`,
+    title,
+    status,
+    code,
+    detail: known?.message ?? "This is a fault of the server's, or of its application. Its log says more.",
+    ...(requestId === undefined ? {} : { requestId }),
+    ...(known instanceof ParameterError ? { errors: known.problems } : {}),
+  }
+}
+
+/** Whether asking again will not mend it: the fault lies in the request. */
+export function isFinal(error: unknown): boolean {
+  const { status } = problemOf(error)
+  return status < 500 && status !== 429
+}

@@ -1,0 +1,14 @@
+import { createHash } from 'node:crypto'
+import { type Column, rowsToJson, rowToJson, type TextRow } from './rows-json.js'
+
+/** What is kept for a resource: its JSON, written once when it was loaded, and a strong hash of it. */
+export interface Representation {
+  readonly body: string
+  /** 128 bits of SHA-256, in hexadecimal. */
+  readonly hash: string
+}
+
+export function represent(columns: readonly Column[], rows: readonly TextRow[], isOne: boolean): Representation {
+  const body = isOne ? rowToJson(columns, rows[0]) : rowsToJson(columns, rows)
+  return { body, hash: createHash('sha256').update(body).digest('hex').slice(0, 32) }
+}

@@ -1,0 +1,29 @@
+import type { Source } from 'tidemark'
+import type { Column, TextRow } from './rows-json.js'
+
+/** What the server needs of a source: `postgres()` of @tidemark/postgres has it. */
+export interface ResourceSource extends Source<ResourceContext> {
+  /**
+   * Asks the server what a statement is, without running it.
+   *
+   * @throws SqlError (`TIDEMARK_SQL`) with `sqlState` and `position`; SqlWritesError (`TIDEMARK_SQL_WRITES`);
+   *         SourceDownError (`TIDEMARK_SOURCE_DOWN`)
+   */
+  describe(text: string): Promise<Description>
+}
+
+export interface Description {
+  /** The types of `$1`, `$2`…, by OID. */
+  readonly parameters: readonly number[]
+  readonly columns: readonly Column[]
+}
+
+export interface ResourceContext {
+  readonly sql: {
+    /** The rows as PostgreSQL's text, column by column. */
+    texts(
+      text: string,
+      values: readonly unknown[],
+    ): Promise<{ readonly columns: readonly Column[]; readonly rows: readonly TextRow[] }>
+  }
+}

@@ -1,0 +1,120 @@
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import type { Cache } from 'tidemark'
+import { z } from 'zod'
+import type { Resources } from '../resources/resources.js'
+
+export interface HealthOptions {
+  readonly cache: Cache
+  readonly resources: Resources
+  readonly isDraining: () => boolean
+}
+
+const healthSchema = z.object({
+  live: z.boolean(),
+  ready: z.boolean().describe('Whether this process should be sent requests'),
+  parts: z.array(
+    z.object({
+      name: z.string(),
+      state: z.string(),
+      ready: z.boolean(),
+      reason: z.string().describe('What it waits for or what is wrong, and what to do; empty where all is well'),
+    }),
+  ),
+})
+
+type Health = z.infer<typeof healthSchema>
+type Part = Health['parts'][number]
+
+/** `GET /health`, and `/health/live` and `/health/ready` for orchestrators: 200, or 503 with why. */
+export function healthRoutes(app: FastifyInstance, options: HealthOptions): void {
+  const typed = app.withTypeProvider<ZodTypeProvider>()
+  const schema = {
+    tags: ['operation'],
+    querystring: z.strictObject({}),
+    response: { 200: healthSchema, 503: healthSchema },
+  }
+  const answer = (reply: FastifyReply, health: Health, isWell: boolean) =>
+    reply
+      .code(isWell ? 200 : 503)
+      .header('cache-control', 'no-store')
+      .send(health)
+  typed.get(
+    '/health',
+    { schema: { ...schema, summary: 'Whether the server lives and is ready, part by part' } },
+    async (_, reply) => {
+      const health = await healthOf(options)
+      return answer(reply, health, health.ready)
+    },
+  )
+  typed.get(
+    '/health/ready',
+    { schema: { ...schema, summary: 'Whether it should be sent requests' } },
+    async (_, reply) => {
+      const health = await healthOf(options)
+      return answer(reply, health, health.ready)
+    },
+  )
+  typed.get('/health/live', { schema: { ...schema, summary: 'Whether the process lives' } }, async (_, reply) =>
+    answer(reply, { live: true, ready: false, parts: [] }, true),
+  )
+}
+
+/** Answers cannot be given without the database or the resources' SQL; all else slows them down, and says so. */
+async function healthOf({ cache, resources, isDraining }: HealthOptions): Promise<Health> {
+  const parts = [
+    serverPart(isDraining()),
+    await databasePart(resources),
+    resourcesPart(resources),
+    logPart(cache),
+    cachePart(cache),
+  ]
+  return { live: true, ready: parts.every(({ ready }) => ready), parts }
+}
+
+function serverPart(isDraining: boolean): Part {
+  return isDraining
+    ? { name: 'server', state: 'draining', ready: false, reason: 'The server is stopping.' }
+    : { name: 'server', state: 'serving', ready: true, reason: '' }
+}
+
+async function databasePart(resources: Resources): Promise<Part> {
+  const reason = await resources.whyDown()
+  return { name: 'database', state: reason ? 'down' : 'up', ready: !reason, reason: reason ?? '' }
+}
+
+function resourcesPart({ all }: Resources): Part {
+  const broken = all.flatMap(({ checked }) => (checked.kind === 'broken' ? [checked.problem] : []))
+  const name = 'resources'
+  if (broken.length > 0) {
+    const reason = broken.map(({ line, column, path, message }) => `${line}:${column} ${path}: ${message}`).join('; ')
+    return { name, state: 'broken', ready: false, reason }
+  }
+  const unchecked = all.filter(({ checked }) => checked.kind === 'unchecked')
+  if (unchecked.length > 0)
+    return { name, state: 'waiting', ready: false, reason: 'The database has not been asked about their SQL yet.' }
+  return { name, state: 'ready', ready: true, reason: '' }
+}
+
+/** Without the log, answers are right and not kept: slower, so it is told, but requests may come. */
+function logPart(cache: Cache): Part {
+  const { state, reason } = cache.status().log
+  return { name: 'log', state, ready: true, reason }
+}
+
+function cachePart(cache: Cache): Part {
+  const { keeping, current, silenceMs } = cache.status()
+  const name = 'cache'
+  if (!current) {
+    const reason = `Not known to be current for ${Math.round(silenceMs)} ms: answers come from the database and are not called fresh.`
+    return { name, state: 'not-current', ready: true, reason }
+  }
+  if (!keeping)
+    return {
+      name,
+      state: 'starting',
+      ready: true,
+      reason: 'Answers come from the database until all before the start of the log can be seen.',
+    }
+  return { name, state: 'keeping', ready: true, reason: '' }
+}

@@ -1,0 +1,140 @@
+import type { FastifyInstance } from 'fastify'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Cache, Counters } from 'tidemark'
+import type { Live } from './streams.js'
+
+/** A reason that is not one of a fixed few is counted as this once there are so many. */
+const LABELS_MAX = 50
+
+/** `GET /metrics`: what the cache, the log and the streams have done, for Prometheus. Read when it is asked for. */
+export function metricsRoute(app: FastifyInstance, cache: Cache, live: Live): void {
+  const registry = new Registry()
+  cacheCounters(registry, cache)
+  cacheGauges(registry, cache)
+  streamMetrics(registry, live)
+  requestMetrics(registry, app)
+  app.get('/metrics', { schema: { summary: 'Metrics for Prometheus', tags: ['operation'] } }, async (_, reply) =>
+    reply.header('content-type', registry.contentType).send(await registry.metrics()),
+  )
+}
+
+const PLAIN: readonly (readonly [name: string, counter: keyof Counters, help: string])[] = [
+  ['hits', 'hits', "Reads answered from this process's memory"],
+  ['misses', 'misses', 'Reads that found nothing to serve in memory'],
+  ['stale_answers', 'stale', 'Reads answered by grace with what had expired'],
+  ['fenced_answers', 'fenced', 'Reads answered with a value of which it is not known whether it shows all of the log'],
+  ['joined_reads', 'joined', "Reads that joined another read's loader run"],
+  ['loads', 'loads', 'Runs of loaders'],
+  ['load_errors', 'loadErrors', 'Runs of loaders that failed'],
+  ['kept', 'kept', 'Runs of loaders whose result was kept'],
+  ['commits', 'commits', 'Commits of the source applied'],
+  ['changes', 'changes', 'Changes applied'],
+  ['invalidated', 'invalidated', 'Entries made stale by changes'],
+  ['evicted', 'evicted', 'Entries evicted for room'],
+  ['emptied', 'emptied', 'Entries lost to a gap in the log'],
+  ['log_gaps', 'gaps', 'Times that the log was lost and taken up anew'],
+  [
+    'coarse_changes',
+    'coarseOldValues',
+    'Changes that touched more than they name, because the log does not have old values',
+  ],
+]
+
+/** The cache counts for itself; each scrape copies what it counted. */
+function cacheCounters(registry: Registry, cache: Cache): void {
+  for (const [name, counter, help] of PLAIN) {
+    copied(registry, `tidemark_${name}_total`, help, () => [[cache.counters[counter] as number, {}]])
+  }
+  copied(registry, 'tidemark_not_kept_total', 'Runs of loaders whose result was not kept, by reason', () =>
+    byReason(cache.counters.notKept),
+  )
+  copied(registry, 'tidemark_coarse_dependencies_total', 'Dependencies wider than their query, by reason', () =>
+    byReason(cache.counters.coarse),
+  )
+}
+
+function byReason(counts: Readonly<Record<string, number>>): [number, { reason: string }][] {
+  const entries = Object.entries(counts)
+  const rest = entries.slice(LABELS_MAX).reduce((sum, [, count]) => sum + count, 0)
+  const known = entries.slice(0, LABELS_MAX).map(([reason, count]): [number, { reason: string }] => [count, { reason }])
+  return rest > 0 ? [...known, [rest, { reason: 'other' }]] : known
+}
+
+function copied(
+  registry: Registry,
+  name: string,
+  help: string,
+  read: () => readonly (readonly [number, { reason?: string }])[],
+): void {
+  new Counter({
+    name,
+    help,
+    labelNames: ['reason'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [count, labels] of read()) this.inc(labels, count)
+    },
+  })
+}
+
+function cacheGauges(registry: Registry, cache: Cache): void {
+  gauge(registry, 'tidemark_entries', 'Entries in memory', () => cache.status().entries)
+  gauge(registry, 'tidemark_entries_bytes', 'Approximate size of keys and values in memory', () => cache.status().bytes)
+  gauge(registry, 'tidemark_watched_entries', 'Entries that are watched', () => cache.status().watched)
+  gauge(registry, 'tidemark_fills_running', 'Fills that run now', () => cache.status().filling)
+  gauge(registry, 'tidemark_ring_changes', 'Recent changes kept for fills that run', () => cache.status().ring)
+  gauge(
+    registry,
+    'tidemark_unproven_changes',
+    'Changes applied that new snapshots do not show yet',
+    () => cache.status().unproven,
+  )
+  gauge(
+    registry,
+    'tidemark_silence_seconds',
+    'How long ago this process was last known to be current',
+    () => cache.status().silenceMs / 1_000,
+  )
+  gauge(registry, 'tidemark_log_following', '1 while the log is followed', () =>
+    Number(cache.status().log.state === 'following'),
+  )
+  gauge(registry, 'tidemark_keeping', '1 while fills are kept', () => Number(cache.status().keeping))
+}
+
+function streamMetrics(registry: Registry, { connections, hubs, activity }: Live): void {
+  gauge(registry, 'tidemark_streams', 'Streams that are open', () => connections.size)
+  gauge(registry, 'tidemark_streamed_entries', 'Entries that are streamed to at least one client', () => hubs.size)
+  gauge(registry, 'tidemark_activity_clients', 'Clients that follow what the cache does', () => activity.size)
+  copied(registry, 'tidemark_streams_refused_total', 'Streams refused because of a limit', () => [
+    [connections.refused, {}],
+  ])
+}
+
+function gauge(registry: Registry, name: string, help: string, read: () => number): void {
+  new Gauge({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      this.set(read())
+    },
+  })
+}
+
+/** By route, not by path: the labels are as many as the routes. */
+function requestMetrics(registry: Registry, app: FastifyInstance): void {
+  const durations = new Histogram({
+    name: 'tidemark_http_request_duration_seconds',
+    help: 'Time to answer requests, streams excepted',
+    labelNames: ['route', 'status'],
+    buckets: [0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5],
+    registers: [registry],
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    durations.observe(
+      { route: request.routeOptions.url ?? 'none', status: `${Math.floor(reply.statusCode / 100)}xx` },
+      reply.elapsedTime / 1_000,
+    )
+  })
+}

@@ -1,0 +1,25 @@
+import { z } from 'zod'
+
+/** RFC 9457, as the API's document describes it. */
+export const problemResponse = {
+  description: 'What went wrong',
+  content: {
+    'application/problem+json': {
+      schema: z.object({
+        type: z.string().describe('Where the error is explained'),
+        title: z.string(),
+        status: z.int(),
+        code: z.string().describe('Stable; programs decide by it'),
+        detail: z.string().describe('What was wrong, where, and what to do'),
+        requestId: z.string().optional(),
+        errors: z.array(z.object({ parameter: z.string(), message: z.string() })).optional(),
+      }),
+    },
+  },
+}
+
+/** Server-sent events. */
+export const eventStreamResponse = {
+  description: 'Server-sent events',
+  content: { 'text/event-stream': { schema: z.string() } },
+}

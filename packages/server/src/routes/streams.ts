@@ -1,0 +1,63 @@
+import type { FastifyInstance } from 'fastify'
+import { z } from 'zod'
+import { UnknownResourceError } from '../errors.js'
+import type { Activity } from '../live/activity.js'
+import type { Connections } from '../live/connections.js'
+import type { Hubs } from '../live/hubs.js'
+import type { Argument } from '../resources/parameter-type.js'
+import type { Resource } from '../resources/resource.js'
+import { eventStreamResponse, problemResponse } from './schemas.js'
+
+export interface Live {
+  readonly connections: Connections
+  readonly hubs: Hubs
+  readonly activity: Activity
+}
+
+/** `GET /api/streams/:name`: a resource's value now, and every new one. `GET /api/activity`: what the cache does. */
+export function streamRoutes(
+  app: FastifyInstance,
+  resources: readonly Resource[],
+  { connections, hubs, activity }: Live,
+): void {
+  for (const resource of resources) {
+    app.get(`/api/streams/${resource.config.name}`, {
+      exposeHeadRoute: false,
+      schema: {
+        summary: `Follow ${resource.config.name}`,
+        tags: ['streams'],
+        querystring: resource.parameters,
+        headers,
+        response: { 200: eventStreamResponse, default: problemResponse },
+      },
+      handler(request, reply) {
+        const bound = resource.bind(request.query as Record<string, Argument>)
+        const lastEventId = request.headers['last-event-id']
+        hubs.subscribe(
+          bound,
+          connections.open(request, reply),
+          typeof lastEventId === 'string' ? lastEventId : undefined,
+        )
+      },
+    })
+  }
+  app.get('/api/streams/:name', { exposeHeadRoute: false, schema: { hide: true } }, () => {
+    throw new UnknownResourceError()
+  })
+  app.get('/api/activity', {
+    exposeHeadRoute: false,
+    schema: {
+      summary: 'Follow what the cache does',
+      tags: ['streams'],
+      querystring: z.strictObject({}),
+      response: { 200: eventStreamResponse, default: problemResponse },
+    },
+    handler(request, reply) {
+      activity.subscribe(connections.open(request, reply))
+    },
+  })
+}
+
+const headers = z.looseObject({
+  'last-event-id': z.string().optional().describe('Where the client left off: browsers send it by themselves'),
+})
