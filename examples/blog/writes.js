@@ -8,10 +8,11 @@ export function writes(app, pool) {
   /** Declares a route that runs one statement with the body's fields, and answers with the row that it returns. */
   const post = (path, fields, sql) => {
     app.post(path, async (request, reply) => {
-      const values = [...Object.values(request.params), ...read(fields, request.body)]
-      const { rows } = await pool.query(sql, values).catch((error) => Promise.reject(toAnswer(error)))
-      if (rows.length === 0) throw notHere()
-      return reply.code(201).send(rows[0])
+      const { values, problem } = read(fields, request.body)
+      const { status, body } = problem
+        ? refused(problem)
+        : await run(pool, sql, [...Object.values(request.params), ...values])
+      return reply.code(status).send(body)
     })
   }
 
@@ -49,7 +50,7 @@ const text = (max) => (value) => {
   return value.includes('\0') ? 'has a character that no text can have (NUL)' : undefined
 }
 
-/** The fields in their order; a request with wrong, missing or surplus ones is refused with what is wrong. */
+/** The fields in their order, or what is wrong, missing or surplus. */
 function read(fields, body) {
   const given = typeof body === 'object' && body !== null ? body : {}
   const problems = Object.keys(given)
@@ -59,20 +60,27 @@ function read(fields, body) {
     const problem = check(given[name])
     if (problem) problems.push(`${name} ${problem}`)
   }
-  if (problems.length > 0) throw answer(400, `That cannot be saved: ${problems.join('; ')}.`)
-  return Object.keys(fields).map((name) => given[name])
+  return { values: Object.keys(fields).map((name) => given[name]), problem: problems.join('; ') }
 }
 
-function toAnswer(error) {
-  if (error.code === '23503' || error.code === '22P02' || error.code === '22003') return notHere()
-  if (error.code?.length === 5) return error
-  return answer(503, 'The database does not answer. Your text was not saved: try again in a moment.')
+async function run(pool, sql, values) {
+  try {
+    const { rows } = await pool.query(sql, values)
+    return rows.length === 0 ? notHere : { status: 201, body: rows[0] }
+  } catch (error) {
+    // A row that it refers to is gone, or the address named none.
+    if (['23503', '22P02', '22003'].includes(error.code)) return notHere
+    if (/^(08|57|53)/.test(error.code) || error.code?.length !== 5) return down
+    throw error
+  }
 }
 
-function notHere() {
-  return answer(404, 'That is not here any more. Choose another one from the list.')
+const notHere = { status: 404, body: { detail: 'That is not here any more. Choose another one from the list.' } }
+const down = {
+  status: 503,
+  body: { detail: 'The database does not answer. Nothing was saved: try again in a moment.' },
 }
 
-function answer(statusCode, message) {
-  return Object.assign(new Error(message), { statusCode })
+function refused(problem) {
+  return { status: 400, body: { detail: `That cannot be saved: ${problem}.` } }
 }

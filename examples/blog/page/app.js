@@ -2,7 +2,7 @@ import { drawComments, drawNoPost, drawPost } from './article.js'
 import { startEditor } from './editor.js'
 import { drawPosts, drawTopics } from './list.js'
 import { follow } from './live.js'
-import { showMark } from './marks.js'
+import { sameKey, showMark } from './marks.js'
 import { painted } from './motion.js'
 import { startPanel } from './panel.js'
 import { startTheme } from './theme.js'
@@ -22,9 +22,9 @@ const hasVoted = (id) => votes.has(id)
 
 startTheme()
 startEditor({ author, open: (id) => go(`/?post=${id}`) })
-const panel = startPanel({ isShown: (key) => [...parts.values()].some((part) => part.key === key) })
+const panel = startPanel({ isShown: (key) => [...parts.values()].some((part) => sameKey(part.key, key)) })
 startTrouble()
-follow('/api/streams/authors', onAuthors)
+follow('/api/resources/authors', onAuthors)
 followVotes()
 addEventListener('popstate', route)
 hasRoom.addEventListener('change', route)

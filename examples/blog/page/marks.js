@@ -25,3 +25,12 @@ export function shortKey(key) {
   const letters = [...key]
   return letters.length <= 48 ? key : `${letters.slice(0, 24).join('')}…${letters.slice(-22).join('')}`
 }
+
+/** The page does not know which type the cache gave a parameter: `post(1)`, `post(1n)` and `post("1")` are one to it. */
+export function sameKey(one, other) {
+  return plain(one) === plain(other)
+}
+
+function plain(key) {
+  return key.replace(/"(-?\d+)"|(-?\d+)n\b/g, '$1$2')
+}

@@ -1,5 +1,5 @@
 import { follow } from './live.js'
-import { shortKey, shortPosition } from './marks.js'
+import { sameKey, shortKey, shortPosition } from './marks.js'
 import { putItems } from './motion.js'
 
 const SHOWN_MAX = 30
@@ -26,21 +26,26 @@ export function startPanel({ isShown }) {
   button.addEventListener('click', () => {
     button.setAttribute('aria-expanded', String(button.getAttribute('aria-expanded') !== 'true'))
   })
-  follow('/api/activity', (message) => {
-    if (message.kind === 'value') take(message.value)
+  follow('/api/activity', ({ kind, value }) => {
+    if (kind === 'value' && value.event === 'applied') take(value)
+    else if (kind === 'value' && value.event === 'started') take(asRecord(value))
   })
 
-  function take({ changes, tidemark }) {
-    if (tidemark) $('#tidemark').textContent = shortPosition(tidemark)
-    for (const change of [...changes].reverse()) {
-      if (records.has(change.position)) continue
-      // What was committed before this page opened came with its first values.
-      const isEarlier = change.committedAt < begun
-      const isHere = !isEarlier && change.entries.some(({ key }) => isShown(key))
-      const record = { ...change, seenAt: Date.now(), isEarlier, isHere, paintedAt: undefined, item: undefined }
-      records.set(change.position, record)
-      if (record.isHere) setTimeout(draw, ARRIVING_MAX_MS + 50)
-    }
+  function take(change) {
+    if (records.has(change.position)) return
+    showTidemark(change.position)
+    // What was committed before this page opened came with its first values.
+    const isEarlier = change.committedAt < begun
+    const isHere = !isEarlier && change.entries.some(({ key }) => isShown(key))
+    records.set(change.position, {
+      ...change,
+      seenAt: Date.now(),
+      isEarlier,
+      isHere,
+      paintedAt: undefined,
+      item: undefined,
+    })
+    if (isHere) setTimeout(draw, ARRIVING_MAX_MS + 50)
     for (const position of [...records.keys()].slice(0, -SHOWN_MAX)) records.delete(position)
     match()
     draw()
@@ -54,7 +59,7 @@ export function startPanel({ isShown }) {
         ({ key, position, at }) =>
           at >= record.committedAt - 5 &&
           reaches(position, record.position) &&
-          record.entries.some((entry) => entry.key === key),
+          record.entries.some((entry) => sameKey(entry.key, key)),
       )
       if (cause) record.paintedAt = cause.at
     }
@@ -81,12 +86,25 @@ export function startPanel({ isShown }) {
   return {
     painted(key, position, at) {
       if (at === undefined) return
+      showTidemark(position)
       paints.push({ key, position, at })
       if (paints.length > 200) paints.shift()
       match()
       draw()
     },
   }
+}
+
+/** The log was lost and is followed anew: all that was cached is forgotten. */
+function asRecord({ position, emptied, at }) {
+  return { position, committedAt: at, changes: { 'followed anew': 1 }, touched: emptied, left: 0, entries: [] }
+}
+
+/** How far the cache has read, as far as this page knows: the line never goes back. */
+function showTidemark(position) {
+  const element = $('#tidemark')
+  const shown = shortPosition(position ?? '')
+  if (shown && (element.textContent === '–' || reaches(shown, element.textContent))) element.textContent = shown
 }
 
 /** Brings a list of changes up to date; a change keeps its element, also when it crosses the waterline. */

@@ -2,12 +2,16 @@
  * The live values of this origin, one connection for each, however many listen.
  *
  * A browser opens at most six connections to one server over HTTP/1.1, for all its windows together, and each open stream
- * holds one. So at most `OPEN_MAX` streams are open; what is beyond is asked for every 400 ms until a place is free.
+ * holds one. So at most `OPEN_MAX` are open, the oldest first; what is beyond them is asked for whenever the cache tells of
+ * a change, which comes by a stream of its own.
  */
-const OPEN_MAX = 5
-const ASK_EVERY_MS = 400
+const OPEN_MAX = 4
+const ACTIVITY = '/api/activity'
+const ACTIVITY_EVENTS = ['applied', 'started', 'lost', 'skipped']
+const ASK_EVERY_MS = 1000
+const ASK_SPACING_MS = 100
 const RETRY_MIN_MS = 500
-const RETRY_MAX_MS = 5000
+const RETRY_MAX_MS = 4000
 const GONE = 'The server does not answer.'
 
 export class Streams {
@@ -17,12 +21,12 @@ export class Streams {
    * Calls `listener` with `{ kind: 'value', value, id }` now and at each change, and with `{ kind: 'state', state, reason }`
    * where state is `waiting`, `live` or `lost`. Returns the function that ends it.
    *
-   * @param path `/api/streams/…` for a live value; any other path is asked for every 400 ms
+   * @param path `/api/streams/…` for a live value, `/api/activity`; anything else is asked for each second
    */
   subscribe(path, listener) {
     let feed = this.#feeds.get(path)
     if (!feed) {
-      feed = new Feed(path)
+      feed = new Feed(path, () => this.#hurry())
       this.#feeds.set(path, feed)
       this.#settle()
     }
@@ -30,33 +34,42 @@ export class Streams {
     return () => {
       if (!feed.remove(listener)) return
       feed.end()
-      if (this.#feeds.get(path) === feed) this.#feeds.delete(path)
+      this.#feeds.delete(path)
       this.#settle()
     }
   }
 
-  /** The oldest streams are the open ones: they are what stays on the screen. */
   #settle() {
     let open = 0
     for (const feed of this.#feeds.values()) feed.run(feed.isStream && ++open <= OPEN_MAX ? 'stream' : 'ask')
+  }
+
+  #hurry() {
+    for (const feed of this.#feeds.values()) feed.hurry()
   }
 }
 
 class Feed {
   #path
+  #onActivity
   #listeners = new Set()
   #mode = 'idle'
   #stop = () => {}
   #last
   #state = { kind: 'state', state: 'waiting', reason: '' }
   #failures = 0
+  #askedAt = 0
+  #isAsking = false
+  #isHurried = false
+  #lastText
 
-  constructor(path) {
+  constructor(path, onActivity) {
     this.#path = path
+    this.#onActivity = onActivity
   }
 
   get isStream() {
-    return this.#path.startsWith('/api/streams/')
+    return this.#path === ACTIVITY || this.#path.startsWith('/api/streams/')
   }
 
   add(listener) {
@@ -65,10 +78,9 @@ class Feed {
     if (this.#last) listener(this.#last)
   }
 
-  /** Returns whether nobody listens any more. */
+  /** Returns whether it was the last one that listened. */
   remove(listener) {
-    this.#listeners.delete(listener)
-    return this.#listeners.size === 0
+    return this.#listeners.delete(listener) && this.#listeners.size === 0
   }
 
   run(mode) {
@@ -84,11 +96,22 @@ class Feed {
     this.#stop()
   }
 
+  /** Something changed: what is asked for is asked for now, if it was not just now. */
+  hurry() {
+    if (this.#mode !== 'ask' || this.#failures > 0) return
+    this.#isHurried = true
+    if (!this.#isAsking) this.#askAgain()
+  }
+
   #open() {
     const source = new EventSource(this.#path)
-    const take = (event) => this.#took(JSON.parse(event.data), event.lastEventId)
-    source.onmessage = take
-    source.addEventListener('value', take)
+    source.onmessage = ({ data, lastEventId }) => this.#took(JSON.parse(data), lastEventId)
+    for (const name of this.#path === ACTIVITY ? ACTIVITY_EVENTS : []) {
+      source.addEventListener(name, ({ data }) => {
+        this.#took({ ...JSON.parse(data), event: name }, '')
+        this.#onActivity()
+      })
+    }
     source.onopen = () => this.#says('live')
     source.onerror = () => {
       // The browser tries again by itself after a lost connection, but never after an answer that was not a stream.
@@ -102,25 +125,42 @@ class Feed {
   async #explain() {
     const abort = new AbortController()
     this.#stop = () => abort.abort()
-    await this.#fetch(abort.signal).catch((error) => {
-      if (!abort.signal.aborted) this.#says('lost', error.message)
-    })
-    if (!abort.signal.aborted) this.#again(() => this.#open())
+    const problem = await this.#fetch(abort.signal).then(
+      () => 'The stream ended.',
+      (error) => error.message,
+    )
+    if (abort.signal.aborted) return
+    this.#says('lost', problem)
+    this.#retry(() => this.#open())
   }
 
   async #ask() {
     const abort = new AbortController()
     this.#stop = () => abort.abort()
+    this.#askedAt = Date.now()
+    this.#isAsking = true
+    this.#isHurried = false
     try {
-      const { value, id } = await this.#fetch(abort.signal)
-      this.#took(value, id)
+      const { text, value, id } = await this.#fetch(abort.signal)
+      if (abort.signal.aborted) return
+      this.#failures = 0
+      // Most often nothing is new.
+      if (text !== this.#lastText) this.#took(value, id)
+      this.#lastText = text
       this.#says('live')
-      this.#later(ASK_EVERY_MS, () => this.#ask())
+      this.#askAgain()
     } catch (error) {
       if (abort.signal.aborted) return
       this.#says('lost', error.message)
-      this.#again(() => this.#ask())
+      this.#retry(() => this.#ask())
+    } finally {
+      this.#isAsking = false
     }
+  }
+
+  #askAgain() {
+    const spacing = this.#isHurried ? ASK_SPACING_MS : ASK_EVERY_MS
+    this.#later(Math.max(0, this.#askedAt + spacing - Date.now()), () => this.#ask())
   }
 
   async #fetch(signal) {
@@ -128,19 +168,22 @@ class Feed {
       signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]),
       headers: { accept: 'application/json' },
     }).catch(() => Promise.reject(new Error(GONE)))
-    const value = await response.json()
+    const text = await response.text()
+    const value = parse(text)
     // Health answers 503 with a body that says what is wrong: that is an answer too.
-    if (!response.ok && !this.#path.startsWith('/health')) throw new Error(value.detail ?? response.statusText)
-    return { value, id: response.headers.get('tidemark-position') ?? '' }
+    if (!response.ok && this.#path !== '/health')
+      throw new Error(value?.detail ?? `The server answers ${response.status}.`)
+    return { text, value, id: response.headers.get('tidemark-position') ?? '' }
   }
 
-  #again(run) {
+  #retry(run) {
     this.#failures++
     const most = Math.min(RETRY_MIN_MS * 2 ** this.#failures, RETRY_MAX_MS)
     this.#later(most * (0.5 + Math.random() / 2), run)
   }
 
   #later(ms, run) {
+    this.#stop()
     const timer = setTimeout(run, ms)
     this.#stop = () => clearTimeout(timer)
   }
@@ -159,5 +202,13 @@ class Feed {
 
   #tell(message) {
     for (const listener of this.#listeners) listener(message)
+  }
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }

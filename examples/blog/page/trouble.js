@@ -25,7 +25,8 @@ export function startTrouble() {
   })
 }
 
-/** The first part that is not well, in its own words; empty if all are. */
-function problemOf(health) {
-  return health.ready ? '' : 'PostgreSQL does not answer.'
+/** The first part that keeps this page from being right, in the server's own words; empty if all are well. */
+function problemOf({ ready, parts }) {
+  if (!ready) return parts.find((part) => !part.ready)?.reason || 'The server is not ready.'
+  return parts.find(({ state }) => state === 'lost' || state === 'not-current')?.reason ?? ''
 }

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
+import { runningUrl } from '@tidemark/embedded'
 import { NoDatabaseError } from './errors.js'
 
 export interface DatabaseChoice {
@@ -18,30 +18,7 @@ export function chooseDatabase({ url, data, env }: DatabaseChoice): string {
   if (url) return url
   if (!data && env.DATABASE_URL) return env.DATABASE_URL
   const dataDir = resolve(data ?? env.TIDEMARK_DATA ?? '.tidemark')
-  const running = runningDatabase(dataDir)
+  const running = runningUrl(dataDir)
   if (running === undefined) throw new NoDatabaseError(dataDir)
   return running
-}
-
-/** PostgreSQL's own postmaster.pid says who runs on a data folder: line 1 the process, 4 the port, 5 the socket's folder. */
-function runningDatabase(dataDir: string): string | undefined {
-  let lines: string[]
-  try {
-    lines = readFileSync(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8').split('\n')
-  } catch {
-    return undefined
-  }
-  const [pid, , , port, socketDir] = lines
-  if (!socketDir || !isAlive(Number(pid))) return undefined
-  return `postgresql://postgres@localhost:${port}/postgres?host=${encodeURIComponent(socketDir)}`
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    // Alive, but of another account.
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }

@@ -35,9 +35,12 @@ async function run(args: string[], { env = {}, input }: { env?: Record<string, s
 }
 
 test('sql finds the PostgreSQL that runs in the data folder, and prints what each statement did', async () => {
-  const made = await run(['sql', 'create table t (id bigint, name text); insert into t values (1, null), (20, $$x$$)'], {
-    env: { TIDEMARK_DATA: dataDir },
-  })
+  const made = await run(
+    ['sql', 'create table t (id bigint, name text); insert into t values (1, null), (20, $$x$$)'],
+    {
+      env: { TIDEMARK_DATA: dataDir },
+    },
+  )
   expect(made).toEqual({ out: 'CREATE\nINSERT 0 2\n', err: '', exitCode: 0 })
   const read = await run(['sql', 'select * from t order by id', '--data', dataDir])
   expect(read.out).toBe(' id | name\n----+------\n  1 |\n 20 | x\n(2 rows)\n\n')

@@ -4,7 +4,10 @@ import type { Terminal } from '../terminal.js'
 
 /** `tidemark doctor` */
 export function doctorCommand(program: Command, terminal: Terminal): void {
-  program.command('doctor').summary('what following a database needs, and what it lacks').action(() => {
-    terminal.out(chooseDatabase({ env: terminal.env }))
-  })
+  program
+    .command('doctor')
+    .summary('what following a database needs, and what it lacks')
+    .action(() => {
+      terminal.out(chooseDatabase({ env: terminal.env }))
+    })
 }
