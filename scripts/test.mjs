@@ -1,0 +1,50 @@
+// `npm test`: every test, from a bare clone. The last line has the counts; the exit is non-zero if a test failed, or was
+// skipped for any other reason than a program that this run has named as missing.
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { endLeftovers } from './leftovers.mjs'
+import { findMissing } from './programs.mjs'
+import { requireFromCommonJs } from './require-esm.mjs'
+import { runVitest } from './vitest.mjs'
+import { build, checkNode, exitOf, install, main, root } from './workspace.mjs'
+
+main(async () => {
+  checkNode()
+  await install()
+  const missing = await findMissing()
+  await build()
+  // All that tests make is below one folder, which the accounts that they use must be able to enter.
+  const temporary = mkdtempSync(join(tmpdir(), 'tidemark-test-'))
+  chmodSync(temporary, 0o1777)
+  const env = { ...process.env, TMPDIR: temporary, TIDEMARK_LACKS: missing.join(',') }
+  try {
+    report([
+      await checkTypes(env),
+      await runVitest(env, temporary, missing),
+      await requireFromCommonJs(temporary),
+      await endLeftovers(temporary),
+    ])
+  } finally {
+    rmSync(temporary, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
+  }
+})
+
+/** The types of the tests, and the tests of types (`*.test-d.ts`). Counts as one test. */
+async function checkTypes(env) {
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+  const code = await exitOf(process.execPath, [tsc, '-p', 'tsconfig.test.json', '--pretty', 'false'], { env })
+  return code === 0
+    ? { passed: 1, failed: 0, skipped: 0, problems: [] }
+    : { passed: 0, failed: 1, skipped: 0, problems: ['The tests do not compile, or a test of types fails; see above'] }
+}
+
+function report(results) {
+  const sum = (what) => results.reduce((total, result) => total + result[what], 0)
+  const problems = results.flatMap((result) => result.problems)
+  for (const problem of problems) console.log(problem)
+  if (problems.length > 0) process.exitCode = 1
+  const skipped = sum('skipped') > 0 ? `, ${sum('skipped')} skipped` : ''
+  console.log(`${sum('passed')} passed, ${sum('failed')} failed${skipped}`)
+  if (sum('failed') > 0) process.exitCode = 1
+}
