@@ -163,8 +163,9 @@ function describe(prototype: object): string {
 
 /** As in code, shortened in the middle: `.author.posts[3].url`. */
 function placeOf(path: readonly (string | number)[]): string {
-  const shown = path.length > 12 ? [...path.slice(0, 6), '…', ...path.slice(-5)] : path
-  return shown.map((name) => (typeof name === 'number' ? `[${name}]` : `.${name}`)).join('')
+  const names = path.map((name) => (typeof name === 'number' ? `[${name}]` : `.${name}`))
+  if (names.length > 12) names.splice(6, names.length - 11, '…')
+  return names.join('')
 }
 
 function copyPart(value: unknown, copies: Map<object, object>): unknown {
