@@ -44,7 +44,11 @@ export async function world(settings?: Readonly<Record<string, string>>): Promis
       logs.push(log)
       const recorder = new Recorder(log)
       log.follow(recorder)
-      if (options?.url === undefined) await until(() => recorder.starts.length > 0, () => log.status().reason)
+      if (options?.url === undefined)
+        await until(
+          () => recorder.starts.length > 0,
+          () => log.status().reason,
+        )
       return recorder
     },
     async end() {
@@ -114,7 +118,10 @@ export class Recorder implements LogListener {
 }
 
 /** Polls until it holds, or fails after 20 s. */
-export async function until(holds: () => boolean | Promise<boolean>, why: () => string = () => 'it never held'): Promise<void> {
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  why: () => string = () => 'it never held',
+): Promise<void> {
   const end = Date.now() + 20_000
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`Waited 20 s: ${why()}`)

@@ -85,6 +85,13 @@ export class SqlConnection {
     return this.use(async (client) => (await client.query<Row>(text, [...values])).rows)
   }
 
+  /** Cuts the connection unless it passes: the server behind the address may be another one by now. */
+  async recheck(isRight: (client: Client) => Promise<boolean>): Promise<void> {
+    if (!this.#client) return
+    const passes = await this.use(isRight).catch(() => false)
+    if (!passes) await this.cut()
+  }
+
   /** Cuts the connection; the next use makes a new one. */
   async cut(): Promise<void> {
     const client = this.#client

@@ -1,6 +1,6 @@
 import { type Client, escapeIdentifier, escapeLiteral } from 'pg'
-import { type Clock, formatLsn, type TidemarkError } from 'tidemark'
-import { lostError, ProtocolError, PublicationError, sqlState } from './errors.js'
+import { type Clock, formatLsn, LogGapError, type TidemarkError } from 'tidemark'
+import { lostError, ProtocolError, sqlState } from './errors.js'
 import { parseWal, statusUpdate } from './protocol.js'
 import type { Transaction, TransactionReader } from './transaction.js'
 
@@ -163,8 +163,8 @@ export class Stream {
 
   #reason(error: unknown): unknown {
     if (sqlState(error) !== '42704') return error
-    return new PublicationError(
-      `The publication "${this.#options.publication}" does not exist any more; changes since then are lost. It is created anew.`,
+    return new LogGapError(
+      `The publication "${this.#options.publication}" does not exist any more; changes since then are lost. It is created anew, and the log taken up from there.`,
       { cause: error },
     )
   }

@@ -6,21 +6,30 @@ import {
   type LogStatus,
   type Probe,
   type RequestedPosition,
-  SourceDownError,
   systemClock,
   type TargetChange,
   type TidemarkError,
 } from 'tidemark'
-import { type ConnectionOptions, client, SqlConnection } from './connection.js'
-import { PublicationError, startError } from './errors.js'
+import { CatalogueWatch } from './catalogue-watch.js'
+import { type ConnectionOptions, SqlConnection } from './connection.js'
+import { startError } from './errors.js'
 import { Stream } from './follower.js'
 import { Heartbeat } from './heartbeat.js'
-import { DDL_PREFIX, HEARTBEAT_PREFIX, Messages, TARGET_PREFIX } from './messages.js'
+import { Messages, TARGET_PREFIX } from './messages.js'
 import { pause } from './pause.js'
-import { createSlot, identify, isSameServer, ownTransaction, type Server, type Slot, slotWaits } from './slot.js'
+import {
+  connectReplication,
+  connectSql,
+  isSameServer,
+  replicationClient,
+  SENDER_TIMEOUT_MS,
+  type Server,
+} from './server.js'
+import { createSlot, type Slot, watchSlotWait } from './slot.js'
 import { type FollowedTable, Tables } from './tables.js'
 import { type Transaction, TransactionReader } from './transaction.js'
 import { Visibility } from './visibility.js'
+import { Writer } from './writer.js'
 import { widenXid } from './xid.js'
 
 export interface WalLogOptions {
@@ -50,16 +59,12 @@ export interface WalLogOptions {
   readonly clock?: Clock
 }
 
-const SENDER_TIMEOUT_MS = 10_000
-const SLOT_WAIT_MAX_MS = 600_000
 const PROBE_TIMEOUT_MS = 2_000
 const RETRY_FIRST_MS = 50
 const RETRY_MAX_MS = 5_000
 /** What only somebody can mend is tried again at leisure. */
 const RETRY_SETTING_MS = 10_000
 const STEADY_MS = 5_000
-const BLIND_MAX_MS = 10_000
-const LOOK_PAUSE_MS = 50
 
 /**
  * PostgreSQL's WAL as a log: logical replication through a temporary slot of this process, by pgoutput.
@@ -76,6 +81,7 @@ export class WalLog implements Log {
   readonly #probes: SqlConnection
   readonly #visibility: Visibility
   readonly #messages: Messages
+  readonly #writer: Writer
   readonly #tables: Tables
   readonly #heartbeat: Heartbeat
   readonly #closing = new AbortController()
@@ -85,9 +91,7 @@ export class WalLog implements Log {
   #slot: string | undefined
   #stream: Stream | undefined
   #running: Promise<void> | undefined
-  #lookNow = (): void => {}
-  #isLookWanted = false
-  #ownTransaction: Promise<number> | undefined
+  #watch: CatalogueWatch | undefined
   #replication: Client | undefined
   #startedAt = Number.NEGATIVE_INFINITY
   #lostCode: string | undefined
@@ -104,17 +108,18 @@ export class WalLog implements Log {
     }
     const queryMs = options.queryTimeoutMs ?? 15_000
     this.#sql = new SqlConnection(
-      () => this.#connect({ statement_timeout: `${queryMs}`, lock_timeout: '2000' }),
+      () => connectSql(this.#connection, { statement_timeout: `${queryMs}`, lock_timeout: '2000' }, this.#server),
       queryMs,
     )
     this.#probes = new SqlConnection(
-      () => this.#connect({ statement_timeout: `${PROBE_TIMEOUT_MS}` }),
+      () => connectSql(this.#connection, { statement_timeout: `${PROBE_TIMEOUT_MS}` }, this.#server),
       PROBE_TIMEOUT_MS,
     )
     this.#visibility = new Visibility(this.#probes)
+    this.#writer = new Writer(this.#sql)
     this.#messages = new Messages(options.secret)
     this.#tables = new Tables(this.#sql, this.#visibility, this.#publication, (problem) => this.#tell(problem))
-    this.#heartbeat = new Heartbeat(this.#clock, () => this.#emit(HEARTBEAT_PREFIX, ''))
+    this.#heartbeat = new Heartbeat(this.#clock, () => this.#writer.beat())
   }
 
   follow(listener: LogListener): void {
@@ -136,16 +141,12 @@ export class WalLog implements Log {
   }
 
   append(change: TargetChange): Promise<void> {
-    return this.#emit(TARGET_PREFIX, this.#messages.target(change))
+    return this.#writer.message(TARGET_PREFIX, this.#messages.target(change))
   }
 
   async visible(position: RequestedPosition, signal: AbortSignal): Promise<boolean> {
     if (position.epoch !== undefined && position.epoch !== this.#server?.epoch) return false
-    const writer = {
-      ownTransaction: () => this.#writeOwn(),
-      beat: () => this.#emit(HEARTBEAT_PREFIX, ''),
-    }
-    return this.#visibility.shows(position, writer, this.#clock, AbortSignal.any([signal, this.#closing.signal]))
+    return this.#visibility.shows(position, this.#writer, this.#clock, AbortSignal.any([signal, this.#closing.signal]))
   }
 
   status(): LogStatus {
@@ -169,7 +170,7 @@ export class WalLog implements Log {
 
   /** Asks for a table to be followed: a query has read it. Nothing happens if it is, or can't be. */
   want(table: string): void {
-    if (this.#tables.want(table)) this.#lookSoon()
+    if (this.#tables.want(table)) this.#watch?.soon()
   }
 
   /** Why a table is not followed, in words. */
@@ -212,15 +213,7 @@ export class WalLog implements Log {
   /** One start, from the first connection to its loss. Never throws; returns why it ended. */
   async #takeUp(listener: LogListener): Promise<TidemarkError> {
     if (this.#status.state !== 'lost') this.#status = { state: 'connecting', reason: 'it connects to PostgreSQL' }
-    const replication = client(
-      this.#connection,
-      {
-        wal_sender_timeout: `${SENDER_TIMEOUT_MS}`,
-        // Creating a slot waits for the transactions of others; statement_timeout does not bound replication commands.
-        lock_timeout: `${SLOT_WAIT_MAX_MS}`,
-      },
-      true,
-    )
+    const replication = replicationClient(this.#connection)
     this.#replication = replication
     try {
       const slot = await this.#prepare(replication)
@@ -230,6 +223,7 @@ export class WalLog implements Log {
     } finally {
       this.#replication = undefined
       this.#stream = undefined
+      this.#watch = undefined
       this.#slot = undefined
       this.#tables.lost()
       this.#heartbeat.stop()
@@ -238,44 +232,28 @@ export class WalLog implements Log {
   }
 
   async #prepare(replication: Client): Promise<Slot> {
-    const server = await this.#identify(replication)
+    const server = await connectReplication(replication)
     this.#server = server
-    // The other connections may still be those to an earlier server, or to the one before a fail-over.
-    await Promise.all([this.#sql.cut(), this.#probes.cut()])
+    await Promise.all([this.#sql, this.#probes].map((sql) => sql.recheck((client) => isSameServer(client, server))))
     this.#visibility.forget()
     // In this order: a slot that is older than its publication fails for ever, or skips silently.
     await this.#tables.prepare(server.version)
     const slot = await this.#createSlot(replication, server)
+    // Transaction ids of the log are widened by a recent one.
     await this.#visibility.probe()
     this.#tables.slotCreated()
     return slot
   }
 
-  async #identify(replication: Client): Promise<Server> {
-    try {
-      await replication.connect()
-      return await identify(replication)
-    } catch (error) {
-      throw startError(error, 'replicate')
-    }
-  }
-
   async #createSlot(replication: Client, server: Server): Promise<Slot> {
-    const waiting = new AbortController()
-    const watch = async (): Promise<void> => {
-      for (;;) {
-        await pause(this.#clock, 300, waiting.signal)
-        if (waiting.signal.aborted) return
-        // A failed look says nothing; the slot's own outcome counts.
-        const reason = await slotWaits(this.#probes, server.pid).catch(() => undefined)
-        if (reason !== undefined && !waiting.signal.aborted) this.#status = { state: 'waiting', reason }
-      }
-    }
-    const watching = watch()
+    const created = new AbortController()
+    const watching = watchSlotWait(this.#probes, server, this.#clock, created.signal, (reason) => {
+      this.#status = { state: 'waiting', reason }
+    })
     try {
       return await createSlot(replication, this.#sql)
     } finally {
-      waiting.abort()
+      created.abort()
       await watching
     }
   }
@@ -288,7 +266,16 @@ export class WalLog implements Log {
       bytesMax: this.#options.bytesMax ?? 64 * 2 ** 20,
       namesOf: (relation) => this.#tables.namesOf(relation),
       readMessage: (prefix, content) => this.#messages.read(prefix, content),
-      redescribed: () => this.#lookSoon(),
+      redescribed: () => watch.soon(),
+    })
+    const watch = new CatalogueWatch({
+      tables: this.#tables,
+      messages: this.#messages,
+      writer: this.#writer,
+      publication: this.#publication,
+      everyMs: this.#options.cataloguePollMs ?? 1_000,
+      clock: this.#clock,
+      looked: () => reader.forgetNames(),
     })
     const epoch = this.#server!.epoch
     const stream = new Stream(
@@ -315,10 +302,13 @@ export class WalLog implements Log {
       },
     )
     stream.start()
-    const watched = new AbortController()
-    const watching = this.#watchCatalogue(stream, reader, watched.signal)
+    this.#watch = watch
+    const ended = new AbortController()
+    const watching = watch.run(ended.signal).then((reason) => reason && stream.cut(reason))
     const reason = await stream.ended
-    watched.abort()
+    // At once: what ends this start may take its time.
+    if (!this.#closing.signal.aborted) this.#lost(listener, reason)
+    ended.abort()
     await watching
     return reason
   }
@@ -329,85 +319,16 @@ export class WalLog implements Log {
     listener.commit({ lsn: endLsn, xid: widenXid(xid, this.#visibility.xmax), committedAt, changes })
   }
 
+  /** Tells of each loss, and of each new reason why the log can't be taken up again, once. */
   #lost(listener: LogListener, reason: TidemarkError): void {
     const isNew = this.#status.state === 'following' || reason.code !== this.#lostCode
     this.#status = { state: 'lost', reason: `${reason.code}: ${reason.message}` }
     this.#lostCode = reason.code
+    this.#tables.lost()
     if (isNew) listener.lost(reason)
   }
 
-  // ── the catalogue ──────────────────────────────────────────────────────────────────────────────────────
-
-  /** DDL sends nothing: whoever sees that the catalogue changed writes it into the log, so that it has one position for all. */
-  async #watchCatalogue(stream: Stream, reader: TransactionReader, signal: AbortSignal): Promise<void> {
-    const everyMs = this.#options.cataloguePollMs ?? 1_000
-    let unannounced: string | undefined
-    let seenAt = this.#clock.now()
-    let tookMs = 0
-    while (!signal.aborted) {
-      const isHasty = this.#tables.isSettling
-      await this.#untilLook(Math.max(isHasty ? everyMs / 20 : everyMs, tookMs * 20), signal)
-      if (signal.aborted) return
-      this.#isLookWanted = false
-      const beganAt = this.#clock.now()
-      try {
-        const change = await this.#tables.poll()
-        reader.forgetNames()
-        if (change.isPublicationGone) {
-          return stream.cut(
-            new PublicationError(`The publication "${this.#publication}" was dropped; changes meanwhile are lost.`),
-          )
-        }
-        const isAnnounced = change.schema !== undefined && change.schema === this.#messages.announcedCatalogue
-        if (change.hasLost || (change.schema !== undefined && !isAnnounced))
-          unannounced = change.schema ?? 'publication'
-        if (unannounced !== undefined) await this.#emit(DDL_PREFIX, this.#messages.ddl(unannounced))
-        unannounced = undefined
-        seenAt = this.#clock.now()
-      } catch (error) {
-        // Without looks, changes of the catalogue would go unseen for longer than is promised.
-        if (this.#clock.now() - seenAt > BLIND_MAX_MS) return stream.cut(error)
-      }
-      tookMs = this.#clock.now() - beganAt
-    }
-  }
-
-  /** Waits for the next look; somebody who asks for one gets it sooner. */
-  async #untilLook(ms: number, signal: AbortSignal): Promise<void> {
-    const look = new AbortController()
-    this.#lookNow = () => look.abort()
-    if (this.#isLookWanted) look.abort()
-    await pause(this.#clock, Math.min(ms, LOOK_PAUSE_MS), signal)
-    await pause(this.#clock, ms - LOOK_PAUSE_MS, AbortSignal.any([signal, look.signal]))
-  }
-
-  #lookSoon(): void {
-    this.#isLookWanted = true
-    this.#lookNow()
-  }
-
   // ── inside ─────────────────────────────────────────────────────────────────────────────────────────────
-
-  async #emit(prefix: string, content: string): Promise<void> {
-    await this.#sql.rows('select pg_logical_emit_message(true, $1, $2)', [prefix, content])
-  }
-
-  /** A connection for SQL, to the server that is followed and no other. */
-  async #connect(settings: Readonly<Record<string, string>>): Promise<Client> {
-    const made = client(this.#connection, settings)
-    try {
-      await made.connect()
-      if (this.#server && !(await isSameServer(made, this.#server))) {
-        throw new SourceDownError(
-          'The address answers as another server, or another run of it, than the one that is followed.',
-        )
-      }
-      return made
-    } catch (error) {
-      await made.end().catch(() => {})
-      throw startError(error, 'connect')
-    }
-  }
 
   async #endSlot(signal: AbortSignal): Promise<void> {
     const slot = this.#slot
@@ -419,21 +340,6 @@ export class WalLog implements Log {
       if (rows.length === 0) return
       await pause(this.#clock, 5, signal)
     }
-  }
-
-  /** Those who ask before it is sent share one. */
-  #writeOwn(): Promise<number> {
-    if (this.#ownTransaction) return this.#ownTransaction
-    const sent = (): void => {
-      if (this.#ownTransaction === own) this.#ownTransaction = undefined
-    }
-    const own = this.#sql.use((client) => {
-      sent()
-      return ownTransaction(client)
-    })
-    this.#ownTransaction = own
-    own.catch(sent)
-    return own
   }
 
   #tell(problem: TidemarkError): void {

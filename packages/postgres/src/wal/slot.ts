@@ -1,77 +1,20 @@
 import { randomBytes } from 'node:crypto'
 import type { Client } from 'pg'
-import { parsePosition, type Snapshot, type StartProof } from 'tidemark'
+import { type Clock, parsePosition, type Snapshot, type StartProof } from 'tidemark'
 import type { SqlConnection } from './connection.js'
-import { epochOf } from './epoch.js'
-import { PoolerError, StandbyError, sqlState, VersionError, WalLevelError, walLevelText } from './errors.js'
+import { ProtocolError, sqlState } from './errors.js'
+import { pause } from './pause.js'
+import type { Server } from './server.js'
 import { parseSnapshot } from './visibility.js'
 
-/** pg_logical_emit_message reaches pgoutput from this version on. */
-const VERSION_MIN = 140_000
-
-export interface Server {
-  readonly epoch: string
-  readonly version: number
-  /** The walsender's process. */
-  readonly pid: number
-  readonly database: string
-  readonly systemIdentifier: string
-  readonly startedAt: string
-}
+/** How often to look whom the creation of a slot waits for. */
+const LOOK_MS = 300
 
 export interface Slot {
   readonly name: string
   /** Every commit after this position is delivered. */
   readonly lsn: number
   readonly proof: StartProof
-}
-
-/** Asks a replication connection which server it reached, and refuses one that can't be followed. */
-export async function identify(replication: Client): Promise<Server> {
-  const system = await replication.query<{ systemid: string; timeline: number; dbname: string | null }>(
-    'IDENTIFY_SYSTEM',
-  )
-  const { systemid, timeline, dbname } = system.rows[0] ?? {}
-  if (systemid === undefined || timeline === undefined || !dbname) {
-    throw new PoolerError(
-      'The address did not open a replication connection. Give the address of the server itself as directUrl.',
-    )
-  }
-  const { rows } = await replication.query<{
-    started: string
-    version: string
-    level: string
-    standby: boolean
-    pid: number
-  }>(
-    `select extract(epoch from pg_postmaster_start_time())::text as started, current_setting('server_version_num') as version,
-       current_setting('wal_level') as level, pg_is_in_recovery() as standby, pg_backend_pid() as pid`,
-  )
-  const row = rows[0]!
-  const version = Number(row.version)
-  if (version < VERSION_MIN) {
-    throw new VersionError(
-      'PostgreSQL before version 14 cannot carry messages in its log. Upgrade the server to 14 or later.',
-    )
-  }
-  if (row.standby) {
-    throw new StandbyError(
-      'The server is a standby; it cannot say what is visible on the primary. Give the address of the primary.',
-    )
-  }
-  if (row.level !== 'logical') throw new WalLevelError(walLevelText)
-  const epoch = epochOf({ systemIdentifier: systemid, timeline, startedAt: row.started })
-  return { epoch, version, pid: row.pid, database: dbname, systemIdentifier: systemid, startedAt: row.started }
-}
-
-/** Whether a connection reached the same run of the same server, and the same database. */
-export async function isSameServer(client: Client, server: Server): Promise<boolean> {
-  const { rows } = await client.query<{ same: boolean }>(
-    `select (select system_identifier::text from pg_control_system()) = $1 and current_database() = $2
-       and extract(epoch from pg_postmaster_start_time())::text = $3 and not pg_is_in_recovery() as same`,
-    [server.systemIdentifier, server.database, server.startedAt],
-  )
-  return rows[0]!.same
 }
 
 /**
@@ -98,8 +41,25 @@ export async function ownTransaction(client: Client): Promise<number> {
   return Number(rows[0]!.xid)
 }
 
+/** Calls back with whom the creation of a slot waits for, until the signal aborts. */
+export async function watchSlotWait(
+  sql: SqlConnection,
+  server: Server,
+  clock: Clock,
+  signal: AbortSignal,
+  waits: (reason: string) => void,
+): Promise<void> {
+  for (;;) {
+    await pause(clock, LOOK_MS, signal)
+    if (signal.aborted) return
+    // A failed look says nothing; the outcome of the creation counts.
+    const reason = await slotWaits(sql, server.pid).catch(() => undefined)
+    if (reason !== undefined && !signal.aborted) waits(reason)
+  }
+}
+
 /** Names the transactions that the creation of a slot waits for, or undefined if it waits for none. */
-export async function slotWaits(sql: SqlConnection, pid: number): Promise<string | undefined> {
+async function slotWaits(sql: SqlConnection, pid: number): Promise<string | undefined> {
   const rows = await sql.rows<{ pid: number; datname: string | null; seconds: number | null }>(
     `select b.pid, a.datname, extract(epoch from clock_timestamp() - a.xact_start)::int as seconds
      from unnest(pg_blocking_pids($1)) as b(pid) left join pg_stat_activity a on a.pid = b.pid limit 5`,
@@ -130,7 +90,8 @@ async function create(
 }
 
 function readExported(sql: SqlConnection, name: string): Promise<Snapshot> {
-  if (!/^[0-9A-Fa-f-]+$/.test(name)) throw new PoolerError('The server exported a snapshot under a name that is none.')
+  if (!/^[0-9A-Fa-f-]+$/.test(name))
+    throw new ProtocolError('The server exported a snapshot under a name that is none.')
   return sql.use(async (client) => {
     await client.query('begin isolation level repeatable read')
     try {

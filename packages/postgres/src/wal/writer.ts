@@ -1,0 +1,38 @@
+import type { SqlConnection } from './connection.js'
+import { HEARTBEAT_PREFIX } from './messages.js'
+import { ownTransaction } from './slot.js'
+import type { TransactionWriter } from './visibility.js'
+
+/** Writes transactions of our own; all commit locally, as its connection says, so that a missing standby can't hold them up. */
+export class Writer implements TransactionWriter {
+  readonly #sql: SqlConnection
+  #queued: Promise<number> | undefined
+
+  constructor(sql: SqlConnection) {
+    this.#sql = sql
+  }
+
+  /** Those who ask before it is sent share one. */
+  ownTransaction(): Promise<number> {
+    if (this.#queued) return this.#queued
+    const sent = (): void => {
+      if (this.#queued === own) this.#queued = undefined
+    }
+    const own = this.#sql.use((client) => {
+      sent()
+      return ownTransaction(client)
+    })
+    this.#queued = own
+    own.catch(sent)
+    return own
+  }
+
+  beat(): Promise<void> {
+    return this.message(HEARTBEAT_PREFIX, '')
+  }
+
+  /** Writes a transactional message; resolves when it is committed and flushed. */
+  async message(prefix: string, content: string): Promise<void> {
+    await this.#sql.rows('select pg_logical_emit_message(true, $1, $2)', [prefix, content])
+  }
+}
