@@ -1,6 +1,13 @@
+import { type Embedded, startEmbedded } from '@tidemark/embedded'
+import { postgres } from '@tidemark/postgres'
 import type { FastifyInstance } from 'fastify'
-import type { Cache } from 'tidemark'
-import type { Config } from './config/config.js'
+import { type Cache, type CacheOptions, createCache } from 'tidemark'
+import { buildApp } from './app.js'
+import type { CacheConfig, Config } from './config/config.js'
+import { loadConfig } from './config/load.js'
+import type { Environment } from './config/variables.js'
+import { listen, portOf } from './listen.js'
+import { drainOnSignals } from './signals.js'
 
 /** The database that a server stands before. */
 export interface SeedDatabase {
@@ -18,7 +25,7 @@ export interface ServeOptions {
   /** The folder of the private PostgreSQL. Default: TIDEMARK_DATA, else `.tidemark/`. */
   readonly dataDir?: string | undefined
   /** Default: `process.env`. Gives `${NAME}` in the configuration, DATABASE_URL, TIDEMARK_PORT, TIDEMARK_DATA. */
-  readonly env?: Readonly<Record<string, string | undefined>>
+  readonly env?: Environment
   /** Called before the resources are read: to create and fill tables. Fails the start if it rejects. */
   readonly seed?: (database: SeedDatabase) => Promise<void>
   /** An application's own routes, behind the same Host and Origin checks. */
@@ -43,9 +50,100 @@ export interface Running {
   close(): Promise<void>
 }
 
+const DATA_DIR = '.tidemark'
+/** For what comes after requests in flight: cache, connections, the private PostgreSQL. */
+const RELEASE_MAX_MS = 10_000
+
 /**
- * Starts a server and listens.
+ * Starts a server and listens. Without a database's address (in the configuration or DATABASE_URL) it starts a private
+ * PostgreSQL in the data folder.
  *
  * @throws ConfigError (`TIDEMARK_CONFIG`); PortTakenError (`TIDEMARK_PORT_TAKEN`); what the private PostgreSQL throws.
+ *         Whatever had been started by then is stopped.
  */
-export declare function serve(options: ServeOptions): Promise<Running>
+export async function serve(options: ServeOptions): Promise<Running> {
+  const env = options.env ?? process.env
+  const config = typeof options.config === 'string' ? loadConfig(options.config, env) : options.config
+  const port = options.port ?? portOf(env['TIDEMARK_PORT']) ?? config.server.port
+  const started: (() => Promise<unknown>)[] = []
+  const stop = async () => {
+    while (started.length > 0) await started.pop()!()
+  }
+  try {
+    const { database, embedded } = await openDatabase(config, options, env)
+    if (embedded) started.push(() => embedded.stop())
+    await options.seed?.(database)
+
+    const source = postgres(sourceOptions(config, database.url))
+    const cache = createCache({ source, ...cacheOptions(config.cache) })
+    started.push(() => cache.close())
+    const app = await buildApp({
+      config,
+      cache,
+      source,
+      routes: (routes) => options.routes?.(routes, { ...database, cache }),
+      static: options.static,
+      logLevel: options.logLevel,
+    })
+    started.push(() => closeWithin(app, config.server.drainMaxMs))
+    const listening = await listen(app, config.server.host, port)
+
+    let closing: Promise<void> | undefined
+    const close = () => {
+      closing ??= stop().finally(ignoreSignals)
+      return closing
+    }
+    const ignoreSignals =
+      options.signals === false ? () => {} : drainOnSignals(close, config.server.drainMaxMs + RELEASE_MAX_MS)
+    const running: Running = { url: urlOf(config.server.host, listening), port: listening, database, cache, close }
+    await options.onReady?.(running)
+    return running
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+async function openDatabase(
+  config: Config,
+  options: ServeOptions,
+  env: Environment,
+): Promise<{ database: SeedDatabase; embedded?: Embedded }> {
+  const url = config.source.url || env['DATABASE_URL']
+  if (url) return { database: { url, embedded: false } }
+  const embedded = await startEmbedded({ dataDir: options.dataDir ?? (env['TIDEMARK_DATA'] || DATA_DIR) })
+  return { database: { url: embedded.url, embedded: true }, embedded }
+}
+
+function sourceOptions({ source }: Config, url: string) {
+  return {
+    url,
+    ...(source.directUrl === undefined ? {} : { directUrl: source.directUrl }),
+    ...(source.publication === undefined ? {} : { publication: source.publication }),
+    ...(source.follow === 'off' ? { follow: 'off' as const } : {}),
+  }
+}
+
+function cacheOptions({
+  maxEntries,
+  maxBytes,
+  maxSilence,
+  waitMax,
+}: CacheConfig): Omit<CacheOptions<object>, 'source'> {
+  return {
+    l1: { ...(maxEntries === undefined ? {} : { maxEntries }), ...(maxBytes === undefined ? {} : { maxBytes }) },
+    ...(maxSilence === undefined ? {} : { maxSilence }),
+    ...(waitMax === undefined ? {} : { waitMax }),
+  }
+}
+
+/** Answers what is in flight; what has not been answered by then is cut off. */
+async function closeWithin(app: FastifyInstance, drainMaxMs: number): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), drainMaxMs)
+  await app.close()
+  clearTimeout(cut)
+}
+
+function urlOf(host: string, port: number): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}

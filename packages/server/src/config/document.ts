@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the variables of configuration files look like that
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, Scalar, visit } from 'yaml'
 import type { ConfigProblem } from '../errors.js'
 import { type Environment, maskVariables } from './variables.js'

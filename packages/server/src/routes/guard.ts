@@ -21,10 +21,11 @@ export function guard(app: FastifyInstance, { isDraining }: GuardOptions): void 
     const host = request.headers.host
     if (host === undefined || !isOurs(host, request.socket.localPort)) throw new ForeignHostError()
     if (!isFromHere(request, host)) throw new ForeignOriginError()
-    if (isDraining()) {
-      reply.header('connection', 'close')
-      throw new DrainingError()
-    }
+    if (isDraining()) throw new DrainingError()
+  })
+  app.addHook('onSend', async (_, reply) => {
+    // Else a client's idle connection would hold up the stop.
+    if (isDraining()) reply.header('connection', 'close')
   })
 }
 
