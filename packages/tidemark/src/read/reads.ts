@@ -107,7 +107,7 @@ export class Reads {
     // A read that carries a position takes nothing that expired: it asked for something newer.
     const isGraceful = floor === undefined && proofWaitMs !== Number.POSITIVE_INFINITY
     if (isGraceful && this.#mayServe(request, request.policy.graceRefillMs, false)) {
-      const answer = await this.#whileRefilling(request)
+      const answer = await this.#whileRefilling(request, reader)
       if (answer) return this.#given(answer.answer, answer.landed, request, reader)
     }
     try {
@@ -179,15 +179,20 @@ export class Reads {
   /** The refill's value if it comes within the soft timeout, else the stale one; undefined if that was dropped meanwhile. */
   async #whileRefilling(
     request: Request,
+    reader: Fill | undefined,
   ): Promise<{ answer: Answer<unknown>; landed: Landed | undefined } | undefined> {
     const { space, key, policy } = request
     const { flight, isJoined } = this.#flightOf(request)
     flight.want()
-    if (policy.softTimeoutMs > 0) {
-      const bound = deadline(this.#keeper.clock, policy.softTimeoutMs, request.call?.signal)
-      const landed = await this.#join(flight, undefined, this.#limits.proofWaitMs, bound.signal).catch(() => undefined)
+    // A loader that reads its own stale value would wait for itself.
+    if (policy.softTimeoutMs > 0 && !(reader && waitsFor(flight, reader.flight))) {
+      const signal = unwanted(request, reader)
+      const bound = deadline(this.#keeper.clock, policy.softTimeoutMs, signal)
+      const landed = await this.#join(flight, reader, undefined, this.#limits.proofWaitMs, bound.signal).catch(
+        () => undefined,
+      )
       bound.cancel()
-      request.call?.signal?.throwIfAborted()
+      signal?.throwIfAborted()
       if (landed && landed.state === 'fresh') return { answer: this.#landed(landed, isJoined, undefined), landed }
     }
     const slot = space.slots.get(key)
@@ -213,16 +218,8 @@ export class Reads {
     }
     const { flight, isJoined } = this.#flightOf(request)
     if (isJoined) this.#keeper.counters.joined++
-    if (outer) outer.waitsFor.set(flight, (outer.waitsFor.get(flight) ?? 0) + 1)
-    try {
-      return { landed: await this.#join(flight, floor, proofWaitMs, request.call?.signal), isJoined }
-    } finally {
-      if (outer) {
-        const count = outer.waitsFor.get(flight)! - 1
-        if (count === 0) outer.waitsFor.delete(flight)
-        else outer.waitsFor.set(flight, count)
-      }
-    }
+    const landed = await this.#join(flight, reader, floor, proofWaitMs, unwanted(request, reader))
+    return { landed, isJoined }
   }
 
   #flightOf(request: Request): { flight: Flight; isJoined: boolean } {
@@ -249,7 +246,26 @@ export class Reads {
     return { flight, isJoined: false }
   }
 
-  #join(
+  /** Waits for the flight; who waits is seen by those who look for cycles. */
+  async #join(
+    flight: Flight,
+    reader: Fill | undefined,
+    floor: Floor | undefined,
+    proofWaitMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Landed> {
+    const waiting = reader?.flight.waitsFor
+    waiting?.set(flight, (waiting.get(flight) ?? 0) + 1)
+    try {
+      return await this.#landing(flight, floor, proofWaitMs, signal)
+    } finally {
+      const count = (waiting?.get(flight) ?? 0) - 1
+      if (count > 0) waiting?.set(flight, count)
+      else waiting?.delete(flight)
+    }
+  }
+
+  #landing(
     flight: Flight,
     floor: Floor | undefined,
     proofWaitMs: number,
@@ -387,4 +403,10 @@ export class Reads {
     const { clock } = this.#keeper
     return Math.round(clock.wall() - (clock.now() - mono))
   }
+}
+
+/** Aborts when nobody wants the answer any more: the caller, or whoever waits for the loader that asks. */
+function unwanted({ call }: Request, reader: Fill | undefined): AbortSignal | undefined {
+  if (!reader) return call?.signal
+  return call?.signal ? AbortSignal.any([call.signal, reader.signal]) : reader.signal
 }

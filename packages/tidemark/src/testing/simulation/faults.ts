@@ -1,0 +1,57 @@
+import type { Chance } from './chance.js'
+
+/** What can go wrong in a run, and how tight its limits are. Each seed draws its own: few at once go deeper than all at once. */
+export interface Faults {
+  /** Commits are in the log before new snapshots see them. */
+  readonly hidesCommits: boolean
+  /** The log is lost and taken up anew, in the same epoch. */
+  readonly losesLog: boolean
+  /** The server comes back from an older copy: a new epoch. */
+  readonly restores: boolean
+  /** Records name their predecessors, and some are lost on the way. */
+  readonly skipsRecords: boolean
+  readonly failsProbes: boolean
+  readonly failsLoads: boolean
+  readonly sourceGoesDown: boolean
+  /** Which clock lies: nobody could tell if both did. */
+  readonly clock: 'true' | 'sleeps' | 'setBack'
+  /** Long pauses in which no timer fires. */
+  readonly freezes: boolean
+  readonly ringMax: number
+  readonly ringRowsMax: number
+  readonly maxEntries: number
+  /** By table: whether the log carries old values. */
+  readonly hasOldValues: ReadonlyMap<string, boolean>
+  readonly invalidates: boolean
+  /** Definitions that read a replica, and a copy that lags. */
+  readonly readsElsewhere: boolean
+  readonly watches: boolean
+  readonly carriesPositions: boolean
+  /** The cache is closed in the middle. */
+  readonly closesEarly: boolean
+  readonly steps: number
+}
+
+export function drawFaults(chance: Chance, tables: readonly string[]): Faults {
+  return {
+    hidesCommits: chance.is(0.8),
+    losesLog: chance.is(0.4),
+    restores: chance.is(0.2),
+    skipsRecords: chance.is(0.15),
+    failsProbes: chance.is(0.2),
+    failsLoads: chance.is(0.2),
+    sourceGoesDown: chance.is(0.15),
+    clock: chance.of(['true', 'true', 'sleeps', 'setBack']),
+    freezes: chance.is(0.3),
+    ringMax: chance.of([1, 2, 4, 1_000, 1_000, 1_000]),
+    ringRowsMax: chance.of([1, 2, 1_000]),
+    maxEntries: chance.of([1, 2, 3, 5, 1_000, 1_000]),
+    hasOldValues: new Map(tables.map((table) => [table, chance.is(0.5)])),
+    invalidates: chance.is(0.5),
+    readsElsewhere: chance.is(0.25),
+    watches: chance.is(0.3),
+    carriesPositions: chance.is(0.4),
+    closesEarly: chance.is(0.1),
+    steps: chance.of([60, 120, 240]),
+  }
+}

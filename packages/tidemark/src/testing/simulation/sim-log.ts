@@ -1,0 +1,200 @@
+import { LogGapError, SourceDownError } from '../../errors.js'
+import type { TargetChange } from '../../log/change.js'
+import type { Log, LogListener, LogStatus, Probe, StartProof } from '../../log/log.js'
+import type { RequestedPosition } from '../../log/position.js'
+import type { Chance } from './chance.js'
+import type { Database, ExternalChange, Written } from './database.js'
+
+interface WaitingProbe {
+  /** What the source answered; undefined while the query has not reached it. */
+  probe: Probe | undefined
+  readonly resolve: (probe: Probe) => void
+  readonly reject: (error: Error) => void
+}
+
+interface WaitingLook {
+  readonly position: RequestedPosition
+  readonly resolve: (isVisible: boolean) => void
+}
+
+/** The database's log as one process follows it, each message of it a step of the simulation. */
+export class SimLog implements Log {
+  readonly #database: Database
+  readonly #chance: Chance
+  readonly #namesPredecessors: boolean
+  readonly #trueMs: () => number
+  /** Waits for the next append: what it says of the world outside of the database. */
+  announced: readonly ExternalChange[] = []
+  /** While false, the source answers nothing. */
+  isUp = true
+  #listener: LogListener | undefined
+  #state: LogStatus = { state: 'connecting', reason: 'not followed yet' }
+  /** The index of the next commit to deliver. */
+  #next = 0
+  #isNudged = false
+  #probes: WaitingProbe[] = []
+  #looks: WaitingLook[] = []
+  #appended: (() => void)[] = []
+
+  constructor(database: Database, chance: Chance, namesPredecessors: boolean, trueMs: () => number) {
+    this.#database = database
+    this.#chance = chance
+    this.#namesPredecessors = namesPredecessors
+    this.#trueMs = trueMs
+  }
+
+  // ── what the cache calls ───────────────────────────────────────────────────────────────────────────────
+
+  follow(listener: LogListener): void {
+    this.#listener = listener
+  }
+
+  probe(): Promise<Probe> {
+    return new Promise((resolve, reject) => this.#probes.push({ probe: undefined, resolve, reject }))
+  }
+
+  nudge(): void {
+    this.#isNudged = true
+  }
+
+  append(change: TargetChange): Promise<void> {
+    const announced = this.announced
+    this.announced = []
+    if (!this.isUp) return Promise.reject(new SourceDownError('The simulated source is down.'))
+    this.#database.append(change, announced, this.#trueMs())
+    return new Promise((resolve) => this.#appended.push(resolve))
+  }
+
+  visible(position: RequestedPosition, signal: AbortSignal): Promise<boolean> {
+    return new Promise((resolve) => {
+      const look: WaitingLook = { position, resolve }
+      this.#looks.push(look)
+      signal.addEventListener('abort', () => {
+        this.#looks = this.#looks.filter((other) => other !== look)
+        resolve(false)
+      })
+    })
+  }
+
+  status(): LogStatus {
+    return this.#state
+  }
+
+  async close(): Promise<void> {
+    this.#state = { state: 'closed', reason: 'the cache was closed' }
+    this.#listener = undefined
+  }
+
+  // ── what the simulation decides ────────────────────────────────────────────────────────────────────────
+
+  get isFollowing(): boolean {
+    return this.#state.state === 'following'
+  }
+
+  get waiting(): number {
+    return this.#database.commits.length - this.#next
+  }
+
+  get isNudged(): boolean {
+    return this.#isNudged
+  }
+
+  get probes(): number {
+    return this.#probes.length
+  }
+
+  get looks(): number {
+    return this.#looks.length
+  }
+
+  get appends(): number {
+    return this.#appended.length
+  }
+
+  /** Takes the log up at its end, as a new temporary slot does. */
+  start(): void {
+    const { epoch, end: lsn, commits } = this.#database
+    this.#next = commits.length
+    // A transaction of our own, where the proof needs one, lies after the place where the log is taken up.
+    const proof = this.#startProof()
+    this.#state = { state: 'following', reason: '' }
+    this.#listener?.started({ epoch, lsn, proof })
+  }
+
+  lose(): void {
+    this.#state = { state: 'lost', reason: 'the simulation lost it' }
+    this.#listener?.lost(new LogGapError('The simulation lost the log.'))
+  }
+
+  deliver(): void {
+    const commit = this.#database.commits[this.#next++]
+    if (commit) this.#listener?.commit(this.#sent(commit))
+  }
+
+  /** One record is lost on the way; the next one names it as its predecessor. */
+  skip(): void {
+    this.#next++
+    this.deliver()
+  }
+
+  /** A record comes again. */
+  repeat(): void {
+    if (this.#next > 0) this.#listener?.commit(this.#sent(this.#database.commits[this.#chance.below(this.#next)]!))
+  }
+
+  keepalive(): void {
+    this.#isNudged = false
+    const next = this.#database.commits[this.#next]
+    this.#listener?.progress(next ? next.lsn - 1 : this.#database.end)
+  }
+
+  /** A probe's query runs, or its answer arrives. The snapshot is taken when it runs. */
+  probeStep(): void {
+    const at = this.#chance.below(this.#probes.length)
+    const waiting = this.#probes[at]!
+    if (!this.isUp) {
+      this.#probes.splice(at, 1)
+      waiting.reject(new SourceDownError('The simulated source is down.'))
+    } else if (waiting.probe) {
+      this.#probes.splice(at, 1)
+      waiting.resolve(waiting.probe)
+    } else {
+      waiting.probe = { snapshot: this.#database.snapshot(), flushed: this.#database.end }
+    }
+  }
+
+  failProbe(): void {
+    const [waiting] = this.#probes.splice(this.#chance.below(this.#probes.length), 1)
+    waiting!.reject(new SourceDownError('The simulation made this probe fail.'))
+  }
+
+  /** Everybody who waits for a position to be visible is told, if it is. */
+  look(): void {
+    if (!this.isUp) return
+    const { epoch, end } = this.#database
+    const hidden = this.#database.hidden
+    this.#looks = this.#looks.filter(({ position, resolve }) => {
+      const isKnown = (position.epoch === undefined || position.epoch === epoch) && position.lsn <= end
+      if (!isKnown || hidden.some((commit) => commit.lsn <= position.lsn)) return true
+      resolve(true)
+      return false
+    })
+  }
+
+  /** An append is reported durable. */
+  appended(): void {
+    this.#appended.shift()?.()
+  }
+
+  #sent(commit: Written): Written {
+    if (this.#namesPredecessors) return commit
+    const { prev: _, ...sent } = commit
+    return sent
+  }
+
+  #startProof(): StartProof {
+    if (this.#chance.is(0.25)) return { kind: 'xmin', xid: this.#database.heartbeat(this.#trueMs()) }
+    if (this.#database.hidden.length === 0 && this.#chance.is(0.2)) return { kind: 'visible' }
+    return { kind: 'snapshot', snapshot: this.#database.logSnapshot() }
+  }
+}
