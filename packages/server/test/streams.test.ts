@@ -40,7 +40,10 @@ describe('GET /api/streams/:name', () => {
     await start()
     const stream = open('/api/streams/post?id=1')
     await expect.poll(() => titles(stream), BOUND).toEqual(['a'])
-    expect(stream.headers).toMatchObject({ 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store' })
+    expect(stream.headers).toMatchObject({
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store',
+    })
     put(2, 'other')
     put(1, 'b')
     await expect.poll(() => titles(stream), BOUND).toEqual(['a', 'b'])
@@ -170,13 +173,19 @@ describe('GET /api/streams/:name', () => {
     await expect.poll(() => clients.every(({ status }) => status === 200), BOUND).toBe(true)
     const refused = open('/api/streams/post?id=1')
     await expect.poll(() => refused.isEnded, BOUND).toBe(true)
-    expect([refused.status, JSON.parse(refused.text).code, refused.headers['retry-after']]).toEqual([429, 'TIDEMARK_STREAM_LIMIT', '1'])
+    expect([refused.status, JSON.parse(refused.text).code, refused.headers['retry-after']]).toEqual([
+      429,
+      'TIDEMARK_STREAM_LIMIT',
+      '1',
+    ])
     clients[0]!.close()
-    await expect.poll(async () => {
-      const stream = open('/api/streams/post?id=1')
-      await expect.poll(() => stream.status, BOUND).toBeDefined()
-      return stream.status
-    }, BOUND).toBe(200)
+    await expect
+      .poll(async () => {
+        const stream = open('/api/streams/post?id=1')
+        await expect.poll(() => stream.status, BOUND).toBeDefined()
+        return stream.status
+      }, BOUND)
+      .toBe(200)
   })
 
   it('tells its clients to come back when the server stops', async () => {
@@ -249,7 +258,9 @@ describe('GET /api/activity', () => {
     for (let change = 0; change < 500; change++) put(1, `${change}`)
     await expect.poll(() => activity.events.some(({ event }) => event === 'skipped'), BOUND).toBe(true)
     const told = activity.events.filter(({ event }) => event === 'applied').length
-    const skipped = activity.events.filter(({ event }) => event === 'skipped').map(({ data }) => JSON.parse(data).events)
+    const skipped = activity.events
+      .filter(({ event }) => event === 'skipped')
+      .map(({ data }) => JSON.parse(data).events)
     expect(told + skipped.reduce((sum, events) => sum + events, 0)).toBe(500)
   })
 
@@ -258,6 +269,8 @@ describe('GET /api/activity', () => {
     const activity = open('/api/activity')
     await expect.poll(() => activity.retries.length, BOUND).toBe(1)
     activity.close()
-    await expect.poll(async () => (await server!.app.inject('/metrics')).body, BOUND).toMatch(/^tidemark_activity_clients 0$/m)
+    await expect
+      .poll(async () => (await server!.app.inject('/metrics')).body, BOUND)
+      .toMatch(/^tidemark_activity_clients 0$/m)
   })
 })

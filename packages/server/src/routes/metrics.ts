@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Cache, Counters } from 'tidemark'
-import type { Live } from './streams.js'
+import { isStream, type Live } from './streams.js'
 
 /** A reason that is not one of a fixed few is counted as this once there are so many. */
 const LABELS_MAX = 50
@@ -132,9 +132,8 @@ function requestMetrics(registry: Registry, app: FastifyInstance): void {
     registers: [registry],
   })
   app.addHook('onResponse', async (request, reply) => {
-    durations.observe(
-      { route: request.routeOptions.url ?? 'none', status: `${Math.floor(reply.statusCode / 100)}xx` },
-      reply.elapsedTime / 1_000,
-    )
+    const route = request.routeOptions.url ?? 'none'
+    if (isStream(route)) return
+    durations.observe({ route, status: `${Math.floor(reply.statusCode / 100)}xx` }, reply.elapsedTime / 1_000)
   })
 }

@@ -61,3 +61,8 @@ export function streamRoutes(
 const headers = z.looseObject({
   'last-event-id': z.string().optional().describe('Where the client left off: browsers send it by themselves'),
 })
+
+/** Whether a route's answers last as long as their clients stay. */
+export function isStream(route: string): boolean {
+  return route.startsWith('/api/streams/') || route === '/api/activity'
+}
