@@ -12,7 +12,10 @@ export interface World {
   connect(): Promise<Client>
   /** Runs statements on a connection of its own, one after the other. */
   sql(...statements: string[]): Promise<Record<string, unknown>[]>
+  /** Follows, and waits until the log was taken up. */
   log(options?: Partial<WalLogOptions>): Promise<Recorder>
+  /** Follows. */
+  open(options?: Partial<WalLogOptions>): Recorder
   end(): Promise<void>
 }
 
@@ -28,6 +31,13 @@ export async function world(settings?: Readonly<Record<string, string>>): Promis
     clients.push(client)
     return client
   }
+  const open = (options?: Partial<WalLogOptions>): Recorder => {
+    const log = new WalLog({ url, cataloguePollMs: 100, ...options })
+    logs.push(log)
+    const recorder = new Recorder(log)
+    log.follow(recorder)
+    return recorder
+  }
   return {
     url,
     server: database.server,
@@ -40,17 +50,11 @@ export async function world(settings?: Readonly<Record<string, string>>): Promis
       return rows
     },
     async log(options) {
-      const log = new WalLog({ url, cataloguePollMs: 100, ...options })
-      logs.push(log)
-      const recorder = new Recorder(log)
-      log.follow(recorder)
-      if (options?.url === undefined)
-        await until(
-          () => recorder.starts.length > 0,
-          () => log.status().reason,
-        )
+      const recorder = open(options)
+      await recorder.hasStarted(1)
       return recorder
     },
+    open,
     async end() {
       for (const log of logs) await log.close()
       for (const client of clients) await client.end().catch(() => {})
@@ -89,6 +93,14 @@ export class Recorder implements LogListener {
 
   lost(reason: TidemarkError): void {
     this.losses.push(reason)
+  }
+
+  /** Waits until the log was taken up so many times. */
+  hasStarted(times: number): Promise<void> {
+    return until(
+      () => this.starts.length >= times,
+      () => `${this.log.status().state}: ${this.log.status().reason}`,
+    )
   }
 
   get changes(): readonly Change[] {
