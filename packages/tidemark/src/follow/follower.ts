@@ -155,10 +155,13 @@ export class Follower implements LogListener {
     return wait(signal, (resolve) => this.#proof.whenProven(lsn, dependencies, this.ring, resolve))
   }
 
-  /** Resolves true when the follower keeps fills again, or anything else changed that could make it. */
-  whenBelievable(signal: AbortSignal): Promise<boolean> {
-    if (this.isKeeping) return Promise.resolve(true)
-    return wait(signal, (resolve) => this.#proof.whenMoved(resolve))
+  /** Resolves true when fills that begin now can be kept; false when the signal aborts. */
+  async whenBelievable(signal: AbortSignal): Promise<boolean> {
+    while (!this.isKeeping) {
+      const isMoved = await wait(signal, (resolve) => this.#proof.whenMoved(resolve))
+      if (!isMoved || this.isClosed) return false
+    }
+    return true
   }
 
   /** Resolves when all that was flushed at the source before the call is applied. */

@@ -26,6 +26,8 @@ export interface Reader {
   readonly generation: number
   /** Only a fill that began after this tick may answer it, if the answer can't be `fresh`. */
   readonly beganAfter: number
+  /** It carries a position that this process has not reached: no load from before `beganAfter` will do. */
+  readonly isFromSource: boolean
   /** How long it waits for proofs; Infinity for watches. */
   readonly proofWaitMs: number
   readonly resolve: (landed: Landed) => void
@@ -198,6 +200,7 @@ export class Flight {
 
   #judge(reader: Waiting, fill: Fill, kept: Kept): 'fresh' | 'fenced' | 'stale' | 'again' {
     const asked = this.#askedAt(reader)
+    if (reader.isFromSource && fill.running.began <= reader.beganAfter && this.#mayTryAgain(reader)) return 'again'
     switch (kept.notKept) {
       case undefined:
       case 'too-large':

@@ -1,14 +1,13 @@
 import type { Answer } from '../answer.js'
 import type { CallOptions } from '../definition.js'
-import { milliseconds } from '../duration.js'
 import { BehindError, ClosedError, CycleError } from '../errors.js'
-import { parsePosition } from '../log/position.js'
 import type { Policy } from '../options.js'
 import type { SlotKey } from '../tiers/space.js'
 import { copyOf } from '../values.js'
 import { currentFill } from './current.js'
 import type { Fill } from './fill.js'
 import { type AnyLoader, Flight, type Landed, waitsFor } from './flight.js'
+import { type Floor, reachFloor } from './floor.js'
 import type { Keeper } from './keep.js'
 import type { Keyspace } from './keyspace.js'
 import { deadline } from './wait.js'
@@ -28,24 +27,21 @@ export interface ReadLimits {
   readonly proofWaitMs: number
 }
 
-/** What a read that carries a position may take. */
-interface Floor {
-  /** The position is of another epoch, or was not reached here: the source is asked, and the answer carries no position. */
-  readonly isFromSource: boolean
-  readonly beganAfter: number
-}
-
 /** A read, in order: L1, grace, the flight. */
 export class Reads {
   readonly #keeper: Keeper
   readonly #limits: ReadLimits
   readonly flights = new Set<Flight>()
   readonly #idle = new Set<() => void>()
-  isClosed = false
+  readonly #closing = new AbortController()
 
   constructor(keeper: Keeper, limits: ReadLimits) {
     this.#keeper = keeper
     this.#limits = limits
+  }
+
+  get isClosed(): boolean {
+    return this.#closing.signal.aborted
   }
 
   /** The slot of a fresh entry that may be served now, or -1. Synchronous; allocates nothing. */
@@ -89,11 +85,11 @@ export class Reads {
   }
 
   async #ask(request: Request, proofWaitMs: number): Promise<Answer<unknown>> {
-    if (this.isClosed) throw new ClosedError('The cache was closed. Create a new one, or stop reading before close().')
+    this.#mustBeOpen()
     const { space, key, call } = request
     const reader = currentFill()
     call?.signal?.throwIfAborted()
-    const floor = call?.minPosition === undefined ? undefined : await this.#reach(request, call.minPosition)
+    const floor = call?.minPosition === undefined ? undefined : await this.#floor(request, call.minPosition)
     if (!floor?.isFromSource) {
       const slot = this.fresh(space, key)
       if (slot >= 0) {
@@ -145,7 +141,7 @@ export class Reads {
   }
 
   close(): void {
-    this.isClosed = true
+    this.#closing.abort(new ClosedError('The cache was closed. Create a new one, or stop reading before close().'))
     const reason = new ClosedError('The cache was closed while this value was being loaded.')
     for (const flight of [...this.flights]) flight.cancel(reason)
   }
@@ -225,6 +221,7 @@ export class Reads {
   #flightOf(request: Request): { flight: Flight; isJoined: boolean } {
     const running = request.space.flights.get(request.key)
     if (running) return { flight: running, isJoined: true }
+    this.#mustBeOpen()
     const flight = new Flight(
       this.#keeper,
       request.space,
@@ -282,6 +279,7 @@ export class Reads {
         asked: this.#keeper.follower.tidemark,
         generation: this.#keeper.follower.generation,
         beganAfter: floor?.beganAfter ?? 0,
+        isFromSource: floor?.isFromSource ?? false,
         proofWaitMs,
         resolve(landed) {
           end()
@@ -296,44 +294,20 @@ export class Reads {
     })
   }
 
-  // ── positions ──────────────────────────────────────────────────────────────────────────────────────────
+  async #floor(request: Request, position: string): Promise<Floor> {
+    const { space, key, call } = request
+    return reachFloor({
+      position,
+      call: call!,
+      limits: this.#limits,
+      keeper: this.#keeper,
+      closing: this.#closing.signal,
+      isHeld: () => this.fresh(space, key) >= 0,
+    })
+  }
 
-  /** Waits until this process has applied the position and it can be seen; else until the source is sure to show it. */
-  async #reach(request: Request, text: string): Promise<Floor> {
-    const { follower, clock } = this.#keeper
-    const position = parsePosition(text)
-    const waitMaxMs =
-      request.call?.waitMax === undefined ? this.#limits.waitMaxMs : milliseconds(request.call.waitMax, 'waitMax')
-    const bound = deadline(clock, waitMaxMs, request.call?.signal)
-    const isReached =
-      (position.epoch === undefined || follower.epoch === undefined || position.epoch === follower.epoch) &&
-      (await follower.reach(position.lsn, bound.signal))
-    bound.cancel()
-    request.call?.signal?.throwIfAborted()
-    // Positions of different epochs are not ordered: the source is asked, and the answer says so by carrying none.
-    if (position.epoch !== undefined && position.epoch !== follower.epoch && follower.epoch !== undefined) {
-      return { isFromSource: true, beganAfter: follower.tick }
-    }
-    const proof = deadline(clock, this.#limits.proofWaitMs, request.call?.signal)
-    let isSeen: boolean
-    if (isReached) {
-      if (this.fresh(request.space, request.key) >= 0) isSeen = true
-      else
-        isSeen =
-          (await follower.whenBelievable(proof.signal)) &&
-          (await follower.whenProven(position.lsn, undefined, proof.signal))
-    } else {
-      isSeen = await follower.visible(position, proof.signal).catch(() => false)
-    }
-    proof.cancel()
-    request.call?.signal?.throwIfAborted()
-    if (!isSeen) {
-      throw new BehindError(
-        `This process has read the log up to ${follower.position ?? 'nowhere yet'} and could not see ${text} at the source in time. ` +
-          'Ask again, ask another process, or raise waitMax.',
-      )
-    }
-    return { isFromSource: !isReached, beganAfter: follower.tick }
+  #mustBeOpen(): void {
+    this.#closing.signal.throwIfAborted()
   }
 
   // ── answers ────────────────────────────────────────────────────────────────────────────────────────────
