@@ -76,8 +76,10 @@ export function startPanel({ isShown }) {
     $('#no-change').hidden = all.length > 0
     const last = all.find((record) => record.paintedAt)
     if (last) $('#figure-latency').textContent = tookOf(last)
-    $('#figure-touched').textContent = grouped(all[0]?.touched ?? 0)
-    $('#figure-left').textContent = grouped(all[0]?.left ?? 0)
+    if (all[0]) {
+      $('#figure-touched').textContent = grouped(all[0].touched)
+      $('#figure-left').textContent = grouped(all[0].left)
+    }
     $('#panel-last').textContent = all[0]
       ? `${whatOf(all[0])}: ${footOf(all[0])}${last === all[0] ? `, ${tookOf(last)}` : ''}`
       : 'What the cache did'

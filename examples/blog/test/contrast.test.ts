@@ -50,8 +50,10 @@ test('black on white is 21 to 1, so the arithmetic is right', () => {
 })
 
 test('no colour stands outside of theme.css', () => {
-  const style = readFileSync(new URL('../page/style.css', import.meta.url), 'utf8')
-  const literal = style.match(/#[0-9a-f]{3,8}\b|\b(rgb|hsl|oklch|oklab|color)a?\([^)]*\)/gi) ?? []
+  const styles = ['style.css', 'reading.css', 'panel.css'].map((file) =>
+    readFileSync(new URL(`../page/${file}`, import.meta.url), 'utf8'),
+  )
+  const literal = styles.join('').match(/#[0-9a-f]{3,8}\b|\b(rgb|hsl|oklch|oklab|color)a?\([^)]*\)/gi) ?? []
   expect(literal).toEqual([])
 })
 
