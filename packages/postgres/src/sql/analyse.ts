@@ -1,0 +1,135 @@
+import type { NotKept } from 'tidemark'
+import type { A_Const, Node } from './ast.js'
+import { as } from './ast.js'
+import { type Bounds, boundsOf, type Unbound } from './bounds.js'
+import type { Facts, Relation } from './catalogue.js'
+import type { Formula } from './conditions.js'
+import { codeReasons, mayNameMoment } from './functions.js'
+import type { Mentions } from './mentions.js'
+import type { Coarse, Reads } from './reads.js'
+import { readsOf } from './select.js'
+
+/** A place where a table is read row by row. */
+export interface RowRead {
+  readonly relation: Relation
+  /** The ways in which a row can matter; or why every row can. */
+  readonly ways: readonly Bounds[] | Unbound
+  /** Why rows that left can't be told from the answer; undefined if the answer shows each row that matters. */
+  readonly hidden: Coarse | undefined
+}
+
+/** What a statement reads, and what else decides its answer. */
+export interface Analysis {
+  /** A single SELECT that changes nothing. */
+  readonly isRead: boolean
+  readonly rows: readonly RowRead[]
+  readonly tables: readonly { readonly relation: Relation; readonly reason: Coarse | undefined }[]
+  /** Relations that send no changes whatever is done: views are followed through, these are not. */
+  readonly unfollowable: readonly Relation[]
+  /** Why the answer is not kept; `time` and `session` only where no expiry or session is declared. */
+  readonly reasons: ReadonlySet<NotKept>
+  readonly parameterTypes: readonly number[]
+  /** Parameters (from 1) whose value may be 'now'. */
+  readonly momentParameters: readonly number[]
+}
+
+/** What the analysis goes by: the statement, and what the server says of it. */
+export interface Material {
+  readonly statement: Node
+  readonly mentions: Mentions
+  /** What the definitions of views and policies mention. */
+  readonly behind: readonly Mentions[]
+  readonly facts: Facts
+  readonly parameterTypes: readonly number[]
+}
+
+/** The analysis of a text that is no single SELECT, or can't be looked into. */
+export function unread(reason: Extract<NotKept, 'writes' | 'not-understood'>): Analysis {
+  const reasons = new Set<NotKept>([reason])
+  return { isRead: false, rows: [], tables: [], unfollowable: [], reasons, parameterTypes: [], momentParameters: [] }
+}
+
+/** Why a statement need not be looked into: it is none, several, too deep, or does not only read. */
+export function unreadReason(statements: readonly Node[], mentions: Mentions): 'writes' | 'not-understood' | undefined {
+  if (mentions.hasWrites) return 'writes'
+  return statements.length === 1 && as('SelectStmt', statements[0]) ? undefined : 'not-understood'
+}
+
+/**
+ * Says which rows and tables a SELECT depends on. Pure: all that it must know of the server is in `material`.
+ *
+ * Whatever it does not understand is read as a whole, with a reason; nothing that the statement mentions, or that stands behind
+ * a view or a policy, is left out.
+ */
+export function analyse(material: Material): Analysis {
+  const { statement, mentions, behind, facts, parameterTypes } = material
+  const reads = readsOf(statement, facts)
+  const rows = reads.occurrences.map(({ occurrence, given }) => ({
+    relation: occurrence.relation,
+    ways: boundsOf(occurrence, given, parameterTypes),
+    hidden: occurrence.hidden ?? (isRepeated(occurrence.relation, reads) ? ('self-join' as const) : undefined),
+    isConditioned: occurrence.formulas.some((formula) => !isNone(formula)) || given.length > 0,
+  }))
+  const tables = [
+    ...reads.whole,
+    // Without any condition the query itself reads all of it; then nothing is wider than the query.
+    ...rows.filter((row) => row.ways === 'condition' && !row.isConditioned).map(({ relation }) => ({ relation, reason: undefined })),
+    ...facts.relations.flatMap((relation) => hiddenReads(relation)),
+  ]
+  const reasons = new Set<NotKept>(codeReasons(mentions, facts))
+  for (const each of behind) for (const reason of codeReasons(each, facts)) reasons.add(reason)
+  if (dependsOnMoment(mentions, reads) || behind.some((each) => each.momentConstants.size > 0)) reasons.add('time')
+  if (facts.relations.some(isSecured)) reasons.add('row-security')
+  return {
+    isRead: true,
+    rows: rows.filter((row) => row.ways !== 'condition' || row.isConditioned),
+    tables: tables.filter(({ relation }) => relation.kind !== 'v' || relation.isSystem),
+    unfollowable: facts.relations.filter((relation) => !canBeFollowed(relation)),
+    reasons,
+    parameterTypes,
+    momentParameters: parameterTypes.flatMap((type, index) => (mayNameMoment(type, mentions) ? [index + 1] : [])),
+  }
+}
+
+/** What is read behind the query's back. */
+function hiddenReads(relation: Relation): { relation: Relation; reason: Coarse }[] {
+  return relation.via.flatMap((via) => (via === 'query' ? [] : [{ relation, reason: via }]))
+}
+
+/** The answer's columns name their table, not the place in FROM: of a table that is read twice they prove nothing. */
+function isRepeated(relation: Relation, reads: Reads): boolean {
+  const times = reads.occurrences.filter(({ occurrence }) => occurrence.relation.oid === relation.oid).length
+  return times > 1 || reads.whole.some((each) => each.relation.oid === relation.oid)
+}
+
+/** A view reads as its owner, whose policies are not ours to ask for: any policy counts there. */
+function isSecured(relation: Relation): boolean {
+  return relation.isRowSecured || (relation.hasPolicies && relation.via.some((via) => via !== 'query'))
+}
+
+function canBeFollowed({ kind, persistence, isSystem }: Relation): boolean {
+  if (isSystem || persistence === 't') return false
+  return kind === 'v' || ((kind === 'r' || kind === 'p') && persistence === 'p')
+}
+
+/** A constant like 'now' depends on time, unless it is only compared with text. */
+function dependsOnMoment(mentions: Mentions, reads: Reads): boolean {
+  if (mentions.momentConstants.size === 0) return false
+  const texts = new Set<A_Const>()
+  for (const { occurrence } of reads.occurrences) for (const formula of occurrence.formulas) collectTexts(formula, mentions, texts)
+  for (const constant of mentions.momentConstants) if (!texts.has(constant)) return true
+  return false
+}
+
+function collectTexts(formula: Formula, mentions: Mentions, texts: Set<A_Const>): void {
+  if (formula.kind === 'and' || formula.kind === 'or') for (const part of formula.parts) collectTexts(part, mentions, texts)
+  if (formula.kind !== 'in') return
+  const { type, kind } = formula.column.column
+  const isText = kind === 'e' || !mayNameMoment(type, { ...mentions, castTypes: new Set() })
+  for (const value of formula.values) if (isText && 'node' in value && value.node && value.type === 0) texts.add(value.node)
+}
+
+/** No condition at all, rather than one that is not understood. */
+function isNone(formula: Formula): boolean {
+  return formula.kind === 'and' && formula.parts.every(isNone)
+}

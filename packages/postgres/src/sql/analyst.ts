@@ -1,0 +1,85 @@
+import { type Analysis, analyse, unread, unreadReason } from './analyse.js'
+import { type Ask, type Facts, loadFunctions, loadRelations, type Relation } from './catalogue.js'
+import type { Description } from './describe.js'
+import { type Mentions, mentionsOf } from './mentions.js'
+import { loadParser, parseSql } from './parse.js'
+
+/** The connection that will run the statement: what names mean depends on it. */
+export interface Server {
+  ask: Ask
+  describe(text: string): Promise<Description>
+}
+
+const ANALYSES_MAX = 1_000
+
+/** Analyses texts with what the server knows of them, once for each state of the catalogue. */
+export class Analyst {
+  readonly #version: () => number
+  /** Oldest use first. */
+  readonly #analyses = new Map<string, { readonly version: number; readonly analysis: Analysis }>()
+
+  /** @param version  a number that changes when anything in the catalogue may have changed */
+  constructor(version: () => number) {
+    this.#version = version
+  }
+
+  /**
+   * @param variant  what else decides what names mean: search path, role
+   * @throws SqlError (`TIDEMARK_SQL`) if the text is not SQL; else what the server throws
+   */
+  async analyse(text: string, variant: string, server: Server): Promise<Analysis> {
+    await loadParser()
+    const key = `${variant}\0${text}`
+    const version = this.#version()
+    const known = this.#analyses.get(key)
+    if (known) this.#analyses.delete(key)
+    if (known?.version === version) {
+      this.#analyses.set(key, known)
+      return known.analysis
+    }
+    const analysis = await analyseOn(text, server)
+    // What was asked while the catalogue changed may be of before.
+    if (version === this.#version()) {
+      if (this.#analyses.size >= ANALYSES_MAX) this.#analyses.delete(this.#analyses.keys().next().value!)
+      this.#analyses.set(key, { version, analysis })
+    }
+    return analysis
+  }
+}
+
+async function analyseOn(text: string, server: Server): Promise<Analysis> {
+  const parsed = parseSql(text)
+  if ('tooDeep' in parsed) return unread('not-understood')
+  try {
+    const mentions = mentionsOf(parsed.statements)
+    const reason = unreadReason(parsed.statements, mentions)
+    if (reason) return unread(reason)
+    const { parameterTypes } = await server.describe(text)
+    const { facts, behind } = await factsOf(mentions, server.ask)
+    return analyse({ statement: parsed.statements[0]!, mentions, behind, facts, parameterTypes })
+  } catch (error) {
+    // The tree was parsed, but is deeper than the walk through it may go.
+    if (error instanceof RangeError) return unread('not-understood')
+    throw error
+  }
+}
+
+async function factsOf(mentions: Mentions, ask: Ask): Promise<{ facts: Facts; behind: readonly Mentions[] }> {
+  const { named, relations, isCatalogFirst } = await loadRelations(ask, mentions.relations)
+  const definitions = relations.flatMap((relation) => relation.definitions)
+  const behind = definitions.map(mentionsOfDefinition)
+  const mentioned = behind.flatMap((each) => each.relations)
+  // The server's list of what a view reads leaves system relations out; by their names they are found.
+  const more = mentioned.length > 0 ? (await loadRelations(ask, mentioned)).relations : []
+  const known = new Set(relations.map(({ oid }) => oid))
+  const hidden: Relation[] = more.filter(({ oid }) => !known.has(oid)).map((relation) => ({ ...relation, via: ['view'] }))
+  const functions = await loadFunctions(ask, [mentions, ...behind])
+  return { facts: { named, relations: [...relations, ...hidden], isCatalogFirst, ...functions }, behind }
+}
+
+function mentionsOfDefinition(definition: string): Mentions {
+  const parsed = parseSql(definition)
+  // Too deep to be looked into: caught with the statement's own depth.
+  if ('tooDeep' in parsed) throw new RangeError('definition')
+  return mentionsOf(parsed.statements)
+}

@@ -1,0 +1,172 @@
+import type { Mentions, Name } from './mentions.js'
+import { quoted } from './mentions.js'
+
+/** A column, as far as a dependency on it goes. */
+export interface Column {
+  readonly number: number
+  readonly name: string
+  /** Type OID and modifier (length, scale). */
+  readonly type: number
+  readonly modifier: number
+  /** pg_type.typtype: b base, e enum, c composite, d domain, r range … */
+  readonly kind: string
+  /** OID of the type of arrays of it. */
+  readonly arrayType: number
+  readonly collation: number
+  readonly isDeterministic: boolean
+  readonly isGenerated: boolean
+  /** Somebody defined an operator `=` of their own for its type. */
+  readonly hasOwnEquality: boolean
+}
+
+/** A relation that reading the query reads: because it names it, or through another. */
+export interface Relation {
+  readonly oid: number
+  /** `schema.name`, quoted as in the log. */
+  readonly table: string
+  /** pg_class.relkind: r table, p partitioned, v view, m materialized view, f foreign, S sequence … */
+  readonly kind: string
+  /** p permanent, u unlogged, t temporary. */
+  readonly persistence: string
+  readonly isSystem: boolean
+  /** Policies apply to us when we read it; `hasPolicies`: to somebody. */
+  readonly isRowSecured: boolean
+  readonly hasPolicies: boolean
+  /** How the query comes to read it. */
+  readonly via: readonly ('query' | 'view' | 'policy')[]
+  /** In their order; empty unless the query names the relation. */
+  readonly columns: readonly Column[]
+  /** SQL of the view or of its policies. */
+  readonly definitions: readonly string[]
+}
+
+export interface FunctionFact {
+  readonly schema: string
+  readonly name: string
+  readonly volatility: 'i' | 's' | 'v'
+  readonly isAggregate: boolean
+  /** How many arguments a call may have. */
+  readonly argsMin: number
+  readonly argsMax: number
+}
+
+/** What the server says of all that a statement mentions, on the connection that will run it. */
+export interface Facts {
+  /** By the name in the query, quoted. A name that no relation has is missing (a CTE, or an error). */
+  readonly named: ReadonlyMap<string, Relation>
+  readonly relations: readonly Relation[]
+  /** All functions that have one of the names, in any schema that the search path or the name allows. */
+  readonly functions: readonly FunctionFact[]
+  /** Built-in names win: pg_catalog comes first in the search path. */
+  readonly isCatalogFirst: boolean
+  /** An operator of the query, a function written as an attribute, or a cast anywhere, whose reads can't be known. */
+  readonly hasUnknownCode: boolean
+}
+
+/** Runs a statement that answers one row of one text column. */
+export type Ask = (text: string, values: unknown[]) => Promise<string>
+
+/** Asks for the relations that a statement reads, also through views and policies. */
+export async function loadRelations(ask: Ask, names: readonly Name[]): Promise<Pick<Facts, 'named' | 'relations' | 'isCatalogFirst'>> {
+  const answer = JSON.parse(await ask(RELATIONS, [names.map(quoted)])) as {
+    isCatalogFirst: boolean
+    relations: (Relation & { names: string[] })[] | null
+  }
+  const named = new Map<string, Relation>()
+  const relations = answer.relations ?? []
+  for (const relation of relations) for (const name of relation.names) named.set(name, relation)
+  return { named, relations, isCatalogFirst: answer.isCatalogFirst }
+}
+
+/** Asks for what may run when these functions, operators and attributes are evaluated. */
+export async function loadFunctions(ask: Ask, mentions: readonly Mentions[]): Promise<Pick<Facts, 'functions' | 'hasUnknownCode'>> {
+  const functions = mentions.flatMap((each) => each.functions)
+  const answer = JSON.parse(
+    await ask(FUNCTIONS, [
+      functions.map((each) => each.name),
+      functions.flatMap((each) => each.schema ?? []),
+      mentions.flatMap((each) => each.operators),
+      mentions.flatMap((each) => each.attributes),
+    ]),
+  ) as { functions: FunctionFact[] | null; hasUnknownCode: boolean }
+  return { functions: answer.functions ?? [], hasUnknownCode: answer.hasUnknownCode }
+}
+
+/**
+ * From each relation that the query names to all that reading it reads. pg_depend has what views and policies mention, except
+ * system relations; those are found in the definitions' text. Children and partitions need not be named: the log tells of their
+ * rows under their parents' names too.
+ */
+const RELATIONS = `
+with recursive asked as (
+  select name, pg_catalog.to_regclass(name)::oid as oid from unnest($1::text[]) as n(name)
+), reached(oid, via) as (
+  select oid, 'query' from asked where oid is not null
+  union
+  select e.oid, e.via from reached r, lateral (
+    select d.refobjid, 'view' from pg_catalog.pg_rewrite w join pg_catalog.pg_depend d
+        on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_catalog.pg_class'::regclass
+      join pg_catalog.pg_class v on v.oid = w.ev_class and v.relkind = 'v'
+      where w.ev_class = r.oid and d.refobjid <> r.oid
+    union all
+    select d.refobjid, 'policy' from pg_catalog.pg_policy p join pg_catalog.pg_depend d
+        on d.classid = 'pg_catalog.pg_policy'::regclass and d.objid = p.oid and d.refclassid = 'pg_catalog.pg_class'::regclass
+      where p.polrelid = r.oid and d.refobjid <> r.oid
+  ) as e(oid, via)
+), relation as (
+  select c.*, n.nspname,
+    (select json_agg(distinct via) from reached where reached.oid = c.oid) as via,
+    exists (select from reached where reached.oid = c.oid and via = 'query') as is_named
+  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  where c.oid in (select oid from reached)
+)
+select json_build_object(
+  'isCatalogFirst', (select s from unnest(pg_catalog.current_schemas(true)) with ordinality as p(s, i)
+     where s not like 'pg\\_temp%' order by i limit 1) = 'pg_catalog',
+  'relations', json_agg(json_build_object(
+    'oid', c.oid::int8,
+    'names', coalesce((select json_agg(name) from asked where asked.oid = c.oid), '[]'),
+    'table', quote_ident(c.nspname) || '.' || quote_ident(c.relname),
+    'kind', c.relkind, 'persistence', c.relpersistence,
+    'isSystem', c.nspname in ('pg_catalog', 'information_schema', 'pg_toast'),
+    'isRowSecured', c.relkind in ('r', 'p') and pg_catalog.row_security_active(c.oid),
+    'hasPolicies', c.relrowsecurity,
+    'via', c.via,
+    'columns', case when c.is_named and c.relkind in ('r', 'p') then (
+      select json_agg(json_build_object('number', a.attnum, 'name', a.attname, 'type', a.atttypid::int8, 'modifier', a.atttypmod,
+        'kind', t.typtype, 'arrayType', t.typarray::int8, 'collation', a.attcollation::int8, 'isGenerated', a.attgenerated <> '',
+        'isDeterministic', coalesce((select l.collisdeterministic from pg_catalog.pg_collation l where l.oid = a.attcollation), true),
+        'hasOwnEquality', exists (select from pg_catalog.pg_operator o where o.oprname = '='
+          and o.oprnamespace <> 'pg_catalog'::regnamespace and a.atttypid in (o.oprleft, o.oprright))) order by a.attnum)
+      from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
+      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) else '[]' end,
+    'definitions', case when c.nspname in ('pg_catalog', 'information_schema') then '[]' when c.relkind = 'v'
+      then json_build_array(pg_catalog.pg_get_viewdef(c.oid))
+      else coalesce((select json_agg('select ' || pg_catalog.pg_get_expr(p.polqual, p.polrelid)) from pg_catalog.pg_policy p
+        where p.polrelid = c.oid and p.polqual is not null), '[]') end
+  )))::text
+from relation c`
+
+/**
+ * A function's volatility is the worst of what runs: for an aggregate, of its support functions. Functions that the statement
+ * does not name, but runs, are looked at as a whole: its operators, attribute notation, and casts (which need no mention).
+ */
+const FUNCTIONS = `
+with code as (
+  select p.oid, n.nspname, p.proname, p.prokind, p.pronargs, p.proargtypes, p.provolatile, p.pronargdefaults, p.provariadic
+  from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+), unknown as (select oid from code where provolatile <> 'i' and nspname <> 'pg_catalog')
+select json_build_object(
+  'functions', (select json_agg(json_build_object('schema', nspname, 'name', proname, 'isAggregate', prokind = 'a',
+      'argsMin', pronargs - pronargdefaults - case when provariadic = 0 then 0 else 1 end, 'argsMax', case when provariadic = 0 then pronargs else 100 end,
+      'volatility', case when prokind = 'a' and exists (select from pg_catalog.pg_aggregate a, unknown u where a.aggfnoid = code.oid
+        and u.oid in (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn))
+        then 'v' else provolatile end))
+    from code where proname = any($1) and (nspname = any(pg_catalog.current_schemas(true)) or nspname = any($2))),
+  'hasUnknownCode',
+    exists (select from pg_catalog.pg_operator o where o.oprname = any($3) and o.oprnamespace <> 'pg_catalog'::regnamespace
+      and o.oprcode in (select oid from unknown))
+    or exists (select from code p join pg_catalog.pg_type t on t.oid = p.proargtypes[0] where p.proname = any($4) and p.pronargs = 1
+      and p.oid in (select oid from unknown) and t.typtype in ('c', 'p'))
+    or exists (select from pg_catalog.pg_cast c where c.castfunc in (select oid from unknown))
+)::text`

@@ -1,0 +1,43 @@
+import type { Analysis, RowRead } from './analyse.js'
+import type { Bounds, Choice } from './bounds.js'
+import type { Value } from './conditions.js'
+
+/**
+ * An analysis in words, a line for each thing it depends on: `rows of public.posts where author_id = $1`,
+ * `all of public.authors (condition)`, `not kept: session`.
+ */
+export function explainAnalysis(analysis: Analysis): string[] {
+  return [
+    ...analysis.rows.map(explainRows),
+    ...analysis.tables.map(({ relation, reason }) => `all of ${relation.table}${reason ? ` (${reason})` : ''}`),
+    ...analysis.unfollowable.map(({ table }) => `sends no changes: ${table}`),
+    ...[...analysis.reasons].map((reason) => (reason === 'time' ? 'needs an expiry: time' : `not kept: ${reason}`)),
+  ]
+}
+
+function explainRows({ relation, ways, hidden }: RowRead): string {
+  if (typeof ways === 'string') return `all of ${relation.table} (${ways})`
+  return `rows of ${relation.table} where ${ways.map(explainWay).join(' or ')}${hidden ? ` (old values: ${hidden})` : ''}`
+}
+
+function explainWay(bounds: Bounds): string {
+  return bounds.map(({ column, choice }) => `${column.name} ${explainChoice(choice)}`).join(' and ')
+}
+
+function explainChoice(choice: Choice): string {
+  switch (choice.kind) {
+    case 'null':
+      return 'is null'
+    case 'any':
+      return `= any($${choice.parameter})`
+    case 'in':
+      return choice.values.length === 1
+        ? `= ${explainValue(choice.values[0]!)}`
+        : `in (${choice.values.map(explainValue).join(', ')})`
+  }
+}
+
+function explainValue(value: Value): string {
+  if ('parameter' in value) return `$${value.parameter}`
+  return value.constant === null ? 'null' : value.type === 0 ? `'${value.constant.replaceAll("'", "''")}'` : value.constant
+}

@@ -1,0 +1,152 @@
+import type { A_Const, A_Expr, ColumnRef, FuncCall, Node, RangeVar } from './ast.js'
+import { strings, walk } from './ast.js'
+
+/** A name as SQL has it: with its schema, or to be found by the search path. */
+export interface Name {
+  readonly schema: string | undefined
+  readonly name: string
+}
+
+/** A call of a function. `args` is undefined where the number of its arguments is not plain (VARIADIC, WITHIN GROUP). */
+export interface Call extends Name {
+  readonly args: number | undefined
+}
+
+/**
+ * Everything that a statement mentions, anywhere in it. This is the net below the analysis: whatever the analysis does not
+ * understand was mentioned, and what was mentioned is looked up.
+ */
+export interface Mentions {
+  readonly relations: readonly Name[]
+  readonly functions: readonly Call[]
+  readonly operators: readonly string[]
+  /** Names behind a dot: a column, or a function called as one (`p.full_name`). */
+  readonly attributes: readonly string[]
+  /** CURRENT_DATE, CURRENT_USER … by the parser's names. */
+  readonly valueFunctions: ReadonlySet<string>
+  /** Constants that PostgreSQL may read as a moment: 'now', 'today' … */
+  readonly momentConstants: ReadonlySet<A_Const>
+  /** How many parameters there are. */
+  readonly parameters: number
+  readonly hasSample: boolean
+  /** A data-modifying statement, SELECT INTO or a row lock, at any depth. */
+  readonly hasWrites: boolean
+  /** Names of types that something is cast to. */
+  readonly castTypes: ReadonlySet<string>
+}
+
+/** What comparisons use without naming it: USING, CASE, IN, ORDER BY, BETWEEN. */
+const IMPLICIT_OPERATORS = ['=', '<>', '<', '>', '<=', '>=']
+const WRITES = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt', 'IntoClause', 'LockingClause'])
+const MOMENT = /(^|[^a-z])(now|today|tomorrow|yesterday)([^a-z]|$)/i
+
+/** Says whether PostgreSQL may read this text as a moment that depends on when it is read. */
+export function namesMoment(text: string): boolean {
+  return MOMENT.test(text)
+}
+
+export function mentionsOf(statements: readonly Node[]): Mentions {
+  const relations = new Map<string, Name>()
+  const functions = new Map<string, Call>()
+  const operators = new Set(IMPLICIT_OPERATORS)
+  const attributes = new Set<string>()
+  const valueFunctions = new Set<string>()
+  const momentConstants = new Set<A_Const>()
+  const castTypes = new Set<string>()
+  let parameters = 0
+  let hasSample = false
+  let hasWrites = false
+  walk(statements, (tag, content) => {
+    switch (tag) {
+      case 'RangeVar':
+        add(relations, nameOfRelation(content as RangeVar))
+        break
+      case 'FuncCall':
+        addCall(functions, content as FuncCall)
+        break
+      case 'A_Expr':
+        addLast(operators, strings((content as A_Expr).name))
+        break
+      case 'SubLink':
+        addLast(operators, strings((content as { operName?: Node[] }).operName))
+        break
+      case 'SortBy':
+        addLast(operators, strings((content as { useOp?: Node[] }).useOp))
+        break
+      case 'ColumnRef':
+        addAttributes(attributes, strings((content as ColumnRef).fields).slice(1))
+        break
+      case 'A_Indirection':
+        addAttributes(attributes, strings((content as { indirection?: Node[] }).indirection))
+        break
+      case 'SQLValueFunction':
+        valueFunctions.add((content as { op?: string }).op ?? '')
+        break
+      case 'A_Const':
+        if (namesMoment((content as A_Const).sval?.sval ?? '')) momentConstants.add(content as A_Const)
+        break
+      case 'ParamRef':
+        parameters = Math.max(parameters, (content as { number?: number }).number ?? 0)
+        break
+      case 'TypeName':
+        addLast(castTypes, strings((content as { names?: Node[] }).names))
+        break
+      case 'RangeTableSample':
+        hasSample = true
+        break
+      default:
+        hasWrites ||= WRITES.has(tag)
+    }
+    // INTO stands in its SELECT without its kind.
+    if ('intoClause' in content) hasWrites = true
+  })
+  return {
+    relations: [...relations.values()],
+    functions: [...functions.values()],
+    operators: [...operators],
+    attributes: [...attributes],
+    valueFunctions,
+    momentConstants,
+    parameters,
+    hasSample,
+    hasWrites,
+    castTypes,
+  }
+}
+
+export function nameOfRelation(relation: RangeVar): Name {
+  return { schema: relation.schemaname, name: relation.relname ?? '' }
+}
+
+/** `a.b` or `b`; of longer names the last two parts count. */
+export function nameOfParts(parts: readonly string[]): Name {
+  return { schema: parts.at(-2), name: parts.at(-1) ?? '' }
+}
+
+/** The name as SQL text, each part quoted: also the key by which facts are found. */
+export function quoted(name: Name): string {
+  return name.schema === undefined ? quote(name.name) : `${quote(name.schema)}.${quote(name.name)}`
+}
+
+function quote(part: string): string {
+  return `"${part.replaceAll('"', '""')}"`
+}
+
+function add(names: Map<string, Name>, name: Name): void {
+  names.set(quoted(name), name)
+}
+
+function addCall(calls: Map<string, Call>, call: FuncCall): void {
+  const name = nameOfParts(strings(call.funcname))
+  const args = call.func_variadic || call.agg_within_group ? undefined : (call.args ?? []).length
+  calls.set(`${quoted(name)} ${args}`, { ...name, args })
+}
+
+function addLast(names: Set<string>, parts: readonly string[]): void {
+  const last = parts.at(-1)
+  if (last !== undefined) names.add(last)
+}
+
+function addAttributes(names: Set<string>, parts: readonly string[]): void {
+  for (const part of parts) names.add(part)
+}

@@ -1,0 +1,77 @@
+import type { Node, RangeVar } from './ast.js'
+import { walk } from './ast.js'
+import type { Facts, Relation } from './catalogue.js'
+import type { Formula } from './conditions.js'
+import { nameOfRelation, quoted } from './mentions.js'
+import type { Occurrence } from './scope.js'
+
+/** Why a dependency is wider than what the query reads. Counted, and shown by `explain`. */
+export type Coarse =
+  | 'condition' // no equality with a parameter, a constant or NULL bounds its rows
+  | 'type' // the compared column's type has no single text for a value, or the types differ
+  | 'collation' // the column's collation takes different texts for equal
+  | 'operator' // somebody defined an own `=` for the column's type
+  | 'generated' // the log does not carry generated columns
+  | 'value' // the parameter's text in the log can't be told from its value
+  | 'too-many-values' // the lists of the query name more rows than are followed one by one
+  | 'aggregate' // old values: rows that left are not in the answer
+  | 'distinct'
+  | 'window'
+  | 'offset'
+  | 'set-operation'
+  | 'subquery'
+  | 'cte'
+  | 'outer-join'
+  | 'self-join' // the answer does not tell which of its occurrences a row came from
+  | 'identity-not-selected' // the answer does not say which rows it shows
+  | 'too-many-members' // the answer has more rows than membersMax
+  | 'unseen' // the answer was not seen (a cursor)
+  | 'view' // read through a view
+  | 'policy' // read by a row security policy
+  | 'sample'
+  | 'alias-columns' // its columns were renamed
+  | 'not-understood' // it stands where the analyser does not look
+
+/** A relation read as a whole. `reason` is undefined where the query itself does so. */
+export interface WholeRead {
+  readonly relation: Relation
+  readonly reason: Coarse | undefined
+}
+
+/** Gathers what a statement reads while the analysis walks it. */
+export class Reads {
+  readonly occurrences: { readonly occurrence: Occurrence; readonly given: readonly Formula[] }[] = []
+  readonly whole: WholeRead[] = []
+  readonly #facts: Facts
+  readonly #seen = new Set<RangeVar>()
+
+  constructor(facts: Facts) {
+    this.#facts = facts
+  }
+
+  /** The relation that a name in FROM means. Its reading is noted by the caller, as an occurrence or as a whole. */
+  relation(node: RangeVar): Relation | undefined {
+    this.#seen.add(node)
+    return this.#facts.named.get(quoted(nameOfRelation(node)))
+  }
+
+  /** A name that is no relation's: a common table expression. */
+  skip(node: RangeVar): void {
+    this.#seen.add(node)
+  }
+
+  occurrence(relation: Relation, given: readonly Formula[], hidden: Coarse | undefined): Occurrence {
+    const occurrence = { number: this.occurrences.length, relation, formulas: [], isNullable: false, hidden }
+    this.occurrences.push({ occurrence, given })
+    return occurrence
+  }
+
+  /** What was mentioned, but not looked at, was read as a whole. */
+  addUnseen(statement: Node): void {
+    walk(statement, (tag, content) => {
+      if (tag !== 'RangeVar' || this.#seen.has(content as RangeVar)) return
+      const relation = this.relation(content as RangeVar)
+      if (relation) this.whole.push({ relation, reason: 'not-understood' })
+    })
+  }
+}
