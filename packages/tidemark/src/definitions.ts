@@ -83,10 +83,14 @@ export class Definitions {
     const core = this.#core
     const { reads, l1, counters } = core
     let own: Keyspace = core.spaces.get(place.tenant, defined.name, place.session)
-    const home = (): Keyspace => {
+    // A keyspace that stood empty for long may have been forgotten, and another made in its place.
+    const kept = (): Keyspace => {
       if (own.id === -1) own = core.spaces.get(place.tenant, defined.name, place.session)
+      return own
+    }
+    const home = (): Keyspace => {
       const fill = place.isChosen ? undefined : currentFill()
-      return fill ? core.spaces.get(fill.tenant, defined.name, fill.session) : own
+      return fill ? core.spaces.get(fill.tenant, defined.name, fill.session) : kept()
     }
     const request = (args: readonly unknown[]): Request => {
       return { space: home(), key: slotKey(args), load: defined.load, args, policy: defined.policy, call }
@@ -112,7 +116,7 @@ export class Definitions {
       },
       peek: (...args: readonly unknown[]): unknown => {
         if (currentFill() === undefined) {
-          const slot = reads.fresh(own, slotKey(args))
+          const slot = reads.fresh(kept(), slotKey(args))
           if (slot < 0) return undefined
           counters.hits++
           return l1.read(slot)

@@ -2,6 +2,7 @@ import type { Explanation } from './cache.js'
 import type { Core } from './core.js'
 import { keysOf } from './follow/apply.js'
 import type { Keyspace } from './read/keyspace.js'
+import { sessionText } from './read/keyspaces.js'
 import type { NotKept, Session } from './source.js'
 import type { SlotKey } from './tiers/space.js'
 
@@ -34,7 +35,9 @@ const ADVICE: Record<NotKept, string> = {
 }
 
 export function explain(core: Core, tenant: string, session: Session | undefined, text: string): Explanation {
-  const candidates = [...keysOf(core.spaces, tenant, text)].filter(([space]) => sameSession(space.session, session))
+  const candidates = [...keysOf(core.spaces, tenant, text)].filter(
+    ([space]) => sessionText(space.session) === sessionText(session),
+  )
   const stored = candidates.find(([space, key]) => space.slots.has(key))
   const refused = candidates.map(([space, key]) => core.refusals.of(space, key)).find((reason) => reason !== undefined)
   if (!stored) {
@@ -89,8 +92,4 @@ function describe(core: Core, tenant: string, text: string, space: Keyspace, key
     notKept: undefined,
     text: sentence,
   }
-}
-
-function sameSession(a: Session | undefined, b: Session | undefined): boolean {
-  return JSON.stringify(a ?? null) === JSON.stringify(b ?? null)
 }

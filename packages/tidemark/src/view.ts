@@ -107,12 +107,7 @@ export class View<Context extends object> implements Cache<Context> {
   }
 
   as(session: Session): Cache<Context> {
-    for (const name of Object.keys(session)) {
-      if (name !== 'role' && name !== 'settings' && name !== 'timeZone') {
-        throw new OptionError(`A session has role, settings and timeZone, not '${name}'.`)
-      }
-    }
-    return new View(this.#core, this.#definitions, this.#tenant, { ...session }, true)
+    return new View(this.#core, this.#definitions, this.#tenant, checkedSession(session), true)
   }
 
   on<Name extends keyof CacheEvents>(name: Name, listener: (event: CacheEvents[Name]) => void): () => void {
@@ -166,4 +161,20 @@ export class View<Context extends object> implements Cache<Context> {
       throw new KeyError(`The key of get() is a string of at most ${KEY_MAX} characters.`)
     return { space: this.#space(), key, load, args: [], policy: this.#definitions.policy(options), call: options }
   }
+}
+
+/** A copy that stays as it is: the session is part of keys. @throws OptionError */
+function checkedSession(session: Session): Session {
+  const isText = (value: unknown): boolean => value === undefined || typeof value === 'string'
+  const isPlain = (value: unknown): value is object => typeof value === 'object' && value !== null
+  if (
+    !isPlain(session) ||
+    Object.keys(session).some((name) => name !== 'role' && name !== 'settings' && name !== 'timeZone') ||
+    !isText(session.role) ||
+    !isText(session.timeZone) ||
+    (session.settings !== undefined && !(isPlain(session.settings) && Object.values(session.settings).every(isText)))
+  ) {
+    throw new OptionError('A session has role and timeZone, which are text, and settings, an object of text.')
+  }
+  return session.settings ? { ...session, settings: { ...session.settings } } : { ...session }
 }

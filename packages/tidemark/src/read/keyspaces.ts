@@ -16,6 +16,8 @@ export class Keyspaces {
   }
 
   get(tenant: string, name: string | undefined, session: Session | undefined): Keyspace {
+    // Before anything is looked up: what is empty is forgotten with what is idle.
+    if (this.#made >= SWEEP_AFTER) this.#sweep()
     let names = this.#tenants.get(tenant)
     if (!names) {
       names = new Map()
@@ -29,7 +31,7 @@ export class Keyspaces {
     const id = sessionText(session)
     let space = sessions.get(id)
     if (!space) {
-      if (++this.#made >= SWEEP_AFTER) this.#sweep()
+      this.#made++
       space = new Keyspace(tenant, name, session)
       sessions.set(id, space)
     }
@@ -63,7 +65,8 @@ export class Keyspaces {
   }
 }
 
-function sessionText(session: Session | undefined): string {
+/** What tells sessions apart, as text. */
+export function sessionText(session: Session | undefined): string {
   if (!session) return ''
   const settings = Object.entries(session.settings ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
   return JSON.stringify([session.role ?? null, session.timeZone ?? null, settings])
