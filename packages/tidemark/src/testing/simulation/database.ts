@@ -62,6 +62,7 @@ export class Database {
   /** The history of this epoch, in the log's order. */
   commits: Written[] = []
   readonly #versions: RowVersion[][] = []
+  #invalidations: Written[] = []
   #open: Open[] = []
   #externals = new Map<string, number>()
   #nextXid = 100
@@ -171,6 +172,7 @@ export class Database {
     for (const versions of this.#versions) {
       while (versions.at(-1)!.commit && gone.has(versions.at(-1)!.commit!)) versions.pop()
     }
+    this.#invalidations = this.#invalidations.filter((commit) => !gone.has(commit))
     this.#open = []
     for (const commit of this.commits) commit.isVisible = true
     this.#highestFinished = this.#nextXid - 1
@@ -201,6 +203,7 @@ export class Database {
       ...(prev === undefined ? {} : { prev }),
     }
     this.commits.push(commit)
+    if (externals.length > 0) this.#invalidations.push(commit)
     for (const [row, state] of rows) this.#versions[row]!.push({ commit, serial: commit.serial, state })
     return commit
   }
@@ -271,6 +274,11 @@ export class Database {
   /** The version of this serial; undefined if it is not of this epoch's history. */
   version(row: number, serial: number): { readonly serial: number; readonly state: RowState | null } | undefined {
     return this.#versions[row]!.find((version) => version.serial === serial)
+  }
+
+  /** Commits of invalidations, in the log's order. */
+  get invalidations(): readonly Written[] {
+    return this.#invalidations
   }
 
   /** The first commit after `lsn`. */

@@ -36,7 +36,6 @@ type Context = LoaderContext & { db: SimReads }
 /** What a loader found, beside what it knows of itself. */
 interface Found {
   readonly reads?: readonly Read[]
-  readonly tags?: readonly string[]
   readonly inner?: readonly Inner[]
 }
 
@@ -57,12 +56,13 @@ export function defineAll(cache: SimCache, hooks: LoaderHooks): Record<string, S
     name: string,
     load: (context: Context, id: number) => Promise<Found>,
     options: EntryOptions = {},
+    tags: (id: number) => readonly string[] = () => [],
   ): SimDefinition =>
     cache.define(
       name,
-      async (context, id: number): Promise<Shown> => {
-        const key = `${name}(${id})`
-        return run(hooks, context, key, options.tags ?? [], () => load(context, id))
+      (context, id: number): Promise<Shown> => {
+        context.tag(...tags(id))
+        return run(hooks, context, `${name}(${id})`, [...(options.tags ?? []), ...tags(id)], () => load(context, id))
       },
       options,
     )
@@ -70,11 +70,12 @@ export function defineAll(cache: SimCache, hooks: LoaderHooks): Record<string, S
   const post = define('post', async ({ db }, id) => ({
     reads: [await db.rows({ table: 'public.posts', by: 'id', value: id })],
   }))
-  const feed = define('feed', async (context, author) => {
-    context.tag(`author:${author}`)
-    const read = await context.db.rows({ table: 'public.posts', by: 'group', value: author })
-    return { reads: [read], tags: [`author:${author}`] }
-  })
+  const feed = define(
+    'feed',
+    async ({ db }, author) => ({ reads: [await db.rows({ table: 'public.posts', by: 'group', value: author })] }),
+    {},
+    (author) => [`author:${author}`],
+  )
   const page = define('page', async ({ db }, id) => {
     const inner = await asked(post, id)
     return { inner: [inner], reads: [await db.rows({ table: 'public.comments', by: 'group', value: id })] }
@@ -133,8 +134,7 @@ async function run(
   try {
     const own = [keyName(tenant, key), ...tags.map((tag) => tagName(tenant, tag))]
     const externals = Object.fromEntries(own.map((name) => [name, hooks.external(name)]))
-    const { reads = [], tags: found = [], inner = [] } = await load()
-    for (const tag of found) externals[tagName(tenant, tag)] = hooks.external(tagName(tenant, tag))
+    const { reads = [], inner = [] } = await load()
     return { tenant, key, load: number, reads, externals, inner }
   } finally {
     hooks.ended(number)

@@ -1,0 +1,129 @@
+import { parsePosition } from '../../log/position.js'
+import type { Shown } from './definitions.js'
+import { Violation } from './oracle.js'
+import { quiet } from './quiet.js'
+import { TENANTS, type World } from './world.js'
+
+const ROUNDS_MAX = 400
+const ROUND_MS = 20
+/** Longer than any expiry, grace and lag of the definitions. */
+const LONGEST_MS = 1_200
+/** Peeking definitions are fresh only while what they peek at is kept. */
+const FINAL = ['post', 'feed', 'page', 'graced', 'patient', 'home', 'front', 'copy'] as const
+
+/** Faults stop, everything is shown, delivered and answered: every read ends, and is fresh, and equals the source. */
+export async function finish(world: World): Promise<void> {
+  world.note(() => 'faults stop')
+  world.source.failure = 0
+  if (!world.faults.closesEarly) {
+    await until(
+      world,
+      () => world.pending.size === 0,
+      () => `never ends: ${[...world.pending].join('; ')}`,
+    )
+    await catchUp(world)
+    await readAll(world)
+    await until(
+      world,
+      () => watchesAreTrue(world),
+      () => `a watch never shows the truth: ${world.watches.map((watch) => watch.name)}`,
+    )
+  }
+  if (!world.violation) await end(world)
+}
+
+/** What was kept meanwhile has expired, what lags has caught up, and the process is current. */
+async function catchUp(world: World): Promise<void> {
+  world.clock.pass(LONGEST_MS)
+  await round(world)
+  await until(
+    world,
+    () => world.core.isTrusted(world.clock.now()),
+    () => 'the process never becomes current',
+  )
+  await until(
+    world,
+    () => world.core.follower.isKeeping,
+    () => 'the process never keeps fills again',
+  )
+  await until(
+    world,
+    () => world.core.follower.unproven === 0,
+    () => 'a change is never proven',
+  )
+}
+
+async function readAll(world: World): Promise<void> {
+  const answers = TENANTS.flatMap((tenant) => FINAL.flatMap((name) => [1, 2].map((id) => world.ask(tenant, name, id))))
+  await until(
+    world,
+    () => world.pending.size === 0,
+    () => `never ends: ${[...world.pending].join('; ')}`,
+  )
+  if (world.violation) return
+  for (const answer of await Promise.all(answers)) {
+    world.judge(() => {
+      if (answer?.state === 'fresh')
+        return world.oracle.isTruth(answer.value, `${answer.value.tenant} ${answer.value.key}`)
+      const reasons = JSON.stringify(world.core.counters.notKept)
+      throw new Violation(`liveness: ${answer?.value.tenant} ${answer?.value.key} is ${answer?.state}: ${reasons}`)
+    })
+  }
+}
+
+function watchesAreTrue(world: World): boolean {
+  return world.watches.every(({ isEnded, latest }) => isEnded || (latest && isTrue(world, latest.value, latest.asOf)))
+}
+
+function isTrue(world: World, value: Shown, asOf: string | undefined): boolean {
+  const { database, oracle } = world
+  return parsePosition(asOf!).epoch === database.epoch && !oracle.contradiction(value, database.end, 'fresh')
+}
+
+/** After close nothing waits, and nothing is left behind. */
+async function end(world: World): Promise<void> {
+  world.close()
+  await until(
+    world,
+    () => world.pending.size === 0 && world.running === 0 && world.watches.every((watch) => watch.isEnded),
+    () => `close: never ends: ${[...world.pending]}`,
+  )
+  world.judge(() => {
+    const { core, clock } = world
+    if (clock.timers > 0) throw new Violation(`close: ${clock.timers} timers are left`)
+    if (core.reads.flights.size > 0) throw new Violation('close: flights are left')
+    if (core.watched > 0) throw new Violation('close: watches are left')
+  })
+}
+
+async function until(world: World, isDone: () => boolean, why: () => string): Promise<void> {
+  for (let i = 0; i < ROUNDS_MAX && !world.violation; i++) {
+    if (isDone()) return
+    await round(world)
+  }
+  world.judge(() => {
+    if (!world.violation) throw new Violation(`liveness: ${why()}`)
+  })
+}
+
+/** One round of a healthy world: everything that waits is answered, and a little time passes. */
+async function round(world: World): Promise<void> {
+  const { log, database, source, clock } = world
+  log.isUp = true
+  while (database.openCount > 0) database.rollback(0)
+  for (const commit of database.hidden) database.show(commit)
+  if (!log.isFollowing && !world.isClosed) log.start()
+  for (const hidden of database.hidden) database.show(hidden)
+  while (log.isFollowing && log.waiting > 0) log.deliver()
+  if (log.isFollowing) log.keepalive()
+  source.replayed = database.end
+  log.look()
+  while (log.appends > 0) log.appended()
+  for (let i = log.probes; i > 0; i--) log.probeStep()
+  for (let i = source.parked; i > 0; i--) source.step()
+  await quiet()
+  clock.pass(ROUND_MS)
+  while (clock.fire()) await quiet()
+  await quiet()
+  world.inspect()
+}

@@ -1,0 +1,78 @@
+import { finish } from './finish.js'
+import { quiet, turns } from './quiet.js'
+import { isCalm, STEPS, type Step } from './steps.js'
+import { World } from './world.js'
+
+/** What came of one seed. */
+export interface Outcome {
+  readonly seed: number
+  readonly steps: number
+  readonly violation: string | undefined
+  readonly trace: readonly string[]
+  readonly answers: World['answers']
+  readonly kept: number
+  readonly evicted: number
+  readonly gaps: number
+}
+
+/**
+ * Runs one seed: the real cache beside a source, a log and clocks whose every step is drawn; then everything heals, and all reads must
+ * end with the truth. Ends at the first violation.
+ *
+ * @param isTraced  whether to write down what happened; the same seed happens the same way either way
+ */
+export async function simulate(seed: number, isTraced = false): Promise<Outcome> {
+  const world = new World(seed, isTraced)
+  const weights = drawWeights(world)
+  const { chance } = world
+  let steps = 0
+  for (; steps < world.faults.steps && !world.violation; steps++) {
+    const next = drawStep(world, weights)
+    if (isCalm(next)) await quiet()
+    world.note(() => next.name)
+    next.run(world)
+    // Mostly the process does all that it can before the next step; now and then only a part of it.
+    if (chance.is(0.85)) await quiet()
+    else await turns(chance.below(6))
+    world.inspect()
+  }
+  if (!world.violation) await finish(world)
+  const { kept, evicted, gaps } = world.core.counters
+  return {
+    seed,
+    steps,
+    violation: world.violation?.message,
+    trace: world.trace ?? [],
+    answers: world.answers,
+    kept,
+    evicted,
+    gaps,
+  }
+}
+
+/** A seed's steps and what went wrong, for people, with the line that runs it again. */
+export async function report(seed: number): Promise<string> {
+  const { trace, violation } = await simulate(seed, true)
+  return `seed ${seed}: ${violation}\n${trace.join('\n')}\n\nSIM_SEED=${seed} npx vitest run packages/tidemark/src/testing/simulation`
+}
+
+/** Each run has its own mix: what is rare in one is common in another. */
+function drawWeights({ chance }: World): Map<Step, number> {
+  return new Map(STEPS.map((step) => [step, step.weight * chance.of([0.3, 1, 1, 1, 3])]))
+}
+
+function drawStep(world: World, weights: ReadonlyMap<Step, number>): Step {
+  let total = 0
+  const enabled: Step[] = []
+  for (const step of STEPS) {
+    if (!step.isEnabled(world)) continue
+    enabled.push(step)
+    total += weights.get(step)!
+  }
+  let drawn = world.chance.real() * total
+  for (const step of enabled) {
+    drawn -= weights.get(step)!
+    if (drawn < 0) return step
+  }
+  return enabled.at(-1)!
+}

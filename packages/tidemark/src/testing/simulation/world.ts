@@ -1,0 +1,359 @@
+import type { Answer } from '../../answer.js'
+import { Core } from '../../core.js'
+import type { CallOptions } from '../../definition.js'
+import { Definitions } from '../../definitions.js'
+import { BehindError, ClosedError, LoaderTimeoutError, NotWatchableError, SourceDownError } from '../../errors.js'
+import { acquireFollower } from '../../follow/registry.js'
+import { parsePosition } from '../../log/position.js'
+import { View } from '../../view.js'
+import { Chance } from './chance.js'
+import { Database, TABLES } from './database.js'
+import {
+  defineAll,
+  keyName,
+  type LoaderHooks,
+  loadRaw,
+  type Shown,
+  type SimCache,
+  type SimDefinition,
+  tagName,
+} from './definitions.js'
+import { drawFaults, type Faults } from './faults.js'
+import { type Asked, Oracle, type Process, Violation } from './oracle.js'
+import { SimClock } from './sim-clock.js'
+import { SimLog } from './sim-log.js'
+import { SimSource } from './sim-source.js'
+
+export const MAX_SILENCE_MS = 300
+const WAIT_MAX_MS = 60
+const PROOF_WAIT_MS = 80
+export const TENANTS = ['default', 'other'] as const
+
+interface RunningLoad {
+  readonly name: string
+  readonly signal: AbortSignal
+}
+
+interface WatchState {
+  readonly name: string
+  readonly stop: AbortController
+  latest: Answer<Shown> | undefined
+  isEnded: boolean
+}
+
+/** One process with the real cache, one source, and what both may do. Every choice is drawn from the seed. */
+export class World implements LoaderHooks {
+  readonly chance: Chance
+  readonly faults: Faults
+  readonly clock: SimClock
+  readonly database: Database
+  readonly log: SimLog
+  readonly source: SimSource
+  readonly oracle: Oracle
+  readonly core: Core
+  readonly views: ReadonlyMap<string, SimCache>
+  /** What happened, for a violation's report; undefined when nobody reads it. */
+  readonly trace: string[] | undefined
+  readonly watches: WatchState[] = []
+  readonly #definitions = new Map<string, Record<string, SimDefinition>>()
+  readonly #promised = new Map<string, number>()
+  readonly #running = new Map<number, RunningLoad>()
+  /** Monotonic time at which each load ended. */
+  readonly #loadedAt = new Map<number, number>()
+  #loads = 0
+  /** Reads and requests that have not ended. */
+  readonly pending = new Set<string>()
+  #asked = 0
+  isClosed = false
+  violation: Violation | undefined
+  readonly answers = { fresh: 0, stale: 0, fenced: 0, failed: 0, peeked: 0, watched: 0 }
+
+  constructor(seed: number, isTraced: boolean) {
+    this.chance = new Chance(seed)
+    this.trace = isTraced ? [] : undefined
+    this.faults = drawFaults(this.chance, TABLES)
+    this.clock = new SimClock(this.chance)
+    this.database = new Database(this.faults.hasOldValues)
+    this.log = new SimLog(this.database, this.chance, this.faults.skipsRecords, () => this.clock.trueMs)
+    this.source = new SimSource(this.log, this.database, this.chance, this.clock)
+    if (this.faults.failsLoads) this.source.failure = 0.1
+    this.oracle = new Oracle(this.database, MAX_SILENCE_MS)
+    const { ringMax: changesMax, ringRowsMax: rowsMax, maxEntries } = this.faults
+    // As createCache does; the core is held so that the oracle can look into L1.
+    this.core = new Core(
+      {
+        source: this.source,
+        l1: { maxEntries, maxBytes: Number.POSITIVE_INFINITY },
+        maxSilenceMs: MAX_SILENCE_MS,
+        waitMaxMs: WAIT_MAX_MS,
+        proofWaitMs: PROOF_WAIT_MS,
+        watchMax: 100,
+        clock: this.clock,
+      },
+      acquireFollower(this.source, this.clock, { changesMax, rowsMax }),
+    )
+    const cache: SimCache = new View(this.core, new Definitions(this.core, {}, Number.POSITIVE_INFINITY))
+    this.views = new Map(TENANTS.map((tenant) => [tenant, tenant === 'default' ? cache : cache.tenant(tenant)]))
+    const own = defineAll(cache, this)
+    for (const [tenant, view] of this.views) {
+      const bound = Object.entries(own).map(([name, definition]) => [name, view.in(definition)] as const)
+      this.#definitions.set(tenant, tenant === 'default' ? own : Object.fromEntries(bound))
+    }
+  }
+
+  get process(): Process {
+    return { epoch: this.core.follower.epoch, tidemark: this.core.follower.tidemark }
+  }
+
+  note(text: () => string): void {
+    this.trace?.push(`${this.clock.trueMs.toFixed(0)} ms: ${text()}`)
+  }
+
+  /** Runs what must not fail; a violation ends the run. */
+  judge(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error
+      this.violation ??= error
+      this.note(() => `VIOLATION ${error.message}`)
+    }
+  }
+
+  // ── what loaders tell ──────────────────────────────────────────────────────────────────────────────────
+
+  external(name: string): number {
+    return this.database.external(name)
+  }
+
+  began(tenant: string, key: string, signal: AbortSignal): number {
+    const load = ++this.#loads
+    const name = `${tenant} ${key}`
+    for (const running of this.#running.values()) {
+      if (running.name === name && !running.signal.aborted)
+        this.judge(() => {
+          throw new Violation(`one fill: a second loader of ${name} began while one ran`)
+        })
+    }
+    this.#running.set(load, { name, signal })
+    this.note(() => `load ${load} of ${name} begins`)
+    return load
+  }
+
+  ended(load: number): void {
+    this.#running.delete(load)
+    this.#loadedAt.set(load, this.clock.now())
+    this.note(() => `load ${load} ends`)
+  }
+
+  get running(): number {
+    return this.#running.size
+  }
+
+  // ── what users do ──────────────────────────────────────────────────────────────────────────────────────
+
+  definition(tenant: string, name: string): SimDefinition {
+    return this.#definitions.get(tenant)![name]!
+  }
+
+  asked(tenant: string, key: string, minPosition?: string): Asked {
+    return {
+      tenant,
+      key,
+      ...this.process,
+      minPosition,
+      sourceEpoch: this.database.epoch,
+      promised: new Map(this.#promised),
+      nextLoad: this.#loads + 1,
+    }
+  }
+
+  ask(tenant: string, name: string, id: number, call: CallOptions = {}): Promise<Answer<Shown> | undefined> {
+    const definition = this.definition(tenant, name)
+    const asked = this.asked(tenant, definition.key(id), call.minPosition)
+    const asking = Object.keys(call).length > 0 ? definition.with(call) : definition
+    return this.#follow(asked, asking.ask(id), call.signal)
+  }
+
+  askRaw(tenant: string, key: string): Promise<Answer<Shown> | undefined> {
+    const options = { ttl: 300, grace: 200, tags: ['raw'] } as const
+    const answer = this.views.get(tenant)!.ask(key, loadRaw(this, key), options)
+    return this.#follow(this.asked(tenant, key), answer, undefined)
+  }
+
+  async #follow(
+    asked: Asked,
+    answering: Promise<Answer<Shown>>,
+    signal: AbortSignal | undefined,
+  ): Promise<Answer<Shown> | undefined> {
+    const number = ++this.#asked
+    const name = `read ${number} of ${asked.tenant} ${asked.key}${asked.minPosition ? ` at ${asked.minPosition}` : ''}`
+    this.note(() => `${name} asked at ${asked.epoch}:${asked.tidemark}`)
+    this.pending.add(name)
+    try {
+      const answer = await answering
+      this.answers[answer.state]++
+      this.note(() => `${name} gets ${answer.state} load ${answer.value.load} from ${answer.from} as of ${answer.asOf}`)
+      this.judge(() => this.oracle.answered(asked, answer, this.process, this.clock.trueMs))
+      return answer
+    } catch (error) {
+      this.answers.failed++
+      this.note(() => `${name} fails: ${error}`)
+      this.judge(() => this.#mayFail(asked, error, signal, name))
+      return undefined
+    } finally {
+      this.pending.delete(name)
+    }
+  }
+
+  #mayFail(asked: Asked, error: unknown, signal: AbortSignal | undefined, name: string): void {
+    // Pinned entries may leave no room for one more.
+    if (error instanceof NotWatchableError && this.faults.maxEntries < 10) return
+    if (error instanceof BehindError && asked.minPosition !== undefined) return
+    if (error instanceof ClosedError && this.isClosed) return
+    if (error instanceof LoaderTimeoutError || error instanceof SourceDownError) return
+    if (signal?.aborted && error === signal.reason) return
+    if (error instanceof Error && error.message.startsWith('The simulation made')) return
+    throw new Violation(`${name} failed: ${error instanceof Error ? error.stack : String(error)}`)
+  }
+
+  peek(tenant: string, name: string, id: number): void {
+    const definition = this.definition(tenant, name)
+    const asked = this.asked(tenant, definition.key(id))
+    const value = definition.peek(id)
+    if (value === undefined) return
+    this.answers.peeked++
+    this.judge(() => this.oracle.peeked(asked, value, this.process, this.clock.trueMs))
+  }
+
+  /** Something outside changes, then somebody says so. */
+  async invalidate(
+    tenant: string,
+    keys: readonly string[],
+    tags: readonly string[],
+    mode: 'drop' | 'expire',
+  ): Promise<void> {
+    const names = [...keys.map((key) => keyName(tenant, key)), ...tags.map((tag) => tagName(tenant, tag))]
+    const externals = names.map((name) => ({ name, version: this.database.raise(name), mode }))
+    const name = `invalidation ${++this.#asked} of ${tenant} ${names.join(', ')} (${mode})`
+    this.note(() => `${name} asked`)
+    this.pending.add(name)
+    this.log.announced = externals
+    try {
+      const position = parsePosition(await this.views.get(tenant)!.invalidate({ keys, tags, mode }))
+      this.note(() => `${name} applied at ${position.epoch}:${position.lsn}`)
+      const { epoch, tidemark } = this.process
+      if (position.epoch === epoch && position.lsn > tidemark)
+        this.judge(() => {
+          throw new Violation(`invalidate: ${name} resolved at ${position.lsn}, after the tidemark ${tidemark}`)
+        })
+      for (const { name, version } of externals)
+        this.#promised.set(name, Math.max(version, this.#promised.get(name) ?? 0))
+    } catch (error) {
+      this.note(() => `${name} fails: ${error}`)
+      if (!(error instanceof SourceDownError) && !(error instanceof ClosedError && this.isClosed))
+        this.judge(() => {
+          throw new Violation(`${name} failed: ${error}`)
+        })
+    } finally {
+      this.pending.delete(name)
+    }
+  }
+
+  async settle(): Promise<void> {
+    const name = `settled() ${++this.#asked}`
+    const { epoch, end } = this.database
+    this.pending.add(name)
+    this.note(() => `${name} asked at the source's ${epoch}:${end}`)
+    await this.core.follower.caughtUp(new AbortController().signal)
+    this.pending.delete(name)
+    const now = this.process
+    this.note(() => `${name} resolves at ${now.epoch}:${now.tidemark}`)
+    this.judge(() => {
+      if (!this.isClosed && now.epoch === epoch && this.database.epoch === epoch && now.tidemark < end)
+        throw new Violation(`${name} resolved at ${now.tidemark}, before ${end}`)
+    })
+  }
+
+  async watch(tenant: string, name: string, id: number): Promise<void> {
+    const definition = this.definition(tenant, name)
+    const key = definition.key(id)
+    const stop = new AbortController()
+    const state: WatchState = { name: `${tenant} ${key}`, stop, latest: undefined, isEnded: false }
+    this.watches.push(state)
+    this.note(() => `watch of ${state.name} begins`)
+    try {
+      const asked = this.asked(tenant, key)
+      for await (const answer of definition.with({ signal: stop.signal }).watchAnswers(id)) {
+        this.answers.watched++
+        this.note(() => `watch of ${state.name} gets ${answer.state} load ${answer.value.load} as of ${answer.asOf}`)
+        this.judge(() => this.#watched(state, asked, answer))
+        state.latest = answer
+      }
+    } catch (error) {
+      this.note(() => `watch of ${state.name} fails: ${error}`)
+      this.judge(() => {
+        if (state.latest && !(error instanceof NotWatchableError))
+          throw new Violation(`watch of ${state.name}, which had a value, failed: ${error}`)
+        this.#mayFail(this.asked(tenant, key), error, undefined, `watch of ${state.name}`)
+      })
+    } finally {
+      state.isEnded = true
+    }
+  }
+
+  #watched(state: WatchState, asked: Asked, answer: Answer<Shown>): void {
+    if (answer.state !== 'fresh') throw new Violation(`watch of ${state.name} sent a ${answer.state} answer`)
+    const before = state.latest?.asOf && parsePosition(state.latest.asOf)
+    const now = parsePosition(answer.asOf ?? '')
+    if (before && before.epoch === now.epoch && now.lsn < before.lsn)
+      throw new Violation(`watch of ${state.name} went back from ${before.lsn} to ${now.lsn}`)
+    // It may have been computed a while ago: currency was judged then.
+    this.oracle.answered(asked, answer, this.process, Number.NEGATIVE_INFINITY)
+  }
+
+  close(): void {
+    this.isClosed = true
+    this.note(() => 'close')
+    const name = 'close()'
+    this.pending.add(name)
+    void this.core.close().then(() => this.pending.delete(name))
+  }
+
+  // ── what must always hold ──────────────────────────────────────────────────────────────────────────────
+
+  /** Looks at every entry of L1. */
+  inspect(): void {
+    const { l1, spaces } = this.core
+    const process = this.process
+    const now = this.clock.now()
+    for (const space of spaces.all()) {
+      for (const [key, slot] of space.slots) {
+        const value = l1.value(slot) as Shown
+        this.judge(() => {
+          if (value.tenant !== space.tenant || value.key !== space.text(key))
+            throw new Violation(`kept: ${value.tenant} ${value.key} is stored as ${space.tenant} ${space.text(key)}`)
+          this.oracle.kept(value, l1.isFreshAt(slot, now), process)
+          this.#outlivesNone(value, l1.expiresAtOf(slot))
+        })
+      }
+    }
+  }
+
+  /** An entry expires no later than what it was computed from. */
+  #outlivesNone(outer: Shown, expiresAt: number): void {
+    for (const inner of outer.inner) {
+      if (!inner.value) continue
+      const lifetimeMs = this.lifetimeOf(inner.value.key)
+      const innerExpires = (this.#loadedAt.get(inner.value.load) ?? 0) + lifetimeMs
+      if (expiresAt > innerExpires + 0.01)
+        throw new Violation(`nested: ${outer.key} expires at ${expiresAt}, its ${inner.value.key} at ${innerExpires}`)
+      this.#outlivesNone(inner.value, expiresAt)
+    }
+  }
+
+  lifetimeOf(key: string): number {
+    if (key.startsWith('graced')) return 400
+    return key.startsWith('patient') ? 200 : Number.POSITIVE_INFINITY
+  }
+}
