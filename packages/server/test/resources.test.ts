@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { ConfigError } from '../src/index.js'
+import { ConfigError } from '../src/errors.js'
 import { FakeDatabase, fakeServer } from './fake-database.js'
 
 let server: Awaited<ReturnType<typeof fakeServer>> | undefined
