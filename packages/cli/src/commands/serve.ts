@@ -20,13 +20,10 @@ export function serveCommand(program: Command, terminal: Terminal): void {
     .option('--port <number>', 'the port; 0 for any free one (default: TIDEMARK_PORT, else 9400 or the next free one)')
     .option('--data <folder>', 'the folder of the private PostgreSQL (default: TIDEMARK_DATA, else .tidemark)')
     .action(async ({ config, port, data }: ServeOptions) => {
+      const options = { config, port: port === undefined ? undefined : toPort(port), dataDir: data, env: terminal.env }
+      // Loaded here, so that the other commands start at once.
       const { serve } = await import('@tidemark/server')
-      const running = await serve({
-        config,
-        port: port === undefined ? undefined : toPort(port),
-        dataDir: data,
-        env: terminal.env,
-      })
+      const running = await serve(options)
       terminal.out(`Tidemark is ready: ${running.url}\n`)
       if (running.database.embedded) terminal.out(`Its database:      psql '${running.database.url}'\n`)
     })
