@@ -7,6 +7,7 @@ import { exitOf } from './workspace.mjs'
 const programs = [
   { name: 'chromium', debianPackage: 'chromium', commands: ['chromium', 'chromium-browser', 'google-chrome'] },
   { name: 'psql', debianPackage: 'postgresql-client', commands: ['psql'] },
+  { name: 'curl', debianPackage: 'curl', commands: ['curl'] },
 ]
 
 /** Installs what is missing where we may (root on Debian), and returns the names of what is missing still. */

@@ -85,14 +85,27 @@ export const CONFIG = `resources:
   posts: { sql: select * from posts }
 `
 
+interface FakeServerOptions extends Partial<Omit<Parameters<typeof buildApp>[0], 'config'>> {
+  readonly database?: FakeDatabase
+  /** The text of a configuration. */
+  readonly config?: string
+}
+
 /** The real server and the real cache on a database in memory. */
 export async function fakeServer({
   database = new FakeDatabase(),
   config = CONFIG,
   ...options
-}: { database?: FakeDatabase; config?: string } & Partial<Parameters<typeof buildApp>[0]> = {}) {
-  const cache = createCache({ source: database })
-  const app = await buildApp({ config: parseConfig(config), cache, source: database, logLevel: 'silent', ...options })
+}: FakeServerOptions = {}) {
+  const parsed = parseConfig(config)
+  const { waitMax } = parsed.cache
+  const cache = createCache({ source: database, ...(waitMax === undefined ? {} : { waitMax }) })
+  const app = await buildApp({ config: parsed, cache, source: database, logLevel: 'silent', ...options }).catch(
+    async (error: unknown) => {
+      await cache.close()
+      throw error
+    },
+  )
   return {
     database,
     cache,
