@@ -6,6 +6,7 @@ import { exitOf } from './workspace.mjs'
 /** `name` is what tests say in their names: "(needs psql)". */
 const programs = [
   { name: 'chromium', debianPackage: 'chromium', commands: ['chromium', 'chromium-browser', 'google-chrome'] },
+  { name: 'curl', debianPackage: 'curl', commands: ['curl'] },
   { name: 'psql', debianPackage: 'postgresql-client', commands: ['psql'] },
   { name: 'curl', debianPackage: 'curl', commands: ['curl'] },
 ]

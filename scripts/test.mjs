@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { endLeftovers } from './leftovers.mjs'
 import { findMissing } from './programs.mjs'
-import { requireFromCommonJs } from './require-esm.mjs'
+import { checkPublished } from './published.mjs'
 import { runVitest } from './vitest.mjs'
 import { build, checkNode, exitOf, install, main, root } from './workspace.mjs'
 
@@ -22,7 +22,7 @@ main(async () => {
     report([
       await checkTypes(env),
       await runVitest(env, temporary, missing),
-      await requireFromCommonJs(temporary),
+      await checkPublished(temporary),
       await endLeftovers(temporary),
     ])
   } finally {

@@ -1,16 +1,17 @@
-// A CommonJS application loads the packages with require(), on every Node that we support. What it loads are the files
-// that npm would publish, not the checkout.
+// What npm would publish: the right files, which a CommonJS application loads with require() on every Node that we
+// support.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { npm, root } from './workspace.mjs'
 
 const majors = [20, 22, 24]
-const packages = ['tidemark', '@tidemark/embedded', '@tidemark/postgres', '@tidemark/server']
+const libraries = ['tidemark', '@tidemark/embedded', '@tidemark/postgres', '@tidemark/server']
+const packages = [...libraries, '@tidemark/cli']
 
 const application = `
 const assert = require('node:assert')
-for (const name of ${JSON.stringify([...packages, 'tidemark/testing'])}) assert(Object.keys(require(name)).length > 0, name)
+for (const name of ${JSON.stringify([...libraries, 'tidemark/testing'])}) assert(Object.keys(require(name)).length > 0, name)
 
 const { createCache, OptionError, TidemarkError } = require('tidemark')
 async function main() {
@@ -29,34 +30,53 @@ async function main() {
 main()
 `
 
-/** Counts as one test for each version of Node. */
-export async function requireFromCommonJs(temporary) {
-  const folder = join(temporary, 'commonjs')
+/** Counts as one test for the files of all packages, and one for each version of Node. */
+export async function checkPublished(temporary) {
+  const folder = join(temporary, 'published')
   const result = { passed: 0, failed: 0, skipped: 0, problems: [] }
-  const fail = (problem) => {
-    result.failed += 1
-    result.problems.push(problem)
+  const note = (title, problem) => {
+    console.log(` ${problem === undefined ? '✓' : '×'} ${title}`)
+    if (problem === undefined) result.passed += 1
+    else {
+      result.failed += 1
+      result.problems.push(`${title}: ${problem}`)
+    }
   }
   try {
     publishInto(folder)
   } catch (error) {
-    fail(`The packages cannot be packed: ${error.message}`)
+    note('the packages can be packed', error.message)
     return result
   }
-  const file = join(folder, 'application.cjs')
-  writeFileSync(file, application)
+  const wrong = packages.flatMap((name) => wrongFiles(join(folder, 'node_modules', name)))
+  note('the packages hold what they should, and no more', wrong.length === 0 ? undefined : wrong.join(', '))
+  writeFileSync(join(folder, 'application.cjs'), application)
   for (const major of majors) {
+    const title = `the packages load with require() on Node ${major}`
     const node = findNode(major, temporary)
-    if (node.error !== undefined) {
-      fail(`Node ${major} could not be installed to test require(): ${node.error}`)
-      continue
-    }
-    const { status, stdout, stderr } = spawnSync(node.path, [file], { cwd: folder, encoding: 'utf8' })
-    if (status === 0 && stdout.includes('loaded')) result.passed += 1
-    else fail(`require() of the packages fails on Node ${major}:\n${stderr}`)
-    console.log(` ${status === 0 ? '✓' : '×'} require() from CommonJS on Node ${major}`)
+    if (node.error === undefined) note(title, requireWith(node.path, folder))
+    else note(title, `that Node could not be installed: ${node.error}`)
   }
   return result
+}
+
+function requireWith(node, folder) {
+  const { status, stdout, stderr } = spawnSync(node, ['application.cjs'], { cwd: folder, encoding: 'utf8' })
+  return status === 0 && stdout.includes('loaded') ? undefined : stderr
+}
+
+/** What an unpacked package lacks or should not hold. */
+function wrongFiles(folder) {
+  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  const entries = Object.values(manifest.exports).flatMap((conditions) => Object.values(conditions))
+  const wanted = ['LICENSE', 'README.md', ...entries, ...Object.values(manifest.bin ?? {})]
+  const missing = wanted.filter((path) => !existsSync(join(folder, path)))
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true })
+  const surplus = files.filter((file) => file.isFile() && /\.(test|test-d)\.|\.tsbuildinfo$|\.tgz$/.test(file.name))
+  return [
+    ...missing.map((path) => `${manifest.name} lacks ${path}`),
+    ...surplus.map((file) => `${manifest.name} holds ${file.name}`),
+  ]
 }
 
 /** Unpacks what npm would publish into node_modules of a folder; what it depends on is linked from the checkout. */
