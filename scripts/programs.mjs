@@ -8,7 +8,6 @@ const programs = [
   { name: 'chromium', debianPackage: 'chromium', commands: ['chromium', 'chromium-browser', 'google-chrome'] },
   { name: 'curl', debianPackage: 'curl', commands: ['curl'] },
   { name: 'psql', debianPackage: 'postgresql-client', commands: ['psql'] },
-  { name: 'curl', debianPackage: 'curl', commands: ['curl'] },
 ]
 
 /** Installs what is missing where we may (root on Debian), and returns the names of what is missing still. */

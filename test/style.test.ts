@@ -43,12 +43,14 @@ test('no test is skipped for good, nor the only one to run', () => {
 
 test('a test that can be skipped says in its name what it needs', () => {
   const found = files.filter(isTest).flatMap((path) =>
-    [...read(path).matchAll(/\.skipIf\(([^\n]*)/g)].filter(([, rest]) => {
-      const program = /^lacks\('(\w+)'\)/.exec(rest!)?.[1]
-      return program === undefined || !rest!.includes(`(needs ${program})`)
-    }),
+    [...read(path).matchAll(/\.skipIf\((.*?)\)\(\s*(['"`])(.*?)\2/g)]
+      .filter(([, condition, , title]) => {
+        const program = /^lacks\('(\w+)'\)$/.exec(condition!)?.[1]
+        return program === undefined || !title!.includes(`(needs ${program})`)
+      })
+      .map(([, condition, , title]) => `${path}: ${condition}: ${title}`),
   )
-  expect(found.map(([match]) => match)).toEqual([])
+  expect(found).toEqual([])
 })
 
 test('no file names a path of the machine that it was written on', () => {
