@@ -173,6 +173,11 @@ export class WalLog implements Log {
     if (this.#tables.want(table)) this.#watch?.soon()
   }
 
+  /** The server and database that are followed, once known: what is read elsewhere can't be kept. */
+  get server(): Server | undefined {
+    return this.#server
+  }
+
   /** Why a table is not followed, in words. */
   whyNotFollowed(table: string): string {
     return this.#status.state === 'following' ? this.#tables.whyNot(table) : 'the log is not followed now'
