@@ -1,4 +1,4 @@
-import { testDatabase, type TestDatabase } from '@tidemark/embedded/testing'
+import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Analyst } from '../src/sql/analyst.js'
@@ -62,20 +62,28 @@ async function reads(text: string): Promise<string[]> {
 const cases: Record<string, Record<string, string[]>> = {
   'equality bounds rows': {
     'select * from posts where id = $1': ['rows of public.posts where id = $1'],
-    'select * from posts p where p.author_id = $1 and p.status = \'live\'': ["rows of public.posts where author_id = $1 and status = 'live'"],
+    "select * from posts p where p.author_id = $1 and p.status = 'live'": [
+      "rows of public.posts where author_id = $1 and status = 'live'",
+    ],
     'select * from posts where $1 = id': ['rows of public.posts where id = $1'],
     'select * from public.posts where public.posts.id = $1': ['rows of public.posts where id = $1'],
     'select * from other.posts where id = 7': ['rows of other.posts where id = 7'],
     'select * from posts where id = $1::bigint': ['rows of public.posts where id = $1'],
     'select * from posts where id operator(pg_catalog.=) 5': ['rows of public.posts where id = 5'],
-    'select * from posts where is_pinned and author_id = 1': ['rows of public.posts where author_id = 1 and is_pinned = t'],
+    'select * from posts where is_pinned and author_id = 1': [
+      'rows of public.posts where author_id = 1 and is_pinned = t',
+    ],
     'select * from posts where not is_pinned': ['rows of public.posts where is_pinned = f'],
     'select * from posts where is_pinned is true': ['rows of public.posts where is_pinned = t'],
     'select * from posts where author_id is null': ['rows of public.posts where author_id is null'],
     'select * from posts where at is null': ['rows of public.posts where at is null'],
-    'select * from members where (group_id, user_id) = ($1, $2)': ['rows of public.members where group_id = $1 and user_id = $2'],
+    'select * from members where (group_id, user_id) = ($1, $2)': [
+      'rows of public.members where group_id = $1 and user_id = $2',
+    ],
     'select * from posts where author_id = $1 order by at limit 20': ['rows of public.posts where author_id = $1'],
-    'select * from posts where author_id = $1 and at > $2 and title like $3': ['rows of public.posts where author_id = $1'],
+    'select * from posts where author_id = $1 and at > $2 and title like $3': [
+      'rows of public.posts where author_id = $1',
+    ],
     'select * from posts where code = $1': ['rows of public.posts where code = $1'],
     'select * from posts where price = $1': ['rows of public.posts where price = $1'],
   },
@@ -109,11 +117,14 @@ const cases: Record<string, Record<string, string[]>> = {
     'select * from posts where title = $1 collate "C"': ['all of public.posts (condition)'],
     'select * from posts where id = $1::float8': ['all of public.posts (condition)'],
     'select * from posts where id = 5.5': ['rows of public.posts where id = 5.5'],
-    'select * from posts where id = $1 and score = $1': ['all of public.posts (type)'],
+    'select * from posts where score = $1 and id = $1': ['all of public.posts (type)'],
     'select * from posts where title = true::text': ['all of public.posts (condition)'],
     'select * from posts where email_of = 1': [],
     'select * from posts as p(a, b) where p.a = 1': ['all of public.posts (alias-columns)'],
-    'select * from posts tablesample system (10) where id = 1': ['all of public.posts (sample)', 'needs an expiry: time'],
+    'select * from posts tablesample system (10) where id = 1': [
+      'all of public.posts (sample)',
+      'needs an expiry: time',
+    ],
   },
   'inner joins bound both sides': {
     'select * from posts p join authors a on a.id = p.author_id where p.author_id = $1': [
@@ -168,15 +179,27 @@ const cases: Record<string, Record<string, string[]>> = {
     ],
   },
   'answers that hide rows say so': {
-    'select count(*) from posts where author_id = $1': ['rows of public.posts where author_id = $1 (old values: aggregate)'],
-    'select odd_sum(user_id) from comments where post_id = $1': ['rows of public.comments where post_id = $1 (old values: aggregate)'],
-    'select json_arrayagg(id) from posts where author_id = $1': ['rows of public.posts where author_id = $1 (old values: aggregate)'],
+    'select count(*) from posts where author_id = $1': [
+      'rows of public.posts where author_id = $1 (old values: aggregate)',
+    ],
+    'select odd_sum(user_id) from comments where post_id = $1': [
+      'rows of public.comments where post_id = $1 (old values: aggregate)',
+    ],
+    'select json_arrayagg(id) from posts where author_id = $1': [
+      'rows of public.posts where author_id = $1 (old values: aggregate)',
+    ],
     'select author_id from posts where author_id = $1 group by author_id': [
       'rows of public.posts where author_id = $1 (old values: aggregate)',
     ],
-    'select distinct title from posts where author_id = $1': ['rows of public.posts where author_id = $1 (old values: distinct)'],
-    'select id, row_number() over () from posts where author_id = $1': ['rows of public.posts where author_id = $1 (old values: window)'],
-    'select * from posts where author_id = $1 offset 5': ['rows of public.posts where author_id = $1 (old values: offset)'],
+    'select distinct title from posts where author_id = $1': [
+      'rows of public.posts where author_id = $1 (old values: distinct)',
+    ],
+    'select id, row_number() over () from posts where author_id = $1': [
+      'rows of public.posts where author_id = $1 (old values: window)',
+    ],
+    'select * from posts where author_id = $1 offset 5': [
+      'rows of public.posts where author_id = $1 (old values: offset)',
+    ],
     'select id from posts where author_id = $1 union all select id from comments where post_id = $1': [
       'rows of public.posts where author_id = $1 (old values: set-operation)',
       'rows of public.comments where post_id = $1 (old values: set-operation)',
@@ -187,10 +210,11 @@ const cases: Record<string, Record<string, string[]>> = {
       'rows of public.posts where id = $1',
       'rows of public.comments where post_id = $1 (old values: subquery)',
     ],
-    'select * from posts p where p.author_id = $1 and exists (select from comments c where c.post_id = p.id and c.user_id = $2)': [
-      'rows of public.posts where author_id = $1',
-      'rows of public.comments where user_id = $2 (old values: subquery)',
-    ],
+    'select * from posts p where p.author_id = $1 and exists (select from comments c where c.post_id = p.id and c.user_id = $2)':
+      [
+        'rows of public.posts where author_id = $1',
+        'rows of public.comments where user_id = $2 (old values: subquery)',
+      ],
     'select * from posts where id in (select post_id from comments where user_id = $1)': [
       'all of public.posts (condition)',
       'rows of public.comments where user_id = $1 (old values: subquery)',
@@ -212,7 +236,9 @@ const cases: Record<string, Record<string, string[]>> = {
       'all of public.posts (condition)',
       'all of public.comments (condition)',
     ],
-    'select array(select id from posts where author_id = $1)': ['rows of public.posts where author_id = $1 (old values: subquery)'],
+    'select array(select id from posts where author_id = $1)': [
+      'rows of public.posts where author_id = $1 (old values: subquery)',
+    ],
   },
   'common table expressions hide tables of their name': {
     'with p as (select * from posts where author_id = $1) select * from p': [
@@ -233,7 +259,10 @@ const cases: Record<string, Record<string, string[]>> = {
     'select * from recent': ['all of public.authors (view)', 'all of public.posts (view)', 'needs an expiry: time'],
     'select * from catalogue': ['all of pg_catalog.pg_class (view)', 'sends no changes: pg_catalog.pg_class'],
     'select * from pg_class': ['all of pg_catalog.pg_class', 'sends no changes: pg_catalog.pg_class'],
-    'select * from pg_stat_activity': ['all of pg_catalog.pg_stat_activity (view)', 'sends no changes: pg_catalog.pg_stat_activity'],
+    'select * from pg_stat_activity': [
+      'all of pg_catalog.pg_stat_activity (view)',
+      'sends no changes: pg_catalog.pg_stat_activity',
+    ],
     'select * from events where id = 3': ['rows of public.events where id = 3'],
     'select * from parents where id = $1': ['rows of public.parents where id = $1'],
     'select * from scratch where id = 1': ['rows of public.scratch where id = 1', 'sends no changes: public.scratch'],
@@ -247,7 +276,10 @@ const cases: Record<string, Record<string, string[]>> = {
   'functions, time and session': {
     'select now()': ['needs an expiry: time'],
     'select current_date': ['needs an expiry: time'],
-    "select * from posts where id = 1 and at > 'yesterday'": ['rows of public.posts where id = 1', 'needs an expiry: time'],
+    "select * from posts where id = 1 and at > 'yesterday'": [
+      'rows of public.posts where id = 1',
+      'needs an expiry: time',
+    ],
     "select 'now'::timestamptz": ['needs an expiry: time'],
     'select age(at) from posts where id = 1': ['rows of public.posts where id = 1', 'needs an expiry: time'],
     "select age(at, '2020-01-01') from posts where id = 1": ['rows of public.posts where id = 1'],
@@ -264,7 +296,9 @@ const cases: Record<string, Record<string, string[]>> = {
     "select to_char(at, 'YYYY'), lower(title), coalesce(title, ''), date_trunc('day', at) from posts where id = 1": [
       'rows of public.posts where id = 1',
     ],
-    "select jsonb_build_object('id', id), title || 'x', tags[1] from posts where id = 1": ['rows of public.posts where id = 1'],
+    "select jsonb_build_object('id', id), title || 'x', tags[1] from posts where id = 1": [
+      'rows of public.posts where id = 1',
+    ],
     "select set_config('a.b', 'c', false)": ['not kept: writes'],
   },
   'what does more than read': {
@@ -282,7 +316,8 @@ for (const [what, queries] of Object.entries(cases)) {
   describe(what, () => {
     for (const [query, expected] of Object.entries(queries)) {
       it(query, async () => {
-        if (expected.length === 0 && query.includes('email_of')) await expect(reads(query)).rejects.toThrow('does not exist')
+        if (expected.length === 0 && query.includes('email_of'))
+          await expect(reads(query)).rejects.toThrow('does not exist')
         else expect((await reads(query)).sort()).toEqual([...expected].sort())
       })
     }
