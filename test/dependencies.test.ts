@@ -3,7 +3,11 @@ import { manifests, read } from './repository.js'
 
 interface LockedPackage {
   readonly license?: string
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly optionalDependencies?: Readonly<Record<string, string>>
 }
+
+const locked = (JSON.parse(read('package-lock.json')) as { packages: Record<string, LockedPackage> }).packages
 
 const rows = [...read('docs/dependencies.md').matchAll(/^\| `([^`]+)` \| ([^|]+?) \|/gm)].map(([, name, licence]) => ({
   name: name!,
@@ -22,9 +26,7 @@ test('docs/dependencies.md has one line for each direct dependency, and no other
 })
 
 test('the licences in docs/dependencies.md are those of the installed versions', () => {
-  const { packages } = JSON.parse(read('package-lock.json')) as { packages: Record<string, LockedPackage> }
-  const locked = rows.map(({ name }) => ({ name, licence: packages[`node_modules/${name}`]?.license }))
-  expect(rows).toEqual(locked)
+  expect(rows).toEqual(rows.map(({ name }) => ({ name, licence: locked[`node_modules/${name}`]?.license })))
 })
 
 test('versions are exact, so that what was tested is what is installed', () => {
@@ -36,3 +38,17 @@ test('versions are exact, so that what was tested is what is installed', () => {
   )
   expect(loose).toEqual([])
 })
+
+test('the lock file has every dependency of every platform, as npm ci wants it', () => {
+  // npm leaves out what the registry at hand lacks, and npm ci then refuses the file.
+  const missing = Object.entries(locked).flatMap(([path, { dependencies, optionalDependencies }]) =>
+    Object.keys({ ...dependencies, ...optionalDependencies }).filter((name) => !isLocked(path, name)),
+  )
+  expect(missing).toEqual([])
+})
+
+/** Node looks for a package beside the one that asks, then in each folder above. */
+function isLocked(path: string, name: string): boolean {
+  if (`${path === '' ? '' : `${path}/`}node_modules/${name}` in locked) return true
+  return path !== '' && isLocked(path.slice(0, Math.max(0, path.lastIndexOf('/'))), name)
+}
