@@ -18,7 +18,7 @@ export class NoDatabaseError extends TidemarkError {
 
 /** PostgreSQL refused a statement. */
 export class StatementError extends TidemarkError {
-  readonly code = 'TIDEMARK_SQL'
+  readonly code = 'TIDEMARK_STATEMENT'
   constructor(
     /** PostgreSQL's own code, e.g. `42P01`. */
     readonly sqlState: string,

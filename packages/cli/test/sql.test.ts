@@ -64,7 +64,7 @@ test('a statement that fails is one line with the place, and exit code 1', async
   const ran = await run(['sql', 'select 1;\nselect nope', '--data', dataDir])
   expect(ran).toEqual({
     out: '',
-    err: 'tidemark: TIDEMARK_SQL: 42703 column "nope" does not exist (line 2, column 8).\n',
+    err: 'tidemark: TIDEMARK_STATEMENT: 42703 column "nope" does not exist (line 2, column 8).\n',
     exitCode: 1,
   })
 })
