@@ -167,6 +167,20 @@ describe('every error', () => {
     expect(response.headers['allow']).toBe('GET, HEAD')
   })
 
+  it('is not waited for: the load of a client that has gone is given up', async () => {
+    let release = () => {}
+    server.database.fake.gate = new Promise((resolve) => {
+      release = resolve
+    })
+    const socket = connect(port, '127.0.0.1', () =>
+      socket.write(`GET /api/resources/posts HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`),
+    )
+    await expect.poll(() => server.cache.status().filling, { timeout: 20_000 }).toBe(1)
+    socket.destroy()
+    await expect.poll(() => server.cache.status().filling, { timeout: 20_000 }).toBe(0)
+    release()
+  })
+
   it('is one for what is no HTTP at all', async () => {
     for (const text of ['nonsense\n\n', `GET / HTTP/1.1\nHost: 127.0.0.1:${port}\nX: ${'x'.repeat(100_000)}\n\n`]) {
       expect(outcome(await raw(text))).toEqual([400, 'TIDEMARK_REQUEST'])

@@ -38,13 +38,18 @@ class SlowResponse extends EventEmitter {
 }
 
 const hashOf = (value: number) => value.toString(16).padStart(32, '0')
-const frame = (epoch: string, lsn: number, value: number): Frame => frameOf(`${epoch}:0/${lsn.toString(16)}`, { body: String(value), hash: hashOf(value) })
+const frame = (epoch: string, lsn: number, value: number): Frame =>
+  frameOf(`${epoch}:0/${lsn.toString(16)}`, { body: String(value), hash: hashOf(value) })
 
 type Step = { readonly kind: 'offer'; readonly lsn: number; readonly value: number } | { readonly kind: 'take' }
 
 const steps = fc.array(
   fc.oneof(
-    fc.record({ kind: fc.constant('offer' as const), lsn: fc.integer({ min: 0, max: 20 }), value: fc.integer({ min: 0, max: 3 }) }),
+    fc.record({
+      kind: fc.constant('offer' as const),
+      lsn: fc.integer({ min: 0, max: 20 }),
+      value: fc.integer({ min: 0, max: 3 }),
+    }),
     fc.record({ kind: fc.constant('take' as const) }),
   ) as fc.Arbitrary<Step>,
   { maxLength: 60 },
@@ -52,7 +57,11 @@ const steps = fc.array(
 
 function run(script: readonly Step[], seen: string | undefined) {
   const response = new SlowResponse()
-  const connection = new Connection(response as unknown as ServerResponse, { bufferMaxBytes: BUFFER_MAX_BYTES, stuckMaxMs: 1_000 }, systemClock)
+  const connection = new Connection(
+    response as unknown as ServerResponse,
+    { bufferMaxBytes: BUFFER_MAX_BYTES, stuckMaxMs: 1_000 },
+    systemClock,
+  )
   const subscriber = new Subscriber(connection, parseEventId(seen))
   let most = 0
   for (const step of script) {
@@ -72,25 +81,36 @@ function run(script: readonly Step[], seen: string | undefined) {
 describe('a subscriber', () => {
   it('gets states in order, none twice, the newest in the end, and bounded while it is slow', () => {
     fc.assert(
-      fc.property(steps, fc.option(fc.record({ lsn: fc.integer({ min: 0, max: 20 }), value: fc.integer({ min: 0, max: 3 }) })), (script, seen) => {
-        const { sent, most } = run(script, seen ? `e:0/${seen.lsn.toString(16)}-${hashOf(seen.value)}` : undefined)
-        const had = seen ? [{ lsn: seen.lsn, hash: hashOf(seen.value) }, ...sent] : sent
-        for (const [index, mark] of had.entries()) {
-          const before = had[index - 1]
-          if (!before) continue
-          expect(mark.lsn).toBeGreaterThanOrEqual(before.lsn)
-          expect(mark.hash).not.toBe(before.hash)
-        }
-        expect(had.at(-1)?.hash).toBe(newest(script, seen ?? undefined))
-        expect(most).toBeLessThanOrEqual(BUFFER_MAX_BYTES)
-      }),
-      { numRuns: Number(process.env['FC_RUNS'] ?? 2_000), ...(process.env['FC_SEED'] ? { seed: Number(process.env['FC_SEED']) } : {}) },
+      fc.property(
+        steps,
+        fc.option(fc.record({ lsn: fc.integer({ min: 0, max: 20 }), value: fc.integer({ min: 0, max: 3 }) })),
+        (script, seen) => {
+          const { sent, most } = run(script, seen ? `e:0/${seen.lsn.toString(16)}-${hashOf(seen.value)}` : undefined)
+          const had = seen ? [{ lsn: seen.lsn, hash: hashOf(seen.value) }, ...sent] : sent
+          for (const [index, mark] of had.entries()) {
+            const before = had[index - 1]
+            if (!before) continue
+            expect(mark.lsn).toBeGreaterThanOrEqual(before.lsn)
+            expect(mark.hash).not.toBe(before.hash)
+          }
+          expect(had.at(-1)?.hash).toBe(newest(script, seen ?? undefined))
+          expect(most).toBeLessThanOrEqual(BUFFER_MAX_BYTES)
+        },
+      ),
+      {
+        numRuns: Number(process.env['FC_RUNS'] ?? 2_000),
+        ...(process.env['FC_SEED'] ? { seed: Number(process.env['FC_SEED']) } : {}),
+      },
     )
   })
 
   it('gets a state of another epoch, whatever its place and its value', () => {
     const response = new SlowResponse()
-    const connection = new Connection(response as unknown as ServerResponse, { bufferMaxBytes: BUFFER_MAX_BYTES, stuckMaxMs: 1_000 }, systemClock)
+    const connection = new Connection(
+      response as unknown as ServerResponse,
+      { bufferMaxBytes: BUFFER_MAX_BYTES, stuckMaxMs: 1_000 },
+      systemClock,
+    )
     const subscriber = new Subscriber(connection, parseEventId(`e:0/9-${hashOf(1)}`))
     subscriber.offer(frame('f', 2, 1))
     subscriber.offer(frame('f', 1, 2))
@@ -100,7 +120,11 @@ describe('a subscriber', () => {
 
   it('gets one event that is larger than the buffer, if nothing else waits', () => {
     const response = new SlowResponse()
-    const connection = new Connection(response as unknown as ServerResponse, { bufferMaxBytes: BUFFER_MAX_BYTES, stuckMaxMs: 1_000 }, systemClock)
+    const connection = new Connection(
+      response as unknown as ServerResponse,
+      { bufferMaxBytes: BUFFER_MAX_BYTES, stuckMaxMs: 1_000 },
+      systemClock,
+    )
     expect(connection.send('x'.repeat(1_000))).toBe(true)
     expect(connection.send('x')).toBe(false)
     response.takeAll()

@@ -17,7 +17,8 @@ export function answerErrors(app: FastifyInstance): void {
 
 export function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = withStatus(problemOf(understood(error), request.id), error)
-  if (problem.status >= 500 && problem.status !== 503) logFailure(request.log, error, problem)
+  // Nobody is told of an answer that nobody waits for any more.
+  if (problem.status >= 500 && problem.status !== 503 && !reply.raw.destroyed) logFailure(request.log, error, problem)
   return reply
     .code(problem.status)
     .headers({
