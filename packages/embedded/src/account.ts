@@ -42,10 +42,13 @@ export function serverAccount(wanted: string | undefined): Account | undefined {
   )
 }
 
-/** The account that owns an existing cluster: as root we run the server as its owner, whoever created it. */
-export function ownerAccount(uid: number, gid: number): Account | undefined {
+/** The account for an existing cluster: as root we run the server as the owner, whoever created it. */
+export function ownerAccount(owner: { uid: number; gid: number }, wanted: string | undefined): Account | undefined {
+  const account = wanted === undefined ? undefined : serverAccount(wanted)
+  if (account !== undefined && account.uid !== owner.uid)
+    throw new OptionError(`user: the data belongs to uid ${owner.uid}, not to ${wanted}. Leave the option out.`)
   if (process.geteuid?.() !== 0) return undefined
-  return { name: `uid ${uid}`, uid, gid }
+  return { name: `uid ${owner.uid}`, uid: owner.uid, gid: owner.gid }
 }
 
 /** Whether the account can run a file or enter a folder. It is asked itself: modes miss ACLs and `noexec` mounts. */

@@ -33,7 +33,7 @@ export async function openCluster(dataDir: string, user: string | undefined, isD
   makeDataFolder(dataDir)
   const folder = clusterFolder(dataDir)
   const owner = clusterOwner(folder)
-  const account = owner === undefined || owner.uid === 0 ? serverAccount(user) : ownerAccount(owner.uid, owner.gid)
+  const account = owner === undefined ? serverAccount(user) : ownerAccount(owner, user)
   const binaries = findBinaries(account)
   const cluster = { dataDir, folder, account, binaries }
   if (owner === undefined) await createCluster(cluster, isDurable)
@@ -81,6 +81,10 @@ function clusterOwner(folder: string): { uid: number; gid: number } | undefined 
     fs.rmdirSync(folder)
     return undefined
   }
+  if (stat.uid === 0)
+    throw new DataFolderError(
+      `${folder} belongs to root, as whom PostgreSQL does not run. Give it to another user (chown -R). ${otherFolder}, else.`,
+    )
   return stat
 }
 
@@ -96,7 +100,6 @@ function checkCluster({ dataDir, folder, binaries }: Cluster): void {
 
 /** Makes the cluster under another name and renames it, so that a start which is killed midway leaves none, not half. */
 async function createCluster({ dataDir, folder, account, binaries }: Cluster, isDurable: boolean): Promise<void> {
-  // An initdb that still runs for a killed process may go on writing there: whoever starts later removes the rest.
   removeParts(dataDir)
   const part = fs.mkdtempSync(join(dataDir, `initdb-${ownerToken()}-`))
   try {

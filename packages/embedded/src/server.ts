@@ -84,7 +84,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
   try {
     await server.start()
   } catch (error) {
-    fs.rmSync(socketDir, { recursive: true, force: true })
+    await server.stop()
     throw error
   }
   return server

@@ -168,6 +168,7 @@ test('a lock that names a pid which another program has now does not block the s
 test('data of another major version is refused and left alone', async () => {
   const dataDir = folder()
   fs.mkdirSync(join(dataDir, 'postgres'))
+  giveAway(join(dataDir, 'postgres'))
   fs.writeFileSync(join(dataDir, 'postgres/PG_VERSION'), '15\n')
   await expect(start({ dataDir })).rejects.toMatchObject({ code: 'TIDEMARK_DATA_VERSION', found: '15', wanted: '18' })
   expect(fs.readdirSync(join(dataDir, 'postgres'))).toEqual(['PG_VERSION'])
@@ -176,6 +177,7 @@ test('data of another major version is refused and left alone', async () => {
 test('a folder that holds something else is refused and left alone', async () => {
   const dataDir = folder()
   fs.mkdirSync(join(dataDir, 'postgres'))
+  giveAway(join(dataDir, 'postgres'))
   fs.writeFileSync(join(dataDir, 'postgres/thesis.txt'), 'important')
   await expect(start({ dataDir })).rejects.toMatchObject({ code: 'TIDEMARK_DATA_FOLDER' })
   expect(fs.readFileSync(join(dataDir, 'postgres/thesis.txt'), 'utf8')).toBe('important')
@@ -216,6 +218,11 @@ function folder(parent = tmpdir()): string {
   const made = fs.mkdtempSync(join(parent, 'tidemark-embedded-'))
   folders.push(made)
   return made
+}
+
+/** As root, data is another user's: the server does not run as root. */
+function giveAway(path: string): void {
+  if (process.geteuid!() === 0) fs.chownSync(path, 65534, 65534)
 }
 
 const sockets = () => fs.readdirSync(tmpdir()).filter((name) => /^tidemark-.{6}$/.test(name))

@@ -59,7 +59,7 @@ test('a server that lost its process and its guard is stopped by the next start'
   const owner = run({ dataDir })
   const { pid, url } = await running(owner)
   await ask(url, 'create table t as select 1 as n')
-  const guard = parentOf(pid)
+  const guard = parentOf(pid)!
   for (const child of childrenOf(guard)) if (child !== pid) process.kill(child, 'SIGKILL')
   process.kill(guard, 'SIGKILL')
   owner.process.kill('SIGKILL')
@@ -167,9 +167,19 @@ if (isRoot) {
       expect(said).toMatchObject({ code: 'TIDEMARK_DATA_FOLDER', message: expect.stringContaining(`uid ${nobody}`) })
     })
 
-    test('an account that does not exist, or is root, is refused', async () => {
-      for (const user of ['nobody-of-that-name', 'root'])
-        await expect(startEmbedded({ dataDir: folder(), user })).rejects.toMatchObject({ code: 'TIDEMARK_OPTION' })
+    test('an account that does not exist, is root, or does not own the data is refused', async () => {
+      const dataDir = folder()
+      await (await start({ dataDir, user: 'nobody' })).stop()
+      for (const user of ['nobody-of-that-name', 'root', 'daemon'])
+        await expect(startEmbedded({ dataDir, user })).rejects.toMatchObject({ code: 'TIDEMARK_OPTION' })
+    })
+
+    test('data that belongs to root is refused, with what to do', async () => {
+      const dataDir = folder()
+      fs.mkdirSync(join(dataDir, 'postgres'))
+      fs.writeFileSync(join(dataDir, 'postgres/PG_VERSION'), '18\n')
+      await expect(startEmbedded({ dataDir })).rejects.toMatchObject({ code: 'TIDEMARK_DATA_FOLDER' })
+      await expect(startEmbedded({ dataDir })).rejects.toThrow(/chown/)
     })
   })
 }
@@ -216,12 +226,18 @@ function isAlive(pid: number): boolean {
   }
 }
 
-const parentOf = (pid: number) => Number(/^PPid:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
+function parentOf(pid: number): number | undefined {
+  try {
+    return Number(/^PPid:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
+  } catch {
+    return undefined // It ended.
+  }
+}
 
 const childrenOf = (parent: number) =>
   fs
     .readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && fs.existsSync(`/proc/${name}/status`))
+    .filter((name) => /^\d+$/.test(name))
     .map(Number)
     .filter((pid) => parentOf(pid) === parent)
 
