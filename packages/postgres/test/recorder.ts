@@ -117,7 +117,7 @@ export class Recorder implements LogListener {
     return this.commits.splice(0).flatMap(({ changes }) => changes)
   }
 
-  async caughtUp(): Promise<void> {
+  async caughtUp(boundMs = 20_000): Promise<void> {
     const { flushed } = await this.log.probe()
     await until(
       () => {
@@ -125,18 +125,20 @@ export class Recorder implements LogListener {
         return this.tidemark >= flushed
       },
       () => `the log stands at ${this.tidemark}, flushed is ${flushed}`,
+      boundMs,
     )
   }
 }
 
-/** Polls until it holds, or fails after 20 s. */
+/** Polls until it holds, or fails. */
 export async function until(
   holds: () => boolean | Promise<boolean>,
   why: () => string = () => 'it never held',
+  boundMs = 20_000,
 ): Promise<void> {
-  const end = Date.now() + 20_000
+  const end = Date.now() + boundMs
   while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`Waited 20 s: ${why()}`)
+    if (Date.now() > end) throw new Error(`Waited ${boundMs} ms: ${why()}`)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }

@@ -31,10 +31,11 @@ export class Heartbeat {
   watch(lsn: () => number | undefined): void {
     const before = lsn()
     if (before === undefined || this.#timer) return
-    this.#timer = this.#clock.after(STALL_MS, () => {
+    const pauseMs = this.#lastAt + PAUSE_MS - this.#clock.now()
+    this.#timer = this.#clock.after(Math.max(STALL_MS, pauseMs), () => {
       this.#timer = undefined
       // While it moves it is busy, not stalled.
-      if (lsn() !== before || this.#clock.now() - this.#lastAt < PAUSE_MS) return
+      if (lsn() !== before) return
       this.#lastAt = this.#clock.now()
       this.#beat().catch(() => {
         // The connection is broken: whoever asks the source next is told.

@@ -1,0 +1,107 @@
+import { spawn } from 'node:child_process'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { until, type World, world } from './recorder.js'
+
+const LOADER = new URL('./typescript-loader.mjs', import.meta.url).href
+
+let db: World
+
+beforeEach(async () => {
+  db = await world({})
+  await db.sql('create table posts (id int primary key)')
+})
+
+afterEach(async () => {
+  await db?.end()
+})
+
+async function slots(): Promise<unknown[]> {
+  return db.sql('select slot_name, active from pg_replication_slots')
+}
+
+test('a terminated walsender is a loss, and a new slot is taken up at once', async () => {
+  const log = await db.log()
+  await db.sql('insert into posts values (1)')
+  await log.since()
+  await db.sql('select pg_terminate_backend(active_pid) from pg_replication_slots')
+  await until(() => log.losses.length === 1)
+  expect(log.losses[0]).toMatchObject({ code: 'TIDEMARK_LOG_GAP' })
+  await log.hasStarted(2)
+  expect(log.starts[1]!.epoch).toBe(log.starts[0]!.epoch)
+  expect(log.starts[1]!.lsn).toBeGreaterThan(log.starts[0]!.lsn)
+  await db.sql('insert into posts values (2)')
+  await log.caughtUp()
+  expect(log.rows.map((row) => row.new!.id)).toEqual(['2'])
+  expect(await slots()).toHaveLength(1)
+})
+
+test('a commit while the connection is lost lies before the new start, and is not delivered', async () => {
+  const log = await db.log()
+  const held = await db.connect()
+  await held.query('begin; select pg_current_xact_id()')
+  await db.sql('select pg_terminate_backend(active_pid) from pg_replication_slots')
+  await until(() => log.losses.length === 1)
+  await db.sql('insert into posts values (7)')
+  await held.query('commit')
+  await log.hasStarted(2)
+  await log.caughtUp()
+  // It lies before the new start, at which everything is forgotten.
+  expect(log.rows).toEqual([])
+})
+
+test('after a crash of PostgreSQL the log is taken up in a new epoch', async () => {
+  const log = await db.log()
+  await db.server.kill()
+  await until(() => log.losses.length > 0)
+  expect(log.log.status().state).not.toBe('following')
+  await expect(log.log.probe()).rejects.toThrow()
+  await db.server.restart()
+  await log.hasStarted(2)
+  expect(log.starts[1]!.epoch).not.toBe(log.starts[0]!.epoch)
+  const old = { epoch: log.starts[0]!.epoch, lsn: log.starts[0]!.lsn, xid: undefined }
+  expect(await log.log.visible(old, AbortSignal.timeout(1_000))).toBe(false)
+  await db.sql('insert into posts values (3)')
+  await log.caughtUp()
+  expect(log.rows.map((row) => row.new!.id)).toEqual(['3'])
+})
+
+test('close leaves no slot and no connection, whatever it interrupts', async () => {
+  const following = await db.log()
+  await following.log.close()
+  expect(following.log.status().state).toBe('closed')
+  expect(await slots()).toEqual([])
+
+  const writer = await db.connect()
+  await writer.query('begin; select pg_current_xact_id()')
+  const waiting = db.open()
+  await until(() => waiting.log.status().state === 'waiting')
+  await waiting.log.close()
+  await until(async () => (await slots()).length === 0)
+
+  const connecting = db.open()
+  await connecting.log.close()
+  await until(async () => (await slots()).length === 0)
+  await until(async () => {
+    const left = await db.sql(`select pid from pg_stat_activity where application_name = 'tidemark'`)
+    return left.length === 0
+  })
+  expect(connecting.starts).toEqual([])
+})
+
+test('a process that is killed leaves no slot', async () => {
+  const program = `
+    const { WalLog } = await import(${JSON.stringify(new URL('../src/wal/log.ts', import.meta.url).href)})
+    const log = new WalLog({ url: ${JSON.stringify(db.url)} })
+    log.follow({ started() {}, commit() {}, progress() {}, lost() {} })
+  `
+  const child = spawn(
+    process.execPath,
+    ['--conditions=source', '--import', LOADER, '--input-type=module', '-e', program],
+    {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    },
+  )
+  await until(async () => (await slots()).some((slot) => (slot as { active: boolean }).active))
+  child.kill('SIGKILL')
+  await until(async () => (await slots()).length === 0)
+})
