@@ -1,5 +1,6 @@
 // `npm test`: every test, from a bare clone. The last line has the counts; the exit is non-zero if a test failed, or was
-// skipped for any other reason than a program that this run has named as missing.
+// skipped for any other reason than a program that this run has named as missing. Parts of paths limit what vitest runs:
+// npm test -- packages/embedded
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,7 +22,7 @@ main(async () => {
   try {
     report([
       await checkTypes(env),
-      await runVitest(env, temporary, missing),
+      await runVitest(env, temporary, missing, process.argv.slice(2)),
       await checkPublished(temporary),
       await endLeftovers(temporary),
     ])

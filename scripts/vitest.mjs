@@ -7,10 +7,11 @@ import { exitOf, root } from './workspace.mjs'
  * @param env        the environment of the tests
  * @param temporary  a folder for the report
  * @param missing    names of missing programs: tests may be skipped that say "(needs <name>)"
+ * @param filters    parts of paths, to run some files only
  */
-export async function runVitest(env, temporary, missing) {
+export async function runVitest(env, temporary, missing, filters) {
   const report = join(temporary, 'vitest.json')
-  const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+  const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...filters]
   const code = await exitOf(process.execPath, [join(root, 'node_modules', 'vitest', 'vitest.mjs'), ...args], { env })
   if (!existsSync(report))
     return { passed: 0, failed: 1, skipped: 0, problems: [`vitest ended without a report (${code})`] }

@@ -1,7 +1,7 @@
 import { dirname, join, normalize } from 'node:path'
 import { expect, test } from 'vitest'
 import { byName, describeImport, importsOf, packageName } from './modules.js'
-import { isTest, manifests, repositoryFiles, sourceFiles } from './repository.js'
+import { isTest, manifests, sourceFiles } from './repository.js'
 
 /** What the sources of each package may import of the others: the arrows point one way. */
 const arrows: Readonly<Record<string, readonly string[]>> = {
@@ -30,11 +30,11 @@ test('packages import each other only in the direction of the arrows', () => {
   expect(wrong.map(describeImport)).toEqual([])
 })
 
-test('a file imports a file of another package only through its public names', () => {
-  const wrong = importsOf(repositoryFiles().filter((path) => path.endsWith('.ts'))).filter(({ from, target }) => {
+test('a package imports another only by its public names', () => {
+  const wrong = importsOf(sourceFiles()).filter(({ from, target }) => {
     if (!target.startsWith('.')) return false
     const other = packageFolder(normalize(join(dirname(from), target)))
-    return other !== undefined && other !== packageFolder(from)
+    return other !== packageFolder(from)
   })
   expect(wrong.map(describeImport)).toEqual([])
 })
