@@ -161,6 +161,10 @@ export class Core implements Keeper, Applier {
     const watch: Watch = new Watch({
       ask: () => this.reads.ask({ ...request, call: undefined }, Number.POSITIVE_INFINITY),
       hold: () => this.#hold(space, key),
+      freshAt: () => {
+        const slot = this.reads.fresh(space, key)
+        return slot < 0 ? undefined : this.l1.filledAtOf(slot)
+      },
       after: (ms, wake) => this.clock.after(ms, wake),
       released: () => {
         this.#watched--
@@ -182,12 +186,13 @@ export class Core implements Keeper, Applier {
     }
     const reason = this.refusals.of(space, key)
     switch (reason) {
-      case undefined:
       case 'overtaken':
-      case 'forgotten':
         return { notKept: 'again' }
+      // It was kept, and is gone or expired already.
+      case undefined:
       case 'unproven':
       case 'starting':
+      case 'forgotten':
       case 'not-following':
       case 'not-current':
       case 'nested':

@@ -9,6 +9,7 @@ import type { AnyLoader } from './read/flight.js'
 import type { Keyspace } from './read/keyspace.js'
 import type { Request } from './read/reads.js'
 import type { Session } from './source.js'
+import { valuesOf } from './streams/watch.js'
 
 const NAME_FORM = /^[^\s()\u0000-\u001f][^()\u0000-\u001f]{0,255}$/
 
@@ -123,7 +124,7 @@ export class Definitions {
         }
         return reads.peek(home(), slotKey(args))
       },
-      watch: (...args: readonly unknown[]) => values(core.watch(request(args))),
+      watch: (...args: readonly unknown[]) => valuesOf(core.watch(request(args))),
       watchAnswers: (...args: readonly unknown[]) => core.watch(request(args)),
       key: (...args: readonly unknown[]): string => own.text(slotKey(args)),
       with: (options: CallOptions) => this.#callable(defined, place, { ...call, ...checked(options) }),
@@ -135,10 +136,6 @@ export class Definitions {
 
 function onlyValue(answer: Answer<unknown>): unknown {
   return answer.value
-}
-
-async function* values(answers: AsyncIterableIterator<Answer<unknown>>): AsyncIterableIterator<unknown> {
-  for await (const answer of answers) yield answer.value
 }
 
 function checked(options: CallOptions): CallOptions {

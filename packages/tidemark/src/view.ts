@@ -13,6 +13,7 @@ import { currentFill } from './read/current.js'
 import type { AnyLoader } from './read/flight.js'
 import type { Request } from './read/reads.js'
 import type { Session } from './source.js'
+import { valuesOf } from './streams/watch.js'
 
 /** The tenant of a cache until `tenant()` names another. */
 const DEFAULT_TENANT = 'default'
@@ -70,13 +71,13 @@ export class View<Context extends object> implements Cache<Context> {
     return this.#core.reads.peek(this.#space(), key) as Value | undefined
   }
 
-  async *watch<Value>(
+  watch<Value>(
     key: string,
     load: Loader<Context, [], Value>,
     options?: EntryOptions & CallOptions,
   ): AsyncIterableIterator<Value> {
-    for await (const answer of this.#core.watch(this.#request(key, load as unknown as AnyLoader, options)))
-      yield answer.value as Value
+    const answers = this.#core.watch(this.#request(key, load as unknown as AnyLoader, options))
+    return valuesOf(answers as AsyncIterableIterator<Answer<Value>>)
   }
 
   invalidate(invalidation: Invalidation): Promise<string> {

@@ -7,6 +7,8 @@ export interface Watched {
   ask(): Promise<Answer<unknown>>
   /** Keeps the entry from eviction, and returns when it expires (ms from now), or why it is not kept. */
   hold(): { readonly expiresInMs: number } | { readonly notKept: 'again' | 'later' | NotWatchableError }
+  /** When the entry was filled that a read would get as fresh now; undefined if there is none. */
+  freshAt(): number | undefined
   /** Runs `wake` after `ms`. */
   after(ms: number, wake: () => void): { cancel(): void }
   /** Nobody watches any more. */
@@ -26,6 +28,8 @@ export class Watch {
   readonly #watched: Watched
   readonly #readers = new Set<WatchReader>()
   #latest: Answer<unknown> | undefined
+  /** When the entry was filled that `#latest` came from; undefined once it was touched. */
+  #latestAt: number | undefined
   #isTouched = false
   #isRunning = false
   #isClosed = false
@@ -43,7 +47,8 @@ export class Watch {
       if (this.#readers.size === 0) this.#release()
     })
     this.#readers.add(reader)
-    if (this.#latest && !this.#isTouched) reader.offer(this.#latest)
+    if (this.#latest && this.#isCurrent) reader.offer(this.#latest)
+    else this.#wake?.()
     if (!this.#isRunning) {
       this.#isRunning = true
       void this.#run()
@@ -54,6 +59,7 @@ export class Watch {
   /** The entry was touched, expired or lost: what was offered may not hold any more. */
   touch(): void {
     this.#isTouched = true
+    this.#latestAt = undefined
     this.#wake?.()
   }
 
@@ -67,7 +73,7 @@ export class Watch {
     while (!this.#isClosed) {
       this.#isTouched = false
       try {
-        await this.#compute(await this.#watched.ask())
+        await this.#step()
       } catch (error) {
         // Who has no value yet learns why; who has one keeps it until the source is back.
         if (this.#latest === undefined || !isPassing(error)) return this.close(error as Error)
@@ -76,23 +82,40 @@ export class Watch {
     }
   }
 
-  async #compute(answer: Answer<unknown>): Promise<void> {
-    if (this.#isClosed) return
+  async #step(): Promise<void> {
+    const isSame = this.#isCurrent
+    const held = isSame ? this.#watched.hold() : undefined
+    // Timers fire early by a hair: nothing has expired yet, and all have the value.
+    if (held && 'expiresInMs' in held && this.#unserved().length === 0) return this.#pause(held.expiresInMs)
+    const answer = await this.#watched.ask()
+    if (!this.#isClosed) await this.#take(answer, isSame && answer.from === 'l1')
+  }
+
+  async #take(answer: Answer<unknown>, isSame: boolean): Promise<void> {
     const held = this.#watched.hold()
     if ('notKept' in held && held.notKept instanceof TidemarkError) return this.close(held.notKept)
     // What is fenced or stale is not sent: it is computed again when that can help.
-    if (answer.state === 'fresh') this.#offer(answer)
-    if ('expiresInMs' in held) {
-      if (!this.#isTouched) await this.#pause(held.expiresInMs)
-    } else if (held.notKept === 'later' || answer.state !== 'fresh') {
+    if (answer.state === 'fresh') {
+      this.#failures = 0
+      this.#latest = answer
+      for (const reader of isSame ? this.#unserved() : this.#readers) reader.offer(answer)
+      if (!this.#isTouched) this.#latestAt = this.#watched.freshAt()
+    }
+    if (this.#isTouched) return
+    if ('expiresInMs' in held && answer.state === 'fresh') {
+      await this.#pause(Math.max(RETRY_MIN_MS, held.expiresInMs))
+    } else if (answer.state !== 'fresh' || ('notKept' in held && held.notKept === 'later')) {
       await this.#pause(Math.min(LATER_MAX_MS, RETRY_MIN_MS * 2 ** this.#failures++))
     }
   }
 
-  #offer(answer: Answer<unknown>): void {
-    this.#failures = 0
-    this.#latest = answer
-    for (const reader of this.#readers) reader.offer(answer)
+  /** Whether `#latest` is what a read would get now. */
+  get #isCurrent(): boolean {
+    return this.#latestAt !== undefined && this.#watched.freshAt() === this.#latestAt
+  }
+
+  #unserved(): WatchReader[] {
+    return [...this.#readers].filter((reader) => !reader.isServed)
   }
 
   /** Until touched, or for so long. */
@@ -137,6 +160,8 @@ class WatchReader implements AsyncIterableIterator<Answer<unknown>> {
   #waiting: { resolve: (result: IteratorResult<Answer<unknown>>) => void; reject: (error: unknown) => void } | undefined
   #error: Error | undefined
   #isEnded = false
+  /** It was offered a value. */
+  isServed = false
 
   constructor(signal: AbortSignal | undefined, left: () => void) {
     this.#left = left
@@ -147,6 +172,7 @@ class WatchReader implements AsyncIterableIterator<Answer<unknown>> {
 
   offer(answer: Answer<unknown>): void {
     if (this.#isEnded) return
+    this.isServed = true
     if (!this.#waiting) {
       this.#next = answer
       return
@@ -207,5 +233,18 @@ class WatchReader implements AsyncIterableIterator<Answer<unknown>> {
 
   [Symbol.asyncIterator](): this {
     return this
+  }
+}
+
+/** The values alone. Not a generator: that would hold back `return()` while its reader waits for the next change. */
+export function valuesOf<Value>(answers: AsyncIterableIterator<Answer<Value>>): AsyncIterableIterator<Value> {
+  const bare = (result: IteratorResult<Answer<Value>>): IteratorResult<Value> =>
+    result.done ? { value: undefined, done: true } : { value: result.value.value, done: false }
+  return {
+    next: () => answers.next().then(bare),
+    return: () => answers.return!().then(bare),
+    [Symbol.asyncIterator]() {
+      return this
+    },
   }
 }
