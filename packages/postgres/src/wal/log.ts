@@ -63,7 +63,7 @@ const PROBE_TIMEOUT_MS = 2_000
 const RETRY_FIRST_MS = 50
 const RETRY_MAX_MS = 5_000
 /** What only somebody can mend is tried again at leisure. */
-const RETRY_SETTING_MS = 10_000
+const RETRY_SETTING_MS = 5_000
 const STEADY_MS = 5_000
 
 /**

@@ -1,0 +1,107 @@
+import type { TargetChange } from 'tidemark'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { nonce, plain, type Recorder, type World, world } from './recorder.js'
+
+let db: World
+let log: Recorder
+let trusted: Recorder
+let stranger: Recorder
+
+beforeAll(async () => {
+  db = await world()
+  log = await db.log({ secret: 'a' })
+  trusted = await db.log({ secret: 'a' })
+  stranger = await db.log({ secret: 'b' })
+})
+
+afterAll(async () => {
+  await db?.end()
+})
+
+function expire(): TargetChange {
+  return {
+    kind: 'target',
+    targets: [
+      { kind: 'key', tenant: '', key: 'post(42)' },
+      { kind: 'tag', tenant: 'übung', tag: 'a "b" \u0000 é 😀' },
+    ],
+    mode: 'expire',
+    nonce: nonce(),
+  }
+}
+
+async function targets(each: Recorder): Promise<unknown> {
+  return plain((await each.since()).filter((change) => change.kind === 'target'))
+}
+
+test('a request comes back in the log, to its own process and to those that know the secret, as it was', async () => {
+  const change = expire()
+  await log.log.append(change)
+  expect(await targets(log)).toEqual([change])
+  expect(await targets(trusted)).toEqual([change])
+})
+
+test('who does not know the secret reads it as a drop', async () => {
+  await stranger.since()
+  const change = expire()
+  await log.log.append(change)
+  expect(await targets(stranger)).toEqual([{ ...change, mode: 'drop' }])
+})
+
+test('an appended change is durable when append resolves, and has a position after what was committed before', async () => {
+  await log.since()
+  const { flushed } = await log.log.probe()
+  await log.log.append(expire())
+  await log.caughtUp()
+  expect(log.commits).toHaveLength(1)
+  expect(log.commits[0]!.lsn).toBeGreaterThan(flushed)
+  expect(log.commits[0]!.xid).toBeGreaterThan(0)
+})
+
+test('anybody may drop; nothing that is malformed, foreign or not transactional does anything', async () => {
+  await log.since()
+  const before = log.log.malformedMessages
+  const drop = JSON.stringify({ v: 1, m: 'expire', t: [['t', '', 'x']] })
+  const bad = [
+    '',
+    '-',
+    'nonsense',
+    '- {',
+    '- {"v":1}',
+    '- {"v":1,"m":"drop","t":[["q","","x"]]}',
+    '- {"v":1,"m":"drop","t":[["k","",1]]}',
+  ]
+  for (const content of bad) await db.sql(`select pg_logical_emit_message(true, 'tidemark/target', '${content}')`)
+  await db.sql(`select pg_logical_emit_message(true, 'other', '- ${drop}')`)
+  await db.sql(`select pg_logical_emit_message(false, 'tidemark/target', '- ${drop}')`)
+  expect(await log.since()).toEqual([])
+  expect(log.log.malformedMessages - before).toBe(bad.length)
+  await db.sql(`select pg_logical_emit_message(true, 'tidemark/target', '- ${drop}')`)
+  expect(await log.since()).toEqual([
+    { kind: 'target', targets: [{ kind: 'tag', tenant: '', tag: 'x' }], mode: 'drop' },
+  ])
+})
+
+test('a forged message about the catalogue can only drop everything, and silences no later one', async () => {
+  await log.since()
+  await db.sql(`select pg_logical_emit_message(true, 'tidemark/ddl', '- {"v":1,"f":"0123"}')`)
+  expect(plain(await log.since())).toEqual([{ kind: 'everything', reason: 'the catalogue changed' }])
+})
+
+test('a message of a newer version concerns everything', async () => {
+  await log.since()
+  await db.sql(`select pg_logical_emit_message(true, 'tidemark/target', '- {"v":2,"x":1}')`)
+  expect(await log.since()).toMatchObject([{ kind: 'everything' }])
+})
+
+test('a process that learns of a change of the catalogue from the log does not announce it again', async () => {
+  await Promise.all([log.since(), trusted.since()])
+  await db.sql('create table announced (id int primary key)')
+  await expect.poll(() => log.log.followed('public.announced'), { timeout: 20_000 }).toBeDefined()
+  await expect.poll(() => trusted.log.followed('public.announced'), { timeout: 20_000 }).toBeDefined()
+  await Promise.all([log.caughtUp(), trusted.caughtUp()])
+  // Two that look in the same moment may both have written; the stranger, who believes neither, has too.
+  expect(log.changes.length).toBeGreaterThanOrEqual(2)
+  expect(log.changes.length).toBeLessThanOrEqual(3)
+  expect(log.changes.every(({ kind }) => kind === 'everything')).toBe(true)
+})
