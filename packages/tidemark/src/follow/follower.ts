@@ -9,6 +9,9 @@ import { formatPosition, type RequestedPosition } from '../log/position.js'
 import { Currency } from './currency.js'
 import { Proof } from './proof.js'
 
+/** How long after the source did not answer it is asked again. */
+const LOOK_AGAIN_MS = 100
+
 /** What a cache does when the log moves. All calls are synchronous. */
 export interface Applier {
   /** Make stale what the commit touches: it is applied when this returns. */
@@ -22,6 +25,8 @@ export interface Applier {
 /** A fill that runs, as the follower tracks it. */
 export interface RunningFill extends FencedFill {
   readonly generation: number
+  /** Monotonic ms. */
+  readonly beganAt: number
   /** Lowered when a replica was read. */
   seenTo: number
 }
@@ -43,6 +48,8 @@ export class Follower implements LogListener {
   readonly #waiters = new Set<{ readonly lsn: number; readonly resolve: () => void }>()
   #tick = 0
   #retainMs = 0
+  /** Ends the wait for what lies before a start to be visible, where the log could not say how to prove it. */
+  #seeingStart: AbortController | undefined
   #lastLsn = 0
   /** Raised by each start: what was asked or begun in an earlier one is judged with care. */
   generation = 0
@@ -106,11 +113,13 @@ export class Follower implements LogListener {
   /** A fill begins: before its loader runs. End it with `ended`, or the ring grows to its limit. */
   begin(sourceLagMs: number): RunningFill {
     if (sourceLagMs > this.#retainMs) this.#retainMs = sourceLagMs
+    const beganAt = this.#clock.now()
     const fill: RunningFill = {
       began: ++this.#tick,
+      beganAt,
       t0: this.tidemark,
       generation: this.generation,
-      lagFrom: sourceLagMs > 0 ? this.#clock.now() - sourceLagMs : Number.POSITIVE_INFINITY,
+      lagFrom: sourceLagMs > 0 ? beganAt - sourceLagMs : Number.POSITIVE_INFINITY,
       seenTo: Number.POSITIVE_INFINITY,
     }
     this.#fills.add(fill)
@@ -141,6 +150,7 @@ export class Follower implements LogListener {
   /** Resolves true when the tidemark has reached `lsn` in this generation or a later one; false when the signal aborts. */
   async reach(lsn: number, signal: AbortSignal): Promise<boolean> {
     if (this.isFollowing && this.tidemark >= lsn) return true
+    if (this.isClosed) return false
     this.#proof.now()
     this.log.nudge()
     return wait(signal, (resolve) => {
@@ -173,7 +183,7 @@ export class Follower implements LogListener {
         return await this.reach(flushed, signal)
       } catch {
         // The source is down: what it had committed can't be known yet.
-        await wait(signal, (resolve) => this.#clock.after(100, resolve).cancel)
+        await wait(signal, (resolve) => this.#clock.after(LOOK_AGAIN_MS, resolve).cancel)
       }
     }
   }
@@ -185,6 +195,7 @@ export class Follower implements LogListener {
   // ── the log's calls ────────────────────────────────────────────────────────────────────────────────────
 
   started(start: LogStart): void {
+    this.#seeingStart?.abort()
     this.generation++
     this.epoch = start.epoch
     this.tidemark = start.lsn
@@ -232,6 +243,7 @@ export class Follower implements LogListener {
   close(): Promise<void> {
     this.isClosed = true
     this.isFollowing = false
+    this.#seeingStart?.abort()
     this.#proof.close()
     this.#wake()
     return this.log.close()
@@ -241,19 +253,26 @@ export class Follower implements LogListener {
 
   /** A record names a predecessor that this process never applied: what lies between can't be known, nor whether it can be seen. */
   #gap(commit: Commit): void {
-    const generation = this.generation + 1
     this.started({ epoch: this.epoch ?? '', lsn: commit.lsn, proof: { kind: 'xmin', xid: Number.POSITIVE_INFINITY } })
-    const signal = AbortSignal.timeout(2 ** 31 - 1)
-    void this.log.visible({ epoch: this.epoch, lsn: commit.lsn, xid: undefined }, signal).then((isVisible) => {
-      if (!isVisible || generation !== this.generation) return
-      this.#proof.start({ kind: 'visible' })
-      this.#believe()
-    })
+    void this.#seeStart(new AbortController())
+  }
+
+  /** Asks until all before this start can be seen, or the log is taken up anew. */
+  async #seeStart(waiting: AbortController): Promise<void> {
+    this.#seeingStart = waiting
+    const { signal } = waiting
+    while (!signal.aborted) {
+      const position = { epoch: this.epoch, lsn: this.startedAt, xid: undefined }
+      const isVisible = await this.log.visible(position, signal).catch(() => false)
+      if (signal.aborted) return
+      if (isVisible) return this.#proof.startSeen()
+      await wait(signal, (resolve) => this.#clock.after(LOOK_AGAIN_MS, resolve).cancel)
+    }
   }
 
   /** Changes left the ring by its limit: fills that began before they were proven can't be judged any more (rule Trim). */
   #forget(gone: readonly RingRecord[]): void {
-    const oldest = this.#oldestBegan()
+    const oldest = this.#oldestFill()?.began ?? Number.POSITIVE_INFINITY
     for (const record of gone) {
       if (record.provenAt === Number.POSITIVE_INFINITY) this.#proof.forgotten(record)
       else if (trimRules.isStillNeeded(record, oldest))
@@ -290,14 +309,17 @@ export class Follower implements LogListener {
   }
 
   #trim(): void {
-    const appliedBefore = this.#retainMs === 0 ? Number.POSITIVE_INFINITY : this.#clock.now() - this.#retainMs
-    this.ring.trim(trimRules.oldestNeeded(this.#oldestBegan()), appliedBefore)
+    const oldest = this.#oldestFill()
+    // What lags is compared with changes from before its fill began, however long the fill takes.
+    const appliedBefore =
+      this.#retainMs === 0 ? Number.POSITIVE_INFINITY : (oldest?.beganAt ?? this.#clock.now()) - this.#retainMs
+    this.ring.trim(trimRules.oldestNeeded(oldest?.began ?? Number.POSITIVE_INFINITY), appliedBefore)
   }
 
-  #oldestBegan(): number {
+  #oldestFill(): RunningFill | undefined {
     // A Set keeps insertion order, and ticks only grow: the first is the oldest.
-    for (const fill of this.#fills) return fill.began
-    return Number.POSITIVE_INFINITY
+    for (const fill of this.#fills) return fill
+    return undefined
   }
 }
 

@@ -74,6 +74,13 @@ export class Proof {
     this.now()
   }
 
+  /** All before the start was seen by other means; what was applied since goes on being proven. */
+  startSeen(): void {
+    this.#start = { kind: 'visible' }
+    this.#owner.proven()
+    this.moved()
+  }
+
   applied(record: RingRecord): void {
     if (record.xid === undefined) {
       record.provenAt = this.#owner.nextTick()
