@@ -3,14 +3,15 @@ import type { Dependency } from '../dependencies/dependency.js'
 import type { RunningFill } from '../follow/follower.js'
 import type { NotKept, Reading, Session } from '../source.js'
 import type { Flight } from './flight.js'
+import type { Floor } from './floor.js'
 
 /** What a nested read hands to the entry that is being computed from it (design.md, Nested entries). */
 export interface Inherited {
   readonly tenant: string
   readonly key: string
   readonly dependencies: readonly Dependency[]
-  /** Remaining ms until the inner entry expires; Infinity if it does not. */
-  readonly remainingMs: number
+  /** When the inner entry expires (monotonic ms); Infinity if it does not. */
+  readonly expiresAt: number
   /** Set if the inner answer was stale or fenced. */
   readonly unkept: 'stale' | 'fenced' | undefined
 }
@@ -18,13 +19,15 @@ export interface Inherited {
 /** One run of a loader: what it read, and whether the result may be kept. */
 export class Fill implements Reading {
   readonly flight: Flight
+  /** What its strictest reader may take: so may its loader's reads. */
+  readonly floor: Floor | undefined
   readonly signal: AbortSignal
   readonly tenant: string
   readonly session: Session | undefined
   readonly #counters: Counters
   readonly #dependencies = new Map<string, Dependency>()
-  /** Smallest remaining expiry of what it read, in ms. */
-  remainingMs = Number.POSITIVE_INFINITY
+  /** The earliest expiry of what it read (monotonic ms): a time, as the loader may go on for long after the read. */
+  expiresAt = Number.POSITIVE_INFINITY
   unkeptReason: NotKept | undefined
   expiryReason: NotKept | undefined
   /** Something that it read was served stale: then so is what was computed from it. */
@@ -37,6 +40,7 @@ export class Fill implements Reading {
 
   constructor(
     flight: Flight,
+    floor: Floor | undefined,
     running: RunningFill,
     startedAt: number,
     signal: AbortSignal,
@@ -45,6 +49,7 @@ export class Fill implements Reading {
     counters: Counters,
   ) {
     this.flight = flight
+    this.floor = floor
     this.running = running
     this.startedAt = startedAt
     this.signal = signal
@@ -89,7 +94,7 @@ export class Fill implements Reading {
   /** Takes over what a nested read was computed from: evicting the inner entry then loses nothing. */
   inherit(inner: Inherited): void {
     nesting.dependencies(this, inner)
-    if (inner.remainingMs < this.remainingMs) this.remainingMs = inner.remainingMs
+    if (inner.expiresAt < this.expiresAt) this.expiresAt = inner.expiresAt
     nesting.state(this, inner)
   }
 }

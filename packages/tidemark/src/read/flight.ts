@@ -1,4 +1,4 @@
-import { LoaderTimeoutError } from '../errors.js'
+import { BehindError, LoaderTimeoutError } from '../errors.js'
 import { rules } from '../fence/fence.js'
 import type { Follower } from '../follow/follower.js'
 import type { Policy } from '../options.js'
@@ -6,6 +6,7 @@ import type { NotKept } from '../source.js'
 import type { SlotKey } from '../tiers/space.js'
 import { enter, leave } from './current.js'
 import { Fill } from './fill.js'
+import { behind, type Floor, isLoadedFor, isShown, strictest } from './floor.js'
 import { type Keeper, type Kept, keep } from './keep.js'
 import type { Keyspace } from './keyspace.js'
 import { deadline } from './wait.js'
@@ -19,15 +20,16 @@ export interface Landed extends Kept {
   readonly asOf: number | undefined
 }
 
+/** What a reader gets of a load: an answer in that state, another load, or TIDEMARK_BEHIND. */
+type Verdict = 'fresh' | 'fenced' | 'stale' | 'again' | 'behind'
+
 /** A read that waits for a flight. */
 export interface Reader {
   /** The tidemark, and its generation, when it asked. */
   readonly asked: number
   readonly generation: number
-  /** Only a fill that began after this tick may answer it, if the answer can't be `fresh`. */
-  readonly beganAfter: number
-  /** It carries a position that this process has not reached: no load from before `beganAfter` will do. */
-  readonly isFromSource: boolean
+  /** What it may take, if it or the load that it belongs to carries a position. */
+  readonly floor: Floor | undefined
   /** How long it waits for proofs; Infinity for watches. */
   readonly proofWaitMs: number
   readonly resolve: (landed: Landed) => void
@@ -117,6 +119,7 @@ export class Flight {
       const { clock, counters } = this.#keeper
       const fill = new Fill(
         this,
+        this.#floor(),
         running,
         clock.now(),
         this.#abort.signal,
@@ -132,7 +135,8 @@ export class Flight {
         this.follower.ended(running)
         if (!this.#isFlying) return
         this.#keeper.failed(this.space, this.key, error)
-        return this.#fail(error)
+        if (!this.#failFloors(fill, error)) return this.#fail(error)
+        continue
       }
       if (!this.#isFlying) return this.follower.ended(running)
       let again: Waiting[]
@@ -156,9 +160,11 @@ export class Flight {
     this.#keeper.counters.loads++
     const context = this.#keeper.context(fill)
     let timer: { cancel(): void } | undefined
+    let abort = (): void => {}
     const hardTimeoutMs = this.#policy.hardTimeoutMs
     const aborted = new Promise<never>((_, reject) => {
-      fill.signal.addEventListener('abort', () => reject(fill.signal.reason), { once: true })
+      abort = () => reject(fill.signal.reason)
+      fill.signal.addEventListener('abort', abort, { once: true })
       if (hardTimeoutMs === Number.POSITIVE_INFINITY) return
       timer = this.#keeper.clock.after(hardTimeoutMs, () => {
         const error = new LoaderTimeoutError(
@@ -174,6 +180,8 @@ export class Flight {
       ])
     } finally {
       timer?.cancel()
+      // The signal lives as long as the flight, which may load many times.
+      fill.signal.removeEventListener('abort', abort)
       fill.isEnded = true
       leave()
     }
@@ -191,6 +199,10 @@ export class Flight {
         continue
       }
       this.#readers.delete(reader)
+      if (verdict === 'behind') {
+        reader.reject(behind(this.follower, reader.floor!.text))
+        continue
+      }
       const isNow = kept.notKept === undefined || kept.notKept === 'too-large'
       const asOf = verdict !== 'fresh' ? undefined : isNow ? tidemark : this.#askedAt(reader)
       reader.resolve({ ...kept, state: verdict, asOf })
@@ -198,9 +210,19 @@ export class Flight {
     return again
   }
 
-  #judge(reader: Waiting, fill: Fill, kept: Kept): 'fresh' | 'fenced' | 'stale' | 'again' {
+  #judge(reader: Waiting, fill: Fill, kept: Kept): Verdict {
+    const { floor } = reader
+    if (!floor) return this.#verdict(reader, fill, kept)
+    // The log can't vouch for a load where this process has not reached the position: only when it began, and what it read.
+    if (floor.isFromSource && !isLoadedFor(floor, fill) && this.#mayTryAgain(reader)) return 'again'
+    const verdict = this.#verdict(reader, fill, kept)
+    if (verdict === 'again' || (verdict === 'fresh' && !floor.isFromSource)) return verdict
+    return isLoadedFor(floor, fill) && isShown(floor, fill, kept.overtaken) ? verdict : 'behind'
+  }
+
+  #verdict(reader: Waiting, fill: Fill, kept: Kept): Exclude<Verdict, 'behind'> {
     const asked = this.#askedAt(reader)
-    if (reader.isFromSource && fill.running.began <= reader.beganAfter && this.#mayTryAgain(reader)) return 'again'
+    const isTooOld = reader.floor !== undefined && !isLoadedFor(reader.floor, fill)
     switch (kept.notKept) {
       case undefined:
       case 'too-large':
@@ -210,20 +232,35 @@ export class Flight {
         if (rules.readerMayHave(kept.overtaken, asked))
           return this.#keeper.isTrusted(this.#keeper.clock.now()) ? 'fresh' : 'fenced'
         return this.#mayTryAgain(reader) ? 'again' : 'fenced'
-      case 'forgotten':
-        return this.#mayTryAgain(reader) ? 'again' : 'fenced'
       case 'starting': {
         // Begun before all that lies before the start could be seen. If it can be by now, a second load will be believed.
-        const isUseful = this.follower.isKeeping || fill.running.began <= reader.beganAfter
+        const isUseful = this.follower.isKeeping || isTooOld
         return isUseful && this.#mayTryAgain(reader) ? 'again' : 'fenced'
       }
       default: {
         // What it read can't be compared with the log. A reader who joined a load from before a change gets one of its own.
-        const isOld = asked > fill.running.t0 || fill.running.began <= reader.beganAfter
+        const isOld = asked > fill.running.t0 || isTooOld
         if (isOld && reader.attempts === 0 && this.#mayTryAgain(reader)) return 'again'
         return kept.isStale ? 'stale' : 'fenced'
       }
     }
+  }
+
+  #floor(): Floor | undefined {
+    const floors: (Floor | undefined)[] = []
+    for (const reader of this.#readers) floors.push(reader.floor)
+    return strictest(floors)
+  }
+
+  /** What a load could not show to those who carry a position is no failure for the others: they load again, without. */
+  #failFloors(fill: Fill, error: unknown): boolean {
+    if (!fill.floor || !(error instanceof BehindError)) return false
+    let others = 0
+    for (const reader of [...this.#readers]) {
+      if (!reader.floor) others++
+      else if (this.#readers.delete(reader)) reader.reject(error)
+    }
+    return others > 0
   }
 
   /** Who asked before the log was taken up anew counts as asking there: a believed fill shows all that lies before. */

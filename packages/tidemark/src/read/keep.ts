@@ -58,7 +58,7 @@ export function keep(keeper: Keeper, space: Keyspace, key: SlotKey, policy: Poli
   const dependencies = fill.dependencies
   const lifetimeMs = Math.min(
     policy.ttlMs * (1 - policy.jitter * (policy.jitter && keeper.clock.random())),
-    fill.remainingMs,
+    fill.expiresAt - now,
   )
   const isBelievable = keeper.follower.isBelievable(fill.running)
   // The entry's own key is a dependency too: a request may name it.

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Answer } from '../answer.js'
 import type { CallOptions } from '../definition.js'
 import { BehindError, ClosedError, CycleError } from '../errors.js'
@@ -7,7 +8,7 @@ import { copyOf } from '../values.js'
 import { currentFill } from './current.js'
 import type { Fill } from './fill.js'
 import { type AnyLoader, Flight, type Landed, waitsFor } from './flight.js'
-import { type Floor, reachFloor } from './floor.js'
+import { type Floor, reachFloor, strictest } from './floor.js'
 import type { Keeper } from './keep.js'
 import type { Keyspace } from './keyspace.js'
 import { deadline } from './wait.js'
@@ -36,6 +37,8 @@ export class Reads {
   readonly #closing = new AbortController()
 
   constructor(keeper: Keeper, limits: ReadLimits) {
+    // As many listen as reads wait for a position: Node would warn of a leak from the eleventh on.
+    setMaxListeners(0, this.#closing.signal)
     this.#keeper = keeper
     this.#limits = limits
   }
@@ -62,8 +65,8 @@ export class Reads {
   }
 
   peek(space: Keyspace, key: SlotKey): unknown {
-    const slot = this.fresh(space, key)
     const reader = currentFill()
+    const slot = reader?.floor?.isFromSource ? -1 : this.fresh(space, key)
     if (slot < 0) {
       // No change would tell the outer entry when this finds something.
       reader?.unkept('peeked')
@@ -89,7 +92,8 @@ export class Reads {
     const { space, key, call } = request
     const reader = currentFill()
     call?.signal?.throwIfAborted()
-    const floor = call?.minPosition === undefined ? undefined : await this.#floor(request, call.minPosition)
+    const own = call?.minPosition === undefined ? undefined : await this.#floor(request, call.minPosition)
+    const floor = reader?.floor ? strictest([own, reader.floor]) : own
     if (!floor?.isFromSource) {
       const slot = this.fresh(space, key)
       if (slot >= 0) {
@@ -278,8 +282,7 @@ export class Reads {
       leave = flight.join({
         asked: this.#keeper.follower.tidemark,
         generation: this.#keeper.follower.generation,
-        beganAfter: floor?.beganAfter ?? 0,
-        isFromSource: floor?.isFromSource ?? false,
+        floor,
         proofWaitMs,
         resolve(landed) {
           end()
@@ -342,7 +345,7 @@ export class Reads {
         tenant: request.space.tenant,
         key: request.space.text(request.key),
         dependencies: landed.dependencies,
-        remainingMs: landed.lifetimeMs - (this.#keeper.clock.now() - landed.filledAt),
+        expiresAt: landed.filledAt + landed.lifetimeMs,
         unkept,
       })
     } else if (reader) {
@@ -359,12 +362,12 @@ export class Reads {
     slot: number,
     unkept: 'stale' | 'fenced' | undefined,
   ): void {
-    const { l1, clock } = this.#keeper
+    const { l1 } = this.#keeper
     reader.inherit({
       tenant: space.tenant,
       key: space.text(key),
       dependencies: l1.dependenciesOf(slot),
-      remainingMs: l1.expiresAtOf(slot) - clock.now(),
+      expiresAt: l1.expiresAtOf(slot),
       unkept,
     })
   }

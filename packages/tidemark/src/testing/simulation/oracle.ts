@@ -25,6 +25,7 @@ export interface Asked {
   readonly promised: ReadonlyMap<string, number>
   /** The number of the next loader's run. */
   readonly nextLoad: number
+  readonly isWatch: boolean
 }
 
 /** The process, as the oracle may look at it. */
@@ -100,10 +101,13 @@ export class Oracle {
   #isFresh(asked: Asked, { value, asOf }: Answer<Shown>, process: Process, where: string): void {
     if (asOf === undefined) throw new Violation(`asOf: ${where} carries no position`)
     const { epoch, lsn } = parsePosition(asOf)
-    if (epoch === asked.epoch && lsn < asked.tidemark) throw new Violation(`asOf: ${where} is before its asking`)
+    if (epoch === asked.epoch && lsn < asked.tidemark && !asked.isWatch)
+      throw new Violation(`asOf: ${where} is before its asking`)
     if (epoch === process.epoch && lsn > process.tidemark)
       throw new Violation(`asOf: ${where} is after the tidemark ${process.tidemark}`)
-    if (epoch === this.#database.epoch) this.#demand(value, lsn, 'fresh', `promise 1: ${where}`)
+    // A watch may say of a value that still holds when it was computed.
+    const asOfThen = asked.isWatch && epoch === asked.epoch ? Math.max(lsn, asked.tidemark) : lsn
+    if (epoch === this.#database.epoch) this.#demand(value, asOfThen, 'fresh', `promise 1: ${where}`)
     this.#isInherited(value, where)
     this.#isPromised(asked, value, where)
   }

@@ -156,7 +156,7 @@ export class World implements LoaderHooks {
     return this.#definitions.get(tenant)![name]!
   }
 
-  asked(tenant: string, key: string, minPosition?: string): Asked {
+  asked(tenant: string, key: string, minPosition?: string, isWatch = false): Asked {
     return {
       tenant,
       key,
@@ -165,6 +165,7 @@ export class World implements LoaderHooks {
       sourceEpoch: this.database.epoch,
       promised: new Map(this.#promised),
       nextLoad: this.#loads + 1,
+      isWatch,
     }
   }
 
@@ -283,7 +284,7 @@ export class World implements LoaderHooks {
     this.watches.push(state)
     this.note(() => `watch of ${state.name} begins`)
     try {
-      const asked = this.asked(tenant, key)
+      const asked = this.asked(tenant, key, undefined, true)
       for await (const answer of definition.with({ signal: stop.signal }).watchAnswers(id)) {
         this.answers.watched++
         this.note(() => `watch of ${state.name} gets ${answer.state} load ${answer.value.load} as of ${answer.asOf}`)
@@ -308,8 +309,7 @@ export class World implements LoaderHooks {
     const now = parsePosition(answer.asOf ?? '')
     if (before && before.epoch === now.epoch && now.lsn < before.lsn)
       throw new Violation(`watch of ${state.name} went back from ${before.lsn} to ${now.lsn}`)
-    // It may have been computed a while ago: currency was judged then.
-    this.oracle.answered(asked, answer, this.process, Number.NEGATIVE_INFINITY)
+    this.oracle.answered(asked, answer, this.process, this.clock.trueMs)
   }
 
   close(): void {
