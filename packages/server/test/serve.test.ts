@@ -111,14 +111,16 @@ describe('a server before a PostgreSQL', () => {
       })
   })
 
-  it('loads once for a change, and once more at most, for a thousand clients of an entry', async () => {
+  it('loads a change once, or twice, for a thousand clients of an entry', async () => {
     await start()
+    await keeping()
     const clients = Array.from({ length: 1_000 }, () => open('/api/streams/post?id=3'))
     await expect.poll(() => clients.every(({ events }) => events.length === 1), BOUND).toBe(true)
     const { loads } = running!.cache.counters
     await sql(database.url, `update posts set title = 'three' where id = 3`)
     await expect.poll(() => clients.every((client) => titles(client).at(-1) === 'three'), BOUND).toBe(true)
-    expect(running!.cache.counters.loads - loads).toBe(1)
+    // A second load where the first began before the change could be seen.
+    expect(running!.cache.counters.loads - loads).toBeLessThanOrEqual(2)
     expect(new Set(clients.map(({ lastEventId }) => lastEventId)).size).toBe(1)
     for (let change = 0; change < 200; change++)
       await sql(database.url, `update posts set title = 'fast ${change}' where id = 3`)

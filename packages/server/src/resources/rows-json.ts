@@ -39,7 +39,7 @@ const writeNumber: Write = (text) => (/^-?\d/.test(text) ? text : JSON.stringify
 const writeBoolean: Write = (text) => (text === 't' ? 'true' : 'false')
 // In JSON a line break can only stand between tokens; streams send a value on one line.
 const writeJson: Write = (text) => text.replaceAll(/[\r\n]+/g, ' ')
-const writeBytes: Write = (text) => `"${Buffer.from(text.slice(2), 'hex').toString('base64')}"`
+const writeBytes: Write = (text) => `"${bytesOf(text).toString('base64')}"`
 const writeTime: Write = (text) =>
   JSON.stringify(
     text
@@ -59,6 +59,16 @@ const WRITERS: Readonly<Record<number, Write>> = {
   701: writeNumber,
   1114: writeTime,
   1184: writeTime,
+}
+
+/** Of either form of bytea's text: hex, or the older escapes, which a role may have set (bytea_output). */
+function bytesOf(text: string): Buffer {
+  if (text.startsWith('\\x')) return Buffer.from(text.slice(2), 'hex')
+  const unescaped = text.replaceAll(
+    /\\(?:(\\)|([0-3][0-7]{2}))/g,
+    (_, slash: string | undefined, octal: string) => slash ?? String.fromCharCode(Number.parseInt(octal, 8)),
+  )
+  return Buffer.from(unescaped, 'latin1')
 }
 
 /** Array types, by OID, and their elements' OIDs. */
