@@ -53,7 +53,7 @@ afterAll(async () => {
 async function reads(text: string): Promise<string[]> {
   const analysis = await analyst.analyse(text, '', {
     ask: async (query, values) => (await client.query({ text: query, values, rowMode: 'array' })).rows[0]![0],
-    describe: (query) => describeStatement(client, query),
+    describe: (query) => describeStatement((each) => client.query(each as pg.Query), query),
   })
   return explainAnalysis(analysis)
 }

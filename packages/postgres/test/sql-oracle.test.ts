@@ -9,7 +9,7 @@ import { Analyst } from '../src/sql/analyst.js'
 import { Binding } from '../src/sql/bind.js'
 import { describe } from '../src/sql/describe.js'
 import { explainAnalysis } from '../src/sql/explain.js'
-import { CHANGED, type RandomQuery, randomQuery, SCHEMA, type valueOf } from './random-query.js'
+import { CHANGED, type ColumnShape, type RandomQuery, randomQuery, SCHEMA, VALUES } from './random-query.js'
 
 /*
  * How the analysis might be wrong: a change of a row changes an answer, and no dependency of the answer is touched by what the log
@@ -125,7 +125,7 @@ async function read(query: RandomQuery): Promise<First | undefined> {
   try {
     const analysis = await analyst.analyse(query.text, '', {
       ask: async (text, values) => (await client.query({ text, values, rowMode: 'array' })).rows[0]![0],
-      describe: (text) => describe(client, text),
+      describe: (text) => describe((each) => client.query(each as pg.Query), text),
     })
     const dependencies: Dependency[] = []
     const binding = new Binding(analysis, query.values, readingOf(dependencies), {
@@ -245,15 +245,8 @@ function logText(value: unknown): string | null {
   return typeof value === 'boolean' ? (value ? 't' : 'f') : String(value)
 }
 
-function valueAt(shape: keyof typeof valueOf, seed: number): string | null {
-  const values: Record<keyof typeof valueOf, readonly (string | null)[]> = {
-    key: ['0', '1', '2', '3'],
-    int: ['0', '1', '2', '1', null],
-    text: ['p', 'q', null],
-    mood: ['live', 'draft', null],
-    bool: ['t', 'f', null],
-  }
-  return values[shape][seed % values[shape].length]!
+function valueAt(shape: ColumnShape, seed: number): string | null {
+  return VALUES[shape][seed % VALUES[shape].length]!
 }
 
 function quoted(name: string): string {

@@ -73,7 +73,9 @@ export function analyse(material: Material): Analysis {
   const tables = [
     ...reads.whole,
     // Without any condition the query itself reads all of it; then nothing is wider than the query.
-    ...rows.filter((row) => row.ways === 'condition' && !row.isConditioned).map(({ relation }) => ({ relation, reason: undefined })),
+    ...rows
+      .filter((row) => row.ways === 'condition' && !row.isConditioned)
+      .map(({ relation }) => ({ relation, reason: undefined })),
     ...facts.relations.flatMap((relation) => hiddenReads(relation)),
   ]
   const reasons = new Set<NotKept>(codeReasons(mentions, facts))
@@ -116,17 +118,20 @@ function canBeFollowed({ kind, persistence, isSystem }: Relation): boolean {
 function dependsOnMoment(mentions: Mentions, reads: Reads): boolean {
   if (mentions.momentConstants.size === 0) return false
   const texts = new Set<A_Const>()
-  for (const { occurrence } of reads.occurrences) for (const formula of occurrence.formulas) collectTexts(formula, mentions, texts)
+  for (const { occurrence } of reads.occurrences)
+    for (const formula of occurrence.formulas) collectTexts(formula, mentions, texts)
   for (const constant of mentions.momentConstants) if (!texts.has(constant)) return true
   return false
 }
 
 function collectTexts(formula: Formula, mentions: Mentions, texts: Set<A_Const>): void {
-  if (formula.kind === 'and' || formula.kind === 'or') for (const part of formula.parts) collectTexts(part, mentions, texts)
+  if (formula.kind === 'and' || formula.kind === 'or')
+    for (const part of formula.parts) collectTexts(part, mentions, texts)
   if (formula.kind !== 'in') return
   const { type, kind } = formula.column.column
   const isText = kind === 'e' || !mayNameMoment(type, { ...mentions, castTypes: new Set() })
-  for (const value of formula.values) if (isText && 'node' in value && value.node && value.type === 0) texts.add(value.node)
+  for (const value of formula.values)
+    if (isText && 'node' in value && value.node && value.type === 0) texts.add(value.node)
 }
 
 /** No condition at all, rather than one that is not understood. */

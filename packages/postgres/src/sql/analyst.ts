@@ -25,9 +25,10 @@ export class Analyst {
 
   /**
    * @param variant  what else decides what names mean: search path, role
+   * @param isCurrent  whether the server shows the catalogue of this version; if not, the analysis is not remembered
    * @throws SqlError (`TIDEMARK_SQL`) if the text is not SQL; else what the server throws
    */
-  async analyse(text: string, variant: string, server: Server): Promise<Analysis> {
+  async analyse(text: string, variant: string, server: Server, isCurrent = true): Promise<Analysis> {
     await loadParser()
     const key = `${variant}\0${text}`
     const version = this.#version()
@@ -39,7 +40,7 @@ export class Analyst {
     }
     const analysis = await analyseOn(text, server)
     // What was asked while the catalogue changed may be of before.
-    if (version === this.#version()) {
+    if (isCurrent && version === this.#version()) {
       if (this.#analyses.size >= ANALYSES_MAX) this.#analyses.delete(this.#analyses.keys().next().value!)
       this.#analyses.set(key, { version, analysis })
     }
@@ -72,7 +73,9 @@ async function factsOf(mentions: Mentions, ask: Ask): Promise<{ facts: Facts; be
   // The server's list of what a view reads leaves system relations out; by their names they are found.
   const more = mentioned.length > 0 ? (await loadRelations(ask, mentioned)).relations : []
   const known = new Set(relations.map(({ oid }) => oid))
-  const hidden: Relation[] = more.filter(({ oid }) => !known.has(oid)).map((relation) => ({ ...relation, via: ['view'] }))
+  const hidden: Relation[] = more
+    .filter(({ oid }) => !known.has(oid))
+    .map((relation) => ({ ...relation, via: ['view'] }))
   const functions = await loadFunctions(ask, [mentions, ...behind])
   return { facts: { named, relations: [...relations, ...hidden], isCatalogFirst, ...functions }, behind }
 }

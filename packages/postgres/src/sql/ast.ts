@@ -1,6 +1,17 @@
 import type { Node } from 'libpg-query'
 
-export type { A_Const, A_Expr, ColumnRef, CommonTableExpr, FuncCall, JoinExpr, Node, RangeVar, SelectStmt, TypeName } from 'libpg-query'
+export type {
+  A_Const,
+  A_Expr,
+  ColumnRef,
+  CommonTableExpr,
+  FuncCall,
+  JoinExpr,
+  Node,
+  RangeVar,
+  SelectStmt,
+  TypeName,
+} from 'libpg-query'
 
 type Tag<Each = Node> = Each extends unknown ? keyof Each : never
 type Tagged<T extends Tag> = Extract<Node, Record<T, unknown>>[T & keyof Extract<Node, Record<T, unknown>>]
@@ -25,7 +36,7 @@ export function strings(nodes: readonly Node[] | undefined): string[] {
  * Parts that the parser gives without their kind (a table in INTO, a call in CALL) are recognised by their fields.
  * Below a node for which `visit` returns false it does not go.
  */
-export function walk(root: unknown, visit: (tag: string, content: object) => boolean | void): void {
+export function walk(root: unknown, visit: (tag: string, content: object) => unknown): void {
   if (typeof root !== 'object' || root === null) return
   if (Array.isArray(root)) {
     for (const item of root) walk(item, visit)

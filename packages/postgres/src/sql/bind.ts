@@ -33,25 +33,29 @@ export class Binding {
   readonly #analysis: Analysis
   readonly #values: readonly unknown[]
   readonly #reading: Reading
-  readonly #tables: FollowedTables
+  readonly #tables: FollowedTables | undefined
   readonly #followed = new Map<string, FollowedTable>()
 
-  constructor(analysis: Analysis, values: readonly unknown[], reading: Reading, tables: FollowedTables) {
+  /** @param tables  undefined where nothing is followed at all: then expiry decides, and no table is missing */
+  constructor(analysis: Analysis, values: readonly unknown[], reading: Reading, tables: FollowedTables | undefined) {
     this.#analysis = analysis
     this.#values = values
     this.#reading = reading
     this.#tables = tables
     this.#judge()
     for (const table of this.#names()) {
-      const followed = tables.followed(table)
+      const followed = tables?.followed(table)
       if (followed) this.#followed.set(table, followed)
-      else this.#missing(table)
+      else if (tables) this.#missing(table, tables)
     }
   }
 
   /** @param answered  undefined if the answer can't be seen */
   end(answered: Answered | undefined, membersMax: number): void {
-    for (const table of this.#followed.keys()) if (!this.#tables.followed(table)) this.#missing(table)
+    const followed = this.#tables
+    // A table that left meanwhile may have changed unseen.
+    if (followed)
+      for (const table of this.#followed.keys()) if (!followed.followed(table)) this.#missing(table, followed)
     const { rows, tables } = this.#analysis
     for (const { relation, reason } of tables) this.#dependOnTable(relation.table, reason)
     for (const read of rows) this.#dependOnRows(read, answered, membersMax)
@@ -64,7 +68,7 @@ export class Binding {
       if (reason === 'time') this.#reading.needsExpiry(reason)
       else if ((reason !== 'session' && reason !== 'row-security') || !isDeclared) this.#reading.unkept(reason)
     }
-    if (unfollowable.length > 0) this.#reading.unkept('unfollowed-table')
+    if (this.#tables && unfollowable.length > 0) this.#reading.unkept('unfollowed-table')
     if (momentParameters.some((number) => mentionsMoment(this.#values[number - 1]))) this.#reading.needsExpiry('time')
   }
 
@@ -75,13 +79,13 @@ export class Binding {
     return names
   }
 
-  #missing(table: string): void {
+  #missing(table: string, tables: FollowedTables): void {
     this.#reading.unkept('unfollowed-table')
-    this.#tables.want(table)
+    tables.want(table)
   }
 
   #dependOnTable(table: string, reason: Coarse | undefined): void {
-    if (reason) this.#reading.coarse(table, reason)
+    if (reason && this.#tables) this.#reading.coarse(table, reason)
     this.#reading.depend({ kind: 'table', table })
   }
 
@@ -102,7 +106,7 @@ export class Binding {
     }
     const isKnown = sets.every((set) => areOldValuesKnown(set, identity))
     const members = isKnown ? undefined : membersOf(read, identity, answered, membersMax)
-    if (typeof members === 'string') this.#reading.coarse(table, members)
+    if (typeof members === 'string' && this.#tables) this.#reading.coarse(table, members)
     // Where old values are known, `coarse` never comes to bear; and should they be missing after all (the replica identity was
     // changed a moment ago), it is what is right.
     const old = Array.isArray(members) ? 'members' : 'coarse'
@@ -115,9 +119,16 @@ export class Binding {
 type RowSet = readonly { readonly column: Column; readonly values: readonly (string | null)[] }[]
 
 /** The texts that a bound allows, or undefined if they can't be told. */
-function valuesOf(column: Column, choice: Choice, parameters: readonly unknown[]): readonly (string | null)[] | undefined {
+function valuesOf(
+  column: Column,
+  choice: Choice,
+  parameters: readonly unknown[],
+): readonly (string | null)[] | undefined {
   if (choice.kind === 'null') return [null]
-  const wire = choice.kind === 'any' ? elementsOf(parameters[choice.parameter - 1]) : choice.values.map((value) => wireOf(value, parameters))
+  const wire =
+    choice.kind === 'any'
+      ? elementsOf(parameters[choice.parameter - 1])
+      : choice.values.map((value) => wireOf(value, parameters))
   const texts = new Set<string>()
   for (const each of wire ?? [undefined]) {
     // Equality with NULL is never true.
@@ -173,7 +184,9 @@ function membersOf(
   const { relation } = read
   const parts = columns.map((name) => {
     const column = relation.columns.find((each) => each.name === name)
-    const field = answered.fields.findIndex(({ tableID, columnID }) => tableID === relation.oid && columnID === column?.number)
+    const field = answered.fields.findIndex(
+      ({ tableID, columnID }) => tableID === relation.oid && columnID === column?.number,
+    )
     return column && field >= 0 ? { column, field } : undefined
   })
   if (parts.length === 0 || !parts.every((part) => part !== undefined)) return 'identity-not-selected'

@@ -29,7 +29,11 @@ const WAYS_MAX = 64
  *
  * Equality is transitive, so what bounds one column bounds all that must equal it: `a.id = p.author_id and p.author_id = $1`.
  */
-export function boundsOf(occurrence: Occurrence, given: readonly Formula[], types: readonly number[]): readonly Bounds[] | Unbound {
+export function boundsOf(
+  occurrence: Occurrence,
+  given: readonly Formula[],
+  types: readonly number[],
+): readonly Bounds[] | Unbound {
   const ways: Bounds[] = []
   for (const atoms of waysOf([...occurrence.formulas, ...given])) {
     const { bounds, reason } = wayOf(occurrence, atoms, types)
@@ -65,7 +69,11 @@ function alternatives(formula: Formula): readonly (readonly Atom[])[] {
   }
 }
 
-function wayOf(occurrence: Occurrence, atoms: readonly Atom[], types: readonly number[]): { bounds: Bounds; reason: Unbound } {
+function wayOf(
+  occurrence: Occurrence,
+  atoms: readonly Atom[],
+  types: readonly number[],
+): { bounds: Bounds; reason: Unbound } {
   const classes = new Classes(atoms)
   const bounds: { column: Column; choice: Choice }[] = []
   let reason: Unbound = 'condition'
@@ -75,7 +83,8 @@ function wayOf(occurrence: Occurrence, atoms: readonly Atom[], types: readonly n
     const choices = found.flatMap((atom) => choiceOf(atom, { occurrence, column }, types) ?? [])
     const best = choices.sort((left, right) => sizeOf(left) - sizeOf(right))[0]
     if (best) bounds.push({ column, choice: best })
-    else if (reason === 'condition' && found.some((atom) => atom.kind !== 'null')) reason = incomparable(column) ?? 'type'
+    else if (reason === 'condition' && found.some((atom) => atom.kind !== 'null'))
+      reason = incomparable(column) ?? 'type'
   }
   return { bounds, reason }
 }
@@ -87,12 +96,17 @@ function choiceOf(atom: Atom, target: BoundColumn, types: readonly number[]): Ch
   if (incomparable(target.column) || incomparable(atom.column.column)) return undefined
   switch (atom.kind) {
     case 'in': {
-      const fit = atom.values.every((value) => valueFits(atom.column.column, value, types) && valueFits(target.column, value, types))
+      const fit = atom.values.every(
+        (value) => valueFits(atom.column.column, value, types) && valueFits(target.column, value, types),
+      )
       return fit ? { kind: 'in', values: atom.values } : undefined
     }
     case 'any': {
       const type = types[atom.parameter - 1]
-      const fit = type !== undefined && elementsFit(atom.column.column, type, atom.cast) && elementsFit(target.column, type, atom.cast)
+      const fit =
+        type !== undefined &&
+        elementsFit(atom.column.column, type, atom.cast) &&
+        elementsFit(target.column, type, atom.cast)
       return fit ? { kind: 'any', parameter: atom.parameter } : undefined
     }
   }
@@ -134,7 +148,12 @@ class Classes {
 
   #root(name: string): string {
     let root = name
-    for (let parent = this.#parents.get(root); parent !== undefined && parent !== root; parent = this.#parents.get(root)) root = parent
+    for (
+      let parent = this.#parents.get(root);
+      parent !== undefined && parent !== root;
+      parent = this.#parents.get(root)
+    )
+      root = parent
     return root
   }
 }

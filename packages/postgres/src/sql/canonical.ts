@@ -43,7 +43,8 @@ export function incomparable(column: Column): 'generated' | 'operator' | 'collat
   if (column.isGenerated) return 'generated'
   if (column.hasOwnEquality) return 'operator'
   if (!column.isDeterministic) return 'collation'
-  const isTaken = column.kind === 'e' || INTEGERS.has(column.type) || STRINGS.has(column.type) || OTHERS.has(column.type)
+  const isTaken =
+    column.kind === 'e' || INTEGERS.has(column.type) || STRINGS.has(column.type) || OTHERS.has(column.type)
   if (!isTaken || scaleOf(column) === 'none' || lengthOf(column) === 'none') return 'type'
   return undefined
 }
@@ -59,7 +60,8 @@ export function areAlike(left: Column, right: Column): boolean {
  * one, which takes the column's) and was perhaps cast to `cast`.
  */
 export function fits(column: Column, type: number, cast: number | undefined): boolean {
-  if (cast !== undefined && cast !== type && type !== 0 && !STRINGS.has(type) && !isPair(INTEGERS, cast, type)) return false
+  if (cast !== undefined && cast !== type && type !== 0 && !STRINGS.has(type) && !isPair(INTEGERS, cast, type))
+    return false
   const compared = cast ?? type
   if (compared === 0 || compared === column.type) return true
   if (INTEGERS.has(column.type)) return INTEGERS.has(compared) || compared === NUMERIC
@@ -113,7 +115,8 @@ export function stored(column: Column, value: unknown): string | undefined {
   const text = wireText(value)
   if (typeof text !== 'string') return undefined
   // What a parser rounded is not what is stored.
-  if (typeof value === 'number' && !(Number.isSafeInteger(value) && (INTEGERS.has(column.type) || column.type === OID))) return undefined
+  if (typeof value === 'number' && !(Number.isSafeInteger(value) && (INTEGERS.has(column.type) || column.type === OID)))
+    return undefined
   const reason = incomparable(column)
   if (reason === 'collation') return text
   return reason === undefined ? canonical(column, text) : undefined

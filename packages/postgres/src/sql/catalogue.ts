@@ -67,7 +67,10 @@ export interface Facts {
 export type Ask = (text: string, values: unknown[]) => Promise<string>
 
 /** Asks for the relations that a statement reads, also through views and policies. */
-export async function loadRelations(ask: Ask, names: readonly Name[]): Promise<Pick<Facts, 'named' | 'relations' | 'isCatalogFirst'>> {
+export async function loadRelations(
+  ask: Ask,
+  names: readonly Name[],
+): Promise<Pick<Facts, 'named' | 'relations' | 'isCatalogFirst'>> {
   const answer = JSON.parse(await ask(RELATIONS, [names.map(quoted)])) as {
     isCatalogFirst: boolean
     relations: (Relation & { names: string[] })[] | null
@@ -79,7 +82,10 @@ export async function loadRelations(ask: Ask, names: readonly Name[]): Promise<P
 }
 
 /** Asks for what may run when these functions, operators and attributes are evaluated. */
-export async function loadFunctions(ask: Ask, mentions: readonly Mentions[]): Promise<Pick<Facts, 'functions' | 'hasUnknownCode'>> {
+export async function loadFunctions(
+  ask: Ask,
+  mentions: readonly Mentions[],
+): Promise<Pick<Facts, 'functions' | 'hasUnknownCode'>> {
   const functions = mentions.flatMap((each) => each.functions)
   const answer = JSON.parse(
     await ask(FUNCTIONS, [

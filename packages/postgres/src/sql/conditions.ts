@@ -14,7 +14,12 @@ export type Formula =
   | { readonly kind: 'and' | 'or'; readonly parts: readonly Formula[] }
   | { readonly kind: 'same'; readonly left: BoundColumn; readonly right: BoundColumn }
   | { readonly kind: 'in'; readonly column: BoundColumn; readonly values: readonly Value[] }
-  | { readonly kind: 'any'; readonly column: BoundColumn; readonly parameter: number; readonly cast: number | undefined }
+  | {
+      readonly kind: 'any'
+      readonly column: BoundColumn
+      readonly parameter: number
+      readonly cast: number | undefined
+    }
   | { readonly kind: 'null'; readonly column: BoundColumn }
   | { readonly kind: 'true' }
 
@@ -78,7 +83,8 @@ function nullOf(node: Node | undefined, level: Level): Formula {
 
 function comparisonOf({ kind, name, lexpr, rexpr }: A_Expr, level: Level): Formula {
   const operator = strings(name)
-  if (operator.at(-1) !== '=' || (operator.length === 2 && operator[0] !== 'pg_catalog') || operator.length > 2) return TRUE
+  if (operator.at(-1) !== '=' || (operator.length === 2 && operator[0] !== 'pg_catalog') || operator.length > 2)
+    return TRUE
   switch (kind) {
     case 'AEXPR_OP':
       return equalOf(lexpr, rexpr, level)
@@ -100,14 +106,14 @@ function equalOf(left: Node | undefined, right: Node | undefined, level: Level):
   const [leftColumn, rightColumn] = [columnOf(left, level), columnOf(right, level)]
   if (leftColumn && rightColumn) return same(leftColumn, rightColumn)
   const column = leftColumn ?? rightColumn
-  const value = valueOf(leftColumn ? right : left)
+  const value = readValue(leftColumn ? right : left)
   return column && value ? { kind: 'in', column, values: [value] } : TRUE
 }
 
 function inOf(left: Node | undefined, items: readonly Node[], level: Level): Formula {
   if (as('RowExpr', left)) return { kind: 'or', parts: items.map((item) => equalOf(left, item, level)) }
   const column = columnOf(left, level)
-  const values = items.flatMap((item) => valueOf(item) ?? [])
+  const values = items.flatMap((item) => readValue(item) ?? [])
   return column && values.length === items.length ? { kind: 'in', column, values } : TRUE
 }
 
@@ -130,7 +136,7 @@ function columnOf(node: Node | undefined, level: Level): BoundColumn | undefined
   return typeof resolved === 'string' ? undefined : resolved
 }
 
-function valueOf(node: Node | undefined): Value | undefined {
+function readValue(node: Node | undefined): Value | undefined {
   const cast = as('TypeCast', node)
   const parameter = as('ParamRef', cast ? cast.arg : node)
   const type = cast && typeOf(cast.typeName, false)
@@ -145,7 +151,8 @@ function constantOf(node: A_Const, cast: number | undefined): Value | undefined 
   const constant = (text: string | null, type: number): Value => ({ constant: text, type: cast ?? type, node })
   if (node.isnull) return constant(null, 0)
   if (node.sval) return constant(node.sval.sval ?? '', 0)
-  if (node.boolval) return cast === undefined || cast === BOOL ? constant(node.boolval.boolval ? 't' : 'f', BOOL) : undefined
+  if (node.boolval)
+    return cast === undefined || cast === BOOL ? constant(node.boolval.boolval ? 't' : 'f', BOOL) : undefined
   if (node.ival) return constant(String(node.ival.ival ?? 0), INT4)
   // A number with a point, or too large for an integer.
   const isNumber = cast === undefined || INTEGERS.has(cast) || cast === NUMERIC

@@ -1,4 +1,4 @@
-import type { Client, Connection, FieldDef } from 'pg'
+import type { Connection, FieldDef } from 'pg'
 
 /** What the server says of a statement without running it. */
 export interface Description {
@@ -7,8 +7,12 @@ export interface Description {
   readonly fields: readonly FieldDef[]
 }
 
-/** Parse and Describe of the extended protocol, for the unnamed statement: leaves nothing behind on the server. */
-export function describe(client: Pick<Client, 'query'>, text: string): Promise<Description> {
+/**
+ * Parse and Describe of the extended protocol, for the unnamed statement: leaves nothing behind on the server.
+ *
+ * @param submit  hands a query object to a client
+ */
+export function describe(submit: (query: object) => unknown, text: string): Promise<Description> {
   return new Promise((resolve, reject) => {
     let parameterTypes: readonly number[] = []
     let fields: readonly FieldDef[] = []
@@ -36,6 +40,6 @@ export function describe(client: Pick<Client, 'query'>, text: string): Promise<D
         resolve({ parameterTypes, fields })
       },
     }
-    client.query(statement)
+    submit(statement)
   })
 }

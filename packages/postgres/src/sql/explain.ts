@@ -39,5 +39,9 @@ function explainChoice(choice: Choice): string {
 
 function explainValue(value: Value): string {
   if ('parameter' in value) return `$${value.parameter}`
-  return value.constant === null ? 'null' : value.type === 0 ? `'${value.constant.replaceAll("'", "''")}'` : value.constant
+  return value.constant === null
+    ? 'null'
+    : value.type === 0
+      ? `'${value.constant.replaceAll("'", "''")}'`
+      : value.constant
 }

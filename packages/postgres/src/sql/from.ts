@@ -138,11 +138,18 @@ function sharedColumns(join: JoinExpr, left: Item, right: Item): readonly string
 
 function columnNames({ sources, merged }: Item): ReadonlySet<string> | undefined {
   if (!sources.every((source) => source.occurrence)) return undefined
-  return new Set([...merged.keys(), ...sources.flatMap((source) => source.occurrence!.relation.columns.map((column) => column.name))])
+  return new Set([
+    ...merged.keys(),
+    ...sources.flatMap((source) => source.occurrence!.relation.columns.map((column) => column.name)),
+  ])
 }
 
 /** Which side a column of USING means: the one that is never filled with NULLs. */
-function mergedColumn({ jointype }: JoinExpr, left: BoundColumn | undefined, right: BoundColumn | undefined): BoundColumn | undefined {
+function mergedColumn(
+  { jointype }: JoinExpr,
+  left: BoundColumn | undefined,
+  right: BoundColumn | undefined,
+): BoundColumn | undefined {
   switch (jointype) {
     case 'JOIN_INNER':
       return left ?? right
@@ -162,7 +169,12 @@ function own(item: Item, name: string): BoundColumn | undefined {
 
 /** An alias of the whole join hides the names inside it; one behind USING adds a name. */
 function named({ alias, join_using_alias }: JoinExpr, item: Item): Item {
-  if (alias?.aliasname) return { ...item, sources: [{ name: alias.aliasname, schema: undefined, occurrence: undefined }], merged: new Map() }
+  if (alias?.aliasname)
+    return {
+      ...item,
+      sources: [{ name: alias.aliasname, schema: undefined, occurrence: undefined }],
+      merged: new Map(),
+    }
   if (!join_using_alias?.aliasname) return item
   const using: Source = { name: join_using_alias.aliasname, schema: undefined, occurrence: undefined }
   return { ...item, sources: [...item.sources, using] }

@@ -58,8 +58,8 @@ const TIMELESS_CASTS = names(`
 
 /** The same types by their OIDs, and arrays of the usual ones. */
 const TIMELESS_TYPES: ReadonlySet<number> = new Set([
-  16, 17, 18, 19, 20, 21, 23, 25, 26, 114, 700, 701, 1042, 1043, 1186, 1700, 2205, 2206, 2950, 3802, 1000, 1005, 1007, 1009, 1014, 1015, 1016,
-  1028, 1231, 2951,
+  16, 17, 18, 19, 20, 21, 23, 25, 26, 114, 700, 701, 1042, 1043, 1186, 1700, 2205, 2206, 2950, 3802, 1000, 1005, 1007,
+  1009, 1014, 1015, 1016, 1028, 1231, 2951,
 ])
 
 /** What runs while the statement is computed, in the order of gravity: nothing if all of it depends on rows alone. */

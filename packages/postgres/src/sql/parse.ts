@@ -44,15 +44,19 @@ export function parseSql(text: string): Parsed {
 function parseAnew(text: string): Parsed {
   if (!parser) throw new Error('loadParser() must have resolved before parseSql()')
   // The parser works on C strings: what follows a NUL would not be seen.
-  if (text.includes('\0')) throw new SqlError('The SQL contains a NUL character; PostgreSQL accepts none.', '42601', text.indexOf('\0') + 1)
+  if (text.includes('\0'))
+    throw new SqlError('The SQL contains a NUL character; PostgreSQL accepts none.', '42601', text.indexOf('\0') + 1)
   if (text.trim() === '') throw new SqlError('The SQL is empty.', '42601', undefined)
   try {
     return { statements: (parser.parseSync(text).stmts ?? []).flatMap((raw) => raw.stmt ?? []) }
   } catch (error) {
     // Depth is a limit of this parser's stack, not of SQL: 10,000 parentheses, or 3,000 chained operators.
-    if (error instanceof RangeError || (error instanceof Error && /memory exhausted|stack depth/.test(error.message))) return { tooDeep: true }
+    if (error instanceof RangeError || (error instanceof Error && /memory exhausted|stack depth/.test(error.message)))
+      return { tooDeep: true }
     if (!parser.hasSqlDetails(error)) throw error
     const position = (error.sqlDetails?.cursorPosition ?? 0) + 1
-    throw new SqlError(`The SQL does not parse: ${error.message}, at character ${position}.`, '42601', position, { cause: error })
+    throw new SqlError(`The SQL does not parse: ${error.message}, at character ${position}.`, '42601', position, {
+      cause: error,
+    })
   }
 }

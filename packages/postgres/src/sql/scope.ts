@@ -62,7 +62,9 @@ function resolveBare(level: Level, name: string): Resolved {
 
 function resolveQualified(level: Level, parts: readonly string[]): Resolved {
   const [column, name, schema] = [...parts].reverse()
-  const named = level.sources.filter((source) => source.name === name && (schema === undefined || source.schema === schema))
+  const named = level.sources.filter(
+    (source) => source.name === name && (schema === undefined || source.schema === schema),
+  )
   if (named.length === 0) return 'absent'
   return (named.length === 1 && parts.length <= 3 && columnOf(named[0]!, column!)) || 'unknown'
 }

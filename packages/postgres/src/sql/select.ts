@@ -69,7 +69,8 @@ class Walkthrough {
       subquery: (node, level, isLateral) =>
         later.push((holds) => {
           const inner = as('SelectStmt', node)
-          if (inner) this.#select(inner, { outer: level, ctes, given: isLateral ? holds : place.given, hidden: 'subquery' })
+          if (inner)
+            this.#select(inner, { outer: level, ctes, given: isLateral ? holds : place.given, hidden: 'subquery' })
         }),
     }
     const from = fromItems(select.fromClause ?? [], context)
@@ -84,7 +85,14 @@ class Walkthrough {
     this.#expression(select.whereClause, level, { ...place, ctes, given: holds })
     // An aggregate over no rows answers too: then nothing holds for rows.
     const answers = own.answersWithoutRows ? place.given : holds
-    const rest = [select.targetList, select.distinctClause, select.groupClause, select.havingClause, select.windowClause, select.sortClause]
+    const rest = [
+      select.targetList,
+      select.distinctClause,
+      select.groupClause,
+      select.havingClause,
+      select.windowClause,
+      select.sortClause,
+    ]
     this.#expression(rest, level, { ...place, ctes, given: answers })
     this.#expression([select.valuesLists, select.limitCount, select.limitOffset], level, { ...place, ctes })
   }
@@ -112,7 +120,8 @@ class Walkthrough {
   /** Finds the subqueries of an expression. */
   #expression(node: unknown, level: Level | undefined, place: Place): void {
     walk(node, (tag, content) => {
-      if (tag === 'FuncCall' && this.#isAggregate(content as FuncCall)) this.hasStrayAggregate ||= isStray(content, level)
+      if (tag === 'FuncCall' && this.#isAggregate(content as FuncCall))
+        this.hasStrayAggregate ||= isStray(content, level)
       if (tag !== 'SelectStmt') return true
       this.#select(content as SelectStmt, { outer: level, ctes: place.ctes, given: place.given, hidden: 'subquery' })
       return false
@@ -122,7 +131,9 @@ class Walkthrough {
   #isAggregate(call: FuncCall): boolean {
     if (call.agg_star || call.agg_distinct || call.agg_filter || call.agg_order || call.agg_within_group) return true
     const { schema, name } = nameOfParts(strings(call.funcname))
-    return this.#facts.functions.some((each) => each.isAggregate && each.name === name && (schema === undefined || each.schema === schema))
+    return this.#facts.functions.some(
+      (each) => each.isAggregate && each.name === name && (schema === undefined || each.schema === schema),
+    )
   }
 }
 
@@ -146,7 +157,10 @@ function shapeOf(select: SelectStmt, isAggregate: (call: FuncCall) => boolean): 
     return true
   })
   const isGrouped = select.groupClause !== undefined
-  return { hidden: hiddenBy(select, hasAggregate || isGrouped, hasWindow), answersWithoutRows: hasAggregate && (!isGrouped || hasGroupingSet) }
+  return {
+    hidden: hiddenBy(select, hasAggregate || isGrouped, hasWindow),
+    answersWithoutRows: hasAggregate && (!isGrouped || hasGroupingSet),
+  }
 }
 
 function hiddenBy(select: SelectStmt, isAggregated: boolean, hasWindow: boolean): Coarse | undefined {

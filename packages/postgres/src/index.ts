@@ -1,0 +1,16 @@
+export { SessionError } from './read/errors.js'
+export { type PostgresOptions, type PostgresSource, postgres, type StatementDescription } from './source.js'
+export { SqlError, SqlRowsError, SqlWritesError } from './sql/errors.js'
+export type { AnswerColumn, Schema, Sql, Tag, TypeParsers } from './sql/tag.js'
+export type { Fragment } from './sql/template.js'
+export {
+  NoSlotError,
+  PoolerError,
+  ProtocolError,
+  PublicationError,
+  RightsError,
+  StandbyError,
+  VersionError,
+  WalLevelError,
+} from './wal/errors.js'
+export { WalLog, type WalLogOptions } from './wal/log.js'

@@ -1,0 +1,153 @@
+import type { Reading } from 'tidemark'
+import type { Followed } from '../followed.js'
+import type { Analysis } from '../sql/analyse.js'
+import type { Analyst, Server } from '../sql/analyst.js'
+import { type Answered, Binding } from '../sql/bind.js'
+import type { Ask } from '../sql/catalogue.js'
+import { type Description, describe } from '../sql/describe.js'
+import { askFacts, askReplayed, type ConnectionFacts, type FollowedServer, whereTo } from './facts.js'
+
+/** What the connections of one pool go by. */
+export interface Reader {
+  readonly analyst: Analyst
+  /** undefined where the source is not followed: then nothing depends on what the log sends. */
+  readonly followed: Followed | undefined
+  readonly membersMax: number
+  /** The settings of the pool's first connection, as its own set-up left them. */
+  settings: string | undefined
+}
+
+/** Runs a query config, or something else that the driver can submit, on a client. */
+export type RunQuery = (query: object) => unknown
+
+/** A connection, as reads that may be kept see it: where it leads, how it is set, what has run on it. */
+export class Backend implements Server {
+  readonly #query: RunQuery
+  readonly #reader: Reader
+  #facts: ConnectionFacts | undefined
+  #firstSettings: string | undefined
+  /** What was followed when it was introduced. */
+  #server: FollowedServer | undefined
+  /** Something ran since the facts were asked that may have changed them. */
+  #isSuspect = false
+  /** Something may have set what can't be asked for (custom settings). */
+  #isTouched = false
+
+  /** @param query  runs a query on the client, past any wrapping of it */
+  constructor(query: RunQuery, reader: Reader) {
+    this.#query = query
+    this.#reader = reader
+  }
+
+  readonly ask: Ask = async (text, values) => {
+    const { rows } = (await this.#query({ text, values, rowMode: 'array', types: TEXT })) as { rows: string[][] }
+    return rows[0]![0]!
+  }
+
+  readonly describe = (text: string): Promise<Description> => describe(this.#query, text)
+
+  /** Asks what the connection is: when it has been set up, and nothing else has run on it yet. */
+  async introduce(): Promise<void> {
+    this.#server = this.#reader.followed?.server
+    this.#facts = await this.#ask()
+    this.#firstSettings = this.#facts.settings
+    this.#reader.settings ??= this.#facts.settings
+  }
+
+  get isIntroduced(): boolean {
+    return this.#facts !== undefined
+  }
+
+  /** Says that something ran which may have changed settings; `hidden` ones can't be asked for. */
+  ran(changes: 'settings' | 'hidden'): void {
+    this.#isSuspect = true
+    if (changes === 'hidden') this.#isTouched = true
+  }
+
+  /** Says that all that had been set was reset. */
+  wasReset(): void {
+    this.#isSuspect = true
+    this.#isTouched = false
+  }
+
+  /** Whether it is no longer as it was when it was introduced, or what is followed has moved since: then another may be better. */
+  async isSpoilt(hasSession: boolean): Promise<boolean> {
+    await this.look()
+    const server = this.#reader.followed?.server
+    const hasMoved = server !== undefined && server !== this.#server && whereTo(this.#facts!, server) === 'elsewhere'
+    return hasMoved || (hasSession && this.#isTouched) || this.#facts!.settings !== this.#firstSettings
+  }
+
+  /**
+   * Runs a read of a fill, and tells the fill what it read.
+   *
+   * @param run  runs the query; what it resolves with says what was answered, as far as that can be seen
+   */
+  async read<Result>(
+    text: string,
+    values: readonly unknown[],
+    reading: Reading,
+    run: () => Promise<{ result: Result; answered: Answered | undefined }>,
+  ): Promise<Result> {
+    if (!(await this.#isClean(reading.session !== undefined))) reading.unkept('dirty-connection')
+    const replayed = await this.#place(reading)
+    const analysis = await this.#analyse(text, reading, replayed)
+    if (!analysis.isRead || analysis.reasons.has('writes')) this.ran('hidden')
+    else if (analysis.reasons.has('function')) this.ran('settings')
+    const { followed, membersMax } = this.#reader
+    const binding = new Binding(analysis, values, reading, followed)
+    const { result, answered } = await run()
+    binding.end(answered, membersMax)
+    return result
+  }
+
+  /** Whether it is as the pool's own set-up left it. For a declared session also what can't be asked for counts. */
+  async #isClean(hasSession: boolean): Promise<boolean> {
+    await this.look()
+    return this.#facts!.settings === this.#reader.settings && !(hasSession && this.#isTouched)
+  }
+
+  /** Asks anew what may have changed: before a session is declared, which changes it on purpose. */
+  async look(): Promise<void> {
+    if (this.#facts && !this.#isSuspect) return
+    this.#isSuspect = false
+    this.#facts = await this.#ask()
+  }
+
+  #ask(): Promise<ConnectionFacts> {
+    return askFacts(this.ask)
+  }
+
+  /** Tells the fill where it reads; resolves with the position that a standby has replayed. */
+  async #place(reading: Reading): Promise<number | undefined> {
+    const server = this.#reader.followed?.server
+    // Until it is known what is followed, nothing is kept anyway.
+    if (!server || !this.#facts) return undefined
+    switch (whereTo(this.#facts, server)) {
+      case 'followed':
+        return undefined
+      case 'elsewhere':
+        reading.unkept('elsewhere')
+        return undefined
+      case 'standby': {
+        const replayed = await askReplayed(this.ask)
+        if (replayed === undefined) reading.unkept('replica')
+        else reading.readAsOf(replayed)
+        return replayed ?? -1
+      }
+    }
+  }
+
+  async #analyse(text: string, reading: Reading, replayed: number | undefined): Promise<Analysis> {
+    const { analyst, followed } = this.#reader
+    // Escapes in strings would be read otherwise than the parser reads them.
+    if (!this.#facts?.isParsedPlainly) reading.unkept('not-understood')
+    const variant = JSON.stringify([this.#facts?.settings, reading.session])
+    // A standby may still show the catalogue of before.
+    const isCurrent = replayed === undefined || (followed?.shows(replayed) ?? false)
+    return analyst.analyse(text, variant, this, isCurrent)
+  }
+}
+
+/** Leaves values as PostgreSQL's text. */
+export const TEXT = { getTypeParser: () => (text: string) => text }

@@ -1,0 +1,55 @@
+import { DatabaseError } from 'pg'
+import { SourceDownError, TidemarkError } from 'tidemark'
+import { SqlError } from '../sql/errors.js'
+
+/** A session was declared for a loader (`cache.as`), and can't be set where its query runs. */
+export class SessionError extends TidemarkError {
+  readonly code = 'TIDEMARK_SESSION'
+}
+
+/** Says in Tidemark's terms why a connection could not be had. */
+export function connectionError(error: unknown): TidemarkError {
+  if (error instanceof TidemarkError) return error
+  const state = stateOf(error)
+  return new SourceDownError(
+    `PostgreSQL cannot be reached, or refused the connection${state ? ` (${state})` : ''}. Check that it runs, and that ` +
+      'host, port, database, user and password of the address are right.',
+    { cause: error },
+  )
+}
+
+/**
+ * Says in Tidemark's terms why a query failed. PostgreSQL's own words are in the cause only, as they may hold values; except for
+ * errors in the statement itself, which they explain.
+ */
+export function queryError(error: unknown, isConnected: boolean): unknown {
+  // What is thrown while the connection stands is no fault of it.
+  if (!(error instanceof DatabaseError) || !error.code) return isConnected ? error : connectionError(error)
+  // The connection ended, or the server goes down.
+  if (/^(08|57P)/.test(error.code)) return connectionError(error)
+  const position = error.position === undefined ? undefined : Number(error.position)
+  const isStatement = /^(42|0A)/.test(error.code)
+  const what = isStatement ? `${error.message}${position ? `, at character ${position}` : ''}` : reasonOf(error.code)
+  return new SqlError(`PostgreSQL refused the query (${error.code}): ${what}.`, error.code, position, { cause: error })
+}
+
+function reasonOf(state: string): string {
+  if (state === '57014') return 'it was cancelled, or took longer than statement_timeout allows'
+  switch (state.slice(0, 2)) {
+    case '22':
+      return 'a value does not fit the type that the query uses it as'
+    case '23':
+      return 'a constraint forbids it'
+    case '40':
+      return 'it conflicted with another transaction; ask again'
+    case '53':
+      return 'the server lacks memory, disk space or connections'
+    default:
+      return 'see the cause'
+  }
+}
+
+function stateOf(error: unknown): string | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' ? code : undefined
+}

@@ -1,0 +1,88 @@
+import type { Session } from 'tidemark'
+import type { Ask } from '../sql/catalogue.js'
+
+/** What a connection is: asked once, when it has been set up. */
+export interface ConnectionFacts {
+  /** undefined where the role may not ask. */
+  readonly systemIdentifier: string | null
+  readonly database: string
+  readonly startedAt: string
+  readonly isStandby: boolean
+  /** Everything that can change what a statement means or how values are written, as one text. */
+  readonly settings: string
+  /** Backslashes in strings mean what the SQL parser takes them for. */
+  readonly isParsedPlainly: boolean
+}
+
+/** The followed server and database, as the log names them. */
+export interface FollowedServer {
+  readonly systemIdentifier: string
+  readonly database: string
+  readonly startedAt: string
+}
+
+/** Settings that change answers. Custom ones are not among them: SQL that reads them is not kept unless they were declared. */
+const SETTINGS = [
+  'search_path',
+  'TimeZone',
+  'DateStyle',
+  'IntervalStyle',
+  'extra_float_digits',
+  'bytea_output',
+  'lc_messages',
+  'lc_monetary',
+  'lc_numeric',
+  'lc_time',
+  'default_text_search_config',
+  'row_security',
+  'standard_conforming_strings',
+  'array_nulls',
+  'transform_null_equals',
+  'xmlbinary',
+  'xmloption',
+  'timezone_abbreviations',
+  'session_replication_role',
+  'client_encoding',
+]
+
+const FACTS = `
+select json_build_object(
+  'systemIdentifier', case when has_function_privilege('pg_control_system()', 'execute') then (select system_identifier::text from pg_control_system()) end,
+  'database', current_database(),
+  'startedAt', extract(epoch from pg_postmaster_start_time())::text,
+  'isStandby', pg_is_in_recovery(),
+  'isParsedPlainly', current_setting('standard_conforming_strings') = 'on',
+  'settings', concat_ws('/', current_user, session_user, pg_my_temp_schema(), ${SETTINGS.map((name) => `current_setting('${name}', true)`).join(', ')})
+)::text`
+
+export async function askFacts(ask: Ask): Promise<ConnectionFacts> {
+  return JSON.parse(await ask(FACTS, [])) as ConnectionFacts
+}
+
+/** Where a connection leads, seen from what is followed. */
+export function whereTo(facts: ConnectionFacts, server: FollowedServer): 'followed' | 'standby' | 'elsewhere' {
+  if (facts.systemIdentifier !== server.systemIdentifier || facts.database !== server.database) return 'elsewhere'
+  if (facts.isStandby) return 'standby'
+  // A primary of the same identifier that runs since another moment is one from before a fail-over.
+  return facts.startedAt === server.startedAt ? 'followed' : 'elsewhere'
+}
+
+/** How far a standby has replayed the WAL, or undefined if it is none any more. */
+export async function askReplayed(ask: Ask): Promise<number | undefined> {
+  // A promoted server keeps the position at which it was, so whether it is a standby is asked in the same statement.
+  const text = await ask(
+    "select case when pg_is_in_recovery() then (pg_last_wal_replay_lsn() - '0/0')::text else '' end",
+    [],
+  )
+  return text === '' ? undefined : Number(text)
+}
+
+/** The statement that declares a session for the rest of a transaction, and its values. */
+export function declaration(session: Session): { readonly text: string; readonly values: string[] } {
+  // The role last: it may not be allowed to change the other settings.
+  const settings: [string, string][] = [...Object.entries(session.settings ?? {})]
+  if (session.timeZone !== undefined) settings.push(['TimeZone', session.timeZone])
+  if (session.role !== undefined) settings.push(['role', session.role])
+  const calls = settings.map((_, index) => `pg_catalog.set_config($${2 * index + 1}, $${2 * index + 2}, true)`)
+  return { text: `select ${calls.join(', ') || '1'}`, values: settings.flat() }
+}

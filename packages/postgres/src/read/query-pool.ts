@@ -1,0 +1,193 @@
+import { Client, type ClientConfig, type FieldDef, Pool, type PoolClient } from 'pg'
+import { ClosedError, type Reading, type Session } from 'tidemark'
+import type { Answered } from '../sql/bind.js'
+import { SqlError } from '../sql/errors.js'
+import { Backend, type Reader, TEXT } from './backend.js'
+import { cancelQueries } from './cancel.js'
+import { connectionError, queryError } from './errors.js'
+import { declaration } from './facts.js'
+
+const CONNECT_MAX_MS = 5_000
+
+/** An answer as PostgreSQL wrote it. */
+export interface TextAnswer {
+  readonly fields: readonly FieldDef[]
+  readonly rows: readonly (readonly (string | null)[])[]
+  readonly rowCount: number
+}
+
+/** The connections that `sql` runs on. Nothing else does, so what changes one is seen, and it is not used again. */
+export class QueryPool {
+  readonly #config: ClientConfig
+  readonly #max: number
+  readonly #reader: Reader
+  readonly #backends = new WeakMap<PoolClient, Backend>()
+  #pool: Pool | undefined
+
+  constructor(config: ClientConfig, max: number, reader: Reader) {
+    this.#config = config
+    this.#max = max
+    this.#reader = reader
+  }
+
+  /**
+   * Runs one statement.
+   *
+   * @param reading  the fill that it is read for; undefined outside of fills
+   * @throws SqlError, SourceDownError, or the signal's reason if it aborts (then the query is cancelled)
+   */
+  async run(text: string, values: readonly unknown[], reading: Reading | undefined): Promise<TextAnswer> {
+    return this.use(reading?.session, reading?.signal, async (client, backend) => {
+      // Extended, so that a text is one statement, whether or not it has parameters.
+      const query = { text, values: [...values], rowMode: 'array', types: TEXT, queryMode: 'extended' }
+      const run = async (): Promise<{ result: TextAnswer; answered: Answered }> => {
+        const result = (await client.query(query)) as unknown as TextAnswer
+        const { fields, rows } = result
+        return { result, answered: { fields, rowCount: rows.length, cell: (row, field) => rows[row]![field] } }
+      }
+      if (!reading) {
+        backend.ran('hidden')
+        return (await run()).result
+      }
+      return backend.read(text, values, reading, run)
+    })
+  }
+
+  /** Lends a connection for which the session, if any, is set until it is given back. */
+  async use<Result>(
+    session: Session | undefined,
+    signal: AbortSignal | undefined,
+    work: (client: PoolClient, backend: Backend) => Promise<Result>,
+  ): Promise<Result> {
+    signal?.throwIfAborted()
+    const { client, backend } = await this.#take(session !== undefined, signal)
+    let isLent = true
+    const giveBack = (isBroken: boolean): void => {
+      if (!isLent) return
+      isLent = false
+      client.removeListener('error', ignore)
+      client.release(isBroken || statusOf(client) !== 'I')
+    }
+    // A connection that ends while it is lent tells its query; as an event, nobody hears it.
+    client.on('error', ignore)
+    const aborted = rejectOnAbort(signal, () => {
+      cancelQueries(client, this.#config)
+      giveBack(true)
+    })
+    try {
+      const result = await Promise.race([inSession(client, session, () => work(client, backend)), aborted.promise])
+      giveBack(false)
+      return result
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason
+      const known = queryError(error, isConnected(client))
+      giveBack(!(known instanceof SqlError))
+      throw known
+    } finally {
+      aborted.stop()
+    }
+  }
+
+  async close(): Promise<void> {
+    const pool = this.#pool
+    this.#pool = undefined
+    await pool?.end()
+  }
+
+  /** A connection that is as it was set up. */
+  async #take(hasSession: boolean, signal: AbortSignal | undefined): Promise<{ client: PoolClient; backend: Backend }> {
+    for (;;) {
+      const client = await this.#connect(signal)
+      try {
+        const backend = this.#backends.get(client) ?? new Backend((query) => client.query(query as never), this.#reader)
+        this.#backends.set(client, backend)
+        if (!backend.isIntroduced) await backend.introduce()
+        // A new one never is spoilt, so this ends.
+        if (!(await backend.isSpoilt(hasSession))) return { client, backend }
+      } catch (error) {
+        const known = queryError(error, isConnected(client))
+        client.release(true)
+        throw known
+      }
+      client.release(true)
+    }
+  }
+
+  async #connect(signal: AbortSignal | undefined): Promise<PoolClient> {
+    this.#pool ??= this.#open()
+    const connecting = this.#pool.connect()
+    const aborted = rejectOnAbort(signal, () => {
+      // Somebody else may have the connection that nobody waits for any more.
+      connecting.then((client) => client.release(), ignore)
+    })
+    try {
+      return await Promise.race([connecting, aborted.promise])
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason
+      if (this.#pool === undefined)
+        throw new ClosedError('The cache was closed while a query waited for a connection.', { cause: error })
+      throw connectionError(error)
+    } finally {
+      aborted.stop()
+    }
+  }
+
+  #open(): Pool {
+    // The time to connect is bounded, the time to wait for a free connection is not: the fill's own timeout bounds that.
+    class BoundedClient extends Client {
+      constructor(config?: ClientConfig) {
+        super({ ...config, connectionTimeoutMillis: CONNECT_MAX_MS })
+      }
+    }
+    const pool = new Pool({ ...this.#config, max: this.#max, Client: BoundedClient })
+    // An idle connection that ends is taken out of the pool; the next query makes a new one.
+    pool.on('error', ignore)
+    return pool
+  }
+}
+
+/** Runs the work with the session set: for one transaction, so that it can't outlive the work. */
+async function inSession<Result>(
+  client: PoolClient,
+  session: Session | undefined,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  if (!session) return work()
+  await client.query('begin')
+  try {
+    await client.query(declaration(session))
+    const result = await work()
+    await client.query('commit')
+    return result
+  } catch (error) {
+    await client.query('rollback').catch(ignore)
+    throw error
+  }
+}
+
+function rejectOnAbort(
+  signal: AbortSignal | undefined,
+  onAbort: () => void,
+): { promise: Promise<never>; stop: () => void } {
+  let abort = ignore
+  const promise = new Promise<never>((_, reject) => {
+    abort = () => {
+      onAbort()
+      reject(signal?.reason)
+    }
+  })
+  promise.catch(ignore)
+  signal?.addEventListener('abort', abort, { once: true })
+  return { promise, stop: () => signal?.removeEventListener('abort', abort) }
+}
+
+/** The state of its transaction, as the server last said: I outside of one. */
+function statusOf(client: PoolClient): string | null {
+  return (client as unknown as { getTransactionStatus(): string | null }).getTransactionStatus()
+}
+
+function isConnected(client: PoolClient): boolean {
+  return !(client as unknown as Client).connection.stream.destroyed
+}
+
+function ignore(): void {}

@@ -1,0 +1,44 @@
+import type { Node } from '../sql/ast.js'
+import { as } from '../sql/ast.js'
+import { mentionsOf } from '../sql/mentions.js'
+import { parseSql } from '../sql/parse.js'
+
+/**
+ * What a statement that no fill reads may do to its connection.
+ *
+ * transaction: begins or ends one. harmless: reads or writes rows; functions in it may have changed settings, which can be asked
+ * for. reset: everything that was set is as at first. other: anything, also what can't be asked for.
+ */
+export type StatementKind = 'transaction' | 'harmless' | 'reset' | 'other'
+
+const ROWS = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
+
+/** The kind of a text; of several statements, the gravest. Needs the parser to be loaded. */
+export function kindOf(text: string): StatementKind {
+  const statements = statementsOf(text)
+  if (statements === undefined || statements.length === 0) return 'other'
+  const kinds = new Set(statements.map(kindOfStatement))
+  if (kinds.size === 1) return [...kinds][0]!
+  return kinds.has('other') || kinds.has('reset') ? 'other' : 'harmless'
+}
+
+function kindOfStatement(statement: Node): StatementKind {
+  if (as('TransactionStmt', statement)) return 'transaction'
+  if (as('DiscardStmt', statement)?.target === 'DISCARD_ALL') return 'reset'
+  const set = as('VariableSetStmt', statement)
+  if (set?.kind === 'VAR_RESET_ALL') return 'reset'
+  // SET TRANSACTION sets nothing that outlives it; but a snapshot is one from before.
+  if (set?.kind === 'VAR_SET_MULTI' && set.name === 'TRANSACTION') return 'transaction'
+  if (!ROWS.has(Object.keys(statement)[0]!)) return 'other'
+  return mentionsOf([statement]).functions.some(({ name }) => name === 'set_config') ? 'other' : 'harmless'
+}
+
+function statementsOf(text: string): readonly Node[] | undefined {
+  try {
+    const parsed = parseSql(text)
+    return 'statements' in parsed ? parsed.statements : undefined
+  } catch {
+    // What does not parse here, the server will refuse, or knows better.
+    return undefined
+  }
+}

@@ -1,0 +1,188 @@
+import { createHash } from 'node:crypto'
+import pg, { type ClientConfig, type Pool } from 'pg'
+import { type Log, OptionError, type Reading, type Source } from 'tidemark'
+import { type Followed, followedOf } from './followed.js'
+import type { Reader } from './read/backend.js'
+import { QueryPool } from './read/query-pool.js'
+import { wrapPool } from './read/wrapped-pool.js'
+import type { Analysis } from './sql/analyse.js'
+import { Analyst } from './sql/analyst.js'
+import { SqlWritesError } from './sql/errors.js'
+import { explainAnalysis } from './sql/explain.js'
+import { type AnswerColumn, columnsOf, type Sql, sqlOf, type TypeParsers } from './sql/tag.js'
+import { WalLog } from './wal/log.js'
+
+export interface PostgresOptions {
+  /** Where queries go: the server's address or a pooler's, `postgres://user:password@host:5432/database`. */
+  readonly url: string
+  /** The address of the server itself, where `url` is a pooler's: the WAL can't be followed through one. Default: `url`. */
+  readonly directUrl?: string
+  /** The publication that lists the followed tables: one for each application. Default `tidemark`. */
+  readonly publication?: string
+  /** off: for servers that can't be followed; then entries live 30 s unless they say otherwise. Default `auto`. */
+  readonly follow?: 'auto' | 'off'
+  /** Shared by all processes of the application: what others write into the log can then only drop entries. */
+  readonly secret?: string
+  /** `max`: how many connections `sql` may use at once. Default 10. */
+  readonly pool?: { readonly max?: number }
+  /** TLS, where the address does not say it. */
+  readonly ssl?: ClientConfig['ssl']
+  /** An answer of more rows than this is not remembered row by row. Default 1,000. */
+  readonly membersMax?: number
+  /** What stands for a value of PostgreSQL in rows, by type: as `pg.types`, which is the default (int8 and numeric are strings). */
+  readonly types?: TypeParsers
+}
+
+/** What a statement is, as the server and the analysis see it. */
+export interface StatementDescription {
+  /** The types of `$1`, `$2` …, by OID. */
+  readonly parameters: readonly number[]
+  readonly columns: readonly AnswerColumn[]
+  /** The tables that it reads: `schema.name`. */
+  readonly tables: readonly string[]
+  /** What it depends on, and why its answers may not be kept: a line each. */
+  readonly verdict: readonly string[]
+}
+
+/** PostgreSQL as the source of a cache. */
+export interface PostgresSource extends Source<{ sql: Sql }> {
+  /**
+   * Says what a statement is, without running it.
+   *
+   * @throws SqlError (`TIDEMARK_SQL`), SqlWritesError (`TIDEMARK_SQL_WRITES`), SourceDownError (`TIDEMARK_SOURCE_DOWN`)
+   */
+  describe(text: string): Promise<StatementDescription>
+  /** A pool of `pg` for ORMs and own code: what loaders read through it is gathered too. Made when first asked for. */
+  readonly pool: Pool
+  /** Makes a pool of your own gather what loaders read through it; returns the same pool. */
+  wrapPool<P extends Pool>(pool: P): P
+}
+
+const UNFOLLOWED_TTL_MS = 30_000
+
+/**
+ * PostgreSQL as the source of a cache: follows its WAL, and gives loaders `sql`.
+ *
+ * Connects when it is first used. Throws OptionError (`TIDEMARK_OPTION`) if an option is missing or out of its range.
+ */
+export function postgres(options: PostgresOptions): PostgresSource {
+  check(options)
+  return new PostgresDatabase(options)
+}
+
+class PostgresDatabase implements PostgresSource {
+  readonly id: string
+  readonly unfollowedTtlMs?: number
+  readonly #options: PostgresOptions
+  readonly #config: ClientConfig
+  readonly #followed: Followed | undefined
+  readonly #analyst: Analyst
+  readonly #membersMax: number
+  readonly #queries: QueryPool
+  #pool: Pool | undefined
+
+  constructor(options: PostgresOptions) {
+    const { url, publication = 'tidemark', follow = 'auto', ssl } = options
+    this.#options = options
+    this.#config = {
+      connectionString: url,
+      application_name: 'tidemark',
+      keepAlive: true,
+      ...(ssl === undefined ? {} : { ssl }),
+    }
+    // An address holds a password: the id may be shown.
+    const address = createHash('sha256')
+      .update(options.directUrl ?? url)
+      .digest('base64url')
+    this.id = `postgres ${publication} ${follow} ${address}`
+    if (follow === 'off') this.unfollowedTtlMs = UNFOLLOWED_TTL_MS
+    const followed = followedOf(this.id)
+    this.#followed = follow === 'off' ? undefined : followed
+    this.#analyst = new Analyst(() => followed.version)
+    this.#membersMax = options.membersMax ?? 1_000
+    this.#queries = new QueryPool(this.#config, options.pool?.max ?? 10, this.#newReader())
+  }
+
+  context(reading: Reading): { sql: Sql } {
+    const types = this.#options.types ?? pg.types
+    return { sql: sqlOf((text, values) => this.#queries.run(text, values, reading), types) }
+  }
+
+  openLog(): Log | undefined {
+    const { url, directUrl = url, publication, secret, ssl } = this.#options
+    return this.#followed?.watch(
+      new WalLog({
+        url: directUrl,
+        ...(publication === undefined ? {} : { publication }),
+        ...(secret === undefined ? {} : { secret }),
+        ...(ssl === undefined ? {} : { ssl }),
+      }),
+    )
+  }
+
+  async describe(text: string): Promise<StatementDescription> {
+    return this.#queries.use(undefined, undefined, async (_, backend) => {
+      const analysis = await this.#analyst.analyse(text, 'described', backend)
+      if (!analysis.isRead || analysis.reasons.has('writes')) {
+        throw new SqlWritesError(
+          'The SQL does more than read, or is not a single statement. A resource is one SELECT, without FOR UPDATE or INTO.',
+        )
+      }
+      const { fields, parameterTypes } = await backend.describe(text)
+      return {
+        parameters: parameterTypes,
+        columns: columnsOf(fields),
+        tables: tablesOf(analysis),
+        verdict: explainAnalysis(analysis),
+      }
+    })
+  }
+
+  get pool(): Pool {
+    this.#pool ??= this.wrapPool(new pg.Pool({ ...this.#config, max: this.#options.pool?.max ?? 10 }))
+    return this.#pool
+  }
+
+  wrapPool<P extends Pool>(pool: P): P {
+    return wrapPool(pool, this.#newReader())
+  }
+
+  async close(): Promise<void> {
+    const pool = this.#pool
+    this.#pool = undefined
+    await Promise.all([this.#queries.close(), pool?.end()])
+  }
+
+  #newReader(): Reader {
+    return { analyst: this.#analyst, followed: this.#followed, membersMax: this.#membersMax, settings: undefined }
+  }
+}
+
+function tablesOf({ rows, tables }: Analysis): string[] {
+  return [...new Set([...rows, ...tables].map(({ relation }) => relation.table))].sort()
+}
+
+function check({ url, directUrl, publication, pool, membersMax, follow }: PostgresOptions): void {
+  checkUrl('url', url)
+  if (directUrl !== undefined) checkUrl('directUrl', directUrl)
+  if (publication !== undefined && (publication === '' || Buffer.byteLength(publication) > 63)) {
+    throw new OptionError('postgres({ publication }) must be a name of 1 to 63 bytes.')
+  }
+  if (follow !== undefined && follow !== 'auto' && follow !== 'off') {
+    throw new OptionError("postgres({ follow }) must be 'auto' or 'off'.")
+  }
+  checkCount('pool.max', pool?.max, 1)
+  checkCount('membersMax', membersMax, 0)
+}
+
+function checkUrl(name: string, url: unknown): void {
+  if (typeof url === 'string' && /^(postgres(ql)?:\/\/|socket:|\/)/.test(url)) return
+  throw new OptionError(
+    `postgres({ ${name} }) must be a connection string: postgres://user:password@host:5432/database`,
+  )
+}
+
+function checkCount(name: string, value: unknown, least: number): void {
+  if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= least)) return
+  throw new OptionError(`postgres({ ${name} }) must be a whole number of at least ${least}.`)
+}
