@@ -8,6 +8,7 @@ import type { Applier, Follower } from './follow/follower.js'
 import { Invalidations } from './follow/invalidations.js'
 import type { Acquired } from './follow/registry.js'
 import type { Commit } from './log/change.js'
+import { tagsOf } from './options.js'
 import type { Fill } from './read/fill.js'
 import type { Keeper } from './read/keep.js'
 import type { Keyspace } from './read/keyspace.js'
@@ -78,7 +79,7 @@ export class Core implements Keeper, Applier {
   }
 
   context(fill: Fill): object {
-    const own = { signal: fill.signal, tenant: fill.tenant, tag: (...tags: string[]) => fill.tag(tags) }
+    const own = { signal: fill.signal, tenant: fill.tenant, tag: (...tags: string[]) => fill.tag(tagsOf(tags)) }
     return this.options.source ? Object.assign(own, this.options.source.context(fill)) : own
   }
 
@@ -130,7 +131,7 @@ export class Core implements Keeper, Applier {
 
   started(position: string, emptied: number): void {
     if (this.follower.generation > 1) this.counters.gaps++
-    this.invalidations.started(position)
+    this.invalidations.started()
     if (this.observers.hears('started')) this.observers.emit('started', { position, emptied })
   }
 
@@ -224,6 +225,5 @@ export class Core implements Keeper, Applier {
     this.#detach()
     this.l1.clear()
     await this.#acquired.release()
-    await this.options.source?.close()
   }
 }

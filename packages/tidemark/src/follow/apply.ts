@@ -29,14 +29,17 @@ export function apply(context: ApplyContext, commit: Commit): void {
   for (const change of commit.changes) {
     counters.changes++
     if (change.kind === 'target') mode = change.mode
-    const expires = change.kind === 'target' && change.mode === 'expire'
+    // What expires stays, so its next dependency finds it again.
+    const expired = change.kind === 'target' && change.mode === 'expire' ? new Set<number>() : undefined
     const touch = (slot: number): void => {
+      if (expired?.has(slot)) return
+      expired?.add(slot)
       touched++
       const space = l1.spaceOf(slot) as Keyspace
       const key = l1.keyOf(slot)
       if (isHeard && named.length < NAMED_MAX) named.push({ tenant: space.tenant, key: space.text(key) })
       const watch = space.watches.size > 0 ? space.watches.get(key) : undefined
-      if (expires) l1.expire(slot, context.clock.now())
+      if (expired) l1.expire(slot, context.clock.now())
       else l1.remove(slot)
       watch?.touch()
     }

@@ -5,6 +5,8 @@ import type { Follower } from './follower.js'
 
 interface Pending {
   isAppended: boolean
+  /** Aborted when nothing waits for it any more. */
+  readonly ended: AbortController
   readonly resolve: (position: string) => void
   readonly reject: (error: unknown) => void
 }
@@ -13,6 +15,7 @@ interface Pending {
 export class Invalidations {
   readonly #follower: Follower
   readonly #pending = new Map<string, Pending>()
+  #isClosed = false
 
   constructor(follower: Follower) {
     this.#follower = follower
@@ -21,10 +24,11 @@ export class Invalidations {
   async request(targets: readonly Target[], mode: Mode, signal: AbortSignal | undefined): Promise<string> {
     if (targets.length === 0) throw new OptionError('invalidate() names no keys and no tags. Name at least one.')
     signal?.throwIfAborted()
+    if (this.#isClosed) throw new ClosedError('The cache was closed. Create a new one, or invalidate before close().')
     const nonce = randomUUID()
     let pending!: Pending
     const applied = new Promise<string>((resolve, reject) => {
-      pending = { isAppended: false, resolve, reject }
+      pending = { isAppended: false, ended: new AbortController(), resolve, reject }
     })
     applied.catch(() => undefined)
     this.#pending.set(nonce, pending)
@@ -34,13 +38,10 @@ export class Invalidations {
       const { generation } = this.#follower
       await this.#follower.log.append({ kind: 'target', targets, mode, nonce })
       pending.isAppended = true
-      // Taken up anew meanwhile: the record may lie before the new start, which emptied L1 and will not deliver it.
-      if (generation !== this.#follower.generation && this.#pending.has(nonce)) {
-        const caughtUp = this.#follower.caughtUp(signal ?? new AbortController().signal)
-        return await Promise.race([applied, caughtUp.then(() => this.#follower.position ?? '')])
-      }
+      if (generation !== this.#follower.generation) void this.#catchUp(pending)
       return await applied
     } finally {
+      pending.ended.abort()
       this.#pending.delete(nonce)
       signal?.removeEventListener('abort', abort)
     }
@@ -54,12 +55,18 @@ export class Invalidations {
     }
   }
 
-  /** Everything was emptied at this position: what had been appended before is done by that. */
-  started(position: string): void {
-    for (const pending of this.#pending.values()) if (pending.isAppended) pending.resolve(position)
+  /** The log was taken up anew. */
+  started(): void {
+    for (const pending of this.#pending.values()) if (pending.isAppended) void this.#catchUp(pending)
+  }
+
+  /** The record may lie before the new start, which emptied L1 and will not deliver it; or after it. */
+  async #catchUp(pending: Pending): Promise<void> {
+    if (await this.#follower.caughtUp(pending.ended.signal)) pending.resolve(this.#follower.position ?? '')
   }
 
   close(): void {
+    this.#isClosed = true
     const error = new ClosedError(
       'The cache was closed before this invalidation was applied here. It may be in the log all the same.',
     )

@@ -128,9 +128,10 @@ export class Reads {
   }
 
   /** Resolves when no fill runs. */
-  idle(signal?: AbortSignal): Promise<void> {
-    if (this.flights.size === 0) return Promise.resolve()
-    return new Promise((resolve, reject) => {
+  async idle(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted()
+    if (this.flights.size === 0) return
+    await new Promise<void>((resolve, reject) => {
       const abort = (): void => {
         this.#idle.delete(done)
         reject(signal?.reason)
