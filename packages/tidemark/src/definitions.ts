@@ -3,7 +3,7 @@ import type { Core } from './core.js'
 import type { CallOptions, Definition, EntryOptions } from './definition.js'
 import { DefinedError, OptionError } from './errors.js'
 import { slotKey } from './keys.js'
-import { type Policy, policyOf } from './options.js'
+import { CALL_OPTIONS, ENTRY_OPTIONS, namesOf, type Policy, policyOf } from './options.js'
 import { currentFill } from './read/current.js'
 import type { AnyLoader } from './read/flight.js'
 import type { Keyspace } from './read/keyspace.js'
@@ -40,11 +40,12 @@ export class Definitions {
   #lastOptions: EntryOptions | undefined
   #lastPolicy: Policy
 
-  constructor(core: Core, defaults: EntryOptions, unfollowedTtlMs: number) {
+  /** @param defaultPolicy  the checked form of `defaults` */
+  constructor(core: Core, defaults: EntryOptions, defaultPolicy: Policy, unfollowedTtlMs: number) {
     this.#core = core
     this.#defaults = defaults
     this.#unfollowedTtlMs = unfollowedTtlMs
-    this.#defaultPolicy = policyOf(defaults, unfollowedTtlMs)
+    this.#defaultPolicy = defaultPolicy
     this.#lastPolicy = this.#defaultPolicy
   }
 
@@ -58,6 +59,7 @@ export class Definitions {
       throw new OptionError(`The definition '${name}' needs a loader: a function of (context, ...arguments).`)
     if (this.#names.has(name))
       throw new DefinedError(`This cache has a definition '${name}' already: their keys would mix. Use another name.`)
+    namesOf(options, ENTRY_OPTIONS, `the definition '${name}'`)
     const defined = { name, load, policy: this.policy(options) }
     this.#names.add(name)
     return this.#callable(defined, place, undefined)
@@ -110,10 +112,10 @@ export class Definitions {
     }
     Object.defineProperty(definition, 'name', { value: defined.name })
     const ways: AnyDefinition = Object.assign(definition, {
-      ask: (...args: readonly unknown[]): Promise<Answer<unknown>> => {
+      ask: async (...args: readonly unknown[]): Promise<Answer<unknown>> => {
         const asked = request(args)
         const hit = isPlain && currentFill() === undefined ? reads.hit(asked) : undefined
-        return hit ? Promise.resolve(hit) : reads.ask(asked)
+        return hit ?? reads.ask(asked)
       },
       peek: (...args: readonly unknown[]): unknown => {
         if (currentFill() === undefined) {
@@ -139,12 +141,6 @@ function onlyValue(answer: Answer<unknown>): unknown {
 }
 
 function checked(options: CallOptions): CallOptions {
-  for (const name of Object.keys(options)) {
-    if (name !== 'minPosition' && name !== 'waitMax' && name !== 'signal') {
-      throw new OptionError(
-        `with() takes minPosition, waitMax and signal, not '${name}'. Entry options belong to define().`,
-      )
-    }
-  }
+  namesOf(options, CALL_OPTIONS, 'with()')
   return options
 }

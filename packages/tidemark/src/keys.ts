@@ -49,8 +49,16 @@ export function slotText(key: SlotKey): string {
   return typeof key === 'string' && key.charCodeAt(0) === 0 ? key.slice(1) : write(key, 0)
 }
 
-/** The slot key for the text between the parentheses, as `explain` and `invalidate` get it. */
+/**
+ * The slot key for the text between the parentheses, as `explain` and `invalidate` get it. Only the text that `slotText` would
+ * write names a key: `042` is not 42, or a request for it would find the entry and not the fill that runs.
+ */
 export function parseSlotText(text: string): SlotKey {
+  const key = primitiveOf(text)
+  return key !== undefined && slotText(key) === text ? key : TEXT + text
+}
+
+function primitiveOf(text: string): SlotKey | undefined {
   if (text === 'null') return null
   if (text === 'true' || text === 'false') return text === 'true'
   if (/^-?\d+n$/.test(text)) return BigInt(text.slice(0, -1))
@@ -66,7 +74,7 @@ export function parseSlotText(text: string): SlotKey {
       // Several arguments, the first of which is a string.
     }
   }
-  return TEXT + text
+  return undefined
 }
 
 function write(value: unknown, depth: number): string {
@@ -96,7 +104,7 @@ function writeObject(value: object, depth: number): string {
     throw new KeyError(
       `A key's argument is nested deeper than ${DEPTH_MAX} levels, or contains itself. Pass what identifies it instead.`,
     )
-  if (Array.isArray(value)) return `[${value.map((item) => write(item, depth + 1)).join(',')}]`
+  if (Array.isArray(value)) return `[${Array.from(value, (item) => write(item, depth + 1)).join(',')}]`
   if (value instanceof Date) {
     if (Number.isNaN(value.getTime()))
       throw new KeyError('A key cannot hold an invalid Date. Check the argument before the call.')
@@ -108,6 +116,8 @@ function writeObject(value: object, depth: number): string {
       `A key cannot hold an instance of ${value.constructor?.name ?? 'a class'}. Pass its id, or a plain object.`,
     )
   }
+  if (Object.getOwnPropertySymbols(value).length > 0)
+    throw new KeyError('A key cannot hold a property that a symbol names. Pass an object without it.')
   const fields = Object.entries(value).filter(([, field]) => field !== undefined)
   fields.sort(([a], [b]) => (a < b ? -1 : 1))
   return `{${fields.map(([name, field]) => `${JSON.stringify(name)}:${write(field, depth + 1)}`).join(',')}}`

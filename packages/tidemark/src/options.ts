@@ -1,4 +1,4 @@
-import type { EntryOptions } from './definition.js'
+import type { CallOptions, EntryOptions } from './definition.js'
 import { milliseconds } from './duration.js'
 import { OptionError } from './errors.js'
 
@@ -17,7 +17,8 @@ export interface Policy {
   readonly isCloned: boolean
 }
 
-const NAMES = new Set([
+/** The options of entries. */
+export const ENTRY_OPTIONS = [
   'ttl',
   'jitter',
   'earlyRefresh',
@@ -28,10 +29,12 @@ const NAMES = new Set([
   'static',
   'sourceLag',
   'values',
-  'minPosition',
-  'waitMax',
-  'signal',
-])
+] as const satisfies readonly (keyof EntryOptions)[]
+
+/** The options of one call. */
+export const CALL_OPTIONS = ['minPosition', 'waitMax', 'signal'] as const satisfies readonly (keyof CallOptions)[]
+
+const GET_OPTIONS = [...ENTRY_OPTIONS, ...CALL_OPTIONS]
 const TAGS_MAX = 1_000
 const TAG_LENGTH_MAX = 1_024
 
@@ -42,13 +45,11 @@ const TAG_LENGTH_MAX = 1_024
  * @throws OptionError (`TIDEMARK_OPTION`) naming the option and what it may be
  */
 export function policyOf(options: EntryOptions, unfollowedTtlMs: number): Policy {
-  for (const name of Object.keys(options)) {
-    if (!NAMES.has(name))
-      throw new OptionError(`There is no entry option '${name}'. The options are ${[...NAMES].join(', ')}.`)
-  }
+  namesOf(options, GET_OPTIONS, 'an entry')
   const duration = (value: EntryOptions['ttl'], name: string, missing: number): number =>
     value === undefined ? missing : milliseconds(value, name)
   const grace = typeof options.grace === 'object' ? options.grace : { refill: options.grace, failure: options.grace }
+  namesOf(grace, ['refill', 'failure'], 'grace')
   return {
     ttlMs: duration(options.ttl, 'ttl', unfollowedTtlMs),
     jitter: fraction(options.jitter, 'jitter'),
@@ -57,10 +58,20 @@ export function policyOf(options: EntryOptions, unfollowedTtlMs: number): Policy
     graceFailureMs: duration(grace.failure, 'grace.failure', 0),
     softTimeoutMs: duration(options.softTimeout, 'softTimeout', 0),
     hardTimeoutMs: duration(options.hardTimeout, 'hardTimeout', 30_000),
-    tags: tagsOf(options.tags ?? []),
-    isStatic: options.static === true,
+    tags: [...tagsOf(options.tags ?? [])],
+    isStatic: oneOf(options.static, 'static', [true, false]) === true,
     sourceLagMs: duration(options.sourceLag, 'sourceLag', 0),
     isCloned: oneOf(options.values, 'values', ['frozen', 'cloned']) === 'cloned',
+  }
+}
+
+/** Checks that an object of options has these names only. @throws OptionError */
+export function namesOf(options: object, names: readonly string[], what: string): void {
+  if (typeof options !== 'object' || options === null)
+    throw new OptionError(`The options of ${what} are an object: ${names.join(', ')}.`)
+  for (const name of Object.keys(options)) {
+    if (!names.includes(name))
+      throw new OptionError(`There is no option '${name}' of ${what}. There are ${names.join(', ')}.`)
   }
 }
 
@@ -91,7 +102,7 @@ function fraction(value: number | undefined, name: string): number {
   throw new OptionError(`${name} must be a number from 0 up to, but not including, 1: a fraction of ttl.`)
 }
 
-function oneOf<Choice extends string>(
+function oneOf<Choice extends string | boolean>(
   value: Choice | undefined,
   name: string,
   choices: readonly Choice[],

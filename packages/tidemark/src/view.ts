@@ -8,7 +8,7 @@ import { KeyError, OptionError } from './errors.js'
 import type { CacheEvents } from './events.js'
 import { explain } from './explain.js'
 import type { Target } from './log/change.js'
-import { tagsOf } from './options.js'
+import { namesOf, tagsOf } from './options.js'
 import { currentFill } from './read/current.js'
 import type { AnyLoader } from './read/flight.js'
 import type { Request } from './read/reads.js'
@@ -52,14 +52,17 @@ export class View<Context extends object> implements Cache<Context> {
     return this.#definitions.bind(definition, { ...this.#place, isChosen: true }) as unknown as Definition<Args, Value>
   }
 
-  get<Value>(key: string, load: Loader<Context, [], Value>, options?: EntryOptions & CallOptions): Promise<Value> {
+  async get<Value>(
+    key: string,
+    load: Loader<Context, [], Value>,
+    options?: EntryOptions & CallOptions,
+  ): Promise<Value> {
     const request = this.#request(key, load as unknown as AnyLoader, options)
     const hit = currentFill() || options?.minPosition !== undefined ? undefined : this.#core.reads.hit(request)
-    if (hit) return Promise.resolve(hit.value as Value)
-    return this.#core.reads.ask(request).then((answer) => answer.value as Value)
+    return (hit ?? (await this.#core.reads.ask(request))).value as Value
   }
 
-  ask<Value>(
+  async ask<Value>(
     key: string,
     load: Loader<Context, [], Value>,
     options?: EntryOptions & CallOptions,
@@ -80,7 +83,8 @@ export class View<Context extends object> implements Cache<Context> {
     return valuesOf(answers as AsyncIterableIterator<Answer<Value>>)
   }
 
-  invalidate(invalidation: Invalidation): Promise<string> {
+  async invalidate(invalidation: Invalidation): Promise<string> {
+    namesOf(invalidation, ['keys', 'tags', 'mode', 'signal'], 'invalidate()')
     const { keys = [], tags = [], mode = 'drop', signal } = invalidation
     if (mode !== 'drop' && mode !== 'expire') throw new OptionError("mode must be 'drop' or 'expire'.")
     if (!Array.isArray(keys) || keys.some((key) => typeof key !== 'string')) {
@@ -160,6 +164,7 @@ export class View<Context extends object> implements Cache<Context> {
   #request(key: string, load: AnyLoader, options: (EntryOptions & CallOptions) | undefined): Request {
     if (typeof key !== 'string' || key.length > KEY_MAX)
       throw new KeyError(`The key of get() is a string of at most ${KEY_MAX} characters.`)
+    if (typeof load !== 'function') throw new OptionError('get() needs a loader: a function of (context).')
     return { space: this.#space(), key, load, args: [], policy: this.#definitions.policy(options), call: options }
   }
 }

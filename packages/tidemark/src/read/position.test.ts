@@ -275,6 +275,6 @@ describe('with()', () => {
 
   test('refuses what belongs to define()', () => {
     const { post } = bed()
-    expect(() => post.with({ ttl: '1s' } as object)).toThrow(/with\(\) takes/)
+    expect(() => post.with({ ttl: '1s' } as object)).toThrow("There is no option 'ttl' of with()")
   })
 })
