@@ -3,7 +3,8 @@ import { LogGapError, SourceDownError, TidemarkError } from 'tidemark'
 /** `wal_level` is not `logical`: the server writes too little into its WAL to be followed. */
 export class WalLevelError extends TidemarkError {
   readonly code = 'TIDEMARK_WAL_LEVEL'
-  readonly sql = 'alter system set wal_level = logical -- then restart the server'
+  /** What to run before the server is restarted. */
+  readonly sql = 'alter system set wal_level = logical'
 }
 
 /** The address is a connection pooler's; replication needs the server itself. */

@@ -1,0 +1,115 @@
+import { Client, type ClientConfig } from 'pg'
+import { error, type Finding, ok } from './doctor/finding.js'
+import { checkActivity, checkServer } from './doctor/server.js'
+import { checkTables } from './doctor/tables.js'
+import { type ConnectionOptions, SqlConnection } from './wal/connection.js'
+import { RightsError, startError, WalLevelError } from './wal/errors.js'
+import { connectReplication, connectSql, isSameServer, replicationClient, type Server } from './wal/server.js'
+
+export type { Finding } from './doctor/finding.js'
+
+export interface DoctorOptions {
+  /** The address of the server itself, where `url` is a pooler's. Default: `url`. */
+  readonly directUrl?: string
+  /** Default `tidemark`. */
+  readonly publication?: string
+  readonly ssl?: ClientConfig['ssl']
+}
+
+const CONNECT_TIMEOUT_MS = 5_000
+const QUERY_TIMEOUT_MS = 30_000
+
+/**
+ * Looks at what following a database needs: address, settings, rights, identities of tables, slots, poolers, version. Changes nothing
+ * on the server; for a moment it opens a replication connection.
+ *
+ * Never throws: a server that can't be reached is a finding.
+ */
+export async function doctor(url: string, options: DoctorOptions = {}): Promise<Finding[]> {
+  const { directUrl = url, publication = 'tidemark', ssl } = options
+  const to = (address: string): ConnectionOptions => ({
+    url: address,
+    applicationName: 'tidemark doctor',
+    connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    ...(ssl === undefined ? {} : { ssl }),
+  })
+  const direct = new SqlConnection(() => connectSql(to(directUrl), {}, undefined), QUERY_TIMEOUT_MS)
+  try {
+    const { finding, server } = await checkReplication(to(directUrl))
+    const findings = [finding]
+    if (directUrl !== url && server) findings.push(await checkPooled(url, ssl, server))
+    const [row] = await direct.rows<{ version: number }>("select current_setting('server_version_num')::int as version")
+    findings.push(...(await checkServer(direct)))
+    findings.push(...(await checkTables(direct, publication, row!.version)))
+    findings.push(...(await checkActivity(direct)))
+    return withoutRepeats(findings)
+  } catch (reason) {
+    return [unreachable(reason)]
+  } finally {
+    await direct.close()
+  }
+}
+
+/** What of the findings is SQL, as a script for somebody with the rights. Empty if there is nothing to do. */
+export function doctorSql(findings: readonly Finding[]): string {
+  return findings
+    .filter(({ severity, isSql }) => severity !== 'ok' && isSql)
+    .map(({ severity, code, title, cost, fix }) => `-- ${severity}, ${code}: ${title}\n-- ${cost}\n${fix}\n`)
+    .join('\n')
+}
+
+/** Whether the address opens a replication connection to a server that can be followed. */
+async function checkReplication(
+  options: ConnectionOptions,
+): Promise<{ readonly finding: Finding; readonly server?: Server }> {
+  const replication = replicationClient(options)
+  try {
+    const server = await connectReplication(replication)
+    return { finding: ok('follow', 'the address opens a replication connection'), server }
+  } catch (reason) {
+    return { finding: unreachable(reason) }
+  } finally {
+    await replication.end().catch(() => {})
+  }
+}
+
+/** Whether the queries' address leads to the server and database that are followed. */
+async function checkPooled(url: string, ssl: ClientConfig['ssl'], server: Server): Promise<Finding> {
+  // A pooler may refuse start-up parameters: none are sent.
+  const client = new Client({
+    connectionString: url,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    ...(ssl === undefined ? {} : { ssl }),
+  })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    if (await isSameServer(client, server)) return ok('pooler', 'both addresses lead to the same database')
+    return error(
+      'TIDEMARK_POOLER',
+      'url and directUrl lead to different databases, or url leads to a standby',
+      'What is read at the one is not what is followed at the other: nothing is kept.',
+      'Let both name the same primary and database.',
+      false,
+    )
+  } catch (reason) {
+    return unreachable(startError(reason, 'connect'))
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
+
+function unreachable(reason: unknown): Finding {
+  const { code, message } = startError(reason, 'start')
+  const sql = reason instanceof WalLevelError || reason instanceof RightsError ? reason.sql : undefined
+  const cost = 'Changes cannot be followed: entries live until they expire.'
+  return sql === undefined ? error(code, message, cost, message, false) : error(code, message, cost, `${sql};`)
+}
+
+/** A setting that already stopped the replication connection is found again among the settings. */
+function withoutRepeats(findings: readonly Finding[]): Finding[] {
+  const isRepeat = (finding: Finding, i: number): boolean =>
+    finding.severity === 'error' &&
+    findings.findIndex(({ code, severity }) => code === finding.code && severity === 'error') < i
+  return findings.filter((finding, i) => !isRepeat(finding, i))
+}
