@@ -4,7 +4,6 @@ export type {
   A_Const,
   A_Expr,
   ColumnRef,
-  CommonTableExpr,
   FuncCall,
   JoinExpr,
   Node,
