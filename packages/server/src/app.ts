@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import swagger from '@fastify/swagger'
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
@@ -55,6 +56,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     connections.drain()
   })
 
+  logNotices(app, cache)
   guard(app, { isDraining: () => isDraining })
   answerErrors(app)
   await app.register(swagger, {
@@ -62,7 +64,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       openapi: '3.1.0',
       info: {
         title: 'Tidemark',
-        version: '0.1.0',
+        version: version(),
         description: 'Declared resources out of a cache that follows the database',
       },
     },
@@ -97,6 +99,22 @@ function createFastify(logLevel: NonNullable<AppOptions['logLevel']>): FastifyIn
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   return app
+}
+
+/** What somebody who runs the server should know: it is rare. */
+function logNotices(app: FastifyInstance, cache: Cache<ResourceContext>): void {
+  const leaves = [
+    cache.on('lost', ({ reason }) => app.log.warn({ code: reason.code }, reason.message)),
+    cache.on('started', ({ position, emptied }) => app.log.info({ position, emptied }, 'The log was taken up')),
+    cache.on('notice', ({ code, message }) => app.log.warn({ code }, message)),
+  ]
+  app.addHook('onClose', () => {
+    for (const leave of leaves) leave()
+  })
+}
+
+function version(): string {
+  return (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version
 }
 
 function epochOf(cache: Cache<ResourceContext>): string | undefined {

@@ -1,4 +1,3 @@
-import { type Embedded, startEmbedded } from '@tidemark/embedded'
 import { postgres } from '@tidemark/postgres'
 import type { FastifyInstance } from 'fastify'
 import { type Cache, type CacheOptions, createCache } from 'tidemark'
@@ -7,6 +6,7 @@ import type { CacheConfig, Config } from './config/config.js'
 import { loadConfig } from './config/load.js'
 import type { Environment } from './config/variables.js'
 import { listen, portOf } from './listen.js'
+import { OwnDatabase } from './own-database.js'
 import { drainOnSignals } from './signals.js'
 
 /** The database that a server stands before. */
@@ -70,8 +70,8 @@ export async function serve(options: ServeOptions): Promise<Running> {
     while (started.length > 0) await started.pop()!()
   }
   try {
-    const { database, embedded } = await openDatabase(config, options, env)
-    if (embedded) started.push(() => embedded.stop())
+    const { database, own } = await openDatabase(config, options, env)
+    if (own) started.push(() => own.stop())
     await options.seed?.(database)
 
     const source = postgres(sourceOptions(config, database.url))
@@ -108,11 +108,11 @@ async function openDatabase(
   config: Config,
   options: ServeOptions,
   env: Environment,
-): Promise<{ database: SeedDatabase; embedded?: Embedded }> {
+): Promise<{ readonly database: SeedDatabase; readonly own?: OwnDatabase }> {
   const url = config.source.url || env['DATABASE_URL']
   if (url) return { database: { url, embedded: false } }
-  const embedded = await startEmbedded({ dataDir: options.dataDir ?? (env['TIDEMARK_DATA'] || DATA_DIR) })
-  return { database: { url: embedded.url, embedded: true }, embedded }
+  const own = await OwnDatabase.start(options.dataDir ?? (env['TIDEMARK_DATA'] || DATA_DIR))
+  return { database: { url: own.url, embedded: true }, own }
 }
 
 function sourceOptions({ source }: Config, url: string) {
@@ -120,6 +120,7 @@ function sourceOptions({ source }: Config, url: string) {
     url,
     ...(source.directUrl === undefined ? {} : { directUrl: source.directUrl }),
     ...(source.publication === undefined ? {} : { publication: source.publication }),
+    ...(source.connections === undefined ? {} : { pool: { max: source.connections } }),
     ...(source.follow === 'off' ? { follow: 'off' as const } : {}),
   }
 }

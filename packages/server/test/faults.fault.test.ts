@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { testDatabase } from '@tidemark/embedded/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { serve } from '../src/index.js'
@@ -151,6 +152,33 @@ describe('a server with its own PostgreSQL', () => {
 
     const last = await processOf({ config, port: 0, dataDir }, { DATABASE_URL: '' })
     expect(await (await fetch(`${last.said.url}/api/resources/post?id=1`)).json()).toEqual({ id: 1, title: 'kept' })
+  })
+
+  it('starts it again if it is killed, and goes on with the streams', async () => {
+    const { folder, config } = folderWith(CONFIG_OWN)
+    const dataDir = `${folder.path}/data`
+    const running = await serve({
+      config,
+      port: 0,
+      dataDir,
+      env: {},
+      signals: false,
+      logLevel: 'silent',
+      seed: ({ url }) => sql(url, SEED).then(() => {}),
+    })
+    cleanups.push(() => running.close())
+    const stream = open(`${running.url}/api/streams/post?id=1`)
+    await expect.poll(() => titles(stream), BOUND).toEqual(['a'])
+    const pid = Number(readFileSync(`${dataDir}/postgres/postmaster.pid`, 'utf8').split('\n')[0])
+    process.kill(pid, 'SIGKILL')
+    await expect
+      .poll(
+        () => sql(running.database.url, `update posts set title = 'again' where id = 1 returning id`).catch(() => []),
+        BOUND,
+      )
+      .toHaveLength(1)
+    await expect.poll(() => titles(stream).at(-1), BOUND).toBe('again')
+    expect(stream.isEnded).toBe(false)
   })
 
   it('says that its data folder is in use', async () => {

@@ -18,6 +18,8 @@ export interface SourceConfig {
   readonly directUrl: string | undefined
   /** The publication's name. Default: made by the source. */
   readonly publication: string | undefined
+  /** How many connections queries may use at once. Default: the source's, 10. */
+  readonly connections: number | undefined
   /** `off`: do not follow the log; entries expire instead. */
   readonly follow: 'auto' | 'off'
 }

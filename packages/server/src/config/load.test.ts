@@ -37,6 +37,7 @@ resources:
       url: 'postgres://u:p{#}: @h/d',
       directUrl: undefined,
       publication: undefined,
+      connections: undefined,
       follow: 'auto',
     })
     const [post, feed] = config.resources

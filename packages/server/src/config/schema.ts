@@ -17,6 +17,7 @@ export const documentSchema = z.strictObject(
           .string()
           .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'must be a name of lower-case letters, digits and _')
           .optional(),
+        connections: whole(1, 1_000).optional(),
         follow: z.enum(['auto', 'off'], 'must be auto or off').default('auto'),
       })
       .prefault({}),
