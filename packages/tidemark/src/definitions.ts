@@ -101,14 +101,19 @@ export class Definitions {
     const isPlain = call?.minPosition === undefined && defined.policy.earlyRefresh === 0
 
     const definition = (...args: readonly unknown[]): Promise<unknown> => {
-      if (isPlain && currentFill() === undefined) {
-        const slot = reads.fresh(own, slotKey(args))
-        if (slot >= 0) {
-          counters.hits++
-          return Promise.resolve(l1.read(slot))
+      try {
+        if (isPlain && currentFill() === undefined) {
+          const slot = reads.fresh(own, slotKey(args))
+          if (slot >= 0) {
+            counters.hits++
+            return Promise.resolve(l1.read(slot))
+          }
         }
+        return reads.ask(request(args)).then(onlyValue)
+      } catch (error) {
+        // An argument that no key can hold.
+        return Promise.reject(error)
       }
-      return reads.ask(request(args)).then(onlyValue)
     }
     Object.defineProperty(definition, 'name', { value: defined.name })
     const ways: AnyDefinition = Object.assign(definition, {

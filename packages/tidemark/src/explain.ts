@@ -22,8 +22,9 @@ const ADVICE: Record<NotKept, string> = {
   'row-security': 'a table that it read has row security; declare the session with cache.as()',
   session: 'its SQL reads settings or the user; declare the session with cache.as()',
   time: 'its SQL depends on time or chance; give it a ttl',
-  function: 'its SQL calls a function whose reads cannot be known',
-  writes: 'its SQL writes',
+  function:
+    'its SQL calls a function whose reads cannot be known; read the tables in the SQL itself, or use tags and a ttl in a loader of its own',
+  writes: 'its SQL writes; write outside of loaders',
   'not-understood':
     'its SQL could not be analysed, so the tables that it reads are not known; simplify it, or use tags and a ttl in a loader of its own',
   'dirty-connection': 'it ran on a connection whose settings were changed and not reset',
@@ -75,7 +76,7 @@ function describe(core: Core, tenant: string, text: string, space: Keyspace, key
       ? 'until a change touches it'
       : `until ${new Date(expiresAt + toWall).toISOString()}, or a change touches it`
   const sentence = {
-    fresh: `Kept, with ${dependencies.length} dependencies, ${until}.`,
+    fresh: `Kept, with ${dependencies.length} ${dependencies.length === 1 ? 'dependency' : 'dependencies'}, ${until}.`,
     expired: 'Kept, but expired: served only by grace while it is refilled or the source fails.',
     untrusted:
       'Kept, but not served as fresh: this process could not prove within maxSilence that it has read all of the log.',

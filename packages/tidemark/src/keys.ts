@@ -13,7 +13,10 @@ const LENGTH_MAX = 65_536
  * @throws KeyError (`TIDEMARK_KEY`) for a function, symbol, class instance, NaN, invalid Date, cycle, or more than 64 Ki characters.
  */
 export function slotKey(args: readonly unknown[]): SlotKey {
-  if (args.length === 1) {
+  // Trailing undefined is the same call as leaving the argument out.
+  let length = args.length
+  while (length > 1 && args[length - 1] === undefined) length--
+  if (length === 1) {
     const only = args[0]
     switch (typeof only) {
       case 'number':
@@ -34,7 +37,6 @@ export function slotKey(args: readonly unknown[]): SlotKey {
 
 /** The arguments as they stand between the parentheses of a key's text form: `42`, `"a",true`, `42n`, `@2026-01-01T00:00:00.000Z`. */
 export function argumentsText(args: readonly unknown[]): string {
-  // Trailing undefined is the same call as leaving the argument out.
   let length = args.length
   while (length > 0 && args[length - 1] === undefined) length--
   let text = ''

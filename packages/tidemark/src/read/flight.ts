@@ -143,6 +143,7 @@ export class Flight {
       try {
         again = this.#land(fill, value)
       } catch (error) {
+        this.#keeper.failed(this.space, this.key, error)
         return this.#fail(error)
       } finally {
         this.follower.ended(running)
