@@ -53,7 +53,13 @@ function readConfigFile(file: string): string {
 function configOf(file: string, { source, cache, server }: Document, resources: readonly ResourceConfig[]): Config {
   return {
     file,
-    source: { url: source.url, directUrl: source.directUrl, publication: source.publication, follow: source.follow },
+    source: {
+      url: source.url,
+      directUrl: source.directUrl,
+      publication: source.publication,
+      connections: source.connections,
+      follow: source.follow,
+    },
     cache: {
       maxEntries: cache.maxEntries,
       maxBytes: cache.maxBytes,
