@@ -78,10 +78,11 @@ export function analyse(material: Material): Analysis {
       .map(({ relation }) => ({ relation, reason: undefined })),
     ...facts.relations.flatMap((relation) => hiddenReads(relation)),
   ]
-  const reasons = new Set<NotKept>(codeReasons(mentions, facts))
+  const reasons = new Set<NotKept>()
+  if (facts.relations.some(isSecured)) reasons.add('row-security')
+  for (const reason of codeReasons(mentions, facts)) reasons.add(reason)
   for (const each of behind) for (const reason of codeReasons(each, facts)) reasons.add(reason)
   if (dependsOnMoment(mentions, reads) || behind.some((each) => each.momentConstants.size > 0)) reasons.add('time')
-  if (facts.relations.some(isSecured)) reasons.add('row-security')
   return {
     isRead: true,
     rows: rows.filter((row) => row.ways !== 'condition' || row.isConditioned),

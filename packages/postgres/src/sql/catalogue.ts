@@ -117,7 +117,7 @@ with recursive asked as (
     union all
     select d.refobjid, 'policy' from pg_catalog.pg_policy p join pg_catalog.pg_depend d
         on d.classid = 'pg_catalog.pg_policy'::regclass and d.objid = p.oid and d.refclassid = 'pg_catalog.pg_class'::regclass
-      where p.polrelid = r.oid and d.refobjid <> r.oid
+      where p.polrelid = r.oid and d.refobjid <> r.oid and (r.via <> 'query' or pg_catalog.row_security_active(r.oid))
   ) as e(oid, via)
 ), relation as (
   select c.*, n.nspname,
@@ -149,7 +149,7 @@ select json_build_object(
     'definitions', case when c.nspname in ('pg_catalog', 'information_schema') then '[]' when c.relkind = 'v'
       then json_build_array(pg_catalog.pg_get_viewdef(c.oid))
       else coalesce((select json_agg('select ' || pg_catalog.pg_get_expr(p.polqual, p.polrelid)) from pg_catalog.pg_policy p
-        where p.polrelid = c.oid and p.polqual is not null), '[]') end
+        where p.polrelid = c.oid and p.polqual is not null and (c.via::text <> '["query"]' or pg_catalog.row_security_active(c.oid))), '[]') end
   )))::text
 from relation c`
 
