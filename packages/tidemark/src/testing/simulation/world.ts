@@ -5,6 +5,7 @@ import { Definitions } from '../../definitions.js'
 import { BehindError, ClosedError, LoaderTimeoutError, NotWatchableError, SourceDownError } from '../../errors.js'
 import { acquireFollower } from '../../follow/registry.js'
 import { parsePosition } from '../../log/position.js'
+import { policyOf } from '../../options.js'
 import { View } from '../../view.js'
 import { Chance } from './chance.js'
 import { Database, TABLES } from './database.js'
@@ -92,7 +93,10 @@ export class World implements LoaderHooks {
       },
       acquireFollower(this.source, this.clock, { changesMax, rowsMax }),
     )
-    const cache: SimCache = new View(this.core, new Definitions(this.core, {}, Number.POSITIVE_INFINITY))
+    const cache: SimCache = new View(
+      this.core,
+      new Definitions(this.core, {}, policyOf({}, Number.POSITIVE_INFINITY), Number.POSITIVE_INFINITY),
+    )
     this.views = new Map(TENANTS.map((tenant) => [tenant, tenant === 'default' ? cache : cache.tenant(tenant)]))
     const own = defineAll(cache, this)
     for (const [tenant, view] of this.views) {
