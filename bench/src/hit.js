@@ -1,0 +1,37 @@
+// One contender's hits: `node hit.js peeks|awaits <contender> <scale>`. Prints {"ns": median of the passes}.
+import { awaits, peeks } from './contenders.js'
+import { median } from './measure.js'
+import { keysOf, scales, valuesOf, zipf } from './workload.js'
+
+const [kind, name, scale] = process.argv.slice(2)
+const { entries, reads, passes } = scales[scale]
+const values = valuesOf(entries)
+const order = zipf(entries, reads)
+const read = await { peeks, awaits }[kind][name](keysOf(entries), values)
+
+for (const i of [0, 1, entries - 1]) {
+  if ((await read(i))?.id !== i) throw new Error(`${name} does not answer with what was stored.`)
+}
+
+let sum = 0
+const pass =
+  kind === 'peeks'
+    ? async () => {
+        for (let i = 0; i < reads; i++) sum += read(order[i]).id
+      }
+    : async () => {
+        for (let i = 0; i < reads; i++) sum += (await read(order[i])).id
+      }
+
+const figures = []
+for (let i = 0; i <= passes; i++) {
+  // A turn of the event loop between passes, for timers and what a followed log has to do.
+  await new Promise((resolve) => setImmediate(resolve))
+  const begin = performance.now()
+  await pass()
+  // The first pass is for the compiler.
+  if (i > 0) figures.push(((performance.now() - begin) / reads) * 1e6)
+}
+if (!(sum > 0)) throw new Error('Nothing was read.')
+console.log(JSON.stringify({ ns: median(figures) }))
+process.exit()

@@ -1,0 +1,193 @@
+// All benchmarks: `node main.js [--smoke] [part …]`. Prints the tables, and writes them to docs/benchmarks.md unless --smoke.
+import { awaits, holders, peeks, stampedes } from './contenders.js'
+import { withDatabase } from './database.js'
+import { alternate, runAlone } from './measure.js'
+import { describeMachine, Page } from './page.js'
+import { scales } from './workload.js'
+
+const isSmoke = process.argv.includes('--smoke')
+const scaleName = isSmoke ? 'smoke' : 'full'
+const scale = scales[scaleName]
+const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
+// A short run finds out whether everything works; its figures say nothing.
+const page = new Page({ hasGoals: !isSmoke })
+
+const parts = {
+  async peek() {
+    const ns = await hits('peeks', peeks)
+    const floor = ns.get('lru-cache get, ttl')
+    page.table('A hit, synchronous', ['', 'ns', '× lru-cache with ttl'], rows(ns, floor, 0))
+    const numberFloor = ns.get('lru-cache get, ttl, number keys')
+    page.goal('`cache.peek` ≤ 1.5 × lru-cache get with ttl, string keys', ns.get('tidemark cache.peek') / floor, 1.5)
+    page.goal('`post.peek(text)` ≤ 1.5 × the same', ns.get('tidemark post.peek, string argument') / floor, 1.5)
+    page.goal(
+      '`post.peek(42)` ≤ 1.5 × lru-cache get with ttl, number keys',
+      ns.get('tidemark post.peek, 0 dependencies') / numberFloor,
+      1.5,
+    )
+    const [none, five] = [0, 5].map((count) => ns.get(`tidemark post.peek, ${count} dependencies`))
+    page.goal('a hit with 5 dependencies costs what one without costs', five / none, 1.15)
+  },
+
+  async awaited() {
+    const ns = await hits('awaits', awaits)
+    const own = ns.get('tidemark await post(id)')
+    page.table('A hit, awaited', ['', 'ns', '× `await post(id)`'], rows(ns, own, 0))
+    page.goal('`await post(id)` ≥ 10 × faster than bentocache get', ns.get('bentocache get') / own, 10, 'least')
+    page.goal('`await post(id)` ≥ 3 × faster than cache-manager get', ns.get('cache-manager get') / own, 3, 'least')
+    page.goal(
+      '`cache.get` with a loader ≥ 3 × faster than cache-manager wrap',
+      ns.get('cache-manager wrap') / ns.get('tidemark await cache.get'),
+      3,
+      'least',
+    )
+  },
+
+  async memory() {
+    const bytes = await alternate(
+      Object.keys(holders),
+      1,
+      (name) => runAlone('memory.js', [name, scaleName], ['--expose-gc', '--max-old-space-size=6000']),
+      (printed) => printed.bytes,
+    )
+    const title = `Memory of an entry among ${scale.memoryEntries.toLocaleString('en')}, beside its key and value`
+    page.table(title, ['', 'bytes of heap and external memory'], rows(bytes, undefined, 0))
+    page.goal(
+      '≤ 100 B per entry with expiry, position and one tag of 1,000',
+      bytes.get('tidemark, ttl, one tag of 1,000'),
+      100,
+    )
+  },
+
+  async change() {
+    const ns = await alternate(
+      scale.changeEntries.map((count) => count.toLocaleString('en')),
+      scale.rounds,
+      (name) => runAlone('change.js', [name.replaceAll(',', ''), scale.passes], ['--max-old-space-size=6000']),
+      (printed) => printed.ns,
+    )
+    const figures = [...ns.values()]
+    page.table(
+      'A row change that touches two entries, applied',
+      ['entries', 'ns', '× the first'],
+      rows(ns, figures[0], 0),
+    )
+    const factor = scale.changeEntries.at(-1) / scale.changeEntries[0]
+    page.goal(
+      `a change among ${factor.toLocaleString('en')} times the entries (flat, but for the processor's caches)`,
+      figures.at(-1) / figures[0],
+      5,
+    )
+  },
+
+  async stampede() {
+    const loads = await alternate(
+      Object.keys(stampedes),
+      1,
+      (name) => runAlone('stampede.js', [name]),
+      (printed) => printed.loads,
+    )
+    page.table('1,000 reads of a missing key at once', ['', 'loader runs'], rows(loads, undefined, 0))
+    page.goal('1,000 concurrent misses: one loader run', loads.get('tidemark cache.get'), 1)
+  },
+
+  commit: () =>
+    withDatabase({ isDurable: true }, async ({ url, version }) => {
+      const seen = await commits(url)
+      const cells = ([name, { p50, p99 }]) => [
+        name,
+        p50.toFixed(2),
+        p99.toFixed(2),
+        (p50 / seen.get(RAW).p50).toFixed(2),
+      ]
+      page.table(
+        'From sending an UPDATE to seeing it, one at a time',
+        [`PostgreSQL ${version}; seen by`, 'p50 ms', 'p99 ms', 'p50 × the first'],
+        [...seen].map(cells),
+      )
+      page.goal('commit → L1 p50 ≤ 1.5 × the raw pgoutput message', seen.get(L1).p50 / seen.get(RAW).p50, 1.5)
+    }),
+
+  hotrow: () =>
+    withDatabase({ isDurable: false }, async ({ url }) => {
+      const rows = []
+      for (const readers of [1, 100]) {
+        const hot = await runAlone('hot-row.js', [url, scale.hotSeconds, readers])
+        const most = readers === 1 ? String(hot.most) : ''
+        const whole = [readers, hot.changes, hot.reads].map((figure) => figure.toFixed(0))
+        rows.push([
+          ...whole,
+          hot.loads.toFixed(2),
+          most,
+          hot.p50.toFixed(1),
+          hot.p99.toFixed(1),
+          `${(hot.fenced * 100).toFixed(1)} %`,
+        ])
+        if (readers === 1)
+          page.goal(
+            `a row that changes ${hot.changes.toFixed(0)} times a second: loads in one read, at most`,
+            hot.most,
+            2,
+          )
+      }
+      const head = [
+        'readers',
+        'changes/s',
+        'reads/s',
+        'loads per miss',
+        'most in one read',
+        'p50 of a miss, ms',
+        'p99',
+        'fenced',
+      ]
+      page.table('Reads of a row that changes up to 4,000 times a second', head, rows)
+    }),
+}
+
+const RAW = 'a bare pgoutput connection'
+const L1 = 'L1: the entry is dropped'
+const SSE = "the server's stream: the client has the new value"
+
+async function commits(url) {
+  const kinds = { [RAW]: 'raw', [L1]: 'l1', [SSE]: 'sse' }
+  const p99 = new Map()
+  const p50 = await alternate(
+    Object.keys(kinds),
+    Math.min(scale.rounds, 3),
+    async (name) => {
+      const printed = await runAlone('commit.js', [kinds[name], url, scale.commits])
+      p99.set(name, Math.max(p99.get(name) ?? 0, printed.p99))
+      return printed
+    },
+    (printed) => printed.p50,
+  )
+  return new Map([...p50].map(([name, ms]) => [name, { p50: ms, p99: p99.get(name) }]))
+}
+
+function hits(kind, contenders) {
+  return alternate(
+    Object.keys(contenders),
+    scale.rounds,
+    (name) => runAlone('hit.js', [kind, name, scaleName]),
+    (printed) => printed.ns,
+  )
+}
+
+function rows(figures, floor, digits) {
+  return [...figures].map(([name, figure]) => [
+    name,
+    figure.toFixed(digits),
+    ...(floor === undefined ? [] : [(figure / floor).toFixed(2)]),
+  ])
+}
+
+const unknown = wanted.filter((name) => !(name in parts))
+if (unknown.length > 0)
+  throw new Error(`No such part: ${unknown.join(', ')}. There are ${Object.keys(parts).join(', ')}.`)
+console.log(describeMachine())
+for (const [name, run] of Object.entries(parts)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  await run()
+  console.log(page.takeNews())
+}
+if (!isSmoke) page.write()
