@@ -1,6 +1,7 @@
 import type { Answer } from './answer.js'
 import type { Clock } from './clock.js'
 import { type Counters, zeroCounters } from './counters.js'
+import type { Dependency } from './dependencies/dependency.js'
 import { ClosedError, LimitError, NotWatchableError, type TidemarkError } from './errors.js'
 import { Observers } from './events.js'
 import { type ApplyContext, apply } from './follow/apply.js'
@@ -159,9 +160,19 @@ export class Core implements Keeper, Applier {
 
   #newWatch(request: Request): Watch {
     const { space, key } = request
+    const unbounded = new AbortController().signal
+    let dependencies: readonly Dependency[] = []
     const watch: Watch = new Watch({
-      ask: () => this.reads.ask({ ...request, call: undefined }, Number.POSITIVE_INFINITY),
-      hold: () => this.#hold(space, key),
+      ask: async () => {
+        // A load before what touched the entry is proven would be one in vain. Starting anew, or closing, ends the wait.
+        await this.follower.whenProven(this.follower.tidemark, dependencies, unbounded)
+        return this.reads.ask({ ...request, call: undefined }, Number.POSITIVE_INFINITY)
+      },
+      hold: () => {
+        const held = this.#hold(space, key)
+        if ('expiresInMs' in held) dependencies = this.l1.dependenciesOf(space.slots.get(key)!)
+        return held
+      },
       freshAt: () => {
         const slot = this.reads.fresh(space, key)
         return slot < 0 ? undefined : this.l1.filledAtOf(slot)
