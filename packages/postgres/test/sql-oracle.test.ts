@@ -23,6 +23,8 @@ const CHANGES = 12
 
 let database: TestDatabase
 let client: pg.Client
+/** Sees nothing of what the other one changes: what it locks, it read. */
+let bystander: pg.Client
 const analyst = new Analyst(() => 1)
 const identities = new Map<string, 'default' | 'full'>()
 
@@ -31,10 +33,13 @@ beforeAll(async () => {
   client = new pg.Client({ connectionString: database.url })
   await client.connect()
   await client.query(SCHEMA)
+  bystander = new pg.Client({ connectionString: database.url })
+  await bystander.connect()
 })
 
 afterAll(async () => {
   await client?.end()
+  await bystander?.end()
   await database?.drop()
 })
 
@@ -55,7 +60,7 @@ const randomCase = fc.record({
   full: fc.nat(3),
 })
 
-const counts = { runs: 0, refused: 0, changed: 0, touchedInVain: 0, untouched: 0, rows: 0, tables: 0 }
+const counts = { runs: 0, refused: 0, changed: 0, touchedInVain: 0, untouched: 0, rows: 0, tables: 0, locked: 0 }
 
 it('no change of a row that changes an answer leaves its dependencies untouched', { timeout: 600_000 }, async () => {
   await fc.assert(
@@ -67,6 +72,7 @@ it('no change of a row that changes an answer leaves its dependencies untouched'
         counts.runs++
         const first = await read(query)
         if (!first) return
+        await checkLocks(query, first)
         for (const [table, op, seeds] of changes) {
           // A change of a table that is not read proves little.
           const tables = CHANGED.filter(({ name }) =>
@@ -87,7 +93,7 @@ it('no change of a row that changes an answer leaves its dependencies untouched'
     }),
     { numRuns: RUNS, seed: SEED, ...(process.env.TIDEMARK_PATH ? { path: process.env.TIDEMARK_PATH } : {}) },
   )
-  console.log(counts)
+  expect(counts.locked).toBeGreaterThan(counts.runs)
   expect(counts.refused).toBeLessThan(counts.runs / 4)
   expect(counts.changed).toBeGreaterThan(counts.runs)
   expect(counts.rows).toBeGreaterThan(counts.tables / 3)
@@ -98,6 +104,23 @@ interface First {
   readonly answer: string
   readonly dependencies: readonly Dependency[]
   readonly analysis: Analysis
+}
+
+/** PostgreSQL locks every table that it reads, through whatever: the analysis must name each. */
+async function checkLocks(query: RandomQuery, { analysis }: First): Promise<void> {
+  await bystander.query('begin')
+  try {
+    await bystander.query(query.text, [...query.values])
+    const { rows } = await bystander.query<{ name: string }>(`
+      select distinct n.nspname || '.' || c.relname as name from pg_locks l
+        join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace
+      where l.pid = pg_backend_pid() and c.oid >= 16384 and c.relkind in ('r', 'p')`)
+    const named = new Set([...analysis.rows, ...analysis.tables].map(({ relation }) => relation.table))
+    expect(rows.filter(({ name }) => !named.has(name)).map(({ name }) => `${query.text} reads ${name}`)).toEqual([])
+    counts.locked += rows.length
+  } finally {
+    await bystander.query('rollback')
+  }
 }
 
 function check(query: RandomQuery, first: First, change: RowChange, second: string): void {

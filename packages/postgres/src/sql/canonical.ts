@@ -89,8 +89,10 @@ export function canonical(column: Column, text: string): string | undefined {
     case INT2:
     case INT4:
     case INT8:
-    case OID:
       return /^\s*[+-]?[0-9]{1,40}\s*$/.test(text) ? String(BigInt(text.trim().replace(/^\+/, ''))) : undefined
+    case OID:
+      // Negative ones are taken for large ones.
+      return /^[0-9]{1,10}$/.test(text) ? String(Number(text)) : undefined
     case TEXT:
     case VARCHAR:
       return text.toWellFormed()
