@@ -15,11 +15,19 @@ const ROWS = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'M
 
 /** The kind of a text; of several statements, the gravest. Needs the parser to be loaded. */
 export function kindOf(text: string): StatementKind {
-  const statements = statementsOf(text)
-  if (statements === undefined || statements.length === 0) return 'other'
-  const kinds = new Set(statements.map(kindOfStatement))
-  if (kinds.size === 1) return [...kinds][0]!
-  return kinds.has('other') || kinds.has('reset') ? 'other' : 'harmless'
+  try {
+    const parsed = parseSql(text)
+    return 'statements' in parsed ? gravest(parsed.statements.map(kindOfStatement)) : 'other'
+  } catch {
+    // What does not parse here the server will refuse, or knows better; what is too deep to be walked through is not known.
+    return 'other'
+  }
+}
+
+function gravest(kinds: readonly StatementKind[]): StatementKind {
+  const [first = 'other', ...rest] = new Set(kinds)
+  if (rest.length === 0) return first
+  return kinds.includes('other') || kinds.includes('reset') ? 'other' : 'harmless'
 }
 
 function kindOfStatement(statement: Node): StatementKind {
@@ -31,14 +39,4 @@ function kindOfStatement(statement: Node): StatementKind {
   if (set?.kind === 'VAR_SET_MULTI' && set.name === 'TRANSACTION') return 'transaction'
   if (!ROWS.has(Object.keys(statement)[0]!)) return 'other'
   return mentionsOf([statement]).functions.some(({ name }) => name === 'set_config') ? 'other' : 'harmless'
-}
-
-function statementsOf(text: string): readonly Node[] | undefined {
-  try {
-    const parsed = parseSql(text)
-    return 'statements' in parsed ? parsed.statements : undefined
-  } catch {
-    // What does not parse here, the server will refuse, or knows better.
-    return undefined
-  }
 }
