@@ -109,7 +109,7 @@ function ready(child: ChildProcess, log: (line: string) => void): Promise<void> 
       if (isStarted) return
       silent.refresh()
       output.push(line)
-      if (!line.includes('database system is ready to accept connections')) return
+      if (!/database system is ready to accept (read-only )?connections/.test(line)) return
       isStarted = true
       clearTimeout(silent)
       resolve()
