@@ -30,7 +30,7 @@ const ALIASES: Readonly<Record<string, ParameterTypeName>> = {
   'timestamp with time zone': 'timestamptz',
 }
 
-const INTEGERS = [21, 23, 20, 1700, 700, 701]
+const INTEGERS = [21, 23, 20, 26, 1700, 700, 701]
 const FLOATS = [700, 701, 1700]
 
 /** The widths of PostgreSQL's integers, by OID. */
