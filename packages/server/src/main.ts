@@ -52,7 +52,7 @@ export interface Running {
 
 const DATA_DIR = '.tidemark'
 /** For what comes after requests in flight: cache, connections, the private PostgreSQL. */
-const RELEASE_MAX_MS = 10_000
+const RELEASE_MAX_MS = 5_000
 
 /**
  * Starts a server and listens. Without a database's address (in the configuration or DATABASE_URL) it starts a private

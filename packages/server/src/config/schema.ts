@@ -48,7 +48,7 @@ export const documentSchema = z.strictObject(
         streamsPerAddress: whole(1).default(5_000),
         streamBuffer: whole(1_024).default(262_144),
         stuck: duration(100).default('30s'),
-        drain: duration().default('8s'),
+        drain: duration().default('5s'),
       })
       .prefault({}),
   },
