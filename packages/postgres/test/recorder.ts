@@ -117,6 +117,11 @@ export class Recorder implements LogListener {
     return this.commits.splice(0).flatMap(({ changes }) => changes)
   }
 
+  /** The same, but rows only. */
+  async rowsSince(): Promise<readonly RowChange[]> {
+    return (await this.since()).filter((change) => change.kind === 'row')
+  }
+
   async caughtUp(boundMs = 20_000): Promise<void> {
     const { flushed } = await this.log.probe()
     await until(

@@ -1,3 +1,4 @@
+import { DatabaseError } from 'pg'
 import { LogGapError, SourceDownError, TidemarkError } from 'tidemark'
 
 /** `wal_level` is not `logical`: the server writes too little into its WAL to be followed. */
@@ -47,10 +48,14 @@ export class ProtocolError extends TidemarkError {
   readonly code = 'TIDEMARK_PROTOCOL'
 }
 
-/** The SQLSTATE of an error of the server, or the system's code of a failed connection. */
+/** The SQLSTATE, if the server itself answered with an error. */
 export function sqlState(error: unknown): string | undefined {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return typeof code === 'string' ? code : undefined
+  return error instanceof DatabaseError ? error.code : undefined
+}
+
+/** An error's code for people: a SQLSTATE, or the system's name of why a connection failed. */
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? ` (${error.code})` : ''
 }
 
 /**
@@ -108,7 +113,7 @@ function failed(state: string | undefined, cause: unknown): TidemarkError {
       return new WalLevelError(walLevelText, { cause })
     default:
       return new SourceDownError(
-        `PostgreSQL cannot be reached, or refused what Tidemark asked${state ? ` (${state})` : ''}. ` +
+        `PostgreSQL cannot be reached, or refused what Tidemark asked${codeOf(cause)}. ` +
           'Check that it runs and that host, port, user and password of the address are right; Tidemark keeps trying.',
         { cause },
       )
@@ -118,9 +123,8 @@ function failed(state: string | undefined, cause: unknown): TidemarkError {
 /** Says why a log that was being followed ended. */
 export function lostError(error: unknown): TidemarkError {
   if (error instanceof TidemarkError) return error
-  const state = sqlState(error)
   return new LogGapError(
-    `The replication connection ended${state ? ` (${state})` : ''}; its temporary slot is gone, so what was kept is not believed. ` +
+    `The replication connection ended${codeOf(error)}; its temporary slot is gone, so what was kept is not believed. ` +
       'It is taken up anew by itself. If this repeats, look into the log of PostgreSQL.',
     { cause: error },
   )

@@ -9,7 +9,7 @@ export interface StreamOptions {
   readonly publication: string
   /** How often the server is told what was applied. */
   readonly statusIntervalMs: number
-  /** A line that is silent for this long, though asked, is given up. */
+  /** A question that is not answered for this long means that the line is dead. */
   readonly silenceMaxMs: number
   readonly clock: Clock
 }
@@ -42,6 +42,8 @@ export class Stream {
   #lsn: number
   #told = 0
   #heardAt: number
+  /** When a reply was asked for that did not come yet. */
+  #askedAt: number | undefined
   #timer: { cancel(): void } | undefined
   #hasStarted = false
   #fail: (error: unknown) => void = () => {}
@@ -120,6 +122,7 @@ export class Stream {
 
   #received(chunk: Buffer): void {
     this.#heardAt = this.#options.clock.now()
+    this.#askedAt = undefined
     try {
       const message = parseWal(chunk)
       if (message.kind === 'keepalive') return this.#keepalive(message.walEnd, message.wantsReply)
@@ -153,11 +156,15 @@ export class Stream {
   /** Tells the server regularly what was applied, and finds out when the line is dead. */
   #tick(): void {
     const { clock, statusIntervalMs, silenceMaxMs } = this.#options
-    const silence = clock.now() - this.#heardAt
-    if (silence > silenceMaxMs)
-      return this.cut(new Error(`Nothing was heard from the server for ${Math.round(silence)} ms.`))
-    if (silence > silenceMaxMs / 3) this.tell(true)
-    else if (this.#told < this.#lsn) this.tell(false)
+    const now = clock.now()
+    // After a pause of this process the server's words may wait in the socket: only a question that stays unanswered counts.
+    if (this.#askedAt !== undefined && now - this.#askedAt > silenceMaxMs) {
+      return this.cut(new Error(`The server has not answered for ${Math.round(now - this.#askedAt)} ms.`))
+    }
+    if (now - this.#heardAt > silenceMaxMs / 2) {
+      this.#askedAt ??= now
+      this.tell(true)
+    } else if (this.#told < this.#lsn) this.tell(false)
     this.#timer = clock.after(statusIntervalMs, () => this.#tick())
   }
 

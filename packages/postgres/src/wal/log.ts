@@ -20,6 +20,7 @@ import { pause } from './pause.js'
 import {
   connectReplication,
   connectSql,
+  endWalsender,
   isSameServer,
   replicationClient,
   SENDER_TIMEOUT_MS,
@@ -60,6 +61,8 @@ export interface WalLogOptions {
 }
 
 const PROBE_TIMEOUT_MS = 2_000
+/** More than deadlock_timeout, at which an autovacuum gives way. */
+const LOCK_TIMEOUT = '2s'
 const RETRY_FIRST_MS = 50
 const RETRY_MAX_MS = 5_000
 /** What only somebody can mend is tried again at leisure. */
@@ -69,7 +72,7 @@ const STEADY_MS = 5_000
 /**
  * PostgreSQL's WAL as a log: logical replication through a temporary slot of this process, by pgoutput.
  *
- * Three connections: the stream, the probe, and one for the rest. Nothing stays on the server but the publication: the slot
+ * Three connections: the stream, the probe, and one for the catalogue; a fourth once something is written. Nothing stays on the server but the publication: the slot
  * goes with its connection. After a lost connection a new slot begins at another place, so `lost` and `started` are called.
  */
 export class WalLog implements Log {
@@ -79,6 +82,7 @@ export class WalLog implements Log {
   readonly #clock: Clock
   readonly #sql: SqlConnection
   readonly #probes: SqlConnection
+  readonly #writes: SqlConnection
   readonly #visibility: Visibility
   readonly #messages: Messages
   readonly #writer: Writer
@@ -107,16 +111,15 @@ export class WalLog implements Log {
       ...(options.ssl === undefined ? {} : { ssl: options.ssl }),
     }
     const queryMs = options.queryTimeoutMs ?? 15_000
-    this.#sql = new SqlConnection(
-      () => connectSql(this.#connection, { statement_timeout: `${queryMs}`, lock_timeout: '2000' }, this.#server),
-      queryMs,
-    )
-    this.#probes = new SqlConnection(
-      () => connectSql(this.#connection, { statement_timeout: `${PROBE_TIMEOUT_MS}` }, this.#server),
-      PROBE_TIMEOUT_MS,
-    )
+    const connection = (timeoutMs: number): SqlConnection => {
+      const settings = { statement_timeout: `${timeoutMs}`, lock_timeout: LOCK_TIMEOUT }
+      return new SqlConnection(() => connectSql(this.#connection, settings, this.#server), timeoutMs)
+    }
+    this.#sql = connection(queryMs)
+    this.#probes = connection(PROBE_TIMEOUT_MS)
+    this.#writes = connection(queryMs)
     this.#visibility = new Visibility(this.#probes)
-    this.#writer = new Writer(this.#sql)
+    this.#writer = new Writer(this.#writes)
     this.#messages = new Messages(options.secret)
     this.#tables = new Tables(this.#sql, this.#visibility, this.#publication, (problem) => this.#tell(problem))
     this.#heartbeat = new Heartbeat(this.#clock, () => this.#writer.beat())
@@ -140,8 +143,13 @@ export class WalLog implements Log {
     this.#heartbeat.watch(() => (isBehind() ? stream.lsn : undefined))
   }
 
-  append(change: TargetChange): Promise<void> {
-    return this.#writer.message(TARGET_PREFIX, this.#messages.target(change))
+  async append(change: TargetChange): Promise<void> {
+    const content = this.#messages.target(change)
+    try {
+      await this.#writer.message(TARGET_PREFIX, content)
+    } catch (error) {
+      throw startError(error, 'start')
+    }
   }
 
   async visible(position: RequestedPosition, signal: AbortSignal): Promise<boolean> {
@@ -191,7 +199,7 @@ export class WalLog implements Log {
     this.#heartbeat.stop()
     const bound = AbortSignal.timeout(2_000)
     await Promise.race([this.#endSlot(bound).catch(() => {}), pause(this.#clock, 2_000, bound)])
-    await Promise.all([this.#sql.close(), this.#probes.close()])
+    await Promise.all(this.#connections.map((sql) => sql.close()))
     await this.#running
   }
 
@@ -239,7 +247,7 @@ export class WalLog implements Log {
   async #prepare(replication: Client): Promise<Slot> {
     const server = await connectReplication(replication)
     this.#server = server
-    await Promise.all([this.#sql, this.#probes].map((sql) => sql.recheck((client) => isSameServer(client, server))))
+    await Promise.all(this.#connections.map((sql) => sql.recheck((client) => isSameServer(client, server))))
     this.#visibility.forget()
     // In this order: a slot that is older than its publication fails for ever, or skips silently.
     await this.#tables.prepare(server.version)
@@ -290,7 +298,7 @@ export class WalLog implements Log {
         slot: slot.name,
         publication: this.#publication,
         statusIntervalMs: this.#options.statusIntervalMs ?? 1_000,
-        silenceMaxMs: 1.5 * SENDER_TIMEOUT_MS,
+        silenceMaxMs: SENDER_TIMEOUT_MS,
         clock: this.#clock,
       },
       reader,
@@ -335,11 +343,16 @@ export class WalLog implements Log {
 
   // ── inside ─────────────────────────────────────────────────────────────────────────────────────────────
 
+  get #connections(): readonly SqlConnection[] {
+    return [this.#sql, this.#probes, this.#writes]
+  }
+
   async #endSlot(signal: AbortSignal): Promise<void> {
     const slot = this.#slot
+    if (!this.#replication) return
     // While it creates a slot it waits for others' transactions, and would not notice that we left.
-    if (!slot && this.#server) await this.#sql.rows('select pg_terminate_backend($1)', [this.#server.pid])
-    if (this.#replication) cutOff(this.#replication)
+    if (!slot && this.#server) await endWalsender(this.#probes, this.#server.pid)
+    cutOff(this.#replication)
     while (slot && !signal.aborted) {
       const rows = await this.#sql.rows('select from pg_replication_slots where slot_name = $1', [slot])
       if (rows.length === 0) return

@@ -1,5 +1,5 @@
 import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto'
-import type { Change, Target, TargetChange } from 'tidemark'
+import { type Change, LimitError, type Target, type TargetChange } from 'tidemark'
 
 /** Changes that are not rows enter the WAL under these prefixes. */
 export const TARGET_PREFIX = 'tidemark/target'
@@ -31,8 +31,17 @@ export class Messages {
     this.#secret = secret
   }
 
-  /** The content of a message, for pg_logical_emit_message. */
+  /**
+   * The content of a message, for pg_logical_emit_message.
+   *
+   * @throws LimitError (`TIDEMARK_LIMIT`) if it names more than 100,000 targets
+   */
   target(change: TargetChange): string {
+    if (change.targets.length > TARGETS_MAX) {
+      throw new LimitError(
+        `An invalidation names at most ${TARGETS_MAX} keys and tags. Split it, or name a tag that they share.`,
+      )
+    }
     return this.#seal(
       TARGET_PREFIX,
       { n: change.nonce, m: change.mode, t: change.targets.map(encodeTarget) },

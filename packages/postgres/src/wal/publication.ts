@@ -3,6 +3,13 @@ import type { Catalogue, CatalogueTable } from './catalogue.js'
 import type { SqlConnection } from './connection.js'
 import { PublicationError, RightsError, sqlState } from './errors.js'
 
+/** Duplicate or undefined object or table, and "tuple concurrently updated". */
+const OVERTAKEN: ReadonlySet<string> = new Set(['42710', '42704', '42P01', 'XX000'])
+/** lock_not_available. */
+const LOCKED = '55P03'
+/** After so many tables that are locked the others wait for the next time: each costs a lock timeout. */
+const LOCKED_MAX = 3
+
 /** What the publication should list beyond what it lists, and no longer. */
 export interface Plan {
   readonly add: readonly CatalogueTable[]
@@ -106,16 +113,19 @@ async function inParts(
   sql: SqlConnection,
   tables: readonly CatalogueTable[],
   text: (tables: readonly CatalogueTable[]) => string,
-): Promise<void> {
+): Promise<string | undefined> {
   try {
     await sql.rows(text(tables))
   } catch (error) {
     const state = sqlState(error)
     if (state === undefined) throw error
     // Another process did the same at this moment, or a table is gone: the catalogue is read anew, and what remains is tried again.
-    if (tables.length === 1 || state === '42710' || state === '42704' || state === '42P01' || state === 'XX000') return
-    for (const table of tables) await inParts(sql, [table], text)
+    if (tables.length === 1 || OVERTAKEN.has(state)) return state
+    for (let i = 0, locked = 0; i < tables.length && locked < LOCKED_MAX; i++) {
+      if ((await inParts(sql, [tables[i]!], text)) === LOCKED) locked++
+    }
   }
+  return undefined
 }
 
 export function unownedError(name: string, tables: readonly CatalogueTable[]): RightsError {

@@ -1,6 +1,6 @@
 import type { Client } from 'pg'
 import { SourceDownError } from 'tidemark'
-import { type ConnectionOptions, client } from './connection.js'
+import { type ConnectionOptions, client, type SqlConnection } from './connection.js'
 import { epochOf } from './epoch.js'
 import { PoolerError, StandbyError, startError, VersionError, WalLevelError, walLevelText } from './errors.js'
 
@@ -95,6 +95,15 @@ async function identify(replication: Client): Promise<Server> {
   if (row.level !== 'logical') throw new WalLevelError(walLevelText)
   const epoch = epochOf({ systemIdentifier: systemid, timeline, startedAt: row.started })
   return { epoch, version, pid: row.pid, database: dbname, systemIdentifier: systemid, startedAt: row.started }
+}
+
+/** Ends a walsender of ours, though it waits for something. */
+export async function endWalsender(sql: SqlConnection, pid: number): Promise<void> {
+  // By now the number may belong to another process.
+  await sql.rows(
+    `select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and backend_type = 'walsender'`,
+    [pid],
+  )
 }
 
 /** Whether a connection reached the same run of the same server, and the same database. */

@@ -113,7 +113,9 @@ export class Tables {
     const known = this.#fingerprint
     const now = await readFingerprint(this.#sql, this.#publication, this.#version)
     const isSame = now.schema === known.schema && now.publication === known.publication
-    if (!isSame || (this.#pollsToRetry > 0 && --this.#pollsToRetry === 0)) await this.#look()
+    const isRetry = this.#pollsToRetry > 0 && --this.#pollsToRetry === 0
+    if (!isSame || isRetry) await this.#look()
+    else if (!this.isSettling) return { schema: undefined, hasLost: false, isPublicationGone: false }
     const hasLost = this.#unsettle()
     await this.#settle()
     this.#follow()

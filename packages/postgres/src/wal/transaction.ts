@@ -22,12 +22,16 @@ export interface TransactionOptions {
   redescribed(): void
 }
 
+/** Keys and tags that the messages of one transaction may name. */
+const REQUESTS_MAX = 500_000
+
 interface Open {
   readonly xid: number
   readonly committedAt: number
   changes: Change[]
   rows: number
   bytes: number
+  requests: number
   /** Set once the transaction is too large to be kept by rows: the names of the tables that it changed. */
   large: Set<string> | undefined
   isUnbounded: boolean
@@ -77,7 +81,7 @@ export class TransactionReader {
     switch (message.kind) {
       case 'begin':
         if (this.#open) throw outOfOrder('begin')
-        this.#open = { ...message, changes: [], rows: 0, bytes: 0, large: undefined, isUnbounded: false }
+        this.#open = { ...message, changes: [], rows: 0, bytes: 0, requests: 0, large: undefined, isUnbounded: false }
         return undefined
       case 'commit':
         return this.#commit(message.endLsn)
@@ -96,7 +100,7 @@ export class TransactionReader {
         // A non-transactional one is sent though its transaction may roll back: never a change.
         if (!message.isTransactional) return undefined
         const change = this.#options.readMessage(message.prefix, message.content)
-        if (change) this.#opened('message').changes.push(change)
+        if (change) this.#request(this.#opened('message'), change)
         return undefined
       }
       case 'type':
@@ -104,6 +108,14 @@ export class TransactionReader {
         return undefined
     }
     message satisfies never
+  }
+
+  #request(open: Open, change: Change): void {
+    open.requests += change.kind === 'target' ? change.targets.length + 1 : 1
+    // They can't be put together to fewer, and must not be lost: the log is taken up anew, from empty.
+    if (open.requests > REQUESTS_MAX)
+      throw new ProtocolError('One transaction has more requests to invalidate than can be kept.')
+    open.changes.push(change)
   }
 
   #commit(endLsn: number): Transaction {
@@ -200,11 +212,16 @@ function rowImages(
   return { old, new: image(relation, message.new, false, old) }
 }
 
+/**
+ * The prototype of rows: a column named "__proto__" is a column like any other. An object without any prototype would do too, but
+ * V8 keeps those as dictionaries, which takes twice as long.
+ */
+const NOTHING: object = Object.freeze(Object.create(null))
+
 function image(relation: Relation, tuple: readonly TupleValue[], isIdentityOnly: boolean, unchanged?: Image): Image {
   const { columns } = relation
   if (tuple.length !== columns.length) throw new ProtocolError('A row has another number of columns than its table.')
-  // Without a prototype, a column named "__proto__" is a column like any other.
-  const result: Record<string, string | null> = Object.create(null)
+  const result: Record<string, string | null> = Object.create(NOTHING)
   for (let i = 0; i < columns.length; i++) {
     const { name, isIdentity } = columns[i]!
     // In a key tuple the other columns are null placeholders, not values.
