@@ -1,0 +1,250 @@
+import fc, { type Arbitrary, type GeneratorValue } from 'fast-check'
+import type { RandomQuery } from './random-query.js'
+
+/*
+ * Random SELECTs of the shapes that the analyser bounds, each around one rule of it: where a condition of ON counts, when an answer
+ * hides rows, what a name means. Integers only, of a small range, so that a rule that is wrong soon shows.
+ */
+
+const TABLES: Readonly<Record<string, readonly string[]>> = {
+  a: ['id', 'x', 'b_id'],
+  b: ['id', 'x', 'a_id'],
+  c: ['k1', 'k2', 'x'],
+  'other.a': ['id', 'x'],
+}
+
+export const focusedQuery: Arbitrary<RandomQuery> = fc.gen().map((g) => new Shapes(g).query())
+
+interface Item {
+  readonly alias: string
+  readonly table: string
+}
+
+class Shapes {
+  readonly #g: GeneratorValue
+  readonly #values: unknown[] = []
+  #aliases = 0
+
+  constructor(g: GeneratorValue) {
+    this.#g = g
+  }
+
+  query(): RandomQuery {
+    const shapes = [this.#joined, this.#joined, this.#joined, this.#nestedJoin, this.#using, this.#plain, this.#plain]
+    shapes.push(
+      this.#subquery,
+      this.#subquery,
+      this.#outerAggregate,
+      this.#setOperation,
+      this.#cte,
+      this.#derived,
+      this.#lateral,
+    )
+    // Some of what was written was not taken: its parameters are left out.
+    const values: unknown[] = []
+    const text = this.#pick(shapes)
+      .call(this)
+      .replace(/\$(\d+)/g, (_, number) => {
+        values.push(this.#values[Number(number) - 1])
+        return `$${values.length}`
+      })
+    return { text, values }
+  }
+
+  #joined(): string {
+    const [left, right] = [this.#item(), this.#item()]
+    const both = [left, right]
+    const kind = this.#pick(['join', 'left join', 'right join', 'full join'])
+    const on = [this.#same(left, right)]
+    // A full join needs conditions that can be merged or hashed.
+    if (kind !== 'full join' && this.#chance(2))
+      on.push(this.#pick([this.#same(left, right), this.#bound(left), this.#bound(right)]))
+    const join = `${this.#from(left)} ${kind} ${this.#from(right)} on ${on.join(' and ')}`
+    return `select ${this.#list(both)} from ${join} ${this.#where(both)} ${this.#limit()}`
+  }
+
+  #nestedJoin(): string {
+    const [one, two, three] = [this.#item(), this.#item(), this.#item()]
+    const [outer, inner] = [
+      this.#pick(['join', 'left join', 'right join']),
+      this.#pick(['join', 'left join', 'right join']),
+    ]
+    const on = (left: Item, right: Item): string =>
+      this.#pick([this.#same(left, right), `${this.#same(left, right)} and ${this.#bound(right)}`])
+    const nested = this.#chance(2)
+      ? `${this.#from(one)} ${outer} (${this.#from(two)} ${inner} ${this.#from(three)} on ${on(two, three)}) on ${on(one, two)}`
+      : `(${this.#from(one)} ${inner} ${this.#from(two)} on ${on(one, two)}) ${outer} ${this.#from(three)} on ${on(two, three)}`
+    return `select ${this.#list([one, two, three])} from ${nested} ${this.#where([one, two, three])}`
+  }
+
+  #using(): string {
+    const [left, right] = [this.#item(), this.#item()]
+    const kind = this.#pick(['join', 'left join', 'right join', 'full join'])
+    const test = this.#pick([`x = ${this.#value()}`, 'x is null', `${left.alias}.x = ${this.#value()}`])
+    const join =
+      this.#chance(4) && left.table.endsWith('a') && right.table.endsWith('a')
+        ? `natural ${kind} ${this.#from(right)}`
+        : `${kind} ${this.#from(right)} using (x)`
+    return `select ${this.#list([left, right])} from ${this.#from(left)} ${join} where ${test}`
+  }
+
+  #plain(): string {
+    const item = this.#item()
+    const [column, where] = [this.#column(item), this.#where([item])]
+    const from = `from ${this.#from(item)} ${where}`
+    const all = this.#list([item])
+    return this.#pick([
+      `select ${all} ${from} ${this.#limit()}`,
+      `select ${all} ${from} ${this.#limit()}`,
+      `select ${all} ${from} order by ${all} offset 1 limit 2`,
+      `select count(*) ${from}`,
+      `select max(${column}) ${from}`,
+      `select ${column}, count(*) ${from} group by 1`,
+      `select ${column} ${from} group by 1 having count(*) > 1`,
+      `select distinct ${column} ${from}`,
+      `select distinct on (${column}) ${all} ${from} order by ${column}, ${all}`,
+      `select ${all}, count(*) over (partition by ${column}) ${from}`,
+      `select array(select ${column} ${from} order by 1)`,
+    ])
+  }
+
+  #subquery(): string {
+    const [outer, inner] = [this.#item(), this.#item()]
+    const tests = [this.#same(inner, outer), this.#bound(inner)].slice(this.#pick([0, 0, 1]))
+    const from = `from ${this.#from(inner)} where ${tests.join(' and ')}`
+    const [own, its] = [this.#column(outer), this.#column(inner)]
+    const not = this.#pick(['', 'not '])
+    const head = `select ${this.#list([outer])}`
+    const rest = `from ${this.#from(outer)} where ${this.#bound(outer)}`
+    const and = this.#pick(['and', 'and', 'or'])
+    return this.#pick([
+      `${head}, (select count(*) ${from}) ${rest}`,
+      `${head}, (select max(${its}) ${from}) ${rest}`,
+      `${head} ${rest} ${and} ${not}exists (select ${from})`,
+      `${head} ${rest} ${and} ${own} ${not}in (select ${its} ${from})`,
+      `${head} ${rest} ${and} ${own} = (select max(${its}) ${from})`,
+      `select count(*), (select count(*) from ${this.#from(inner)} where ${this.#bound(inner)}) ${rest}`,
+    ])
+  }
+
+  /** An aggregate of the outer SELECT inside the inner one: the outer answers even without rows. */
+  #outerAggregate(): string {
+    const [outer, inner] = [this.#item(), this.#item()]
+    const value = this.#value()
+    return this.#pick([
+      `select (select count(${this.#column(outer)}) from ${this.#from(inner)} where ${this.#bound(inner)} limit 1) from ${this.#from(outer)} where ${this.#bound(outer)}`,
+      `select (select max(${this.#column(inner)}) from ${this.#from(inner)} where ${inner.alias}.x = ${value}), count(*) from ${this.#from(outer)} where ${outer.alias}.x = ${value} and ${this.#bound(outer)}`,
+    ])
+  }
+
+  #setOperation(): string {
+    const arm = (): string => {
+      const item = this.#item()
+      return `select ${this.#column(item)} from ${this.#from(item)} where ${this.#bound(item)}`
+    }
+    return `${arm()} ${this.#pick(['union', 'union all', 'except', 'except all', 'intersect'])} ${arm()}`
+  }
+
+  #cte(): string {
+    const item = this.#item()
+    const test = this.#bound({ ...item, alias: item.table })
+    const name = item.table
+    if (name.includes('.')) return this.#plain()
+    return this.#pick([
+      `with ${name} as (select * from ${name} where ${test}) select * from ${name}`,
+      `with q as (select * from ${name} where ${test}), ${name} as (select * from q) select * from ${name}`,
+      `with q as (select * from ${name}), ${name} as (select * from other.a) select q.* from q where ${this.#bound({ ...item, alias: 'q' })}`,
+      `with recursive ${name} as (select 1 as x union select x + 1 from ${name} where x < 3) select * from ${name}`,
+      `select * from ${name} where ${test} and exists (with ${name} as (select 1) select from ${name})`,
+      `with q as (select count(*) as n from ${name} where ${test}) select n from q`,
+    ])
+  }
+
+  #derived(): string {
+    const [item, other] = [this.#item(), this.#item()]
+    const inner = `(select * from ${this.#from(item)} where ${this.#bound(item)} ${this.#pick(['', 'order by 1, 2 limit 1', 'order by 1, 2 offset 1'])})`
+    const d = { alias: 'd', table: item.table }
+    return this.#pick([
+      `select * from ${inner} d`,
+      `select d.*, ${this.#list([other])} from ${inner} d join ${this.#from(other)} on ${this.#same(d, other)} where ${this.#bound(other)}`,
+      `select count(*) from ${inner} d where ${this.#bound(d)}`,
+      `select v.*, ${this.#list([other])} from v join ${this.#from(other)} on v.x = ${this.#column(other)} where ${this.#bound(other)}`,
+    ])
+  }
+
+  #lateral(): string {
+    const [outer, inner] = [this.#item(), this.#item()]
+    const sub = `lateral (select * from ${this.#from(inner)} where ${this.#same(inner, outer)} ${this.#pick(['', 'order by 1, 2 limit 1'])}) l`
+    const join = this.#pick([
+      `cross join ${sub}`,
+      `left join ${sub} on true`,
+      `left join ${sub} on ${this.#bound(outer)}`,
+    ])
+    return `select ${this.#list([outer])}, l.x from ${this.#from(outer)} ${join} ${this.#where([outer])}`
+  }
+
+  #item(): Item {
+    return { alias: `t${++this.#aliases}`, table: this.#pick(Object.keys(TABLES)) }
+  }
+
+  #from({ alias, table }: Item): string {
+    return `${table} ${alias}`
+  }
+
+  #column({ alias, table }: Item): string {
+    return `${alias}.${this.#pick(TABLES[table]!)}`
+  }
+
+  /** Columns of the answer: mostly all, else without those that tell rows apart. */
+  #list(items: readonly Item[]): string {
+    const columns = items.flatMap(({ alias, table }) => {
+      const own = this.#chance(5) ? ['x'] : TABLES[table]!
+      return own.map((name) => `${alias}.${name}`)
+    })
+    return columns.join(', ')
+  }
+
+  #same(left: Item, right: Item): string {
+    return `${this.#column(left)} = ${this.#column(right)}`
+  }
+
+  #bound(item: Item): string {
+    const column = this.#column(item)
+    if (this.#chance(5)) return `${column} in (${this.#value()}, ${this.#value()})`
+    return this.#chance(12) ? `not (${column} = ${this.#value()})` : `${column} = ${this.#value()}`
+  }
+
+  #where(items: readonly Item[]): string {
+    const test = (): string => {
+      const item = this.#pick(items)
+      return this.#pick([this.#bound(item), this.#bound(item), this.#bound(item), `${this.#column(item)} is null`])
+    }
+    return this.#pick([
+      '',
+      `where ${test()}`,
+      `where ${test()}`,
+      `where ${test()} and ${test()}`,
+      `where (${test()} or ${test()})`,
+    ])
+  }
+
+  #limit(): string {
+    return this.#pick(['', '', 'order by 1, 2 limit 1', 'order by 1, 2 fetch first 2 rows with ties'])
+  }
+
+  #value(): string {
+    const value = this.#pick([0, 1, 1, 2])
+    if (this.#chance(2)) return String(value)
+    this.#values.push(value)
+    return `$${this.#values.length}::int`
+  }
+
+  #pick<T>(from: readonly T[]): T {
+    return from[this.#g(fc.nat, { max: from.length - 1 })]!
+  }
+
+  /** True once in `n` times. */
+  #chance(n: number): boolean {
+    return this.#g(fc.nat, { max: n - 1 }) === 0
+  }
+}
