@@ -1,0 +1,146 @@
+import { EventEmitter } from 'node:events'
+import type { Client } from 'pg'
+import { ManualClock } from 'tidemark/testing'
+import { beforeEach, expect, test } from 'vitest'
+import { encode, keepalive, walData } from '../../test/encoder.js'
+import { Stream } from './follower.js'
+import { type Transaction, TransactionReader } from './transaction.js'
+
+/** A replication connection whose other end is the test. */
+class FakeWire extends EventEmitter {
+  readonly sent: { readonly lsn: number; readonly wantsReply: boolean }[] = []
+  isDestroyed = false
+  readonly stream = {
+    destroy: () => {
+      this.isDestroyed = true
+    },
+  }
+  sendCopyFromChunk(chunk: Buffer): void {
+    this.sent.push({ lsn: Number(chunk.readBigUInt64BE(9)), wantsReply: chunk[33] === 1 })
+  }
+  receive(chunk: Buffer): void {
+    this.emit('copyData', { chunk })
+  }
+}
+
+let clock: ManualClock
+let wire: FakeWire
+let client: EventEmitter & { connection: FakeWire; query(text: string): Promise<never> }
+let stream: Stream
+let told: (number | string)[]
+let apply: (transaction: Transaction) => void
+let command: string
+let failQuery: (error: unknown) => void
+
+beforeEach(() => {
+  clock = new ManualClock()
+  wire = new FakeWire()
+  told = []
+  apply = () => {}
+  client = Object.assign(new EventEmitter(), {
+    connection: wire,
+    query: (text: string) => {
+      command = text
+      return new Promise<never>((_, reject) => {
+        failQuery = reject
+      })
+    },
+  })
+  const reader = new TransactionReader({
+    rowsMax: 10,
+    bytesMax: 1_000,
+    namesOf: () => ['public.t'],
+    readMessage: () => undefined,
+    redescribed: () => {},
+  })
+  const options = { slot: 's', publication: 'a "quoted" one', statusIntervalMs: 100, silenceMaxMs: 1_000, clock }
+  stream = new Stream(client as unknown as Client, 50, options, reader, {
+    started: () => told.push('started'),
+    transaction: (transaction) => {
+      apply(transaction)
+      told.push(transaction.endLsn)
+    },
+    progress: (lsn) => told.push(lsn),
+  })
+  stream.start()
+  wire.emit('replicationStart')
+})
+
+function begin(): void {
+  wire.receive(walData(encode({ kind: 'begin', finalLsn: 1, committedAt: 946_684_800_000, xid: 7 })))
+}
+
+function commit(endLsn: number): void {
+  wire.receive(walData(encode({ kind: 'commit', lsn: 1, endLsn, committedAt: 946_684_800_000 })))
+}
+
+test('it starts where the slot begins, and names the publication as one', () => {
+  expect(command).toContain('START_REPLICATION SLOT s LOGICAL 0/0')
+  expect(command).toContain(`publication_names '"a ""quoted"" one"'`)
+  expect(told).toEqual(['started'])
+})
+
+test('the end of a commit is acknowledged once it is applied, at the next interval', async () => {
+  begin()
+  commit(100)
+  expect(told).toEqual(['started', 100])
+  await clock.advance(100)
+  expect(wire.sent.at(-1)).toEqual({ lsn: 100, wantsReply: false })
+})
+
+test('a keepalive moves the log when nothing is open, and nothing between a begin and its commit', () => {
+  wire.receive(keepalive(80, false))
+  expect(told.at(-1)).toBe(80)
+  begin()
+  wire.receive(keepalive(200, true))
+  expect(told.at(-1)).toBe(80)
+  expect(wire.sent.at(-1)).toEqual({ lsn: 80, wantsReply: false })
+  commit(150)
+  expect(told.at(-1)).toBe(150)
+})
+
+test('the log never goes back', async () => {
+  wire.receive(keepalive(200, false))
+  wire.receive(keepalive(90, false))
+  expect(told).toEqual(['started', 200])
+  begin()
+  commit(150)
+  expect(told).toEqual(['started', 200])
+  expect(await stream.ended).toMatchObject({ code: 'TIDEMARK_PROTOCOL' })
+})
+
+test('what could not be applied is not acknowledged, and ends the start', async () => {
+  apply = () => {
+    throw new Error('no')
+  }
+  begin()
+  commit(100)
+  expect(wire.isDestroyed).toBe(true)
+  expect(await stream.ended).toMatchObject({ code: 'TIDEMARK_LOG_GAP' })
+  await clock.advance(5_000)
+  expect(wire.sent.every(({ lsn }) => lsn <= 50)).toBe(true)
+})
+
+test('what can not be understood ends the start', async () => {
+  wire.receive(walData(Buffer.from('?')))
+  expect(await stream.ended).toMatchObject({ code: 'TIDEMARK_PROTOCOL' })
+})
+
+test('a line that leaves a question unanswered is given up', async () => {
+  await clock.advance(600)
+  expect(wire.sent.at(-1)).toEqual({ lsn: 50, wantsReply: true })
+  wire.receive(keepalive(50, false))
+  await clock.advance(900)
+  expect(wire.isDestroyed).toBe(false)
+  await clock.advance(2_000)
+  expect(wire.isDestroyed).toBe(true)
+  expect(await stream.ended).toMatchObject({ code: 'TIDEMARK_LOG_GAP' })
+})
+
+test("the server's end of the stream, and of the connection, are told as losses", async () => {
+  failQuery(new Error('terminating connection'))
+  expect(await stream.ended).toMatchObject({ code: 'TIDEMARK_LOG_GAP' })
+  client.emit('end')
+  stream.tell(true)
+  expect(wire.sent.filter(({ wantsReply }) => wantsReply)).toEqual([])
+})
