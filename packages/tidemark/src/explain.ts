@@ -22,15 +22,14 @@ const ADVICE: Record<NotKept, string> = {
   'row-security': 'a table that it read has row security; declare the session with cache.as()',
   session: 'its SQL reads settings or the user; declare the session with cache.as()',
   time: 'its SQL depends on time or chance; give it a ttl',
-  function:
-    'its SQL calls a function whose reads cannot be known; read the tables in the SQL itself, or use tags and a ttl in a loader of its own',
+  function: 'its SQL calls a function whose reads cannot be known; read the tables in the SQL itself',
   writes: 'its SQL writes; write outside of loaders',
   'not-understood':
-    'its SQL could not be analysed, so the tables that it reads are not known; simplify it, or use tags and a ttl in a loader of its own',
+    'its SQL could not be analysed, so the tables that it reads are not known; simplify it, or run it on a client that is not wrapped, and declare tags or a ttl',
   'dirty-connection': 'it ran on a connection whose settings were changed and not reset',
   'open-transaction': 'it ran inside a transaction that was open before the fill began',
   elsewhere:
-    'it read a database that is not the followed one; declare tags, ttl or sourceLag in a definition of its own',
+    'it read a database that is not the followed one; use a client that is not wrapped, and declare tags, ttl or sourceLag',
   replica: 'it read a replica whose lag could not be compared with the log',
   'too-large': 'it is larger than l1.maxBytes allows',
 }
