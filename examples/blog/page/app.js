@@ -13,6 +13,8 @@ const parts = new Map()
 const names = new Map()
 const votes = new Set()
 let view = {}
+/** Whether somebody just opened a post, and should be taken to it. */
+let wantsFocus = false
 
 const hasRoom = matchMedia('(min-width: 721px)')
 const $ = (selector) => document.querySelector(selector)
@@ -147,6 +149,8 @@ function redrawPosts() {
 
 function onPost([post]) {
   $('#article').inert = false
+  if (wantsFocus) $('#article').focus({ preventScroll: true })
+  wantsFocus = false
   if (!post) {
     drawNoPost(
       'This post is not here',
@@ -156,7 +160,7 @@ function onPost([post]) {
     return
   }
   const isNew = !$('#article .view-title')
-  drawPost(post, { authorName, author, hasVoted })
+  drawPost(post, { authorName, author, hasVoted, onVote: followVotes })
   document.title = `${post.title || 'Untitled'} · Low Water`
   if (isNew && parts.get('comments')?.value) onComments(parts.get('comments').value)
   markPart('comments')
@@ -231,6 +235,6 @@ function onClick(event) {
 function go(address) {
   history.pushState(null, '', address)
   route()
-  if (view.post) $('#article').focus({ preventScroll: true })
+  wantsFocus = view.post !== null
   scrollTo({ top: 0 })
 }

@@ -24,10 +24,11 @@ export function drawNoPost(title, text, isBusy = false) {
  * @param post a row of the resource `post`
  * @param names.authorName id → name
  * @param names.author the id that the visitor writes as
+ * @param names.onVote called when the visitor has voted
  */
-export function drawPost(post, { authorName, author, hasVoted }) {
+export function drawPost(post, { authorName, author, hasVoted, onVote }) {
   const id = String(post.id)
-  if (article().dataset.id !== id || !article().querySelector('.view-title')) mount(id, author)
+  if (article().dataset.id !== id || !article().querySelector('.view-title')) mount(id, author, onVote)
   article().setAttribute('aria-busy', 'false')
   const part = (name) => article().querySelector(`.view-${name}`)
   put(part('title'), post.title || 'Untitled')
@@ -95,7 +96,7 @@ function drawBody(element, post) {
   if (!isFirst) flash(element)
 }
 
-function mount(id, author) {
+function mount(id, author, onVote) {
   article().dataset.id = id
   article().replaceChildren(document.querySelector('#post-view').content.cloneNode(true))
   const part = (name) => article().querySelector(name)
@@ -118,6 +119,7 @@ function mount(id, author) {
   part('.view-vote').addEventListener('click', () =>
     guarded(part('.vote'), part('.view-vote'), async () => {
       await write(`/blog/posts/${id}/upvotes`, { session: await session(author()) })
+      onVote()
     }),
   )
   onSubmit(part('.say'), async (form) => {

@@ -8,6 +8,7 @@ export function startTrouble() {
   const box = document.querySelector('#trouble')
   let wellAt = new Date()
   let shown = ''
+  let ofParts = ''
 
   function say(problem) {
     if (problem === '') wellAt = new Date()
@@ -20,8 +21,9 @@ export function startTrouble() {
   }
 
   follow('/health', (message) => {
-    if (message.kind === 'value') say(problemOf(message.value))
-    else if (message.state === 'lost') say(message.reason)
+    if (message.kind === 'value') ofParts = problemOf(message.value)
+    // Silence says nothing new of the parts: once the server answers again, they are as they were last told.
+    say(message.state === 'lost' ? message.reason : ofParts)
   })
 }
 
