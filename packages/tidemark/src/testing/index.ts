@@ -1,4 +1,5 @@
 export { type FakeCommit, FakeLog } from './fake-log.js'
 export { type FakeReads, FakeSource } from './fake-source.js'
+export { type ContractCase, type LogUnderTest, logContract } from './log-contract.js'
 export { ManualClock } from './manual-clock.js'
 export { Gate, rest } from './rest.js'
