@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { until, type World, world } from './recorder.js'
 
@@ -63,6 +65,25 @@ test('after a crash of PostgreSQL the log is taken up in a new epoch', async () 
   await db.sql('insert into posts values (3)')
   await log.caughtUp()
   expect(log.rows.map((row) => row.new!.id)).toEqual(['3'])
+})
+
+test('a standby is refused by name, and is followed in a new epoch once it is promoted', async () => {
+  const log = await db.log()
+  await db.server.stop()
+  writeFileSync(join(db.server.dataDir, 'postgres', 'standby.signal'), '')
+  await db.server.restart()
+  await until(
+    () => log.losses.some(({ code }) => code === 'TIDEMARK_STANDBY'),
+    () => log.log.status().reason,
+  )
+  await expect(log.log.probe()).rejects.toThrow()
+  await db.sql('select pg_promote()')
+  await log.hasStarted(2)
+  const timelines = log.starts.map(({ epoch }) => epoch.split('-')[1])
+  expect(timelines).toEqual(['1', '2'])
+  await db.sql('insert into posts values (4)')
+  await log.caughtUp()
+  expect(log.rows.map((row) => row.new!.id)).toEqual(['4'])
 })
 
 test('close leaves no slot and no connection, whatever it interrupts', async () => {
