@@ -31,23 +31,18 @@ export class QueryPool {
   }
 
   /**
-   * Runs one statement.
+   * Runs one statement for a fill, and tells the fill what it read.
    *
-   * @param reading  the fill that it is read for; undefined outside of fills
    * @throws SqlError, SourceDownError, or the signal's reason if it aborts (then the query is cancelled)
    */
-  async run(text: string, values: readonly unknown[], reading: Reading | undefined): Promise<TextAnswer> {
-    return this.use(reading?.session, reading?.signal, async (client, backend) => {
+  async run(text: string, values: readonly unknown[], reading: Reading): Promise<TextAnswer> {
+    return this.use(reading.session, reading.signal, async (client, backend) => {
       // Extended, so that a text is one statement, whether or not it has parameters.
       const query = { text, values: [...values], rowMode: 'array', types: TEXT, queryMode: 'extended' }
       const run = async (): Promise<{ result: TextAnswer; answered: Answered }> => {
         const result = (await client.query(query)) as unknown as TextAnswer
         const { fields, rows } = result
         return { result, answered: { fields, rowCount: rows.length, cell: (row, field) => rows[row]![field] } }
-      }
-      if (!reading) {
-        backend.ran('hidden')
-        return (await run()).result
       }
       return backend.read(text, values, reading, run)
     })
