@@ -16,57 +16,39 @@ export async function finish(world: World): Promise<void> {
   world.note(() => 'faults stop')
   world.source.failure = 0
   if (!world.faults.closesEarly) {
-    await until(
-      world,
-      () => world.pending.size === 0,
-      () => `never ends: ${[...world.pending].join('; ')}`,
-    )
+    await allEnd(world)
     await catchUp(world)
     await readAll(world)
-    await until(
-      world,
-      () => watchesAreTrue(world),
-      () => `a watch never shows the truth: ${world.watches.map((watch) => watch.name)}`,
-    )
+    await until(world, 'every watch shows the truth', () => watchesAreTrue(world))
   }
   if (!world.violation) await end(world)
 }
 
+function allEnd(world: World): Promise<void> {
+  return until(world, 'all that was asked ends', () => world.pending.size === 0)
+}
+
 /** What was kept meanwhile has expired, what lags has caught up, and the process is current. */
 async function catchUp(world: World): Promise<void> {
+  const { core, clock } = world
   // Once one that lags was asked for, the ring keeps what the next are compared with.
   void world.ask(TENANTS[0], 'copy', 1)
-  await until(
-    world,
-    () => world.pending.size === 0,
-    () => `never ends: ${[...world.pending].join('; ')}`,
-  )
-  world.clock.pass(LONGEST_MS)
+  await allEnd(world)
+  clock.pass(LONGEST_MS)
   await round(world)
-  await until(
-    world,
-    () => world.core.isTrusted(world.clock.now()),
-    () => 'the process never becomes current',
-  )
-  await until(
-    world,
-    () => world.core.follower.isKeeping,
-    () => 'the process never keeps fills again',
-  )
-  await until(
-    world,
-    () => world.core.follower.unproven === 0,
-    () => 'a change is never proven',
-  )
+  await until(world, 'the process becomes current', () => core.isTrusted(clock.now()))
+  await until(world, 'the process keeps fills again', () => core.follower.isKeeping)
+  await until(world, 'every change is proven', () => core.follower.unproven === 0)
+  // Who joins a load that began before all this gets what that one can know.
+  await until(world, 'every flight lands', () => core.reads.flights.size === 0)
 }
 
 async function readAll(world: World): Promise<void> {
-  const answers = TENANTS.flatMap((tenant) => FINAL.flatMap((name) => [1, 2].map((id) => world.ask(tenant, name, id))))
-  await until(
-    world,
-    () => world.pending.size === 0,
-    () => `never ends: ${[...world.pending].join('; ')}`,
-  )
+  if (world.violation) return
+  const [own, other] = TENANTS
+  const answers = FINAL.flatMap((name) => [1, 2].map((id) => world.ask(own, name, id)))
+  answers.push(world.ask(other, 'front', 1))
+  await allEnd(world)
   if (world.violation) return
   for (const answer of await Promise.all(answers)) {
     world.judge(() => {
@@ -89,27 +71,26 @@ function isTrue(world: World, value: Shown, asOf: string | undefined): boolean {
 
 /** After close nothing waits, and nothing is left behind. */
 async function end(world: World): Promise<void> {
+  const { core, clock, watches } = world
   world.close()
-  await until(
-    world,
-    () => world.pending.size === 0 && world.running === 0 && world.watches.every((watch) => watch.isEnded),
-    () => `close: never ends: ${[...world.pending]}`,
-  )
+  await allEnd(world)
+  await until(world, 'every loader ends', () => world.running === 0)
+  await until(world, 'every watch ends', () => watches.every((watch) => watch.isEnded))
   world.judge(() => {
-    const { core, clock } = world
     if (clock.timers > 0) throw new Violation(`close: ${clock.timers} timers are left`)
     if (core.reads.flights.size > 0) throw new Violation('close: flights are left')
     if (core.watched > 0) throw new Violation('close: watches are left')
   })
 }
 
-async function until(world: World, isDone: () => boolean, why: () => string): Promise<void> {
+async function until(world: World, hope: string, isDone: () => boolean): Promise<void> {
   for (let i = 0; i < ROUNDS_MAX && !world.violation; i++) {
     if (isDone()) return
     await round(world)
   }
   world.judge(() => {
-    if (!world.violation) throw new Violation(`liveness: ${why()}`)
+    const waits = [...world.pending].join('; ') || 'nothing'
+    if (!world.violation) throw new Violation(`liveness: never comes: ${hope} (${waits} waits)`)
   })
 }
 

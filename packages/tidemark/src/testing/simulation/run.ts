@@ -29,6 +29,7 @@ export async function simulate(seed: number, isTraced = false): Promise<Outcome>
   for (; steps < world.faults.steps && !world.violation; steps++) {
     const next = drawStep(world, weights)
     if (isCalm(next)) await quiet()
+    if (!next.isEnabled(world)) continue
     world.note(() => next.name)
     next.run(world)
     // Mostly the process does all that it can before the next step; now and then only a part of it.

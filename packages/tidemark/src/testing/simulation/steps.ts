@@ -264,8 +264,10 @@ function timer({ clock }: World): void {
 
 function leave(world: World): void {
   const stop = new AbortController()
-  void world.ask(tenant(world), world.chance.of(ASKABLE), id(world), { signal: stop.signal })
-  world.clock.after(world.chance.of([0, 5, 30]), () => stop.abort(new Error('The simulation made this reader leave.')))
+  const after = world.chance.of([0, 5, 30])
+  const timer = world.clock.after(after, () => stop.abort(new Error('The simulation made this reader leave.')))
+  const read = world.ask(tenant(world), world.chance.of(ASKABLE), id(world), { signal: stop.signal })
+  void read.then(() => timer.cancel())
 }
 
 function askAtPosition(world: World): void {

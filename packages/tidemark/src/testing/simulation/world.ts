@@ -26,6 +26,7 @@ import { SimLog } from './sim-log.js'
 import { SimSource } from './sim-source.js'
 
 export const MAX_SILENCE_MS = 300
+const NEVER = Number.POSITIVE_INFINITY
 const WAIT_MAX_MS = 60
 const PROOF_WAIT_MS = 80
 export const TENANTS = ['default', 'other'] as const
@@ -93,10 +94,8 @@ export class World implements LoaderHooks {
       },
       acquireFollower(this.source, this.clock, { changesMax, rowsMax }),
     )
-    const cache: SimCache = new View(
-      this.core,
-      new Definitions(this.core, {}, policyOf({}, Number.POSITIVE_INFINITY), Number.POSITIVE_INFINITY),
-    )
+    const definitions = new Definitions(this.core, {}, policyOf({}, NEVER), NEVER)
+    const cache: SimCache = new View(this.core, definitions)
     this.views = new Map(TENANTS.map((tenant) => [tenant, tenant === 'default' ? cache : cache.tenant(tenant)]))
     const own = defineAll(cache, this)
     for (const [tenant, view] of this.views) {
@@ -338,21 +337,20 @@ export class World implements LoaderHooks {
           if (value.tenant !== space.tenant || value.key !== space.text(key))
             throw new Violation(`kept: ${value.tenant} ${value.key} is stored as ${space.tenant} ${space.text(key)}`)
           this.oracle.kept(value, l1.isFreshAt(slot, now), process)
-          this.#outlivesNone(value, l1.expiresAtOf(slot))
+          if (l1.isFreshAt(slot, now)) this.#outlivesNone(value, now)
         })
       }
     }
   }
 
-  /** An entry expires no later than what it was computed from. */
-  #outlivesNone(outer: Shown, expiresAt: number): void {
+  /** An entry is fresh no longer than what it was computed from. */
+  #outlivesNone(outer: Shown, now: number): void {
     for (const inner of outer.inner) {
       if (!inner.value) continue
-      const lifetimeMs = this.lifetimeOf(inner.value.key)
-      const innerExpires = (this.#loadedAt.get(inner.value.load) ?? 0) + lifetimeMs
-      if (expiresAt > innerExpires + 0.01)
-        throw new Violation(`nested: ${outer.key} expires at ${expiresAt}, its ${inner.value.key} at ${innerExpires}`)
-      this.#outlivesNone(inner.value, expiresAt)
+      const expiresAt = (this.#loadedAt.get(inner.value.load) ?? 0) + this.lifetimeOf(inner.value.key)
+      if (now > expiresAt)
+        throw new Violation(`nested: ${outer.key} is fresh, its ${inner.value.key} is not since ${expiresAt}`)
+      this.#outlivesNone(inner.value, now)
     }
   }
 

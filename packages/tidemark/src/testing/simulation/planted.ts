@@ -1,0 +1,124 @@
+import type { Dependency } from '../../dependencies/dependency.js'
+import { rules } from '../../fence/fence.js'
+import { currencyRules } from '../../follow/currency.js'
+import { trimRules } from '../../follow/follower.js'
+import { proofRules } from '../../follow/proof.js'
+import { nesting } from '../../read/fill.js'
+import { type Fill, L1 } from '../../tiers/l1.js'
+import { Sieve } from '../../tiers/sieve.js'
+import type { SlotKey, Space } from '../../tiers/space.js'
+
+/** A rule of the design left out, to see that the simulation would notice. */
+export interface Planted {
+  readonly rule: string
+  /** What is wrong while it is planted. */
+  readonly bug: string
+  /** Plants the bug in this process. @returns how to take it out */
+  plant(): () => void
+}
+
+/** One for each rule, and for each part of a rule that can be left out by itself. */
+export const PLANTED: readonly Planted[] = [
+  leftOut('Fence', 'changes that came while the loader ran do not count', rules, 'missedByFence', () => false),
+  leftOut('Proof', 'changes that were applied but not yet visible do not count', rules, 'missedByProof', () => false),
+  leftOut('Reader', 'who asks after a change joins a load from before it', rules, 'readerMayHave', () => true),
+  leftOut('Start', 'what lies before the start is taken for visible', proofRules, 'isStartCovered', () => true),
+  leftOut(
+    'Trim',
+    'changes leave the ring while fills need them',
+    trimRules,
+    'oldestNeeded',
+    () => Number.POSITIVE_INFINITY,
+  ),
+  leftOut('Trim, by the limit', 'what had to leave is not missed', trimRules, 'isStillNeeded', () => false),
+  leftOut(
+    'Trim, unproven',
+    'of an unproven change that had to leave nothing stays',
+    proofRules,
+    'remembersForgotten',
+    () => false,
+  ),
+  leftOut('Currency', 'hearing of the source is taken for having read its log', currencyRules, 'isReached', () => true),
+  leftOut('Nested dependencies', 'an outer entry takes over nothing', nesting, 'dependencies', () => undefined),
+  leftOut('Nested state', 'what was computed from something stale is fresh', nesting, 'state', () => undefined),
+  {
+    rule: 'Nested eviction',
+    bug: 'what an outer entry took over leaves with the inner one',
+    plant: plantEviction,
+  },
+]
+
+function leftOut<Rules extends object, Name extends keyof Rules>(
+  rule: string,
+  bug: string,
+  rulesOf: Rules,
+  name: Name,
+  without: Rules[Name],
+): Planted {
+  return {
+    rule,
+    bug,
+    plant() {
+      const right = rulesOf[name]
+      rulesOf[name] = without
+      return () => {
+        rulesOf[name] = right
+      }
+    },
+  }
+}
+
+interface Stored {
+  readonly space: Space
+  readonly key: SlotKey
+  readonly value: unknown
+  readonly fill: Fill
+}
+
+/** When an entry is evicted, those that were computed from it lose the dependencies that they share with it. */
+function plantEviction(): () => void {
+  const { store, remove } = L1.prototype
+  const { victim } = Sieve.prototype
+  const stored = new WeakMap<L1, Map<number, Stored>>()
+  let evicted = -1
+  Sieve.prototype.victim = function (this: Sieve) {
+    evicted = victim.call(this)
+    return evicted
+  }
+  L1.prototype.store = function (this: L1, space, key, value, fill) {
+    const slot = store.call(this, space, key, value, fill)
+    if (slot >= 0) entriesOf(stored, this).set(slot, { space, key, value, fill })
+    return slot
+  }
+  L1.prototype.remove = function (this: L1, slot) {
+    const entries = entriesOf(stored, this)
+    const gone = entries.get(slot)
+    entries.delete(slot)
+    remove.call(this, slot)
+    if (slot !== evicted || !gone) return
+    evicted = -1
+    for (const { space, key, value, fill } of entries.values()) {
+      if (fill.dependencies.some((dependency) => isKeyOf(dependency, gone)))
+        store.call(this, space, key, value, { ...fill, dependencies: without(fill.dependencies, gone) })
+    }
+  }
+  return () => {
+    Object.assign(L1.prototype, { store, remove })
+    Sieve.prototype.victim = victim
+  }
+}
+
+function entriesOf(stored: WeakMap<L1, Map<number, Stored>>, l1: L1): Map<number, Stored> {
+  let entries = stored.get(l1)
+  if (!entries) stored.set(l1, (entries = new Map()))
+  return entries
+}
+
+function isKeyOf(dependency: Dependency, { space, key }: Stored): boolean {
+  return dependency.kind === 'key' && dependency.tenant === space.tenant && dependency.key === space.text(key)
+}
+
+function without(dependencies: readonly Dependency[], gone: Stored): readonly Dependency[] {
+  const shared = new Set(gone.fill.dependencies.map((dependency) => JSON.stringify(dependency)))
+  return dependencies.filter((dependency) => !shared.has(JSON.stringify(dependency)))
+}
