@@ -147,17 +147,19 @@ export class Follower implements LogListener {
 
   // ── waits ──────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Resolves true when the tidemark has reached `lsn` in this generation or a later one; false when the signal aborts. */
+  /** Resolves true when the tidemark has reached `lsn`; false when the signal aborts, or the source's history is another one now. */
   async reach(lsn: number, signal: AbortSignal): Promise<boolean> {
     if (this.isFollowing && this.tidemark >= lsn) return true
     if (this.isClosed) return false
     this.#proof.now()
     this.log.nudge()
-    return wait(signal, (resolve) => {
+    const { epoch } = this
+    const isWoken = await wait(signal, (resolve) => {
       const waiter = { lsn, resolve }
       this.#waiters.add(waiter)
       return () => this.#waiters.delete(waiter)
     })
+    return isWoken && (epoch === undefined || epoch === this.epoch)
   }
 
   /** Resolves true when every change up to `lsn` that touches the dependencies (all of them, if none are given) is proven. */
@@ -179,8 +181,9 @@ export class Follower implements LogListener {
     for (;;) {
       if (signal.aborted || this.isClosed) return false
       try {
+        const { generation } = this
         const { flushed } = await this.log.probe()
-        return await this.reach(flushed, signal)
+        if (generation === this.generation && (await this.reach(flushed, signal))) return true
       } catch {
         // The source is down: what it had committed can't be known yet.
         await wait(signal, (resolve) => this.#clock.after(LOOK_AGAIN_MS, resolve).cancel)
@@ -196,6 +199,7 @@ export class Follower implements LogListener {
 
   started(start: LogStart): void {
     this.#seeingStart?.abort()
+    const isOtherEpoch = this.epoch !== start.epoch
     this.generation++
     this.epoch = start.epoch
     this.tidemark = start.lsn
@@ -209,7 +213,8 @@ export class Follower implements LogListener {
     this.#believe()
     const position = this.positionAt(start.lsn)
     for (const applier of this.#appliers) applier.started(position, applier.empty())
-    this.#wake()
+    // Another history may never get as far as what was waited for.
+    this.#wake(isOtherEpoch)
   }
 
   commit(commit: Commit): void {
@@ -300,9 +305,9 @@ export class Follower implements LogListener {
     this.#wake()
   }
 
-  #wake(): void {
+  #wake(isForAll = this.isClosed): void {
     for (const waiter of this.#waiters) {
-      if (this.tidemark < waiter.lsn && !this.isClosed) continue
+      if (this.tidemark < waiter.lsn && !isForAll) continue
       this.#waiters.delete(waiter)
       waiter.resolve()
     }

@@ -65,6 +65,8 @@ export class Flight {
   #isWanted = false
   /** Set while it waits for a proof before it loads again: ends that wait. */
   #loadNow: (() => void) | undefined
+  /** Timers of those who joined that wait. */
+  #bounds: { cancel(): void }[] = []
 
   constructor(
     keeper: Keeper,
@@ -93,7 +95,7 @@ export class Flight {
     if (this.#loadNow && reader.proofWaitMs !== Number.POSITIVE_INFINITY) {
       // Others wait for a proof, perhaps without a bound (a watch); this reader has its own.
       this.#mayTryAgain(waiting)
-      this.#keeper.clock.after(reader.proofWaitMs, () => this.#loadNow?.())
+      this.#bounds.push(this.#keeper.clock.after(reader.proofWaitMs, () => this.#loadNow?.()))
     }
     return () => {
       this.#readers.delete(waiting)
@@ -291,6 +293,7 @@ export class Flight {
       await this.follower.whenBelievable(bound.signal)
     this.#loadNow = undefined
     bound.cancel()
+    for (const joined of this.#bounds.splice(0)) joined.cancel()
   }
 
   #fail(error: unknown): void {
