@@ -56,13 +56,17 @@ async function takeChange(browser, blog, file, options, title, path = '/') {
   const page = await open(browser, blog, options, path)
   await sql(
     blog,
-    `insert into comments (post_id, author_id, body) values (12, 3, 'I can bring a longer line on Friday.')`,
+    `insert into comments (post_id, author_id, body) values (40, 3, 'I can bring a longer line on Friday.')`,
   )
   await sql(blog, `update sessions set started_at = now() where id = (select id from sessions order by id limit 1)`)
   await until('the earlier changes arrived', async () => (await page.locator('#changes .change').count()) >= 2)
   await sql(blog, 'update posts set title = $1 where id = 1', [title])
   const took = page.locator('#changes .change').first().locator('.change-took.shown')
   await until('the change was painted', () => took.count())
+  await page.evaluate(async () => {
+    const moving = document.querySelector('#panel').getAnimations({ subtree: true })
+    await Promise.all(moving.map(({ finished }) => finished))
+  })
   await page.screenshot({ path: join(pictures, file) })
   await page.context().close()
 }
@@ -84,7 +88,7 @@ async function takeDown(browser, blog, file, options) {
 }
 
 async function open(browser, blog, options, path) {
-  const context = await browser.newContext({ ...options, deviceScaleFactor: 2 })
+  const context = await browser.newContext({ ...options, deviceScaleFactor: 1.5 })
   const page = await context.newPage()
   await page.goto(blog.url + path)
   await until('the list is there', async () => (await page.locator('#posts li, #list-says:not(:empty)').count()) > 0)

@@ -7,6 +7,7 @@ const DOTS_MAX = 120
 const NAMES_MAX = 6
 /** What touched something shown here, and in this time brought nothing new, changed nothing that is shown. */
 const ARRIVING_MAX_MS = 2500
+const TOGETHER_MAX_MS = 300
 
 const $ = (selector) => document.querySelector(selector)
 
@@ -51,23 +52,23 @@ export function startPanel({ isShown }) {
     draw()
   }
 
-  /** The paint of a value arrives before or after the news of the change that caused it: whichever is later joins them. */
+  /** A paint comes before or after the news of the change that caused it: whichever is later joins them. */
   function match() {
-    for (const record of records.values()) {
-      if (!record.isHere || record.paintedAt) continue
-      const cause = paints.find(
-        ({ key, position, at }) =>
-          at >= record.committedAt - 5 &&
-          reaches(position, record.position) &&
-          record.entries.some((entry) => sameKey(entry.key, key)),
-      )
-      if (cause) record.paintedAt = cause.at
+    const waiting = [...records.values()].filter((record) => record.isHere && !record.paintedAt)
+    for (const paint of paints) {
+      const shown = waiting.filter((record) => isShownBy(record, paint))
+      const newest = shown.at(-1)
+      for (const record of shown) {
+        // A value that a later change brought shows the earlier ones too. Of two at once both are on the screen now; one
+        // that came long before had brought nothing new to what is shown.
+        if (newest.committedAt - record.committedAt < TOGETHER_MAX_MS) record.paintedAt ??= paint.at
+        else record.isHere = false
+      }
     }
   }
 
   function draw() {
     const all = [...records.values()].reverse()
-    const isArriving = (record) => record.isHere && !record.paintedAt && Date.now() - record.seenAt < ARRIVING_MAX_MS
     place($('#arriving'), all.filter(isArriving))
     place(
       $('#changes'),
@@ -97,6 +98,11 @@ export function startPanel({ isShown }) {
   }
 }
 
+function isShownBy(record, { key, position, at }) {
+  const isInTime = at >= record.committedAt - 5 && at - record.committedAt < ARRIVING_MAX_MS
+  return isInTime && reaches(position, record.position) && record.entries.some((entry) => sameKey(entry.key, key))
+}
+
 /** The log was lost and is followed anew: all that was cached is forgotten. */
 function asRecord({ position, emptied, at }) {
   return { position, committedAt: at, changes: { 'followed anew': 1 }, touched: emptied, left: 0, entries: [] }
@@ -115,16 +121,20 @@ function place(list, records) {
     record.item ??= newChange(record)
     const took = record.item.querySelector('.change-took')
     took.classList.toggle('shown', record.paintedAt !== undefined)
-    took.textContent = record.paintedAt
-      ? tookOf(record)
-      : record.isEarlier
-        ? 'earlier'
-        : record.isHere
-          ? ''
-          : 'not on this page'
+    took.textContent = placeOf(record)
     return record.item
   })
   putItems(list, items)
+}
+
+function placeOf(record) {
+  if (record.paintedAt) return tookOf(record)
+  if (record.isEarlier) return 'earlier'
+  return isArriving(record) ? '' : 'nothing new here'
+}
+
+function isArriving({ isHere, paintedAt, seenAt }) {
+  return isHere && !paintedAt && Date.now() - seenAt < ARRIVING_MAX_MS
 }
 
 function newChange(record) {

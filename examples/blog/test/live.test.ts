@@ -171,7 +171,7 @@ describe.skipIf(lacks('chromium'))('the blog in a real browser (needs chromium)'
     const next = page.locator('#changes .change', { hasText: 'sessions update' })
     await until('a change that nothing depends on is told too', () => next.count())
     expect(await next.locator('.change-foot').textContent()).toMatch(/^0 touched, \d+ left alone$/)
-    expect(await next.locator('.change-took').textContent()).toBe('not on this page')
+    expect(await next.locator('.change-took').textContent()).toBe('nothing new here')
   })
 
   test('more windows than a browser has connections all follow their posts', async () => {
