@@ -11,7 +11,7 @@ export interface ConnectionOptions {
 }
 
 /** Settings that the text of values depends on: dependencies and changes are compared as text, so both must be written the same way. */
-export const TEXT_SETTINGS: Readonly<Record<string, string>> = {
+const TEXT_SETTINGS: Readonly<Record<string, string>> = {
   datestyle: 'ISO',
   intervalstyle: 'postgres',
   timezone: 'UTC',

@@ -95,6 +95,7 @@ export class WalLog implements Log {
   #slot: string | undefined
   #stream: Stream | undefined
   #running: Promise<void> | undefined
+  #closed: Promise<void> | undefined
   #watch: CatalogueWatch | undefined
   #replication: Client | undefined
   #startedAt = Number.NEGATIVE_INFINITY
@@ -158,7 +159,7 @@ export class WalLog implements Log {
   }
 
   status(): LogStatus {
-    return this.#status
+    return this.#closing.signal.aborted ? { state: 'closed', reason: 'the log was closed' } : this.#status
   }
 
   /** Messages under our prefixes that could not be read, so far. */
@@ -192,10 +193,13 @@ export class WalLog implements Log {
   }
 
   /** Resolves when the slot is gone from the server, or after 2 s. */
-  async close(): Promise<void> {
-    if (this.#closing.signal.aborted) return
+  close(): Promise<void> {
+    if (!this.#closed) this.#closed = this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
     this.#closing.abort()
-    this.#status = { state: 'closed', reason: 'the log was closed' }
     this.#heartbeat.stop()
     const bound = AbortSignal.timeout(2_000)
     await Promise.race([this.#endSlot(bound).catch(() => {}), pause(this.#clock, 2_000, bound)])

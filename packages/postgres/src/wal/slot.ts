@@ -7,6 +7,8 @@ import { pause } from './pause.js'
 import type { Server } from './server.js'
 import { parseSnapshot } from './visibility.js'
 
+/** What the status begins with while the creation of a slot waits for others. */
+const SLOT_WAITS = 'TIDEMARK_SLOT_WAITS'
 /** How often to look whom the creation of a slot waits for. */
 const LOOK_MS = 300
 
@@ -72,7 +74,7 @@ async function slotWaits(sql: SqlConnection, pid: number): Promise<string | unde
       : `process ${pid} (database ${datname ?? 'unknown'}, transaction open for ${seconds ?? '?'} s)`,
   )
   return (
-    `TIDEMARK_SLOT_WAITS: the replication slot is created when every write transaction that is open now has ended; it waits for ` +
+    `${SLOT_WAITS}: the replication slot is created when every write transaction that is open now has ended; it waits for ` +
     `${names.join(', ')}. End it, or wait: until then answers come from the source and are not kept.`
   )
 }
