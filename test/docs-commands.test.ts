@@ -14,7 +14,7 @@ const ways: readonly { command: RegExp; by: string; named: RegExp }[] = [
     named: /serve/,
   },
   { command: /^npm test$/, by: '.ci/run', named: /npm test/ },
-  { command: /^npm run bench( -- --smoke)?$/, by: '.ci/run', named: /npm run bench/ },
+  { command: /^npm run bench( -- [\w -]+)?$/, by: '.ci/run', named: /npm run bench/ },
   { command: /^npm run (lint|build)$/, by: '.ci/run', named: /biome|npm test/ },
 ]
 
