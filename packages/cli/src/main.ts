@@ -4,7 +4,7 @@ import { TidemarkError } from 'tidemark'
 import { doctorCommand } from './commands/doctor.js'
 import { serveCommand } from './commands/serve.js'
 import { sqlCommand } from './commands/sql.js'
-import type { Terminal } from './terminal.js'
+import type { Ends, Terminal } from './terminal.js'
 
 /**
  * Runs one command line.
@@ -21,7 +21,7 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
     .configureOutput({ writeOut: terminal.out, writeErr: terminal.err })
     .exitOverride()
   let exitCode = 0
-  const ends = (code: number) => {
+  const ends: Ends = (code) => {
     exitCode = code
   }
   for (const add of [serveCommand, sqlCommand, doctorCommand]) add(program, terminal, ends)

@@ -9,6 +9,9 @@ export interface Terminal {
   input(): Promise<string | undefined>
 }
 
+/** Sets the exit code of a command that was carried out. */
+export type Ends = (exitCode: number) => void
+
 export function processTerminal(): Terminal {
   // The reader may have seen enough (`| head`): that is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,0 +1,83 @@
+import * as fs from 'node:fs'
+import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
+import pg from 'pg'
+import { afterEach, expect, test } from 'vitest'
+import { main } from '../src/main.js'
+
+const databases: TestDatabase[] = []
+
+afterEach(async () => {
+  for (const database of databases.splice(0)) await database.drop()
+})
+
+async function start(settings?: Record<string, string>): Promise<TestDatabase> {
+  const database = await testDatabase(settings === undefined ? {} : { settings })
+  databases.push(database)
+  return database
+}
+
+/** Runs `npx tidemark doctor …`. */
+async function doctor(...args: string[]) {
+  const printed = { out: '', err: '' }
+  const exitCode = await main(['doctor', ...args], {
+    env: {},
+    out: (text) => {
+      printed.out += text
+    },
+    err: (text) => {
+      printed.err += text
+    },
+    input: async () => undefined,
+  })
+  return { ...printed, exitCode }
+}
+
+test('a database that can be followed is said to be, and the exit code is 0', async () => {
+  const { url } = await start()
+  const ran = await doctor('--url', url)
+  expect(ran).toMatchObject({ exitCode: 0, err: '' })
+  expect(ran.out).toMatch(/^ok follow: /m)
+  expect(ran.out).toMatch(/This database can be followed\.\n$/)
+})
+
+test('the private PostgreSQL of a data folder is found', async () => {
+  const { server } = await start({})
+  expect(fs.existsSync(server.dataDir)).toBe(true)
+  expect(await doctor('--data', server.dataDir)).toMatchObject({ exitCode: 0, err: '' })
+})
+
+test('what keeps it from being followed comes first, with its cost and its cure, and the exit code is 1', async () => {
+  const { url } = await start({ wal_level: 'replica' })
+  const ran = await doctor('--url', url)
+  expect(ran.exitCode).toBe(1)
+  expect(ran.out).toMatch(/^ERROR TIDEMARK_WAL_LEVEL: /)
+  expect(ran.out).toContain('This database cannot be followed as it is.')
+
+  const script = await doctor('--url', url, '--sql')
+  expect(script.exitCode).toBe(1)
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  for (const statement of script.out.split(/;\s*$/m)) await client.query(statement)
+  const { rows } = await client.query(
+    "select setting from pg_file_settings where name = 'wal_level' and sourcefile like '%postgresql.auto.conf'",
+  )
+  await client.end()
+  expect(rows).toEqual([{ setting: 'logical' }])
+})
+
+test('as JSON, each finding has its severity, code, cost and cure', async () => {
+  const { url } = await start()
+  const ran = await doctor('--url', url, '--json')
+  const findings = JSON.parse(ran.out) as Record<string, unknown>[]
+  expect(findings.length).toBeGreaterThan(0)
+  for (const finding of findings) {
+    expect(Object.keys(finding).sort()).toEqual(['code', 'cost', 'fix', 'isSql', 'severity', 'title'])
+  }
+})
+
+test('a database that is not there is a finding, without the password of its address', async () => {
+  const ran = await doctor('--url', 'postgresql://somebody:verysecret@127.0.0.1:1/none')
+  expect(ran.exitCode).toBe(1)
+  expect(ran.out).toContain('TIDEMARK_SOURCE_DOWN')
+  expect(ran.out + ran.err).not.toContain('verysecret')
+})
