@@ -30,6 +30,9 @@ export class Watch {
   #latest: Answer<unknown> | undefined
   /** When the entry was filled that `#latest` came from; undefined once it was touched. */
   #latestAt: number | undefined
+  /** Those who came while the answer was on its way: it may be from before a change that they came after. */
+  readonly #late = new Set<WatchReader>()
+  #isAsking = false
   #isTouched = false
   #isRunning = false
   #isClosed = false
@@ -48,6 +51,7 @@ export class Watch {
     })
     this.#readers.add(reader)
     if (this.#latest && this.#isCurrent) reader.offer(this.#latest)
+    else if (this.#isAsking) this.#late.add(reader)
     else this.#wake?.()
     if (!this.#isRunning) {
       this.#isRunning = true
@@ -87,7 +91,11 @@ export class Watch {
     const held = isSame ? this.#watched.hold() : undefined
     // Timers fire early by a hair: nothing has expired yet, and all have the value.
     if (held && 'expiresInMs' in held && this.#unserved().length === 0) return this.#pause(held.expiresInMs)
-    const answer = await this.#watched.ask()
+    this.#late.clear()
+    this.#isAsking = true
+    const answer = await this.#watched.ask().finally(() => {
+      this.#isAsking = false
+    })
     if (!this.#isClosed) await this.#take(answer, isSame && answer.from === 'l1')
   }
 
@@ -98,10 +106,10 @@ export class Watch {
     if (answer.state === 'fresh') {
       this.#failures = 0
       this.#latest = answer
-      for (const reader of isSame ? this.#unserved() : this.#readers) reader.offer(answer)
+      for (const reader of isSame ? this.#unserved() : this.#readers) if (!this.#late.has(reader)) reader.offer(answer)
       if (!this.#isTouched) this.#latestAt = this.#watched.freshAt()
     }
-    if (this.#isTouched) return
+    if (this.#isTouched || this.#late.size > 0) return
     if ('expiresInMs' in held && answer.state === 'fresh') {
       await this.#pause(Math.max(RETRY_MIN_MS, held.expiresInMs))
     } else if (answer.state !== 'fresh' || ('notKept' in held && held.notKept === 'later')) {

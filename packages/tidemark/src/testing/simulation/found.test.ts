@@ -162,6 +162,26 @@ describe('watches', () => {
     await cache.close()
   })
 
+  test('a watcher that comes after a change gets nothing that was asked for before it, though nothing was kept yet', async () => {
+    const { cache, source } = bed()
+    await cache.settled()
+    const row = cache.define('row', async ({ db }, id: number) => {
+      const title = (await db.one('public.posts', { id }))?.title
+      await gate.passed
+      return title
+    })
+    const gate = new Gate()
+    const first = row.watch(1).next()
+    await rest()
+    source.put('public.posts', { id: 1, title: 'b' })
+    const second = row.watch(1).next()
+    await rest()
+    gate.open()
+    expect((await first).value).toBe('a')
+    expect((await second).value).toBe('b')
+    await cache.close()
+  })
+
   test('a watch of what L1 holds says it as soon as the process is current again', async () => {
     const { cache, clock, log } = bed()
     await cache.settled()
