@@ -176,6 +176,19 @@ describe('sessions', () => {
     for (const view of views) expect(view.in(post).peek()).toBe(undefined)
   })
 
+  test('why an answer was not kept in one says nothing of another', async () => {
+    const { cache, source } = await bed()
+    const context = source.context.bind(source)
+    source.context = (reading) => {
+      if (!reading.session) reading.unkept('row-security')
+      return context(reading)
+    }
+    const post = cache.define('post', () => 1, { static: true })
+    await post()
+    expect(cache.explain('post()').notKept).toBe('row-security')
+    expect(cache.as({ role: 'a' }).explain('post()').notKept).toBe(undefined)
+  })
+
   test('stay what they were when the view was made', async () => {
     const { cache, source } = await bed()
     const seen: unknown[] = []

@@ -44,8 +44,11 @@ export class Currency {
     if (last >= 0) {
       const target = this.#targets[last]!
       this.#targets = this.#targets.slice(last + 1)
-      if (target.mono > this.mono) this.mono = target.mono
-      if (target.wall > this.wall) this.wall = target.wall
+      // The latest counts, though somebody set the wall clock back since the one before.
+      if (target.mono >= this.mono) {
+        this.mono = target.mono
+        this.wall = target.wall
+      }
     }
     return this.#targets.length === 0
   }

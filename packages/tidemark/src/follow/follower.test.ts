@@ -154,6 +154,16 @@ describe('currency', () => {
     expect(post.peek(1)).toBe(undefined)
   })
 
+  test('a machine that slept is noticed, though its wall clock had been set back before', async () => {
+    const { clock, post } = await bed({ maxSilence: '5s' })
+    await post(1)
+    clock.sleep(-3_600_000)
+    await clock.advance(10_000)
+    expect(post.peek(1)).toBe('a')
+    clock.sleep(60_000)
+    expect(post.peek(1)).toBe(undefined)
+  })
+
   test('hearing from the log is not being current: behind its flushed end, progress alone does not help', async () => {
     const { clock, log, post, source, cache } = await bed({ maxSilence: '3s' })
     await post(1)

@@ -1,6 +1,7 @@
 import type { NotKept } from '../source.js'
 import type { SlotKey } from '../tiers/space.js'
 import type { Keyspace } from './keyspace.js'
+import { sessionText } from './keyspaces.js'
 
 const REMEMBERED_MAX = 1_000
 
@@ -32,5 +33,5 @@ export class Refusals {
 }
 
 function nameOf(space: Keyspace, key: SlotKey): string {
-  return `${space.tenant}\u0000${space.name ?? ''}\u0000${typeof key}\u0000${key}`
+  return `${space.tenant}\u0000${space.name ?? ''}\u0000${sessionText(space.session)}\u0000${typeof key}\u0000${key}`
 }
