@@ -9,8 +9,8 @@ try {
   const { values } = parseArgs({ options: { port: { type: 'string' }, data: { type: 'string' } } })
   const running = await serve({
     config: fileURLToPath(new URL('tidemark.yaml', import.meta.url)),
-    port: values.port === undefined ? undefined : Number(values.port),
     dataDir: values.data,
+    env: values.port === undefined ? process.env : { ...process.env, TIDEMARK_PORT: values.port },
     static: new URL('page/', import.meta.url),
     seed: ({ url }) => withClient(url, seed),
     routes(app, { url }) {

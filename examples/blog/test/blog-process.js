@@ -8,6 +8,7 @@ const START_MAX_MS = 60_000
  * Starts the blog as `npm start` does after its build, in a process of its own.
  *
  * @param {{ dataDir: string, port?: number, env?: Record<string, string> }} options `port` 0, the default, is any free one
+ * @throws Error with what it printed, if it ends
  */
 export async function startBlog({ dataDir, port = 0, env = {} }) {
   const { DATABASE_URL: _, ...inherited } = process.env

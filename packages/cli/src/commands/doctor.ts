@@ -41,7 +41,9 @@ function formatFindings(findings: readonly Finding[]): string {
   const wrong = findings.filter(({ severity }) => severity !== 'ok')
   const well = findings.filter(({ severity }) => severity === 'ok')
   const blocks = wrong.map(({ severity, code, title, cost, fix }) =>
-    [`${severity.toUpperCase()} ${code}: ${title}`, ...indented(cost), ...indented(fix)].join('\n'),
+    [`${severity.toUpperCase()} ${code}: ${title}`, ...indented(cost), ...indented(fix === title ? '' : fix)].join(
+      '\n',
+    ),
   )
   const lines = well.map(({ code, title }) => `ok ${code}: ${title}`)
   const verdict = findings.some(({ severity }) => severity === 'error')
