@@ -15,7 +15,7 @@ import { type ConnectionOptions, SqlConnection } from './connection.js'
 import { startError } from './errors.js'
 import { Stream } from './follower.js'
 import { Heartbeat } from './heartbeat.js'
-import { Messages, TARGET_PREFIX } from './messages.js'
+import { DDL_PREFIX, Messages, TARGET_PREFIX } from './messages.js'
 import { pause } from './pause.js'
 import {
   connectReplication,
@@ -282,7 +282,11 @@ export class WalLog implements Log {
       rowsMax: this.#options.rowsMax ?? 10_000,
       bytesMax: this.#options.bytesMax ?? 64 * 2 ** 20,
       namesOf: (relation) => this.#tables.namesOf(relation),
-      readMessage: (prefix, content) => this.#messages.read(prefix, content),
+      readMessage: (prefix, content) => {
+        // Another process saw a change of the catalogue: this one looks what it is.
+        if (prefix === DDL_PREFIX) watch.soon()
+        return this.#messages.read(prefix, content)
+      },
       redescribed: () => watch.soon(),
     })
     const watch = new CatalogueWatch({
