@@ -36,7 +36,7 @@ export function slotKey(args: readonly unknown[]): SlotKey {
 }
 
 /** The arguments as they stand between the parentheses of a key's text form: `42`, `"a",true`, `42n`, `@2026-01-01T00:00:00.000Z`. */
-export function argumentsText(args: readonly unknown[]): string {
+function argumentsText(args: readonly unknown[]): string {
   let length = args.length
   while (length > 0 && args[length - 1] === undefined) length--
   let text = ''

@@ -2,7 +2,6 @@ import { BehindError, LoaderTimeoutError } from '../errors.js'
 import { rules } from '../fence/fence.js'
 import type { Follower } from '../follow/follower.js'
 import type { Policy } from '../options.js'
-import type { NotKept } from '../source.js'
 import type { SlotKey } from '../tiers/space.js'
 import { enter, leave } from './current.js'
 import { Fill } from './fill.js'
@@ -318,5 +317,3 @@ export function waitsFor(flight: Flight, target: Flight, seen = new Set<Flight>(
   for (const next of flight.waitsFor.keys()) if (waitsFor(next, target, seen)) return true
   return false
 }
-
-export type { NotKept }
