@@ -1,4 +1,4 @@
-import { LogGapError, SourceDownError } from '../errors.js'
+import { ClosedError, LogGapError, SourceDownError } from '../errors.js'
 import type { Change, Commit, TargetChange } from '../log/change.js'
 import type { Log, LogListener, LogStatus, Probe, Snapshot, StartProof } from '../log/log.js'
 import type { RequestedPosition } from '../log/position.js'
@@ -107,6 +107,7 @@ export class FakeLog implements Log {
   }
 
   async append(change: TargetChange): Promise<void> {
+    if (this.#state.state === 'closed') throw new ClosedError('The log was closed with its cache. Create a new cache.')
     if (!this.isUp) throw new SourceDownError('The fake source is down. Set isUp = true.')
     this.write([change])
   }
