@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { onAbort } from '../abort.js'
 import { ClosedError, OptionError } from '../errors.js'
 import type { Commit, Mode, Target } from '../log/change.js'
 import type { Follower } from './follower.js'
@@ -32,8 +33,7 @@ export class Invalidations {
     })
     applied.catch(() => undefined)
     this.#pending.set(nonce, pending)
-    const abort = (): void => pending.reject(signal?.reason)
-    signal?.addEventListener('abort', abort, { once: true })
+    const unlisten = onAbort(signal, () => pending.reject(signal?.reason))
     try {
       const { generation } = this.#follower
       await this.#follower.log.append({ kind: 'target', targets, mode, nonce })
@@ -43,7 +43,7 @@ export class Invalidations {
     } finally {
       pending.ended.abort()
       this.#pending.delete(nonce)
-      signal?.removeEventListener('abort', abort)
+      unlisten()
     }
   }
 

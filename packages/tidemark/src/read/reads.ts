@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events'
+import { onAbort } from '../abort.js'
 import type { Answer } from '../answer.js'
 import type { CallOptions } from '../definition.js'
 import { BehindError, ClosedError, CycleError } from '../errors.js'
@@ -275,11 +276,10 @@ export class Reads {
   ): Promise<Landed> {
     return new Promise((resolve, reject) => {
       let leave = (): void => {}
-      const abort = (): void => {
+      const end = onAbort(signal, () => {
         leave()
         reject(signal!.reason)
-      }
-      const end = (): void => signal?.removeEventListener('abort', abort)
+      })
       leave = flight.join({
         asked: this.#keeper.follower.tidemark,
         generation: this.#keeper.follower.generation,
@@ -294,7 +294,6 @@ export class Reads {
           reject(error)
         },
       })
-      signal?.addEventListener('abort', abort, { once: true })
     })
   }
 

@@ -183,6 +183,28 @@ describe('timeouts and cancellation', () => {
     expect(cache.status().filling).toBe(0)
   })
 
+  test('one signal may be that of any number of reads, watches and inner reads, without a warning', async () => {
+    const { cache, source } = bed()
+    await cache.settled()
+    const warned = vi.fn()
+    process.on('warning', warned)
+    const gate = new Gate()
+    source.gate = gate.passed
+    const post = cache.define('post', ({ db }, id: number) => db.one('public.posts', { id }))
+    const many = cache.define('many', () => Promise.all(Array.from({ length: 50 }, (_, id) => post(id))))
+    const call = { signal: new AbortController().signal, minPosition: cache.status().tidemark! }
+    const reads: Promise<unknown>[] = Array.from({ length: 50 }, (_, id) => post.with(call)(id))
+    reads.push(many(), many())
+    const watches = Array.from({ length: 50 }, (_, id) => post.with({ signal: call.signal }).watch(id))
+    await rest()
+    gate.open()
+    await Promise.all(reads)
+    for (const watch of watches) await watch.return!()
+    await rest()
+    process.off('warning', warned)
+    expect(warned).not.toHaveBeenCalled()
+  })
+
   test('a read whose signal was aborted before it asked runs no loader', async () => {
     const { cache } = bed()
     const load = vi.fn(() => 1)

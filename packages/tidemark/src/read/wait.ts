@@ -1,3 +1,4 @@
+import { onAbort } from '../abort.js'
 import type { Clock } from '../clock.js'
 
 /** A signal that aborts after `ms`, or with one of others; cancel it when it is no longer needed. */
@@ -10,13 +11,13 @@ export function deadline(
   const abort = (): void => controller.abort()
   if (ms <= 0 || others.some((other) => other?.aborted)) abort()
   const timer = ms === Number.POSITIVE_INFINITY || ms <= 0 ? undefined : clock.after(ms, abort)
-  for (const other of others) other?.addEventListener('abort', abort, { once: true })
+  const stops = others.map((other) => onAbort(other, abort))
   return {
     signal: controller.signal,
     abort,
     cancel() {
       timer?.cancel()
-      for (const other of others) other?.removeEventListener('abort', abort)
+      for (const stop of stops) stop()
     },
   }
 }

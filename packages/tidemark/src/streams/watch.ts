@@ -1,3 +1,4 @@
+import { onAbort } from '../abort.js'
 import type { Answer } from '../answer.js'
 import { type NotWatchableError, TidemarkError } from '../errors.js'
 
@@ -162,8 +163,7 @@ function isPassing(error: unknown): boolean {
 /** One reader of a watch: holds the newest answer that it has not taken, and no other. */
 class WatchReader implements AsyncIterableIterator<Answer<unknown>> {
   readonly #left: () => void
-  readonly #signal: AbortSignal | undefined
-  readonly #aborted = (): void => this.end(undefined)
+  readonly #unlisten: () => void
   #next: Answer<unknown> | undefined
   #waiting: { resolve: (result: IteratorResult<Answer<unknown>>) => void; reject: (error: unknown) => void } | undefined
   #error: Error | undefined
@@ -173,9 +173,8 @@ class WatchReader implements AsyncIterableIterator<Answer<unknown>> {
 
   constructor(signal: AbortSignal | undefined, left: () => void) {
     this.#left = left
-    this.#signal = signal
-    signal?.addEventListener('abort', this.#aborted, { once: true })
-    if (signal?.aborted) queueMicrotask(this.#aborted)
+    this.#unlisten = onAbort(signal, () => this.end(undefined))
+    if (signal?.aborted) queueMicrotask(() => this.end(undefined))
   }
 
   offer(answer: Answer<unknown>): void {
@@ -195,7 +194,7 @@ class WatchReader implements AsyncIterableIterator<Answer<unknown>> {
     this.#isEnded = true
     this.#error = error
     this.#next = undefined
-    this.#signal?.removeEventListener('abort', this.#aborted)
+    this.#unlisten()
     const waiting = this.#waiting
     this.#waiting = undefined
     if (waiting && error) {

@@ -1,0 +1,10 @@
+import { setMaxListeners } from 'node:events'
+
+/** Calls back when the signal aborts; returns how to stop that. */
+export function onAbort(signal: AbortSignal | undefined, abort: () => void): () => void {
+  if (!signal) return () => {}
+  // One signal may be that of many reads at once. Node would take the eleventh for a leak.
+  setMaxListeners(0, signal)
+  signal.addEventListener('abort', abort, { once: true })
+  return () => signal.removeEventListener('abort', abort)
+}
