@@ -30,7 +30,17 @@ class Shapes {
   }
 
   query(): RandomQuery {
-    const shapes = [this.#joined, this.#joined, this.#joined, this.#nestedJoin, this.#using, this.#plain, this.#plain]
+    const shapes = [
+      this.#joined,
+      this.#joined,
+      this.#joined,
+      this.#nestedJoin,
+      this.#using,
+      this.#plain,
+      this.#plain,
+      this.#antiJoin,
+      this.#hiding,
+    ]
     shapes.push(
       this.#subquery,
       this.#subquery,
@@ -61,6 +71,31 @@ class Shapes {
       on.push(this.#pick([this.#same(left, right), this.#bound(left), this.#bound(right)]))
     const join = `${this.#from(left)} ${kind} ${this.#from(right)} on ${on.join(' and ')}`
     return `select ${this.#list(both)} from ${join} ${this.#where(both)} ${this.#limit()}`
+  }
+
+  /** Rows without a partner: what takes a partner away is in no answer. */
+  #antiJoin(): string {
+    const [one, other] = [this.#item(), this.#item()]
+    const on = `${this.#same(one, other)}${this.#pick(['', ` and ${this.#bound(other)}`, ` and ${this.#bound(other)}`])}`
+    const join = this.#pick([
+      `${this.#from(one)} left join ${this.#from(other)} on ${on}`,
+      `${this.#from(other)} right join ${this.#from(one)} on ${on}`,
+    ])
+    const and = this.#pick(['', ` and ${this.#bound(one)}`])
+    return `select ${this.#list([one, other])} from ${join} where ${this.#column(other)} is null${and}`
+  }
+
+  /** Rows that are skipped, or only counted, matter without being in the answer. */
+  #hiding(): string {
+    const item = this.#item()
+    const from = `from ${this.#from(item)} where ${this.#bound(item)}`
+    const all = `${item.alias}.*`
+    return this.#pick([
+      `select ${all} ${from} order by 1, 2 offset 1`,
+      `select ${all} ${from} order by 1, 2 offset 1 limit 1`,
+      `select ${all}, count(*) over () ${from} order by 1, 2 limit 1`,
+      `select count(*) ${from}`,
+    ])
   }
 
   #nestedJoin(): string {

@@ -172,7 +172,9 @@ function rejectOnAbort(
     }
   })
   promise.catch(ignore)
-  signal?.addEventListener('abort', abort, { once: true })
+  // Of what was aborted before nobody tells.
+  if (signal?.aborted) abort()
+  else signal?.addEventListener('abort', abort, { once: true })
   return { promise, stop: () => signal?.removeEventListener('abort', abort) }
 }
 
