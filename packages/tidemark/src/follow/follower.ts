@@ -199,7 +199,7 @@ export class Follower implements LogListener {
 
   started(start: LogStart): void {
     this.#seeingStart?.abort()
-    const isOtherEpoch = this.epoch !== start.epoch
+    const isOtherEpoch = this.epoch !== undefined && this.epoch !== start.epoch
     this.generation++
     this.epoch = start.epoch
     this.tidemark = start.lsn

@@ -59,10 +59,19 @@ export async function reachFloor({ position: text, call, limits, keeper, closing
     (isReached && isHeld()) ||
     (await within(limits.proofWaitMs, async (signal) => {
       if (!isReached) return follower.visible(position, signal).catch(() => false)
-      return (await follower.whenBelievable(signal)) && (await follower.whenProven(position.lsn, undefined, signal))
+      return isProven(follower, position.lsn, signal)
     }))
   if (!isSeen) throw behind(follower, text)
   return { text, lsn: position.lsn, isFromSource: !isReached, beganAfter: follower.tick }
+}
+
+/** Waits until all up to the position can be seen; anew if the log is taken up anew meanwhile, which ends the waits for its proofs. */
+async function isProven(follower: Follower, lsn: number, signal: AbortSignal): Promise<boolean> {
+  for (;;) {
+    const { generation } = follower
+    if (!(await follower.whenBelievable(signal)) || !(await follower.whenProven(lsn, undefined, signal))) return false
+    if (generation === follower.generation) return true
+  }
 }
 
 /** The floor of a load: what the strictest of its readers may take. */

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { createCache } from '../../create.js'
 import type { Change } from '../../log/change.js'
 import { FakeSource } from '../fake-source.js'
@@ -69,6 +69,48 @@ describe('positions', () => {
     const minPosition = `0/${log.end.toString(16)}`
     await expect(lagging.with({ minPosition })()).rejects.toMatchObject({ code: 'TIDEMARK_BEHIND' })
     expect(await lagging.ask()).toMatchObject({ value: 'b', state: 'fenced' })
+  })
+})
+
+describe('a log that is taken up anew', () => {
+  test('proves nothing of what a read waits for: a position that cannot be seen yet stays so', async () => {
+    const { cache, clock, source, log } = bed()
+    await cache.settled()
+    const row = cache.define('row', async ({ db }, id: number) => (await db.one('public.posts', { id }))?.title)
+    log.isAutomatic = false
+    source.put('public.posts', { id: 1, title: 'b' })
+    log.deliver()
+    await rest()
+    const read = row.with({ minPosition: cache.status().tidemark! })(1)
+    const isAnswered = vi.fn()
+    read.then(isAnswered, isAnswered)
+    await rest()
+    log.start()
+    await rest()
+    for (const probe of log.probes.splice(0)) probe.answer()
+    await rest()
+    // The commit is applied, and hidden: nobody can see that position.
+    expect(isAnswered).not.toHaveBeenCalled()
+    await clock.advance(1_000)
+    await expect(read).rejects.toMatchObject({ code: 'TIDEMARK_BEHIND' })
+  })
+
+  test('reaches no position beyond its start', async () => {
+    const clock = new ManualClock()
+    const source = new FakeSource()
+    source.log.isAutomatic = false
+    const cache = createCache({ source, clock })
+    const one = cache.define('one', () => 1, { static: true })
+    const minPosition = `0/${(source.log.end + 1_000).toString(16)}`
+    const read = one.with({ minPosition, waitMax: 50 })()
+    read.catch(() => undefined)
+    await rest()
+    source.log.isAutomatic = true
+    source.log.start()
+    for (const probe of source.log.probes.splice(0)) probe.answer()
+    await clock.advance(2_000)
+    await expect(read).rejects.toMatchObject({ code: 'TIDEMARK_BEHIND' })
+    await cache.close()
   })
 })
 
