@@ -105,9 +105,10 @@ const cases: Record<string, (tested: LogUnderTest, heard: Heard) => Promise<void
     await log.append(request('a'))
     await heard.until(() => heard.commits.length > 0, 'delivered')
     const { proof } = heard.starts[0]!
-    const { xid } = heard.commits[0]!
+    const { lsn, xid } = heard.commits[0]!
     await heard.until(async () => {
-      const { snapshot } = await log.probe()
+      const { snapshot, flushed } = await log.probe()
+      assert.ok(flushed >= lsn, 'what was delivered was flushed before')
       if (snapshot === undefined) return proof.kind === 'visible' && xid === undefined
       const isStartSeen =
         proof.kind === 'visible' ||
@@ -183,6 +184,7 @@ class Heard implements LogListener {
   losses = 0
   isClosed = false
   #last: number | undefined
+  #progress = -1
 
   constructor(waitMs: number) {
     this.#waitMs = waitMs
@@ -193,6 +195,7 @@ class Heard implements LogListener {
     this.starts.push(start)
     this.reached = start.lsn
     this.#last = undefined
+    this.#progress = -1
   }
 
   commit(commit: Commit): void {
@@ -209,6 +212,8 @@ class Heard implements LogListener {
 
   progress(lsn: number): void {
     this.#mustBeOpen('progress')
+    if (lsn < this.#progress) this.#faults.push(`progress went back from ${this.#progress} to ${lsn}`)
+    this.#progress = lsn
     if (lsn > this.reached) this.reached = lsn
   }
 
