@@ -11,13 +11,14 @@ import type { Acquired } from './follow/registry.js'
 import type { Commit } from './log/change.js'
 import { tagsOf } from './options.js'
 import type { Fill } from './read/fill.js'
+import { behind } from './read/floor.js'
 import type { Keeper } from './read/keep.js'
 import type { Keyspace } from './read/keyspace.js'
 import { Keyspaces } from './read/keyspaces.js'
 import { type ReadLimits, Reads, type Request } from './read/reads.js'
 import { Refusals } from './read/refusals.js'
 import type { NotKept, Source } from './source.js'
-import { Watch } from './streams/watch.js'
+import { Watch, watchAfter } from './streams/watch.js'
 import { L1, type L1Limits } from './tiers/l1.js'
 import type { SlotKey } from './tiers/space.js'
 
@@ -143,6 +144,20 @@ export class Core implements Keeper, Applier {
   // ── watches ────────────────────────────────────────────────────────────────────────────────────────────
 
   watch(request: Request): AsyncIterableIterator<Answer<unknown>> {
+    const { call } = request
+    if (call?.minPosition === undefined) return this.#watch(request)
+    return watchAfter(
+      async (signal) => {
+        const floor = await this.reads.floor(request, { ...call, signal })
+        // The source may show the position, but what is sent says as of when it holds.
+        if (floor.isFromSource && floor.lsn > 0) throw behind(this.follower, call.minPosition!)
+      },
+      () => this.#watch(request),
+      call.signal,
+    )
+  }
+
+  #watch(request: Request): AsyncIterableIterator<Answer<unknown>> {
     if (this.reads.isClosed)
       throw new ClosedError('The cache was closed. Create a new one, or stop watching before close().')
     const { space, key } = request

@@ -123,6 +123,10 @@ export class Definitions {
         return hit ?? reads.ask(asked)
       },
       peek: (...args: readonly unknown[]): unknown => {
+        if (call?.minPosition !== undefined && !reads.hasReached(call.minPosition)) {
+          currentFill()?.unkept('peeked')
+          return undefined
+        }
         if (currentFill() === undefined) {
           const slot = reads.fresh(kept(), slotKey(args))
           if (slot < 0) return undefined

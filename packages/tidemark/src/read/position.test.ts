@@ -249,6 +249,59 @@ describe('a read that carries a position', () => {
     await beside.close()
   })
 
+  test('is not peeked at before this process has reached it', async () => {
+    const world = bed()
+    const { source, log, cache, post } = world
+    source.put('public.posts', { id: 1, title: 'a' })
+    await cache.settled()
+    const { asOf } = await post.ask(1)
+    expect(post.with({ minPosition: asOf! }).peek(1)).toBe('a')
+    const position = commitUndelivered(world, 'b')
+    expect(post.with({ minPosition: position }).peek(1)).toBe(undefined)
+    expect(post.with({ minPosition: asOf!.replace('fake-1', 'other') }).peek(1)).toBe(undefined)
+    log.isAutomatic = true
+    log.deliver()
+    await post(1)
+    expect(post.with({ minPosition: position }).peek(1)).toBe('b')
+  })
+
+  test('is watched from there on, and never from before', async () => {
+    const world = bed({ waitMax: '300ms', proofWait: '100ms', maxSilence: '1h' })
+    const { source, log, clock, cache, post } = world
+    source.put('public.posts', { id: 1, title: 'a' })
+    await cache.settled()
+    await post(1)
+    const position = commitUndelivered(world, 'b')
+    const watch = post.with({ minPosition: position }).watch(1)
+    const first = seen(watch.next())
+    await clock.advance(200)
+    expect(first.isDone).toBe(false)
+    log.isAutomatic = true
+    for (const probe of log.probes.splice(0)) probe.answer()
+    log.deliver()
+    await clock.advance(60)
+    expect(first.value).toEqual({ value: 'b', done: false })
+    await watch.return!()
+
+    const early = post.with({ minPosition: 'fake-1:FF/0' }).watch(1)
+    const late = seen(early.next())
+    await clock.advance(400)
+    expect(late.error).toMatchObject({ code: 'TIDEMARK_BEHIND' })
+    const other = post.with({ minPosition: 'other:FF/0' }).watch(1)
+    expect(await other.next()).toEqual({ value: 'b', done: false })
+    await other.return!()
+
+    const left = post.with({ minPosition: 'fake-1:FF/0' }).watch(1)
+    const waits = left.next()
+    await left.return!()
+    expect(await waits).toEqual({ value: undefined, done: true })
+    const gone = new AbortController()
+    const aborted = post.with({ minPosition: 'fake-1:FF/0', signal: gone.signal }).watch(1).next()
+    gone.abort()
+    expect(await aborted).toEqual({ value: undefined, done: true })
+    expect(cache.status().watched).toBe(0)
+  })
+
   test('works the same for get and its answer', async () => {
     const { source, cache } = bed()
     source.put('public.posts', { id: 1, title: 'a' })

@@ -3,6 +3,7 @@ import { onAbort } from '../abort.js'
 import type { Answer } from '../answer.js'
 import type { CallOptions } from '../definition.js'
 import { BehindError, ClosedError, CycleError } from '../errors.js'
+import { parsePosition } from '../log/position.js'
 import type { Policy } from '../options.js'
 import type { SlotKey } from '../tiers/space.js'
 import { copyOf } from '../values.js'
@@ -93,7 +94,7 @@ export class Reads {
     const { space, key, call } = request
     const reader = currentFill()
     call?.signal?.throwIfAborted()
-    const own = call?.minPosition === undefined ? undefined : await this.#floor(request, call.minPosition)
+    const own = call?.minPosition === undefined ? undefined : await this.floor(request, call)
     const floor = reader?.floor ? strictest([own, reader.floor]) : own
     if (!floor?.isFromSource) {
       const slot = this.fresh(space, key)
@@ -297,16 +298,23 @@ export class Reads {
     })
   }
 
-  async #floor(request: Request, position: string): Promise<Floor> {
-    const { space, key, call } = request
+  /** What a call that carries a position may take. @throws BehindError, PositionError */
+  floor({ space, key }: Request, call: CallOptions): Promise<Floor> {
     return reachFloor({
-      position,
-      call: call!,
+      position: call.minPosition!,
+      call,
       limits: this.#limits,
       keeper: this.#keeper,
       closing: this.#closing.signal,
       isHeld: () => this.fresh(space, key) >= 0,
     })
+  }
+
+  /** Whether this process has applied the position. */
+  hasReached(text: string): boolean {
+    const { follower } = this.#keeper
+    const { epoch, lsn } = parsePosition(text)
+    return follower.isFollowing && follower.tidemark >= lsn && (epoch === undefined || epoch === follower.epoch)
   }
 
   #mustBeOpen(): void {

@@ -243,6 +243,42 @@ class WatchReader implements AsyncIterableIterator<Answer<unknown>> {
   }
 }
 
+/** A watch that begins when `ready` resolves, and fails if that does. `ready` ends with its signal. */
+export function watchAfter<Value>(
+  ready: (signal: AbortSignal) => Promise<void>,
+  open: () => AsyncIterableIterator<Value>,
+  signal: AbortSignal | undefined,
+): AsyncIterableIterator<Value> {
+  const ended = new AbortController()
+  const unlisten = onAbort(signal, () => ended.abort())
+  if (signal?.aborted) ended.abort()
+  const opened = ready(ended.signal).then(open)
+  // Nobody may ask for the first value.
+  opened.catch(() => undefined).finally(unlisten)
+  const done = { value: undefined, done: true } as const
+  return {
+    async next() {
+      try {
+        return ended.signal.aborted ? done : await (await opened).next()
+      } catch (error) {
+        if (ended.signal.aborted) return done
+        throw error
+      }
+    },
+    async return() {
+      ended.abort()
+      await opened.then(
+        (watch) => watch.return!(),
+        () => undefined,
+      )
+      return done
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  }
+}
+
 /** The values alone. Not a generator: that would hold back `return()` while its reader waits for the next change. */
 export function valuesOf<Value>(answers: AsyncIterableIterator<Answer<Value>>): AsyncIterableIterator<Value> {
   const bare = (result: IteratorResult<Answer<Value>>): IteratorResult<Value> =>
