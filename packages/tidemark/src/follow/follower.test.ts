@@ -17,6 +17,16 @@ async function bed(options: Partial<CacheOptions<{ db: FakeReads }>> = {}) {
   return { clock, source, log: source.log, cache, post }
 }
 
+test('before the log was ever taken up, reads are answered by the source, fenced, and nothing is claimed', async () => {
+  const source = new FakeSource()
+  source.log.isAutomatic = false
+  const cache = createCache({ source, clock: new ManualClock() })
+  expect(cache.status()).toMatchObject({ tidemark: undefined, keeping: false, current: false })
+  expect(await cache.ask('k', () => 1, { static: true })).toMatchObject({ value: 1, state: 'fenced', asOf: undefined })
+  expect(cache.explain('k').notKept).toBe('not-following')
+  await cache.close()
+})
+
 describe('a log that was lost', () => {
   test('and is taken up anew empties L1, and says so', async () => {
     const { cache, log, post, source } = await bed()

@@ -70,6 +70,20 @@ describe('invalidate', () => {
     expect(post.peek(42)).toBe(undefined)
   })
 
+  test('each of many at once has a position of its own', async () => {
+    const { cache } = await bed()
+    const positions = await Promise.all(Array.from({ length: 200 }, (_, i) => cache.invalidate({ tags: [`t${i}`] })))
+    expect(new Set(positions).size).toBe(200)
+  })
+
+  test('a change of everything reaches what came out of tables, and nothing else', async () => {
+    const { cache, log } = await bed()
+    const post = cache.define('post', ({ db }, id: number) => db.one('public.posts', { id }))
+    await Promise.all([post(1), cache.get('tagged', () => 1, { tags: ['t'] })])
+    log.write([{ kind: 'everything', reason: 'the catalogue changed' }])
+    expect([post.peek(1), cache.peek('tagged')]).toEqual([undefined, 1])
+  })
+
   test('drops by default; expire leaves the value to grace', async () => {
     const { cache } = await bed()
     const [dropped, expired] = ['dropped', 'expired'].map((name) =>

@@ -248,6 +248,20 @@ describe('the bounds of grace', () => {
     expect(await read).toMatchObject({ value: 'new' })
   })
 
+  test('a refill behind a stale answer that a change overtook is not kept', async () => {
+    const bed = new Bed({ ttl: '1m', grace: '1h' })
+    await bed.post(1)
+    await bed.clock.advance(60_000)
+    bed.gate = new Gate()
+    expect(await bed.post.ask(1)).toMatchObject({ value: 'old', state: 'stale' })
+    await rest()
+    bed.source.put('public.posts', { id: 1, title: 'new' })
+    bed.gate.open()
+    await rest()
+    expect(bed.post.peek(1)).toBe(undefined)
+    expect(await bed.post(1)).toBe('new')
+  })
+
   test('a read that carries a position takes nothing that expired', async () => {
     const bed = new Bed({ ttl: '1m', grace: '1h' })
     const { asOf } = await bed.post.ask(1)
