@@ -227,10 +227,9 @@ const cases: Record<string, Record<string, string[]>> = {
       'rows of public.authors where id = $1',
       'rows of public.posts where author_id = $1 (old values: subquery)',
     ],
-    // Only what is certain whatever the outer row: here the outer row need not exist.
-    'select (select count(p.id) from comments c where c.post_id = $2) from posts p where p.id = $1': [
+    'select sum((select count(*) from comments c where c.post_id = p.id)) from posts p where p.id = $1': [
       'rows of public.posts where id = $1 (old values: aggregate)',
-      'rows of public.comments where post_id = $2 (old values: subquery)',
+      'rows of public.comments where post_id = $1 (old values: subquery)',
     ],
     'select * from posts p where p.id = $1 or exists (select from comments c where c.post_id = p.id)': [
       'all of public.posts (condition)',

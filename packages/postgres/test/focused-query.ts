@@ -191,6 +191,8 @@ class Shapes {
       `with q as (select * from ${name}), ${name} as (select * from other.a) select q.* from q where ${this.#bound({ ...item, alias: 'q' })}`,
       `with recursive ${name} as (select 1 as x union select x + 1 from ${name} where x < 3) select * from ${name}`,
       `select * from ${name} where ${test} and exists (with ${name} as (select 1) select from ${name})`,
+      `with q as (select * from ${name} where ${test}) select * from q order by 1, 2 offset 1`,
+      `with q as (select * from ${name} where ${test}) select * from q where ${this.#bound({ ...item, alias: 'q' })} limit 1`,
       `with q as (select count(*) as n from ${name} where ${test}) select n from q`,
     ])
   }
@@ -201,6 +203,8 @@ class Shapes {
     const d = { alias: 'd', table: item.table }
     return this.#pick([
       `select * from ${inner} d`,
+      `select * from ${inner} d order by 1, 2 offset 1`,
+      `select ${this.#list([other])}, d.* from ${this.#from(other)} left join ${inner} d on ${this.#same(d, other)} where d.x is null`,
       `select d.*, ${this.#list([other])} from ${inner} d join ${this.#from(other)} on ${this.#same(d, other)} where ${this.#bound(other)}`,
       `select count(*) from ${inner} d where ${this.#bound(d)}`,
       `select v.*, ${this.#list([other])} from v join ${this.#from(other)} on v.x = ${this.#column(other)} where ${this.#bound(other)}`,

@@ -7,7 +7,6 @@ import { type FromContext, fromItems, levelOf } from './from.js'
 import { nameOfParts } from './mentions.js'
 import { type Coarse, Reads } from './reads.js'
 import type { Level } from './scope.js'
-import { resolve } from './scope.js'
 
 /** Where a SELECT stands. */
 interface Place {
@@ -23,28 +22,18 @@ const TOP: Place = { outer: undefined, ctes: new Set(), given: [], hidden: undef
 
 /** What a SELECT reads, and under which conditions. What stands elsewhere in the statement is noted as read as a whole. */
 export function readsOf(statement: Node, facts: Facts): Reads {
-  const walkthrough = new Walkthrough(facts, true)
+  const walkthrough = new Walkthrough(facts)
   walkthrough.statement(statement)
-  if (!walkthrough.hasStrayAggregate) return walkthrough.reads
-  const careful = new Walkthrough(facts, false)
-  careful.statement(statement)
-  return careful.reads
+  return walkthrough.reads
 }
 
 class Walkthrough {
   readonly reads: Reads
-  /**
-   * An aggregate in a subquery that belongs to a SELECT around it: that SELECT answers even where no row meets its conditions,
-   * so what holds for its rows does not hold whenever its subqueries matter. Rare enough to walk again without such knowledge.
-   */
-  hasStrayAggregate = false
   readonly #facts: Facts
-  readonly #isPassedOn: boolean
 
-  constructor(facts: Facts, isPassedOn: boolean) {
+  constructor(facts: Facts) {
     this.reads = new Reads(facts)
     this.#facts = facts
-    this.#isPassedOn = isPassedOn
   }
 
   statement(node: Node): void {
@@ -56,8 +45,7 @@ class Walkthrough {
   #select(select: SelectStmt, place: Place): void {
     const ctes = this.#withClause(select, place)
     if (select.op !== undefined && select.op !== 'SETOP_NONE') return this.#setOperation(select, { ...place, ctes })
-    const own: Shape = shapeOf(select, (call) => this.#isAggregate(call))
-    const hidden = place.hidden ?? own.hidden ?? (this.#isPassedOn ? undefined : 'aggregate')
+    const hidden = place.hidden ?? hiddenBy(select, (call) => this.#isAggregate(call))
     const later: ((holds: readonly Formula[]) => void)[] = []
     const context: FromContext = {
       reads: this.reads,
@@ -80,20 +68,13 @@ class Walkthrough {
       occurrence.formulas.push(where)
       if (occurrence.isNullable) occurrence.hidden ??= 'outer-join'
     }
-    const holds = this.#isPassedOn ? [...place.given, where, ...from.holds] : place.given
+    // Also for subqueries of a SELECT that answers without rows (an aggregate): what it knows of its rows bounds a subquery only through
+    // a column that the subquery names, and that it may name only where there is a row, or a group of some.
+    const holds = [...place.given, where, ...from.holds]
     for (const each of later) each(holds)
-    this.#expression(select.whereClause, level, { ...place, ctes, given: holds })
-    // An aggregate over no rows answers too: then nothing holds for rows.
-    const answers = own.answersWithoutRows ? place.given : holds
-    const rest = [
-      select.targetList,
-      select.distinctClause,
-      select.groupClause,
-      select.havingClause,
-      select.windowClause,
-      select.sortClause,
-    ]
-    this.#expression(rest, level, { ...place, ctes, given: answers })
+    const { whereClause, targetList, distinctClause, groupClause, havingClause, windowClause, sortClause } = select
+    const perRow = [whereClause, targetList, distinctClause, groupClause, havingClause, windowClause, sortClause]
+    this.#expression(perRow, level, { ...place, ctes, given: holds })
     this.#expression([select.valuesLists, select.limitCount, select.limitOffset], level, { ...place, ctes })
   }
 
@@ -120,8 +101,6 @@ class Walkthrough {
   /** Finds the subqueries of an expression. */
   #expression(node: unknown, level: Level | undefined, place: Place): void {
     walk(node, (tag, content) => {
-      if (tag === 'FuncCall' && this.#isAggregate(content as FuncCall))
-        this.hasStrayAggregate ||= isStray(content, level)
       if (tag !== 'SelectStmt') return true
       this.#select(content as SelectStmt, { outer: level, ctes: place.ctes, given: place.given, hidden: 'subquery' })
       return false
@@ -137,49 +116,20 @@ class Walkthrough {
   }
 }
 
-interface Shape {
-  /** Why the answer does not show each row that matters. */
-  readonly hidden: Coarse | undefined
-  readonly answersWithoutRows: boolean
-}
-
-function shapeOf(select: SelectStmt, isAggregate: (call: FuncCall) => boolean): Shape {
-  let hasAggregate = select.havingClause !== undefined
+/** Why an answer does not show each row that matters to it. */
+function hiddenBy(select: SelectStmt, isAggregate: (call: FuncCall) => boolean): Coarse | undefined {
+  let isAggregated = select.groupClause !== undefined || select.havingClause !== undefined
   let hasWindow = select.windowClause !== undefined
-  let hasGroupingSet = false
-  walk([select.targetList, select.havingClause, select.sortClause, select.groupClause], (tag, content) => {
+  walk([select.targetList, select.sortClause], (tag, content) => {
     if (tag === 'SelectStmt') return false
-    if (tag === 'GroupingSet') hasGroupingSet = true
-    if (tag === 'JsonArrayAgg' || tag === 'JsonObjectAgg') hasAggregate = true
+    if (tag === 'JsonArrayAgg' || tag === 'JsonObjectAgg') isAggregated = true
     if (tag !== 'FuncCall') return true
     if ((content as FuncCall).over) hasWindow = true
-    else if (isAggregate(content as FuncCall)) hasAggregate = true
+    else if (isAggregate(content as FuncCall)) isAggregated = true
     return true
   })
-  const isGrouped = select.groupClause !== undefined
-  return {
-    hidden: hiddenBy(select, hasAggregate || isGrouped, hasWindow),
-    answersWithoutRows: hasAggregate && (!isGrouped || hasGroupingSet),
-  }
-}
-
-function hiddenBy(select: SelectStmt, isAggregated: boolean, hasWindow: boolean): Coarse | undefined {
   if (isAggregated) return 'aggregate'
   if (hasWindow) return 'window'
   if (select.distinctClause) return 'distinct'
   return select.limitOffset ? 'offset' : undefined
-}
-
-/** Says whether an aggregate may belong to a SELECT around its own: it names columns, and none that is known to be of its own level. */
-function isStray(call: object, level: Level | undefined): boolean {
-  if (!level?.outer) return false
-  let names = 0
-  let ownNames = 0
-  walk(call, (tag, content) => {
-    if (tag !== 'ColumnRef') return
-    names++
-    const found = resolve({ ...level, outer: undefined }, strings((content as { fields?: Node[] }).fields))
-    if (typeof found !== 'string') ownNames++
-  })
-  return names > 0 && ownNames === 0
 }
