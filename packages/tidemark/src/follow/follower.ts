@@ -149,17 +149,25 @@ export class Follower implements LogListener {
 
   /** Resolves true when the tidemark has reached `lsn`; false when the signal aborts, or the source's history is another one now. */
   async reach(lsn: number, signal: AbortSignal): Promise<boolean> {
+    const { epoch } = this
+    do if (await this.#reachHere(lsn, signal)) return true
+    while (!signal.aborted && !this.isClosed && (epoch === undefined || epoch === this.epoch))
+    return false
+  }
+
+  /** The same, in this generation: false also when the log is taken up anew. */
+  async #reachHere(lsn: number, signal: AbortSignal): Promise<boolean> {
     if (this.isFollowing && this.tidemark >= lsn) return true
     if (this.isClosed) return false
     this.#proof.now()
     this.log.nudge()
-    const { epoch } = this
-    const isWoken = await wait(signal, (resolve) => {
+    const { generation } = this
+    await wait(signal, (resolve) => {
       const waiter = { lsn, resolve }
       this.#waiters.add(waiter)
       return () => this.#waiters.delete(waiter)
     })
-    return isWoken && (epoch === undefined || epoch === this.epoch)
+    return generation === this.generation && this.isFollowing && this.tidemark >= lsn
   }
 
   /** Resolves true when every change up to `lsn` that touches the dependencies (all of them, if none are given) is proven. */
@@ -183,7 +191,7 @@ export class Follower implements LogListener {
       try {
         const { generation } = this
         const { flushed } = await this.log.probe()
-        if (generation === this.generation && (await this.reach(flushed, signal))) return true
+        if (generation === this.generation && (await this.#reachHere(flushed, signal))) return true
       } catch {
         // The source is down: what it had committed can't be known yet.
         await wait(signal, (resolve) => this.#clock.after(LOOK_AGAIN_MS, resolve).cancel)
@@ -199,7 +207,6 @@ export class Follower implements LogListener {
 
   started(start: LogStart): void {
     this.#seeingStart?.abort()
-    const isOtherEpoch = this.epoch !== undefined && this.epoch !== start.epoch
     this.generation++
     this.epoch = start.epoch
     this.tidemark = start.lsn
@@ -213,8 +220,8 @@ export class Follower implements LogListener {
     this.#believe()
     const position = this.positionAt(start.lsn)
     for (const applier of this.#appliers) applier.started(position, applier.empty())
-    // Another history may never get as far as what was waited for.
-    this.#wake(isOtherEpoch)
+    // Another history may never get as far as what was waited for: who waits looks again.
+    this.#wake('all')
   }
 
   commit(commit: Commit): void {
@@ -250,7 +257,7 @@ export class Follower implements LogListener {
     this.isFollowing = false
     this.#seeingStart?.abort()
     this.#proof.close()
-    this.#wake()
+    this.#wake('all')
     return this.log.close()
   }
 
@@ -305,9 +312,9 @@ export class Follower implements LogListener {
     this.#wake()
   }
 
-  #wake(isForAll = this.isClosed): void {
+  #wake(whom: 'all' | 'arrived' = 'arrived'): void {
     for (const waiter of this.#waiters) {
-      if (this.tidemark < waiter.lsn && !isForAll) continue
+      if (this.tidemark < waiter.lsn && whom !== 'all') continue
       this.#waiters.delete(waiter)
       waiter.resolve()
     }

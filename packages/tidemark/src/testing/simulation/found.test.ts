@@ -156,6 +156,22 @@ describe('the follower', () => {
     await settled
   })
 
+  test('settled() ends though the source was restored before the log was first taken up', async () => {
+    const source = new FakeSource()
+    const { log } = source
+    log.isAutomatic = false
+    const cache = createCache({ source, clock: new ManualClock() })
+    // What was flushed when the source was asked is not in the history that is followed then.
+    log.probe = async () => ({ snapshot: log.snapshot(), flushed: log.end + 1_000 })
+    const settled = cache.settled()
+    await rest()
+    Reflect.deleteProperty(log, 'probe')
+    log.isAutomatic = true
+    log.start(true)
+    await settled
+    await cache.close()
+  })
+
   test('after a record is lost, what comes next is proven as ever', async () => {
     const { cache, clock, log } = bed()
     await cache.settled()
