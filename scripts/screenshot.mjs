@@ -25,14 +25,14 @@ main(async () => {
       blog,
       'blog.png',
       { viewport: WIDE, colorScheme: 'light' },
-      'This title was changed from psql',
+      'This title was changed by another program',
     )
     await takeChange(
       browser,
       blog,
       'blog-dark.png',
       { viewport: WIDE, colorScheme: 'dark' },
-      'This title was changed from a script',
+      'This title was changed by another program',
     )
     await takeChange(
       browser,

@@ -80,10 +80,9 @@ export function startPanel({ isShown }) {
     if (all[0]) {
       $('#figure-touched').textContent = grouped(all[0].touched)
       $('#figure-left').textContent = grouped(all[0].left)
+      const took = last === all[0] ? `, ${tookOf(last)}` : ''
+      $('#panel-last').textContent = `${whatOf(all[0])}: ${grouped(all[0].touched)} touched${took}`
     }
-    $('#panel-last').textContent = all[0]
-      ? `${whatOf(all[0])}: ${footOf(all[0])}${last === all[0] ? `, ${tookOf(last)}` : ''}`
-      : 'What the cache did'
   }
 
   return {
