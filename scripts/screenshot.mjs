@@ -32,7 +32,7 @@ main(async () => {
       blog,
       'blog-dark.png',
       { viewport: WIDE, colorScheme: 'dark' },
-      'This title was changed by another program',
+      'Another program changed this title',
     )
     await takeChange(
       browser,

@@ -310,7 +310,7 @@ describe.skipIf(lacks('chromium'))('the blog in a real browser (needs chromium)'
     expect(await page.evaluate(() => getComputedStyle(document.activeElement!).outlineStyle)).toBe('solid')
     await page.keyboard.press('Enter')
     await until('the post opens by keyboard', async () => new URL(page.url()).searchParams.has('post'))
-    expect(await page.evaluate(() => document.activeElement?.id)).toBe('article')
+    await until('the reader is taken there', () => page.evaluate(() => document.activeElement?.id === 'article'))
 
     const id = new URL(page.url()).searchParams.get('post')
     await until('the post is drawn', async () => (await page.locator('#article').getAttribute('data-id')) === id)
