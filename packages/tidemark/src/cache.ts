@@ -111,6 +111,6 @@ export interface Cache<Context extends object = object> {
   status(): CacheStatus
   /** Resolves when all that the source had committed before the call is applied and no fill runs. */
   settled(options?: { readonly signal?: AbortSignal }): Promise<void>
-  /** Waits for running fills (aborting their signals), ends every watch, and gives up the log. */
+  /** Aborts running fills (loaders that ignore their signal run on), ends every watch, and gives up the log. */
   close(): Promise<void>
 }

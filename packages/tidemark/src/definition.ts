@@ -5,7 +5,7 @@ export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
 
 /** How entries are kept. All are optional; each default is the safe one. */
 export interface EntryOptions {
-  /** How long an entry is fresh if no change touches it. Default: for ever where a source is followed, else 30 s. */
+  /** How long an entry is fresh if no change touches it. Default: for ever; 30 s on a source that is not followed. */
   readonly ttl?: Duration
   /** Up to this fraction of `ttl` is taken off at random, so that entries filled together do not expire together. Default 0. */
   readonly jitter?: number
