@@ -33,12 +33,13 @@ class Shapes {
     const shapes = [
       this.#joined,
       this.#joined,
-      this.#joined,
       this.#nestedJoin,
       this.#using,
       this.#plain,
       this.#plain,
       this.#antiJoin,
+      this.#antiJoin,
+      this.#hiding,
       this.#hiding,
     ]
     shapes.push(
@@ -93,6 +94,8 @@ class Shapes {
     return this.#pick([
       `select ${all} ${from} order by 1, 2 offset 1`,
       `select ${all} ${from} order by 1, 2 offset 1 limit 1`,
+      `with q as (select * ${from}) select * from q order by 1, 2 offset 1`,
+      `select * from (select * ${from}) q order by 1, 2 offset 1`,
       `select ${all}, count(*) over () ${from} order by 1, 2 limit 1`,
       `select count(*) ${from}`,
     ])

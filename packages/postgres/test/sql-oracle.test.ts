@@ -18,7 +18,7 @@ import { CHANGED, type ColumnShape, type RandomQuery, randomQuery, SCHEMA, VALUE
  * changed) is allowed, but counted: an analyser that always answers "everything" must not pass.
  */
 
-const RUNS = Number(process.env.TIDEMARK_RUNS ?? 400)
+const RUNS = Number(process.env.TIDEMARK_RUNS ?? 800)
 const SEED = Number(process.env.TIDEMARK_SEED ?? 20260101)
 const CHANGES = 14
 
