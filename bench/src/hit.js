@@ -5,7 +5,8 @@ import { median } from './measure.js'
 import { keysOf, scales, valuesOf, zipf } from './workload.js'
 
 const [kind, name, scale] = process.argv.slice(2)
-const { entries, reads, passes } = scales[scale]
+const { entries, passes, ...counts } = scales[scale]
+const reads = kind === 'peeks' ? counts.reads : counts.awaits
 const values = valuesOf(entries)
 const order = zipf(entries, reads)
 const read = await { peeks, awaits }[kind][name](keysOf(entries), values)

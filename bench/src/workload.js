@@ -5,6 +5,7 @@ export const scales = {
   full: {
     entries: 100_000,
     reads: 500_000,
+    awaits: 100_000,
     passes: 7,
     rounds: 5,
     memoryEntries: 1_000_000,
@@ -15,6 +16,7 @@ export const scales = {
   smoke: {
     entries: 1_000,
     reads: 5_000,
+    awaits: 2_000,
     passes: 2,
     rounds: 1,
     memoryEntries: 10_000,
