@@ -235,6 +235,13 @@ const cases: Record<string, Record<string, string[]>> = {
       'all of public.posts (condition)',
       'all of public.comments (condition)',
     ],
+    // A bare name may be a column of a subquery whose columns are not known here: then it is none of an outer level.
+    'select * from posts p where p.author_id = $1 and exists (select from comments c, (select 5 as author_id) s where c.post_id = author_id)':
+      ['rows of public.posts where author_id = $1', 'all of public.comments (condition)'],
+    'select * from posts p where p.author_id = $1 and exists (select from comments c where c.post_id = author_id)': [
+      'rows of public.posts where author_id = $1',
+      'rows of public.comments where post_id = $1 (old values: subquery)',
+    ],
     'select array(select id from posts where author_id = $1)': [
       'rows of public.posts where author_id = $1 (old values: subquery)',
     ],
