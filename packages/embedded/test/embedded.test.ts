@@ -191,11 +191,21 @@ test('a file in the place of the folder is refused', async () => {
 })
 
 test('a setting that PostgreSQL refuses is reported with what it printed, and nothing is left', async () => {
-  const before = sockets()
-  const refused = start({ dataDir: folder(), settings: { shared_buffers: 'plenty' } })
-  await expect(refused).rejects.toMatchObject({ code: 'TIDEMARK_EMBEDDED_START' })
-  await expect(refused).rejects.toThrow(/shared_buffers/)
-  expect(sockets()).toEqual(before)
+  // A temporary folder of its own: other tests start servers at the same time.
+  const temporary = fs.mkdtempSync('/tmp/refused-')
+  fs.chmodSync(temporary, 0o777)
+  const before = process.env.TMPDIR
+  process.env.TMPDIR = temporary
+  try {
+    const refused = start({ dataDir: folder(), settings: { shared_buffers: 'plenty' } })
+    await expect(refused).rejects.toMatchObject({ code: 'TIDEMARK_EMBEDDED_START' })
+    await expect(refused).rejects.toThrow(/shared_buffers/)
+    expect(fs.readdirSync(temporary).filter((name) => /^tidemark-.{6}$/.test(name))).toEqual([])
+  } finally {
+    if (before === undefined) delete process.env.TMPDIR
+    else process.env.TMPDIR = before
+    fs.rmSync(temporary, { recursive: true, force: true })
+  }
 })
 
 test('a machine without binaries is told so', async () => {
@@ -224,8 +234,6 @@ function folder(parent = tmpdir()): string {
 function giveAway(path: string): void {
   if (process.geteuid!() === 0) fs.chownSync(path, 65534, 65534)
 }
-
-const sockets = () => fs.readdirSync(tmpdir()).filter((name) => /^tidemark-.{6}$/.test(name))
 
 async function ask(url: string, sql: string): Promise<string[][]> {
   const client = new pg.Client({ connectionString: url, types: { getTypeParser: () => String } })

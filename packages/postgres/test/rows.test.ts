@@ -191,9 +191,10 @@ test('names that need quotes are quoted as quote_ident does', async () => {
     columns: ['id'],
   })
   await db.sql(`insert into "My Schema"."user" values (1, 'é', 'p')`)
-  const [change] = await other.since()
+  // Rows only: the other log of this file may tell of the new table in between.
+  const [change] = await other.rowsSince()
   expect(change).toMatchObject({ table: '"My Schema"."user"' })
-  expect(Object.entries((change as { new: object }).new)).toEqual([
+  expect(Object.entries(change!.new!)).toEqual([
     ['id', '1'],
     ['Ä', 'é'],
     ['__proto__', 'p'],

@@ -39,8 +39,8 @@ interface Found {
   readonly inner?: readonly Inner[]
 }
 
-export const GRACED: EntryOptions = { ttl: 400, grace: 600, tags: ['graced'], hardTimeout: 900 }
-export const LAG_MS = 150
+const GRACED: EntryOptions = { ttl: 400, grace: 600, tags: ['graced'], hardTimeout: 900 }
+const LAG_MS = 150
 
 export function keyName(tenant: string, key: string): string {
   return `key ${tenant} ${key}`

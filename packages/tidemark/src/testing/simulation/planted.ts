@@ -110,7 +110,10 @@ function plantEviction(): () => void {
 
 function entriesOf(stored: WeakMap<L1, Map<number, Stored>>, l1: L1): Map<number, Stored> {
   let entries = stored.get(l1)
-  if (!entries) stored.set(l1, (entries = new Map()))
+  if (!entries) {
+    entries = new Map()
+    stored.set(l1, entries)
+  }
   return entries
 }
 
