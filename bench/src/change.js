@@ -3,7 +3,7 @@
 import { createCache } from 'tidemark'
 import { median } from './measure.js'
 import { BenchSource, rowsOf } from './source.js'
-import { shuffled } from './workload.js'
+import { fill, shuffled } from './workload.js'
 
 const [entries, passes] = process.argv.slice(2).map(Number)
 const authors = entries / 10
@@ -20,8 +20,8 @@ const feed = cache.define('feed', ({ depend }, author) => {
   return [author]
 })
 const authorOf = (id) => id % authors
-for (let id = 0; id < posts; id++) await post(id)
-for (let author = 0; author < authors; author++) await feed(author)
+await fill(posts, post)
+await fill(authors, feed)
 if (cache.status().entries !== entries) throw new Error('Not all entries were kept.')
 
 const changes = Math.min(1000, authors)

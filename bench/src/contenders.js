@@ -1,4 +1,5 @@
 import { BenchSource, rowsOf } from './source.js'
+import { fill } from './workload.js'
 
 // Each opens a cache, stores every value, and returns a function that reads the entry of an index. Each measurement runs
 // in a process of its own, which imports nothing but its contender.
@@ -11,14 +12,6 @@ async function tidemark(entries, options = {}) {
   const cache = createCache({ source, l1: { maxEntries: entries, maxBytes: Number.POSITIVE_INFINITY }, ...options })
   await cache.settled()
   return { cache, source }
-}
-
-async function fill(count, store) {
-  for (let i = 0; i < count; i++) {
-    await store(i)
-    // Microtasks alone would keep timers, and with them the log, from running.
-    if (i % 1000 === 999) await new Promise((resolve) => setImmediate(resolve))
-  }
 }
 
 /** `post`, whose entries have this many rows dependencies. */

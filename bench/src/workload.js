@@ -80,3 +80,12 @@ function randomOf(seed) {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
 }
+
+/** Calls `store` for each index in turn. */
+export async function fill(count, store) {
+  for (let i = 0; i < count; i++) {
+    await store(i)
+    // Microtasks alone would keep timers, and with them the log, from running.
+    if (i % 1000 === 999) await new Promise((resolve) => setImmediate(resolve))
+  }
+}
