@@ -11,6 +11,7 @@ import type { Target } from './log/change.js'
 import { namesOf, tagsOf } from './options.js'
 import { currentFill } from './read/current.js'
 import type { AnyLoader } from './read/flight.js'
+import type { Keyspace } from './read/keyspace.js'
 import type { Request } from './read/reads.js'
 import type { Session } from './source.js'
 import { valuesOf } from './streams/watch.js'
@@ -28,6 +29,8 @@ export class View<Context extends object> implements Cache<Context> {
   readonly #session: Session | undefined
   /** Whether the user chose tenant or session: then loaders that call it do not hand down their own. */
   readonly #isChosen: boolean
+
+  #own: Keyspace | undefined
 
   constructor(core: Core, definitions: Definitions, tenant = DEFAULT_TENANT, session?: Session, isChosen = false) {
     this.#core = core
@@ -156,9 +159,12 @@ export class View<Context extends object> implements Cache<Context> {
     return { tenant: this.#tenant, session: this.#session, isChosen: this.#isChosen }
   }
 
-  #space() {
+  /** Where `get` keys are: looked up once, unless a loader's tenant and session count, or the keyspace was forgotten meanwhile. */
+  #space(): Keyspace {
     const fill = this.#isChosen ? undefined : currentFill()
-    return this.#core.spaces.get(fill ? fill.tenant : this.#tenant, undefined, fill ? fill.session : this.#session)
+    if (fill) return this.#core.spaces.get(fill.tenant, undefined, fill.session)
+    if (!this.#own || this.#own.id === -1) this.#own = this.#core.spaces.get(this.#tenant, undefined, this.#session)
+    return this.#own
   }
 
   #request(key: string, load: AnyLoader, options: (EntryOptions & CallOptions) | undefined): Request {
