@@ -40,6 +40,8 @@ export async function startBlog({ dataDir, port = 0, env = {} }) {
     psql: /^psql .*$/m.exec(printed.out)?.[0] ?? '',
     databaseUrl: /^psql '([^']+)'/m.exec(printed.out)?.[1] ?? '',
     printed,
+    /** Whether it runs, else how it ended. */
+    how: () => child.signalCode ?? (child.exitCode === null ? 'running' : `exit code ${child.exitCode}`),
     async kill() {
       child.kill('SIGKILL')
       await ended

@@ -41,7 +41,10 @@ describe.skipIf(lacks('chromium'))('the blog in a real browser (needs chromium)'
     fs.rmSync(dataDir, { recursive: true, force: true })
   })
 
-  afterEach(async () => {
+  afterEach(async ({ task }) => {
+    // What a failure looks like from the other side.
+    if (task.result?.state === 'fail')
+      console.error(`The blog (${blog.how()}) said:\n${blog.printed.err.slice(-4_000)}`)
     await context?.close()
     expect(complaints.splice(0)).toEqual([])
   })
