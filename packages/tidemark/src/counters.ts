@@ -29,6 +29,8 @@ export interface Counters {
   coarse: Record<string, number>
   /** Changes that touched more than they name because old values are not in the log. */
   coarseOldValues: number
+  /** Dependencies that updates left alone because they changed no column that is read: needless invalidations saved, or more. */
+  unchanged: number
   /** Times the log was lost and taken up anew. */
   gaps: number
 }
@@ -51,6 +53,7 @@ export function zeroCounters(): Counters {
     emptied: 0,
     coarse: {},
     coarseOldValues: 0,
+    unchanged: 0,
     gaps: 0,
   }
 }

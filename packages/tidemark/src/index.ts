@@ -4,7 +4,15 @@ export { type Clock, systemClock } from './clock.js'
 export type { Counters } from './counters.js'
 export { createCache } from './create.js'
 export type { CallOptions, Definition, Duration, EntryOptions, Loader, LoaderContext } from './definition.js'
-export type { Dependency } from './dependencies/dependency.js'
+export type {
+  Bound,
+  Condition,
+  Dependency,
+  Range,
+  RowsDependency,
+  TableDependency,
+} from './dependencies/dependency.js'
+export { afterPrefix, compareKeys, type Key, keyOf, type Order } from './dependencies/order.js'
 export {
   BehindError,
   ClosedError,

@@ -1,14 +1,25 @@
 import { NONE } from '../arrays.js'
 import type { Change, RowChange, Target } from '../log/change.js'
-import type { Dependency } from './dependency.js'
+import type { Dependency, RowsDependency } from './dependency.js'
+import type { Conditioned, ConditionedGroup, Group, RowsScope } from './groups.js'
+import type { Intervals } from './intervals.js'
 import { Links } from './links.js'
-import { valueAfter, valueBefore } from './match.js'
-import { DependencyNames, type Group, type Table } from './names.js'
-import { tupleFrom } from './tuple.js'
+import { isUnchanged, type Reach, rowReach, valueAfter, valueBefore } from './match.js'
+import { DependencyNames, type Table } from './names.js'
+import { keyOf } from './order.js'
+import { type Tuple, tupleFrom } from './tuple.js'
+
+/** What `resolve` counts. */
+export interface Tally {
+  /** Shapes of which more was touched than the change names, because the log does not tell the row's old values. */
+  coarseOldValues: number
+  /** Dependencies that an update would have touched, had it changed a column that they read. */
+  unchanged: number
+}
 
 /**
  * Finds the entries that a change touches. A change costs one look-up per shape of its table (two for an update), and
- * the entries that it touches; it does not cost more because there are more entries.
+ * the entries that it touches; it does not cost more because there are more entries. Ranges cost the logarithm of their number.
  */
 export class DependencyIndex {
   readonly #names = new DependencyNames()
@@ -54,55 +65,88 @@ export class DependencyIndex {
   /**
    * Calls `touch` once or more for every slot that has a dependency which the change touches. `touch` may remove the
    * slot that it is given; it must not add or remove others.
-   *
-   * @returns how many shapes were touched as a whole, because the log does not tell the row's old values
    */
-  resolve(change: Change, touch: (slot: number) => void): number {
+  resolve(change: Change, touch: (slot: number) => void, tally: Tally): void {
     switch (change.kind) {
       case 'row': {
         const table = this.#names.tables.get(change.table)
-        return table ? this.#touchRow(table, change, touch) : 0
+        if (table) this.#touchRow(table, change, touch, tally)
+        return
       }
       case 'table':
-        this.#touchTable(this.#names.tables.get(change.table), touch)
-        return 0
+        this.#touchTable(this.#names.tables.get(change.table), change.reason === 'columns-added', touch)
+        return
       case 'everything':
-        for (const table of this.#names.tables.values()) this.#touchTable(table, touch)
-        return 0
+        for (const table of this.#names.tables.values()) this.#touchTable(table, false, touch)
+        return
       case 'target':
         for (const target of change.targets) this.#touchTarget(target, touch)
-        return 0
     }
   }
 
-  #touchRow(table: Table, change: RowChange, touch: (slot: number) => void): number {
-    let coarse = 0
-    if (table.whole) this.#touchGroup(table.whole, touch)
-    const after = (column: string) => valueAfter(change, column)
-    const before = (column: string) => valueBefore(change, column)
+  #touchRow(table: Table, change: RowChange, touch: (slot: number) => void, tally: Tally): void {
     // Maps may lose members while they are walked.
-    for (const shape of table.shapes.values()) {
-      const { columns, old } = shape.scope
-      const now = change.op === 'delete' ? undefined : tupleFrom(columns, after)
-      const was = change.op === 'insert' ? undefined : tupleFrom(columns, before)
-      if (
-        (now === undefined && change.op !== 'delete') ||
-        (was === undefined && change.op !== 'insert' && old === 'coarse')
-      ) {
-        this.#touchGroup(shape, touch)
-        coarse++
-        continue
-      }
-      if (now !== undefined) this.#touchList(shape.ids.get(now), touch)
-      if (was !== undefined && was !== now) this.#touchList(shape.ids.get(was), touch)
+    for (const whole of table.whole.values()) {
+      if (isUnchanged(change, whole.scope.reads)) tally.unchanged++
+      else this.#touchGroup(whole, touch)
     }
-    return coarse
+    for (const shape of table.equal.values()) this.#touchEqual(shape, change, touch, tally)
+    for (const shape of table.conditioned.values()) this.#touchConditioned(shape, change, touch, tally)
   }
 
-  #touchTable(table: Table | undefined, touch: (slot: number) => void): void {
+  #touchEqual(shape: Group<RowsScope>, change: RowChange, touch: (slot: number) => void, tally: Tally): void {
+    const { now, was, isUnknown } = tuplesOf(shape.scope, change)
+    if (isUnknown) return this.#judge(shape.ids.values(), change, touch, tally)
+    const id = now === undefined ? undefined : shape.ids.get(now)
+    if (now === was && id !== undefined && isUnchanged(change, shape.scope.reads)) {
+      tally.unchanged++
+      return
+    }
+    this.#touchList(id, touch)
+    if (was !== undefined && was !== now) this.#touchList(shape.ids.get(was), touch)
+  }
+
+  #touchConditioned(shape: ConditionedGroup, change: RowChange, touch: (slot: number) => void, tally: Tally): void {
+    const { now, was, isUnknown } = tuplesOf(shape.scope, change)
+    const found = new Set<number>()
+    const find = ({ id }: Conditioned): unknown => found.add(id)
+    if (isUnknown) {
+      for (const bucket of shape.buckets.values()) bucket.stab(undefined, find)
+    } else {
+      if (now !== undefined)
+        stab(shape, shape.buckets.get(now), valueAfter(change, shape.range?.column ?? ''), true, find)
+      if (was !== undefined) {
+        const isCoarse = shape.scope.old === 'coarse'
+        stab(shape, shape.buckets.get(was), valueBefore(change, shape.range?.column ?? ''), isCoarse, find)
+      }
+    }
+    this.#judge(found, change, touch, tally)
+  }
+
+  /** Holds each of the dependencies, all of one shape, against the change. */
+  #judge(ids: Iterable<number>, change: RowChange, touch: (slot: number) => void, tally: Tally): void {
+    let isCoarse = false
+    for (const id of ids) {
+      // It may have gone with the last of its entries.
+      if (!this.#names.has(id)) continue
+      const reached: Reach = rowReach(this.#names.dependency(id) as RowsDependency, change)
+      if (reached === 'unchanged') tally.unchanged++
+      else if (reached !== 'none') this.#touchList(id, touch)
+      isCoarse ||= reached === 'coarse'
+    }
+    if (isCoarse) tally.coarseOldValues++
+  }
+
+  #touchTable(table: Table | undefined, isAddition: boolean, touch: (slot: number) => void): void {
     if (!table) return
-    if (table.whole) this.#touchGroup(table.whole, touch)
-    for (const shape of table.shapes.values()) this.#touchGroup(shape, touch)
+    for (const group of table.whole.values()) if (!isAddition || !group.scope.reads) this.#touchGroup(group, touch)
+    for (const shape of table.equal.values()) if (!isAddition || !shape.scope.reads) this.#touchGroup(shape, touch)
+    for (const shape of table.conditioned.values()) {
+      if (isAddition && shape.scope.reads) continue
+      const found: number[] = []
+      for (const bucket of shape.buckets.values()) bucket.stab(undefined, ({ id }) => found.push(id))
+      for (const id of found) if (this.#names.has(id)) this.#touchList(id, touch)
+    }
   }
 
   #touchTarget(target: Target, touch: (slot: number) => void): void {
@@ -124,4 +168,35 @@ export class DependencyIndex {
       link = next
     }
   }
+}
+
+interface Tuples {
+  /** The row's tuple as it is now; undefined if there is no row, or it is not known. */
+  readonly now: Tuple | undefined
+  readonly was: Tuple | undefined
+  /** A value is not known that decides. */
+  readonly isUnknown: boolean
+}
+
+function tuplesOf({ columns, orders, old }: RowsScope, change: RowChange): Tuples {
+  const now = change.op === 'delete' ? undefined : tupleFrom(columns, orders, (column) => valueAfter(change, column))
+  const was = change.op === 'insert' ? undefined : tupleFrom(columns, orders, (column) => valueBefore(change, column))
+  const isUnknown =
+    (now === undefined && change.op !== 'delete') || (was === undefined && change.op !== 'insert' && old === 'coarse')
+  return { now, was, isUnknown }
+}
+
+/** Finds what of a bucket holds the value; all of it, if the value is not known and that counts. */
+function stab(
+  { range }: ConditionedGroup,
+  bucket: Intervals<Conditioned> | undefined,
+  value: string | null | undefined,
+  doesUnknownCount: boolean,
+  find: (held: Conditioned) => void,
+): void {
+  if (!bucket) return
+  if (!range) return bucket.stab(undefined, find)
+  if (value === null) return
+  const key = value === undefined ? undefined : keyOf(range.order, value)
+  if (key !== undefined || doesUnknownCount) bucket.stab(key, find)
 }

@@ -1,27 +1,35 @@
 import type { Change, Image, RowChange } from '../log/change.js'
-import type { Dependency } from './dependency.js'
-
-type RowsDependency = Extract<Dependency, { kind: 'rows' }>
+import type { Condition, Dependency, Range, RowsDependency } from './dependency.js'
+import { compareKeys, type Key, keyOf, type Order } from './order.js'
 
 /**
- * How far a change reaches a dependency. `coarse`: it may not concern it at all, but the log does not tell the values
- * that would decide, so it counts as touching everything of this shape.
+ * How far a change reaches a dependency. `coarse`: it may not concern it at all, but the log does not tell the values that would
+ * decide, so it counts as touching it. `unchanged`: it concerns its rows, but changed no column that is read.
  */
-export type Reach = 'none' | 'exact' | 'coarse'
+export type Reach = 'none' | 'unchanged' | 'exact' | 'coarse'
+
+type ColumnOf = (change: RowChange, column: string) => string | null | undefined
+
+/** Whether a row satisfies a condition; `unknown` if the log does not tell. */
+type Truth = 'yes' | 'no' | 'unknown'
 
 /** Whether the change makes what depends on this stale. Agrees exactly with what `DependencyIndex.resolve` finds. */
 export function touches(dependency: Dependency, change: Change): boolean {
-  return reach(dependency, change) !== 'none'
+  const reached = reach(dependency, change)
+  return reached === 'exact' || reached === 'coarse'
 }
 
-/** Like `touches`, and says whether values were missing. Pure; allocates nothing. */
+/** Like `touches`, and says why or why not. Pure. */
 export function reach(dependency: Dependency, change: Change): Reach {
   switch (change.kind) {
     case 'row':
-      if (dependency.kind === 'rows') return dependency.table === change.table ? rowReach(dependency, change) : 'none'
-      return dependency.kind === 'table' && dependency.table === change.table ? 'exact' : 'none'
-    case 'table':
-      return 'table' in dependency && dependency.table === change.table ? 'exact' : 'none'
+      if (!('table' in dependency) || dependency.table !== change.table) return 'none'
+      if (dependency.kind === 'rows') return rowReach(dependency, change)
+      return isUnchanged(change, dependency.reads) ? 'unchanged' : 'exact'
+    case 'table': {
+      if (!('table' in dependency) || dependency.table !== change.table) return 'none'
+      return change.reason === 'columns-added' && dependency.reads ? 'none' : 'exact'
+    }
     case 'everything':
       return 'table' in dependency ? 'exact' : 'none'
     case 'target':
@@ -40,23 +48,27 @@ export function reach(dependency: Dependency, change: Change): Reach {
   }
 }
 
-function rowReach(dependency: RowsDependency, change: RowChange): Reach {
-  const after = change.op === 'delete' ? 'none' : imageReach(dependency, change, valueAfter)
-  if (after === 'coarse') return 'coarse'
-  const before = change.op === 'insert' ? 'none' : imageReach(dependency, change, valueBefore)
-  if (before === 'coarse') return dependency.old === 'coarse' ? 'coarse' : after
-  return after === 'exact' ? 'exact' : before
+/** The dependency is of the change's table. */
+export function rowReach(dependency: RowsDependency, change: RowChange): Reach {
+  const after = change.op === 'delete' ? 'no' : satisfies(dependency, change, valueAfter)
+  const before = change.op === 'insert' ? 'no' : satisfies(dependency, change, valueBefore)
+  if (after === 'yes' && rules.isAlike(before, after) && isUnchanged(change, dependency.reads)) return 'unchanged'
+  if (after === 'yes' || before === 'yes') return 'exact'
+  return after === 'unknown' || (before === 'unknown' && dependency.old === 'coarse') ? 'coarse' : 'none'
 }
 
-/** One unknown column is enough: which rows the others leave is not worth an index by every subset of columns. */
-function imageReach(dependency: RowsDependency, change: RowChange, columnOf: typeof valueAfter): Reach {
-  let matches = true
-  for (let i = 0; i < dependency.columns.length; i++) {
-    const value = columnOf(change, dependency.columns[i]!)
-    if (value === undefined) return 'coarse'
-    if (value !== dependency.values[i]) matches = false
+/**
+ * Whether the change is an update of which it is known that it left all these columns as they were; undefined stands for all columns
+ * that there are.
+ */
+export function isUnchanged(change: RowChange, reads: readonly string[] | undefined): boolean {
+  if (!reads || change.op !== 'update') return false
+  for (const column of reads) {
+    const now = valueIn(change.new, column)
+    // What an update leaves out it did not change (TOAST).
+    if (now !== undefined && now !== valueIn(change.old, column)) return false
   }
-  return matches ? 'exact' : 'none'
+  return true
 }
 
 /** A column of the row as it now is. One that the new image leaves out did not change (TOAST), so the old one may tell. */
@@ -68,6 +80,85 @@ export function valueAfter(change: RowChange, column: string): string | null | u
 /** A column of the row as it was. */
 export function valueBefore(change: RowChange, column: string): string | null | undefined {
   return valueIn(change.old, column)
+}
+
+/** A condition that is known to fail decides, whatever is unknown of the others. */
+function satisfies(dependency: RowsDependency, change: RowChange, columnOf: ColumnOf): Truth {
+  const { columns, values, orders, range, also } = dependency
+  let truth: Truth = 'yes'
+  for (let i = 0; i < columns.length; i++) {
+    const each = equals(values[i]!, columnOf(change, columns[i]!), orders?.[i] ?? 'text')
+    if (each === 'no') return 'no'
+    if (each === 'unknown') truth = 'unknown'
+  }
+  if (range) {
+    const each = isWithin(range, columnOf(change, range.column))
+    if (each === 'no') return 'no'
+    if (each === 'unknown') truth = 'unknown'
+  }
+  if (also) {
+    for (const condition of also) {
+      const each = holds(condition, columnOf(change, condition.column))
+      if (each === 'no') return 'no'
+      if (each === 'unknown') truth = 'unknown'
+    }
+  }
+  return truth
+}
+
+function equals(wanted: string | null, value: string | null | undefined, order: Order): Truth {
+  if (value === undefined) return 'unknown'
+  if (order === 'text' || value === null || wanted === null) return value === wanted ? 'yes' : 'no'
+  const key = keyOf(order, value)
+  if (key === undefined) return 'unknown'
+  return key === keyOf(order, wanted) ? 'yes' : 'no'
+}
+
+function holds(condition: Condition, value: string | null | undefined): Truth {
+  if (value === undefined) return 'unknown'
+  switch (condition.is) {
+    case 'range':
+      return isWithin(condition, value)
+    case 'null':
+      return value === null ? 'yes' : 'no'
+    case 'not-null':
+      return value === null ? 'no' : 'yes'
+    case 'in':
+    case 'not-in': {
+      if (value === null) return 'no'
+      const key = keyOf(condition.order, value)
+      if (key === undefined) return 'unknown'
+      const isIn = condition.values.some((each) => keyOf(condition.order, each) === key)
+      return isIn === (condition.is === 'in') ? 'yes' : 'no'
+    }
+    default:
+      condition satisfies never
+      return 'unknown'
+  }
+}
+
+function isWithin({ order, from, to }: Range, value: string | null | undefined): Truth {
+  if (value === undefined) return 'unknown'
+  const key = value === null ? undefined : keyOf(order, value)
+  if (key === undefined) return value === null ? 'no' : 'unknown'
+  const [first, last] = [from && keyOf(order, from.value), to && keyOf(order, to.value)]
+  const isInside =
+    (first === undefined || rules.isAfter(order, key, first, from!.isIncluded)) &&
+    (last === undefined || rules.isAfter(order, last, key, to!.isIncluded))
+  return isInside ? 'yes' : 'no'
+}
+
+/** Judgements as functions, so that the simulation can plant the bug of getting one wrong. */
+const rules = {
+  /** Whether `key` lies behind the bound, or on it where that is included. */
+  isAfter(order: Order, key: Key, bound: Key, isIncluded: boolean): boolean {
+    const side = compareKeys(order, key, bound)
+    return side > 0 || (side === 0 && isIncluded)
+  },
+  /** Whether a row matters as it did: else it came or went, whatever was read of it. */
+  isAlike(before: Truth, after: Truth): boolean {
+    return before === after
+  },
 }
 
 function valueIn(image: Image | null, column: string): string | null | undefined {

@@ -1,34 +1,15 @@
 import { enlarged, enlargedList, NONE, nextCapacity } from '../arrays.js'
-import type { Dependency } from './dependency.js'
-import { type Tuple, tupleOf, valuesOf } from './tuple.js'
+import type { Dependency, RowsDependency } from './dependency.js'
+import { Conditioned, ConditionedGroup, Group, type Home, type RowsScope, type Scope } from './groups.js'
+import { type Tuple, tupleOf } from './tuple.js'
 
-/** Dependencies that differ only in a name: the tags of a tenant, the keys of a tenant, a table, the tuples of a shape. */
-export type Scope =
-  | { readonly kind: 'tag'; readonly tenant: string }
-  | { readonly kind: 'key'; readonly tenant: string }
-  | { readonly kind: 'table'; readonly table: string }
-  | {
-      readonly kind: 'rows'
-      readonly table: string
-      readonly columns: readonly string[]
-      readonly old: 'members' | 'coarse'
-    }
-
-export class Group<Of extends Scope = Scope> {
-  readonly ids = new Map<Tuple, number>()
-
-  /** @param leave takes the group out of where it is found; called when its last dependency goes */
-  constructor(
-    readonly scope: Of,
-    readonly leave: () => void,
-  ) {}
-}
-
-type Rows = Extract<Scope, { kind: 'rows' }>
-
+/** The dependencies of one table. */
 export class Table {
-  readonly shapes = new Map<string, Group<Rows>>()
-  whole: Group | undefined
+  /** By shape. */
+  readonly equal = new Map<string, Group<RowsScope>>()
+  readonly conditioned = new Map<string, ConditionedGroup>()
+  /** Of the whole table, by the columns that they read. */
+  readonly whole = new Map<string, Group<Extract<Scope, { kind: 'table' }>>>()
 }
 
 /**
@@ -45,32 +26,32 @@ export class DependencyNames {
   heads = new Uint32Array(0)
   /** How many there are. */
   size = 0
-  #groups: (Group | undefined)[] = []
-  #names: Tuple[] = []
+  #homes: (Home<Tuple | Conditioned> | undefined)[] = []
+  #names: (Tuple | Conditioned)[] = []
   #free = NONE
   #used = 0
 
   /** The id of the dependency, which is new if its head is `NONE`. */
   id(dependency: Dependency): number {
+    if (dependency.kind === 'rows' && (dependency.range || dependency.also)) return this.#conditionedId(dependency)
     const group = this.#group(dependency)
     const name = nameOf(dependency)
     const known = group.ids.get(name)
     if (known !== undefined) return known
-    const id = this.#take()
-    this.heads[id] = NONE
-    this.#groups[id] = group
-    this.#names[id] = name
+    const id = this.#take(group, name)
     group.ids.set(name, id)
-    this.size++
     return id
+  }
+
+  /** Whether a dependency has this id. */
+  has(id: number): boolean {
+    return this.#homes[id] !== undefined
   }
 
   /** The dependency has no entry any more. */
   release(id: number): void {
-    const group = this.#groups[id]!
-    group.ids.delete(this.#names[id]!)
-    if (group.ids.size === 0) group.leave()
-    this.#groups[id] = undefined
+    this.#homes[id]!.forget(this.#names[id]!)
+    this.#homes[id] = undefined
     this.#names[id] = null
     this.heads[id] = this.#free
     this.#free = id
@@ -78,33 +59,42 @@ export class DependencyNames {
   }
 
   dependency(id: number): Dependency {
-    const { scope } = this.#groups[id]!
-    const name = this.#names[id]!
-    switch (scope.kind) {
-      case 'tag':
-        return { ...scope, tag: String(name) }
-      case 'key':
-        return { ...scope, key: String(name) }
-      case 'table':
-        return scope
-      case 'rows':
-        return { ...scope, values: valuesOf(name, scope.columns.length) }
-    }
+    return this.#homes[id]!.dependency(this.#names[id]!)
   }
 
-  #take(): number {
-    const free = this.#free
-    if (free !== NONE) {
-      this.#free = this.heads[free]!
-      return free
+  #conditionedId(dependency: RowsDependency): number {
+    const group = this.#conditionedShape(dependency)
+    const tuple = tupleOf(dependency.values, dependency.orders)
+    const known = group.find(new Conditioned(dependency, tuple, NONE))
+    if (known) return known.id
+    const id = this.#take(group, null)
+    const held = new Conditioned(dependency, tuple, id)
+    this.#names[id] = held
+    group.insert(held)
+    return id
+  }
+
+  /** An id for a new dependency, with an empty list. */
+  #take(home: Home<never>, name: Tuple): number {
+    let id = this.#free
+    if (id !== NONE) {
+      this.#free = this.heads[id]!
+    } else {
+      if (this.#used === this.heads.length) this.#grow()
+      id = this.#used++
     }
-    if (this.#used === this.heads.length) {
-      const capacity = nextCapacity(this.#used, NONE - 1)
-      this.heads = enlarged(this.heads, capacity)
-      this.#groups = enlargedList(this.#groups, capacity)
-      this.#names = enlargedList(this.#names, capacity)
-    }
-    return this.#used++
+    this.heads[id] = NONE
+    this.#homes[id] = home as Home<Tuple | Conditioned>
+    this.#names[id] = name
+    this.size++
+    return id
+  }
+
+  #grow(): void {
+    const capacity = nextCapacity(this.#used, NONE - 1)
+    this.heads = enlarged(this.heads, capacity)
+    this.#homes = enlargedList(this.#homes, capacity)
+    this.#names = enlargedList(this.#names, capacity)
   }
 
   #group(dependency: Dependency): Group {
@@ -114,34 +104,42 @@ export class DependencyNames {
       case 'key':
         return ofTenant(this.keys, dependency.kind, dependency.tenant)
       case 'table':
-        return this.#whole(dependency.table)
+        return this.#whole(dependency)
       case 'rows':
         return this.#shape(dependency)
     }
   }
 
-  #whole(name: string): Group {
+  #whole({ kind, table: name, reads }: Extract<Dependency, { kind: 'table' }>): Group {
     const table = this.#table(name)
-    table.whole ??= new Group({ kind: 'table', table: name }, () => {
-      table.whole = undefined
-      this.#leaveTable(name, table)
-    })
-    return table.whole
+    return found(
+      table.whole,
+      readsKey(reads),
+      (leave) => new Group({ kind, table: name, ...(reads && { reads }) }, leave),
+      () => this.#leaveTable(name, table),
+    )
   }
 
-  #shape({ table: name, columns, old }: Extract<Dependency, { kind: 'rows' }>): Group {
-    const table = this.#table(name)
-    // No identifier of PostgreSQL holds a zero character.
-    const key = columns.length === 1 ? `${old} ${columns[0]}` : `${old} ${columns.join('\0')}`
-    let shape = table.shapes.get(key)
-    if (!shape) {
-      shape = new Group({ kind: 'rows', table: name, columns: [...columns], old }, () => {
-        table.shapes.delete(key)
-        this.#leaveTable(name, table)
-      })
-      table.shapes.set(key, shape)
-    }
-    return shape
+  #shape(dependency: RowsDependency): Group {
+    const table = this.#table(dependency.table)
+    return found(
+      table.equal,
+      shapeKey(dependency),
+      (leave) => new Group(scopeOf(dependency), leave),
+      () => this.#leaveTable(dependency.table, table),
+    )
+  }
+
+  #conditionedShape(dependency: RowsDependency): ConditionedGroup {
+    const { range } = dependency
+    const table = this.#table(dependency.table)
+    const key = shapeKey(dependency) + (range ? `\0\0b${range.order} ${range.column}` : '')
+    return found(
+      table.conditioned,
+      key,
+      (leave) => new ConditionedGroup(scopeOf(dependency), range, leave),
+      () => this.#leaveTable(dependency.table, table),
+    )
   }
 
   #table(name: string): Table {
@@ -153,9 +151,44 @@ export class DependencyNames {
     return table
   }
 
-  #leaveTable(name: string, table: Table): void {
-    if (!table.whole && table.shapes.size === 0) this.tables.delete(name)
+  #leaveTable(name: string, { equal, conditioned, whole }: Table): void {
+    if (equal.size + conditioned.size + whole.size === 0) this.tables.delete(name)
   }
+}
+
+function found<Of>(groups: Map<string, Of>, key: string, make: (leave: () => void) => Of, left: () => void): Of {
+  let group = groups.get(key)
+  if (!group) {
+    group = make(() => {
+      groups.delete(key)
+      left()
+    })
+    groups.set(key, group)
+  }
+  return group
+}
+
+function scopeOf({ kind, table, columns, orders, reads, old }: RowsDependency): RowsScope {
+  return { kind, table, columns, ...(orders && { orders }), ...(reads && { reads }), old }
+}
+
+/** No identifier of PostgreSQL holds a zero character, or nothing at all. */
+function shapeKey({ old, columns, orders, reads }: RowsDependency): string {
+  const names = columns.length === 1 ? `${old} ${columns[0]}` : `${old} ${columns.join('\0')}`
+  return (orders ? `${names}\0\0o${orders}` : names) + readsKey(reads)
+}
+
+/** Analyses hand the same list to each of their dependencies. */
+const readsKeys = new WeakMap<readonly string[], string>()
+
+function readsKey(reads: readonly string[] | undefined): string {
+  if (!reads) return ''
+  let key = readsKeys.get(reads)
+  if (key === undefined) {
+    key = `\0\0r${reads.join('\0')}`
+    readsKeys.set(reads, key)
+  }
+  return key
 }
 
 function ofTenant(groups: Map<string, Group>, kind: 'tag' | 'key', tenant: string): Group {
@@ -176,6 +209,6 @@ function nameOf(dependency: Dependency): Tuple {
     case 'table':
       return null
     case 'rows':
-      return tupleOf(dependency.values)
+      return tupleOf(dependency.values, dependency.orders)
   }
 }

@@ -43,7 +43,7 @@ export function apply(context: ApplyContext, commit: Commit): void {
       else l1.remove(slot)
       watch?.touch()
     }
-    counters.coarseOldValues += l1.resolve(change, touch)
+    l1.resolve(change, touch, counters)
     if (change.kind === 'target') for (const target of change.targets) touchOwnKey(context, target, touch)
   }
   counters.commits++

@@ -17,11 +17,14 @@ export interface RowChange {
   readonly new: Image | null
 }
 
-/** A whole table: TRUNCATE, or a transaction too large to be kept by rows, or a change of its definition. */
+/**
+ * A whole table: TRUNCATE, or a transaction too large to be kept by rows, or a change of its definition. `columns-added`: it
+ * got a column that is NULL in every row, which matters only to what reads all columns.
+ */
 export interface TableChange {
   readonly kind: 'table'
   readonly table: string
-  readonly reason: 'truncate' | 'large' | 'ddl' | 'coarse'
+  readonly reason: 'truncate' | 'large' | 'ddl' | 'coarse' | 'columns-added'
 }
 
 /** What a change says is stale: a key or a tag of one tenant. `key` is the key's text form. */

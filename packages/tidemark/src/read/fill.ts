@@ -122,12 +122,13 @@ function nameOf(dependency: Dependency): string {
     case 'key':
       return `k\u0000${dependency.tenant}\u0000${dependency.key}`
     case 'table':
-      return `T\u0000${dependency.table}`
+      return `T\u0000${dependency.table}${dependency.reads ? JSON.stringify(dependency.reads) : ''}`
     case 'rows': {
       let name = `r\u0000${dependency.old}\u0000${dependency.table}`
       for (const column of dependency.columns) name += `\u0000${column}`
       for (const value of dependency.values) name += value === null ? '\u0001' : `\u0000${value.length}:${value}`
-      return name
+      const { orders, range, also, reads } = dependency
+      return orders || range || also || reads ? name + JSON.stringify([orders, range, also, reads]) : name
     }
   }
 }

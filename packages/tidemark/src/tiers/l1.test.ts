@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Dependency } from '../dependencies/dependency.js'
+import type { Change } from '../log/change.js'
 import { type Fill, L1, type L1Limits } from './l1.js'
 import { Space } from './space.js'
 
@@ -104,9 +105,9 @@ test('an eviction takes the entry out of the lists of its dependencies', () => {
   const dependencies: Dependency[] = [{ kind: 'tag', tenant: 't', tag: 'x' }]
   for (const key of [1, 2, 3]) l1.store(space, key, key, { ...fill, dependencies })
   const touched: unknown[] = []
-  l1.resolve({ kind: 'target', targets: [{ kind: 'tag', tenant: 't', tag: 'x' }], mode: 'drop' }, (slot) => {
-    touched.push(l1.keyOf(slot))
-  })
+  const touch = (slot: number) => touched.push(l1.keyOf(slot))
+  const change: Change = { kind: 'target', targets: [{ kind: 'tag', tenant: 't', tag: 'x' }], mode: 'drop' }
+  l1.resolve(change, touch, { coarseOldValues: 0, unchanged: 0 })
   expect(touched.sort()).toEqual([2, 3])
 })
 

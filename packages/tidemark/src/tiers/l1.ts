@@ -1,6 +1,6 @@
 import { enlarged, enlargedList, NONE, nextCapacity } from '../arrays.js'
 import type { Dependency } from '../dependencies/dependency.js'
-import { DependencyIndex } from '../dependencies/lookup.js'
+import { DependencyIndex, type Tally } from '../dependencies/lookup.js'
 import type { Change } from '../log/change.js'
 import { copyOf } from '../values.js'
 import type { Eviction } from './eviction.js'
@@ -208,11 +208,9 @@ export class L1 {
    * Calls `touch` once or more for every entry that the change touches; it may remove or expire the entry that it is
    * given, and must leave others. An entry's own key is not looked at: the owner knows its space. Cost: one or two
    * look-ups per shape of the table, and the entries touched.
-   *
-   * @returns how often old values were missing, so that a whole shape was touched
    */
-  resolve(change: Change, touch: (slot: number) => void): number {
-    return this.#index.resolve(change, touch)
+  resolve(change: Change, touch: (slot: number) => void, tally: Tally): void {
+    this.#index.resolve(change, touch, tally)
   }
 
   /** Removes all entries, gives their memory back, and returns how many there were. Spaces stay. */
