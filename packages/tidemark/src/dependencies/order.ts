@@ -156,5 +156,5 @@ function compareTexts(a: string, b: string): number {
 
 /** Puts surrogates, which stand for all above U+FFFF, behind the rest. */
 function byPoint(unit: number): number {
-  return unit < 0xe000 ? unit + 0x2000 : unit
+  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800
 }
