@@ -139,7 +139,11 @@ class PostgresDatabase implements PostgresSource {
   }
 
   get pool(): Pool {
-    this.#pool ??= this.wrapPool(new pg.Pool({ ...this.#config, max: this.#options.pool?.max ?? 10 }))
+    if (!this.#pool) {
+      this.#pool = this.wrapPool(new pg.Pool({ ...this.#config, max: this.#options.pool?.max ?? 10 }))
+      // An idle connection that ends is taken out of the pool; as an event that nobody hears it would end the process.
+      this.#pool.on('error', () => {})
+    }
     return this.#pool
   }
 

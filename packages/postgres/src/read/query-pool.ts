@@ -60,11 +60,8 @@ export class QueryPool {
     const giveBack = (isBroken: boolean): void => {
       if (!isLent) return
       isLent = false
-      client.removeListener('error', ignore)
       client.release(isBroken || statusOf(client) !== 'I')
     }
-    // A connection that ends while it is lent tells its query; as an event, nobody hears it.
-    client.on('error', ignore)
     const aborted = rejectOnAbort(signal, () => {
       cancelQueries(client, this.#config)
       giveBack(true)
@@ -132,6 +129,9 @@ export class QueryPool {
     class BoundedClient extends Client {
       constructor(config?: ClientConfig) {
         super({ ...config, connectionTimeoutMillis: CONNECT_MAX_MS })
+        // A connection that ends while it is lent tells its query; as an event it would end the process, at any moment between two
+        // queries: the pool listens only while it is idle.
+        this.on('error', ignore)
       }
     }
     const pool = new Pool({ ...this.#config, max: this.#max, Client: BoundedClient })

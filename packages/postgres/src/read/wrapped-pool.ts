@@ -30,8 +30,11 @@ export function wrapPool<P extends Pool>(pool: P, reader: Reader): P {
   const lend = (): Promise<PoolClient> =>
     new Promise((resolve, reject) => {
       connect((error, client) => {
-        if (error || !client) reject(error)
-        else resolve(client)
+        if (error || !client) return reject(error)
+        // Until it is handed over nobody else hears that it ended, and an event that nobody hears ends the process. At once, as the
+        // server's last words may stand in the same packet as the answer that made it ready.
+        client.on('error', ignore)
+        resolve(client)
       })
     })
   const prepare = async (client: PoolClient): Promise<PoolClient> => {
@@ -46,7 +49,9 @@ export function wrapPool<P extends Pool>(pool: P, reader: Reader): P {
   const lendPrepared = async (): Promise<PoolClient> => {
     const client = await lend()
     try {
-      return await prepare(client)
+      const prepared = await prepare(client)
+      client.removeListener('error', ignore)
+      return prepared
     } catch (error) {
       client.release(true)
       throw error
