@@ -90,14 +90,19 @@ export class Core implements Keeper, Applier {
     else if (code !== 'no-dependency') process.emitWarning(message, { type: 'TidemarkNotice', code })
   }
 
+  noticeOnce(code: string, space: Keyspace, message: string): void {
+    if (this.refusals.isFirst(code, space)) this.notice(code, message)
+  }
+
   // ── fills ──────────────────────────────────────────────────────────────────────────────────────────────
 
   filled(space: Keyspace, key: SlotKey, slot: number, ms: number, notKept: NotKept | undefined): void {
     if (slot >= 0 && space.watches.size > 0 && space.watches.has(key)) this.l1.pin(slot)
     this.refusals.note(space, key, notKept)
-    if (notKept === 'no-dependency' && this.refusals.isFirst(space)) {
-      this.notice(
+    if (notKept === 'no-dependency') {
+      this.noticeOnce(
         'no-dependency',
+        space,
         `The answers of ${space.name ?? `'${space.text(key)}'`} are not kept: its loader read nothing that Tidemark could see, and it declares neither tags, ttl nor static: true. ` +
           'Did a DataLoader or a memoised promise run the query elsewhere?',
       )

@@ -31,6 +31,9 @@ export interface Counters {
   coarseOldValues: number
   /** Dependencies that updates left alone because they changed no column that is read: needless invalidations saved, or more. */
   unchanged: number
+  /** Queries whose tables were compared with what they really read; those that read more. */
+  selfChecks: number
+  selfCheckMismatches: number
   /** Times the log was lost and taken up anew. */
   gaps: number
 }
@@ -54,6 +57,8 @@ export function zeroCounters(): Counters {
     coarse: {},
     coarseOldValues: 0,
     unchanged: 0,
+    selfChecks: 0,
+    selfCheckMismatches: 0,
     gaps: 0,
   }
 }

@@ -31,6 +31,8 @@ const ADVICE: Record<NotKept, string> = {
   elsewhere:
     'it read a database that is not the followed one; use a client that is not wrapped, and declare tags, ttl or sourceLag',
   replica: 'it read a replica whose lag could not be compared with the log',
+  'self-check':
+    'it really read a table that its SQL was not found to depend on; from now on it depends on whole tables, see the notice',
   'too-large': 'it is larger than l1.maxBytes allows',
 }
 

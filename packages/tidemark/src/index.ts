@@ -44,5 +44,5 @@ export type {
 export type { Log, LogListener, LogStart, LogStatus, Probe, Snapshot, StartProof } from './log/log.js'
 export { MemoryLog } from './log/memory.js'
 export { formatLsn, formatPosition, type Position, parsePosition, type RequestedPosition } from './log/position.js'
-export { currentReading } from './read/current.js'
+export { currentReading, endedReading, watchEnded } from './read/current.js'
 export type { NotKept, Reading, Session, Source } from './source.js'

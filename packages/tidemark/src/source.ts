@@ -30,6 +30,7 @@ export type NotKept =
   | 'open-transaction' // it ran inside a transaction that was open before the fill began
   | 'elsewhere' // it read a database that is not the followed one
   | 'replica' // it read a replica whose lag can't be compared with the log
+  | 'self-check' // it really read a table that its SQL was not found to depend on
   | 'too-large' // it is larger than L1's limit
 
 /**
@@ -42,6 +43,10 @@ export interface Reading {
   readonly tenant: string
   /** undefined unless the caller said `cache.as(...)`. */
   readonly session: Session | undefined
+  /** The definition whose loader runs, or the key: for notices. */
+  readonly name: string
+  /** The loader has ended: what is read from now on is no part of the entry. */
+  readonly isEnded: boolean
   /** Adds what was read. Call it before or after the read, but before the loader can return what it read. */
   depend(dependency: Dependency): void
   /** What is read may be answered but not kept. */
@@ -52,6 +57,10 @@ export interface Reading {
   readAsOf(lsn: number): void
   /** Counts a dependency that is wider than the query, with the reason, for metrics. */
   coarse(table: string, reason: string): void
+  /** Counts a comparison of what a query was found to depend on with what it really read. */
+  checked(isRight: boolean): void
+  /** Tells a developer something: once for each code and definition. */
+  notice(code: string, message: string): void
 }
 
 /** A source of truth: it makes the context of loaders and, where it can be followed, opens its log. */

@@ -80,6 +80,10 @@ class Told implements Reading {
     this.expiry.push(reason)
   }
   readAsOf(): void {}
+  readonly name = ''
+  readonly isEnded = false
+  checked(): void {}
+  notice(): void {}
   coarse(table: string, reason: string): void {
     this.wider.push(`${table} ${reason}`)
   }

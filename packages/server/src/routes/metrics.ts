@@ -32,6 +32,8 @@ const PLAIN: readonly (readonly [name: string, counter: keyof Counters, help: st
   ['invalidated', 'invalidated', 'Entries made stale by changes'],
   ['evicted', 'evicted', 'Entries evicted for room'],
   ['emptied', 'emptied', 'Entries lost to a gap in the log'],
+  ['self_checks', 'selfChecks', 'Queries whose analysis was compared with what they really read'],
+  ['self_check_mismatches', 'selfCheckMismatches', 'Queries that really read more than their analysis said'],
   ['log_gaps', 'gaps', 'Times that the log was lost and taken up anew'],
   [
     'coarse_changes',

@@ -87,6 +87,20 @@ export class Fill implements Reading {
     this.#counters.coarse[reason] = (this.#counters.coarse[reason] ?? 0) + 1
   }
 
+  checked(isRight: boolean): void {
+    this.#counters.selfChecks++
+    if (!isRight) this.#counters.selfCheckMismatches++
+  }
+
+  get name(): string {
+    const { space, key } = this.flight
+    return space.name ?? space.text(key)
+  }
+
+  notice(code: string, message: string): void {
+    this.flight.notice(code, message)
+  }
+
   tag(tags: readonly string[]): void {
     for (const tag of tags) this.depend({ kind: 'tag', tenant: this.tenant, tag })
   }

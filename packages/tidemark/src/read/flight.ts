@@ -114,6 +114,11 @@ export class Flight {
     this.#fail(reason)
   }
 
+  /** Tells a developer something, once for this definition. */
+  notice(code: string, message: string): void {
+    this.#keeper.noticeOnce(code, this.space, message)
+  }
+
   async fly(): Promise<void> {
     while (this.#isFlying) {
       const running = this.follower.begin(this.#policy.sourceLagMs)

@@ -155,6 +155,7 @@ describe('what is not kept', () => {
     'open-transaction',
     'elsewhere',
     'replica',
+    'self-check',
   ]
   test.each(reasons)('because of %s: is answered fenced, and explain says why and what to do', async (reason) => {
     const source = new FakeSource()

@@ -23,6 +23,8 @@ export interface Keeper {
   context(fill: Fill): object
   filled(space: Keyspace, key: SlotKey, slot: number, ms: number, notKept: NotKept | undefined): void
   failed(space: Keyspace, key: SlotKey, error: unknown): void
+  /** Tells a developer something, once for each code and definition. */
+  noticeOnce(code: string, space: Keyspace, message: string): void
 }
 
 /** The result of a fill, and whether it was kept. */

@@ -23,9 +23,9 @@ export class Refusals {
     return this.#reasons.get(nameOf(space, key))
   }
 
-  /** True once for each definition (and once for all `get` keys): for notices. */
-  isFirst(space: Keyspace): boolean {
-    const name = space.name ?? ''
+  /** True once for each code and definition (and once for all `get` keys): for notices. */
+  isFirst(code: string, space: Keyspace): boolean {
+    const name = `${code}\u0000${space.name ?? ''}`
     if (this.#noticed.has(name)) return false
     this.#noticed.add(name)
     return true
