@@ -1,8 +1,8 @@
-import type { Dependency, Reading } from 'tidemark'
+import type { Dependency, Reading, RowsDependency } from 'tidemark'
 import type { FollowedTable } from '../wal/tables.js'
 import type { Analysis, RowRead } from './analyse.js'
 import type { Choice } from './bounds.js'
-import { canonical, stored, wireText } from './canonical.js'
+import { canonical, equalityOf, stored, told } from './canonical.js'
 import type { Column } from './catalogue.js'
 import type { Value } from './conditions.js'
 import { namesMoment } from './mentions.js'
@@ -125,30 +125,35 @@ function valuesOf(
   parameters: readonly unknown[],
 ): readonly (string | null)[] | undefined {
   if (choice.kind === 'null') return [null]
-  const wire =
+  const all =
     choice.kind === 'any'
-      ? elementsOf(parameters[choice.parameter - 1])
-      : choice.values.map((value) => wireOf(value, parameters))
+      ? elementsOf(parameters[choice.parameter - 1])?.map((element) => told(column, element))
+      : choice.values.map((value) => textOf(column, value, parameters))
   const texts = new Set<string>()
-  for (const each of wire ?? [undefined]) {
-    // Equality with NULL is never true.
-    if (each === null) continue
-    const text = each === undefined ? undefined : canonical(column, each)
+  for (const text of all ?? [undefined]) {
     if (text === undefined) return undefined
-    texts.add(text)
+    // Equality with NULL is never true.
+    if (text !== null) texts.add(text)
   }
   // No row can match, whatever changes. An entry without dependencies would not be kept, so it gets one that does no harm.
   return texts.size === 0 ? [null] : [...texts]
 }
 
-function wireOf(value: Value, parameters: readonly unknown[]): string | null | undefined {
-  return 'constant' in value ? value.constant : wireText(parameters[value.parameter - 1])
+function textOf(column: Column, value: Value, parameters: readonly unknown[]): string | null | undefined {
+  if (!('constant' in value)) return told(column, parameters[value.parameter - 1])
+  return value.constant === null ? null : canonical(column, value.constant)
 }
 
 /** The elements of an array parameter, of any depth. */
-function elementsOf(value: unknown): readonly (string | null | undefined)[] | undefined {
+function elementsOf(value: unknown): readonly unknown[] | undefined {
   if (value === null || value === undefined) return []
-  return Array.isArray(value) ? value.flat(6).map(wireText) : undefined
+  return Array.isArray(value) ? value.flat(6) : undefined
+}
+
+/** How the columns' values are compared; undefined if all are as texts. */
+function ordersOf(columns: readonly Column[]): Pick<RowsDependency, 'orders'> {
+  const orders = columns.map((column) => equalityOf(column) ?? 'text')
+  return orders.every((order) => order === 'text') ? {} : { orders }
 }
 
 /**
@@ -190,11 +195,12 @@ function membersOf(
     return column && field >= 0 ? { column, field } : undefined
   })
   if (parts.length === 0 || !parts.every((part) => part !== undefined)) return 'identity-not-selected'
+  const orders = ordersOf(parts.map(({ column }) => column))
   const members: Dependency[] = []
   for (let row = 0; row < answered.rowCount; row++) {
     const values = parts.map(({ column, field }) => stored(column, answered.cell(row, field)))
     if (!values.every((value) => value !== undefined)) return 'type'
-    members.push({ kind: 'rows', table: relation.table, columns, values, old: 'coarse' })
+    members.push({ kind: 'rows', table: relation.table, columns, values, ...orders, old: 'coarse' })
   }
   return members
 }
@@ -205,7 +211,8 @@ function dependenciesOf(table: string, set: RowSet, old: 'members' | 'coarse'): 
     (all, { values }) => all.flatMap((before) => values.map((value) => [...before, value])),
     [[]],
   )
-  return combinations.map((values) => ({ kind: 'rows', table, columns, values, old }))
+  const orders = ordersOf(set.map(({ column }) => column))
+  return combinations.map((values) => ({ kind: 'rows', table, columns, values, ...orders, old }))
 }
 
 function mentionsMoment(value: unknown): boolean {

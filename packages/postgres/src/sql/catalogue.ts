@@ -5,18 +5,24 @@ import { quoted } from './mentions.js'
 export interface Column {
   readonly number: number
   readonly name: string
-  /** Type OID and modifier (length, scale). */
+  /** Type OID and modifier (length, scale); of a domain, those of the type below it. */
   readonly type: number
   readonly modifier: number
-  /** pg_type.typtype: b base, e enum, c composite, d domain, r range … */
+  /** pg_type.typtype: b base, e enum, c composite, r range …; of a domain, that of the type below it. */
   readonly kind: string
   /** OID of the type of arrays of it. */
   readonly arrayType: number
   readonly collation: number
   readonly isDeterministic: boolean
+  /** Its collation orders by code point. */
+  readonly isBytewise: boolean
+  /** citext: upper and lower case are equal. */
+  readonly isFolded: boolean
   readonly isGenerated: boolean
   /** Somebody defined an operator `=` of their own for its type. */
   readonly hasOwnEquality: boolean
+  /** The same for `<`, `<=`, `>`, `>=` and `<>`. */
+  readonly hasOwnOrder: boolean
 }
 
 /** A relation that reading the query reads: because it names it, or through another. */
@@ -125,6 +131,20 @@ with recursive asked as (
     exists (select from reached where reached.oid = c.oid and via = 'query') as is_named
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   where c.oid in (select oid from reached)
+), folded as (
+  select t.oid, d.refobjid as extension from pg_catalog.pg_type t join pg_catalog.pg_depend d
+      on d.classid = 'pg_catalog.pg_type'::regclass and d.objid = t.oid and d.deptype = 'e' and d.refclassid = 'pg_catalog.pg_extension'::regclass
+    join pg_catalog.pg_extension e on e.oid = d.refobjid and e.extname = 'citext' where t.typname = 'citext'
+), own as materialized (
+  select o.oprname as name, o.oprleft as "left", o.oprright as "right" from pg_catalog.pg_operator o
+  where o.oprname in ('=', '<', '<=', '>', '>=', '<>') and o.oprnamespace <> 'pg_catalog'::regnamespace
+    and not exists (select from folded join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_operator'::regclass
+      and d.objid = o.oid and d.deptype = 'e' and d.refobjid = folded.extension)
+), bytewise as materialized (
+  select l.oid from pg_catalog.pg_collation l, (select to_jsonb(d) as fact from pg_catalog.pg_database d where d.datname = current_database()) d
+  where getdatabaseencoding() = 'UTF8' and case when l.oid = 100
+    then d.fact->>'datlocprovider' = 'b' or (coalesce(d.fact->>'datlocprovider', 'c') = 'c' and d.fact->>'datcollate' in ('C', 'POSIX'))
+    else l.collprovider = 'b' or (l.collprovider = 'c' and l.collcollate in ('C', 'POSIX')) end
 )
 select json_build_object(
   'isCatalogFirst', (select s from unnest(pg_catalog.current_schemas(true)) with ordinality as p(s, i)
@@ -139,12 +159,21 @@ select json_build_object(
     'hasPolicies', c.relrowsecurity,
     'via', c.via,
     'columns', case when c.is_named and c.relkind in ('r', 'p') then (
-      select json_agg(json_build_object('number', a.attnum, 'name', a.attname, 'type', a.atttypid::int8, 'modifier', a.atttypmod,
+      select json_agg(json_build_object('number', a.attnum, 'name', a.attname, 'type', t.oid::int8, 'modifier', b.modifier,
         'kind', t.typtype, 'arrayType', t.typarray::int8, 'collation', a.attcollation::int8, 'isGenerated', a.attgenerated <> '',
         'isDeterministic', coalesce((select l.collisdeterministic from pg_catalog.pg_collation l where l.oid = a.attcollation), true),
-        'hasOwnEquality', exists (select from pg_catalog.pg_operator o where o.oprname = '='
-          and o.oprnamespace <> 'pg_catalog'::regnamespace and a.atttypid in (o.oprleft, o.oprright))) order by a.attnum)
-      from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
+        'isBytewise', a.attcollation in (select oid from bytewise), 'isFolded', t.oid in (select oid from folded),
+        'hasOwnEquality', exists (select from own where name = '=' and ("left" in (a.atttypid, t.oid) or "right" in (a.atttypid, t.oid))),
+        'hasOwnOrder', exists (select from own where name <> '=' and ("left" in (a.atttypid, t.oid) or "right" in (a.atttypid, t.oid)))
+        ) order by a.attnum)
+      from pg_catalog.pg_attribute a, lateral (
+        with recursive below as (
+          select a.atttypid as oid, a.atttypmod as modifier, 0 as depth
+          union all
+          select d.typbasetype, case when d.typtypmod >= 0 then d.typtypmod else modifier end, depth + 1
+          from below join pg_catalog.pg_type d on d.oid = below.oid and d.typtype = 'd'
+        ) select oid, modifier from below order by depth desc limit 1
+      ) b join pg_catalog.pg_type t on t.oid = b.oid
       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) else '[]' end,
     'definitions', case when c.nspname in ('pg_catalog', 'information_schema') then '[]' when c.relkind = 'v'
       then json_build_array(pg_catalog.pg_get_viewdef(c.oid))

@@ -1,6 +1,23 @@
 import type { A_Const, A_Expr, Node, TypeName } from './ast.js'
 import { as, strings } from './ast.js'
-import { BOOL, BPCHAR, DATE, INT2, INT4, INT8, INTEGERS, NUMERIC, OID, TEXT, UUID, VARCHAR } from './canonical.js'
+import {
+  BOOL,
+  BPCHAR,
+  DATE,
+  FLOAT4,
+  FLOAT8,
+  INT2,
+  INT4,
+  INT8,
+  INTEGERS,
+  NUMERIC,
+  OID,
+  TEXT,
+  TIMESTAMP,
+  TIMESTAMPTZ,
+  UUID,
+  VARCHAR,
+} from './canonical.js'
 import type { BoundColumn, Level } from './scope.js'
 import { resolve } from './scope.js'
 
@@ -37,6 +54,10 @@ const TYPES: ReadonlyMap<string, number> = new Map([
   ['bpchar', BPCHAR],
   ['varchar', VARCHAR],
   ['date', DATE],
+  ['float4', FLOAT4],
+  ['float8', FLOAT8],
+  ['timestamp', TIMESTAMP],
+  ['timestamptz', TIMESTAMPTZ],
   ['numeric', NUMERIC],
   ['uuid', UUID],
 ])

@@ -40,6 +40,11 @@ const PLAIN: readonly (readonly [name: string, counter: keyof Counters, help: st
     'coarseOldValues',
     'Changes that touched more than they name, because the log does not have old values',
   ],
+  [
+    'unchanged_dependencies',
+    'unchanged',
+    'Dependencies, each of one entry or more, that updates left alone because they changed no column that is read',
+  ],
 ]
 
 /** The cache counts for itself; each scrape copies what it counted. */

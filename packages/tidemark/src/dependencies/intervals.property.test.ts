@@ -147,3 +147,11 @@ test('what is beyond all numbers and moments comes where PostgreSQL puts it', ()
         expect(Math.sign(compareKeys(order, a, b)), `${a} ${b}`).toBe(Math.sign(i - j))
   }
 })
+
+test('the folded text of every character folds to itself', () => {
+  for (let point = 0; point <= 0x10ffff; point++) {
+    if (point >= 0xd800 && point < 0xe000) continue
+    const key = keyOf('folded', String.fromCodePoint(point))
+    if (key !== undefined && keyOf('folded', String(key)) !== key) expect.fail(`U+${point.toString(16)}`)
+  }
+})

@@ -133,13 +133,14 @@ function otherMoment(text: string): Key | undefined {
 
 /**
  * Folds so far that no lower-casing tells two texts apart that this one takes for equal: `İ` is `i` under some locales and `i` with a
- * dot above under others; `ı` is the small letter of `I` in Turkish. What Unicode pairs it pairs for ever (its stability policy), but
+ * dot above under others, Lithuanian puts that dot under accents; `ı` is the small letter of `I` in Turkish. What Unicode pairs it pairs for ever (its stability policy), but
  * for characters that came after the tables of this process: nothing is known of them.
  */
 function foldedKey(text: string): Key | undefined {
   // Most texts are ASCII.
   if (!/[^ -~]/.test(text)) return text.toUpperCase()
-  return /\p{Cn}/u.test(text) ? undefined : text.toLowerCase().toUpperCase().replaceAll('\u0307', '')
+  if (/\p{Cn}/u.test(text)) return undefined
+  return text.normalize('NFD').toLowerCase().toUpperCase().normalize('NFD').replaceAll('\u0307', '')
 }
 
 /** By code point, as the collation C does in UTF-8. Units of UTF-16 differ where surrogates meet what lies above them. */
