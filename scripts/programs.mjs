@@ -1,12 +1,21 @@
 // Programs that tests need and npm cannot install.
-import { accessSync, constants, existsSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { delimiter, isAbsolute, join } from 'node:path'
 import { exitOf } from './workspace.mjs'
+
+/** The binaries of Debian's PostgreSQL 15. */
+export const postgres15 = '/usr/lib/postgresql/15/bin'
 
 /** `name` is what tests say in their names: "(needs psql)". */
 const programs = [
   { name: 'chromium', debianPackage: 'chromium', commands: ['chromium', 'chromium-browser', 'google-chrome'] },
   { name: 'curl', debianPackage: 'curl', commands: ['curl'] },
+  {
+    name: 'postgresql-15',
+    debianPackage: 'postgresql-15',
+    commands: [join(postgres15, 'postgres')],
+    prepare: wantNoCluster,
+  },
   { name: 'psql', debianPackage: 'postgresql-client', commands: ['psql'] },
 ]
 
@@ -14,6 +23,7 @@ const programs = [
 export async function findMissing() {
   let missing = programs.filter((program) => !isThere(program))
   if (missing.length > 0 && process.geteuid?.() === 0 && existsSync('/usr/bin/apt-get')) {
+    for (const program of missing) program.prepare?.()
     await installPackages(missing.map((program) => program.debianPackage))
     missing = missing.filter((program) => !isThere(program))
   }
@@ -26,21 +36,36 @@ export async function findMissing() {
 }
 
 function isThere({ commands }) {
-  return (process.env.PATH ?? '').split(delimiter).some((folder) =>
-    commands.some((command) => {
-      try {
-        accessSync(join(folder, command), constants.X_OK)
-        return true
-      } catch {
-        return false
-      }
-    }),
+  const folders = (process.env.PATH ?? '').split(delimiter)
+  return commands.some((command) =>
+    (isAbsolute(command) ? [command] : folders.map((folder) => join(folder, command))).some(isExecutable),
   )
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Debian's server package makes a database of its own and starts it, unless it is told not to. Tests need the binaries only. */
+function wantNoCluster() {
+  const file = '/etc/postgresql-common/createcluster.conf'
+  if (existsSync(file)) return
+  mkdirSync('/etc/postgresql-common', { recursive: true })
+  writeFileSync(file, 'create_main_cluster = false\n')
 }
 
 async function installPackages(packages) {
   console.log(`Installing with apt-get: ${packages.join(' ')}…`)
   const options = { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }, stdio: ['ignore', 'ignore', 'inherit'] }
   await exitOf('apt-get', ['update', '-qq'], options)
-  await exitOf('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], options)
+  await exitOf(
+    'apt-get',
+    ['install', '-y', '-qq', '--no-install-recommends', '-o', 'Dpkg::Options::=--force-confold', ...packages],
+    options,
+  )
 }

@@ -5,7 +5,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { endLeftovers } from './leftovers.mjs'
-import { findMissing } from './programs.mjs'
+import { findMissing, postgres15 } from './programs.mjs'
 import { checkPublished } from './published.mjs'
 import { runVitest } from './vitest.mjs'
 import { build, checkNode, exitOf, install, main, root } from './workspace.mjs'
@@ -23,6 +23,7 @@ main(async () => {
     report([
       await checkTypes(env),
       await runVitest(env, temporary, missing, process.argv.slice(2)),
+      await runOnPostgres15(env, temporary, missing, process.argv.slice(2)),
       await checkPublished(temporary),
       await endLeftovers(temporary),
     ])
@@ -38,6 +39,15 @@ async function checkTypes(env) {
   return code === 0
     ? { passed: 1, failed: 0, skipped: 0, problems: [] }
     : { passed: 0, failed: 1, skipped: 0, problems: ['The tests do not compile, or a test of types fails; see above'] }
+}
+
+/** What follows PostgreSQL is tested on the oldest server at hand too. */
+async function runOnPostgres15(env, temporary, missing, filters) {
+  const own =
+    filters.length === 0 ? ['packages/postgres/'] : filters.filter((filter) => filter.startsWith('packages/postgres'))
+  if (own.length === 0 || missing.includes('postgresql-15')) return { passed: 0, failed: 0, skipped: 0, problems: [] }
+  console.log('The same on PostgreSQL 15:')
+  return runVitest({ ...env, TIDEMARK_TEST_POSTGRES: postgres15 }, temporary, missing, own)
 }
 
 function report(results) {

@@ -32,7 +32,7 @@ function count({ testResults }, missing) {
       else if (status === 'failed') result.failed += 1
       else {
         result.skipped += 1
-        const needs = [...fullName.matchAll(/\(needs (\w+)\)/g)].map(([, name]) => name)
+        const needs = [...fullName.matchAll(/\(needs ([\w-]+)\)/g)].map(([, name]) => name)
         if (!needs.some((name) => missing.includes(name)))
           result.problems.push(`Skipped without a missing program as the reason: ${fullName} (${file.name})`)
       }

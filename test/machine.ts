@@ -1,5 +1,5 @@
 /** Programs that some tests need and that npm cannot install. */
-export type Program = 'chromium' | 'curl' | 'psql'
+export type Program = 'chromium' | 'curl' | 'postgresql-15' | 'psql'
 
 /**
  * Whether `npm test` found a program missing and may not install it. A suite that needs one says so in its name, so
@@ -7,4 +7,13 @@ export type Program = 'chromium' | 'curl' | 'psql'
  */
 export function lacks(program: Program): boolean {
   return (process.env.TIDEMARK_LACKS ?? '').split(',').includes(program)
+}
+
+/**
+ * Whether the tests run on a PostgreSQL older than this: `npm test` runs those of packages/postgres on the embedded one, and on
+ * Debian's 15. What an older server does not know is not tested there.
+ */
+export function isBefore(major: number): boolean {
+  const folder = process.env.TIDEMARK_TEST_POSTGRES
+  return folder !== undefined && Number(/(\d+)\/bin$/.exec(folder)?.[1]) < major
 }

@@ -45,7 +45,7 @@ test('a test that needs a program says so in its name, by which npm test knows a
   const found = files
     .filter(isTest)
     .flatMap((path) =>
-      [...read(path).matchAll(/\.skipIf\(lacks\('(\w+)'\)\)\(\s*(['"`])(.*?)\2/g)]
+      [...read(path).matchAll(/\.skipIf\(lacks\('([\w-]+)'\)\)\(\s*(['"`])(.*?)\2/g)]
         .filter(([, program, , title]) => !title!.includes(`(needs ${program})`))
         .map(([match]) => `${path}: ${match}`),
     )

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { createRequire } from 'node:module'
 import { homedir, tmpdir } from 'node:os'
@@ -8,7 +9,7 @@ import { EmbeddedUnsupportedError } from './errors.js'
 export interface Binaries {
   readonly postgres: string
   readonly initdb: string
-  /** The npm package's version, e.g. `18.4.0-beta.17`. */
+  /** The npm package's version, e.g. `18.4.0-beta.17`, or that of the given binaries, e.g. `15.18`. */
   readonly version: string
   /** The major version, as `PG_VERSION` in a data folder has it. */
   readonly major: string
@@ -29,6 +30,22 @@ export function findBinaries(account: Account | undefined): Binaries {
     initdb: join(native, 'bin/initdb'),
     version: installed.version,
     major: installed.version.split('.')[0]!,
+  }
+}
+
+/**
+ * The binaries of a PostgreSQL of the machine, e.g. of `/usr/lib/postgresql/15/bin`.
+ *
+ * @throws EmbeddedUnsupportedError if there are none, or `account` may not run them
+ */
+export function givenBinaries(folder: string, account: Account | undefined): Binaries {
+  const postgres = join(folder, 'postgres')
+  try {
+    const version = /\d+(\.\d+)*/.exec(execFileSync(postgres, ['--version'], { encoding: 'utf8' }))![0]
+    if (!mayEnter(postgres, account)) throw new Error(`${account?.name} may not enter the folder.`)
+    return { postgres, initdb: join(folder, 'initdb'), version, major: version.split('.')[0]! }
+  } catch (cause) {
+    throw new EmbeddedUnsupportedError(`There is no PostgreSQL that can be run in ${folder}.`, { cause })
   }
 }
 

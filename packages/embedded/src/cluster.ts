@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { type Account, ownerAccount, serverAccount } from './account.js'
 import { clusterFolder } from './address.js'
-import { type Binaries, findBinaries } from './binaries.js'
+import { type Binaries, findBinaries, givenBinaries } from './binaries.js'
 import { DataFolderError, DataVersionError, EmbeddedStartError } from './errors.js'
 import { isOwnerAlive, ownerToken } from './liveness.js'
 
@@ -29,12 +29,17 @@ const otherFolder = 'Choose another folder (--data or TIDEMARK_DATA)'
  *
  * @throws DataFolderError, DataVersionError, EmbeddedUnsupportedError, EmbeddedStartError
  */
-export async function openCluster(dataDir: string, user: string | undefined, isDurable: boolean): Promise<Cluster> {
+export async function openCluster(
+  dataDir: string,
+  user: string | undefined,
+  isDurable: boolean,
+  binDir: string | undefined,
+): Promise<Cluster> {
   makeDataFolder(dataDir)
   const folder = clusterFolder(dataDir)
   const owner = clusterOwner(folder)
   const account = owner === undefined ? serverAccount(user) : ownerAccount(owner, user)
-  const binaries = findBinaries(account)
+  const binaries = binDir === undefined ? findBinaries(account) : givenBinaries(binDir, account)
   const cluster = { dataDir, folder, account, binaries }
   if (owner === undefined) await createCluster(cluster, isDurable)
   else checkCluster(cluster)
@@ -134,8 +139,10 @@ async function runInitdb(
     binaries.initdb,
     // Trust is safe because only the server's account reaches the socket's folder.
     ['-D', path, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-instructions'].concat(
-      // The builtin provider needs no locale of the system.
-      ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
+      // The builtin provider needs no locale of the system; servers before 17 do not have it.
+      Number(binaries.major) < 17
+        ? ['--locale=C']
+        : ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
       isDurable ? [] : ['--no-sync'],
     ),
     { ...account, env: serverEnvironment(), cwd: '/', stdio: ['ignore', 'pipe', 'pipe', fd ?? 'ignore'] },

@@ -19,6 +19,8 @@ export interface EmbeddedOptions {
   readonly log?: (line: string) => void
   /** As root: the account to run the server as. Default: the owner of the data, else `nobody`, else `postgres`. */
   readonly user?: string
+  /** The folder of another PostgreSQL's binaries, e.g. `/usr/lib/postgresql/15/bin`. Default: those of the npm package. */
+  readonly binDir?: string
   /** Survives a power cut. Default true; false is for tests: several times faster, and a crash of the machine loses data. */
   readonly isDurable?: boolean
   /** Called when the server ended without `stop`, `kill` or `restart`, with how it ended. */
@@ -78,7 +80,7 @@ const contentionMaxMs = 20_000
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
   const dataDir = resolve(options.dataDir)
-  const cluster = await openCluster(dataDir, options.user, options.isDurable ?? true)
+  const cluster = await openCluster(dataDir, options.user, options.isDurable ?? true, options.binDir)
   const socketDir = makeSocketDir(cluster.account)
   const server = new EmbeddedServer(cluster, socketDir, options)
   try {

@@ -16,6 +16,8 @@ export interface TestDatabase {
 export interface TestDatabaseOptions {
   /** PostgreSQL settings; giving any, even `{}`, starts a server of this test's own. */
   readonly settings?: Readonly<Record<string, string>>
+  /** The folder of another PostgreSQL's binaries; giving one starts a server of this test's own. Default: `TIDEMARK_TEST_POSTGRES`. */
+  readonly binDir?: string
 }
 
 interface Shared {
@@ -48,17 +50,21 @@ export async function testDatabase(options: TestDatabaseOptions = {}): Promise<T
   }
 }
 
-function takeServer({ settings }: TestDatabaseOptions): Shared {
-  if (settings !== undefined) return { server: startTemporary(settings), users: 1 }
-  shared ??= { server: startTemporary({}), users: 0 }
+function takeServer({ settings, binDir }: TestDatabaseOptions): Shared {
+  if (settings !== undefined || binDir !== undefined)
+    return { server: startTemporary(settings ?? {}, binDir), users: 1 }
+  shared ??= { server: startTemporary({}, undefined), users: 0 }
   shared.users += 1
   return shared
 }
 
-async function startTemporary(settings: Readonly<Record<string, string>>): Promise<Embedded> {
+async function startTemporary(
+  settings: Readonly<Record<string, string>>,
+  binDir = process.env.TIDEMARK_TEST_POSTGRES,
+): Promise<Embedded> {
   const dataDir = fs.mkdtempSync(join(tmpdir(), 'tidemark-data-'))
   try {
-    return await startEmbedded({ dataDir, settings, isDurable: false })
+    return await startEmbedded({ dataDir, settings, isDurable: false, ...(binDir ? { binDir } : {}) })
   } catch (error) {
     fs.rmSync(dataDir, { recursive: true, force: true })
     throw error

@@ -218,6 +218,24 @@ test('a machine without binaries is told so', async () => {
   }
 })
 
+test.skipIf(lacks('postgresql-15'))('starts the binaries that it is given (needs postgresql-15)', async () => {
+  const dataDir = folder()
+  const server = await start({ dataDir, binDir: '/usr/lib/postgresql/15/bin' })
+  expect(server.serverVersion).toMatch(/^15\./)
+  expect(await ask(server.url, "select 'größer' > 'groß'")).toEqual([['t']])
+  await server.stop()
+  await expect(startEmbedded({ dataDir })).rejects.toMatchObject({ code: 'TIDEMARK_DATA_VERSION' })
+})
+
+test('a folder without binaries is refused by name', async () => {
+  const binDir = folder()
+  const refused = startEmbedded({ dataDir: folder(), binDir })
+  await expect(refused).rejects.toMatchObject({
+    code: 'TIDEMARK_EMBEDDED_UNSUPPORTED',
+    message: `There is no PostgreSQL that can be run in ${binDir}.`,
+  })
+})
+
 async function start(options: EmbeddedOptions): Promise<Embedded> {
   const server = await startEmbedded({ isDurable: false, ...options })
   servers.push(server)

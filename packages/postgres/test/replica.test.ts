@@ -11,6 +11,8 @@ import { notKept, until, World } from './opened.js'
  * be kept, though the log had delivered the change before the fill began.
  */
 
+const binDir = process.env.TIDEMARK_TEST_POSTGRES
+
 let world: World
 let standby: Embedded
 let dataDir: string
@@ -39,6 +41,7 @@ beforeAll(async () => {
   standby = await startEmbedded({
     dataDir,
     isDurable: false,
+    ...(binDir ? { binDir } : {}),
     settings: { primary_conninfo: primary, wal_receiver_status_interval: '1s' },
   })
   replica = new pg.Client({ connectionString: standby.databaseUrl(new URL(world.database.url).pathname.slice(1)) })

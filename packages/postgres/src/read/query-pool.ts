@@ -125,19 +125,24 @@ export class QueryPool {
   }
 
   #open(): Pool {
-    // The time to connect is bounded, the time to wait for a free connection is not: the fill's own timeout bounds that.
-    class BoundedClient extends Client {
-      constructor(config?: ClientConfig) {
-        super({ ...config, connectionTimeoutMillis: CONNECT_MAX_MS })
-        // A connection that ends while it is lent tells its query; as an event it would end the process, at any moment between two
-        // queries: the pool listens only while it is idle.
-        this.on('error', ignore)
-      }
-    }
-    const pool = new Pool({ ...this.#config, max: this.#max, Client: BoundedClient })
+    const pool = new Pool({ ...this.#config, max: this.#max, Client: OwnClient })
     // An idle connection that ends is taken out of the pool; the next query makes a new one.
     pool.on('error', ignore)
     return pool
+  }
+}
+
+/** The time to connect is bounded, the time to wait for a free connection is not: the fill's own timeout bounds that. */
+class OwnClient extends Client {
+  hasFailed = false
+
+  constructor(config?: ClientConfig) {
+    super({ ...config, connectionTimeoutMillis: CONNECT_MAX_MS })
+    // A connection that ends while it is lent tells its query; as an event it would end the process, at any moment between two
+    // queries: the pool listens only while it is idle.
+    this.on('error', () => {
+      this.hasFailed = true
+    })
   }
 }
 
@@ -184,7 +189,8 @@ function statusOf(client: PoolClient): string | null {
 }
 
 function isConnected(client: PoolClient): boolean {
-  return !(client as unknown as Client).connection.stream.destroyed
+  const own = client as unknown as OwnClient
+  return !own.hasFailed && !own.connection.stream.destroyed
 }
 
 function ignore(): void {}
