@@ -138,7 +138,8 @@ async function runInitdb(
   const child = spawn(
     binaries.initdb,
     // Trust is safe because only the server's account reaches the socket's folder.
-    ['-D', path, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-instructions'].concat(
+    ['-D', path, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8'].concat(
+      Number(binaries.major) < 14 ? [] : ['--no-instructions'],
       // The builtin provider needs no locale of the system; servers before 17 do not have it.
       Number(binaries.major) < 17
         ? ['--locale=C']
