@@ -2,6 +2,7 @@ import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
 import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { isBefore } from '../../../test/machine.js'
 import { compareKeys, type Key, keyOf } from '../../tidemark/src/dependencies/order.js'
 import { areAlike, equalityOf, incomparable, orderOf, stored, told } from '../src/sql/canonical.js'
 import { type Column, loadRelations } from '../src/sql/catalogue.js'
@@ -34,7 +35,7 @@ beforeAll(async () => {
     create domain temper as mood;
     create extension citext;
     create table t (b bool, i2 int2, i4 int4, i8 int8, o oid, tx text, vc varchar(5), bp char(4), bpx bpchar, u uuid, m mood, d date,
-      n numeric, n2 numeric(10,2), n0 numeric(8,0), nn numeric(5,-2), f8 float8, f4 float4, ts timestamp, tz timestamptz,
+      n numeric, n2 numeric(10,2), n0 numeric(8,0), nn numeric(5,${isBefore(15) ? 2 : -2}), f8 float8, f4 float4, ts timestamp, tz timestamptz,
       tz3 timestamptz(3), tm time, l text collate loose, s whole, dm temper, tc text collate "C", bc char(4) collate "C", ci citext,
       ba bytea, na name, ia int4[], ta text[], ip inet, cd cidr, ma macaddr, m8 macaddr8, bi bit(3), vb varbit,
       j jsonb, js json, iv interval, mo money, na_ numeric[], ttz timetz, x xml, r int4range,
@@ -317,7 +318,12 @@ describe('a column whose values have several texts, or none in the log', () => {
 it('no lower case of any locale tells texts of citext apart that are taken for equal', {
   timeout: 120_000,
 }, async () => {
-  const collations = ['"default"', 'pg_c_utf8', 'pg_unicode_fast', 'unicode', '"tr-x-icu"', '"lt-x-icu"']
+  const newer = [
+    ...(isBefore(16) ? [] : ['unicode']),
+    ...(isBefore(17) ? [] : ['pg_c_utf8']),
+    ...(isBefore(18) ? [] : ['pg_unicode_fast']),
+  ]
+  const collations = ['"default"', ...newer, '"tr-x-icu"', '"lt-x-icu"']
   for (const collation of collations) {
     const { rows } = await client.query(`
       select c, lower(c collate ${collation}) from (select chr(n) as c from generate_series(1, 1114111) as n

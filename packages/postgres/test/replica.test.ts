@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type Embedded, startEmbedded } from '@tidemark/embedded'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { isBefore } from '../../../test/machine.js'
 import { notKept, until, World } from './opened.js'
 
 /*
@@ -28,12 +29,15 @@ beforeAll(async () => {
     database: { server },
     admin,
   } = world
-  await admin.query("select pg_backup_start('standby', true)")
+  const [start, stop] = isBefore(15)
+    ? ['pg_start_backup', 'pg_stop_backup(false)']
+    : ['pg_backup_start', 'pg_backup_stop(false)']
+  await admin.query(`select ${start}('standby', true${isBefore(15) ? ', false' : ''})`)
   fs.cpSync(join(server.dataDir, 'postgres'), join(dataDir, 'postgres'), {
     recursive: true,
     filter: (path) => !/postmaster\.(pid|opts)$|pg_replslot\/./.test(path),
   })
-  const { rows } = await admin.query('select labelfile from pg_backup_stop(false)')
+  const { rows } = await admin.query(`select labelfile from ${stop}`)
   fs.writeFileSync(join(dataDir, 'postgres', 'backup_label'), rows[0].labelfile)
   fs.writeFileSync(join(dataDir, 'postgres', 'standby.signal'), '')
   giveTo(join(dataDir, 'postgres'), fs.statSync(join(server.dataDir, 'postgres')))
