@@ -98,10 +98,8 @@ export class DependencyIndex {
     const { now, was, isUnknown } = tuplesOf(shape.scope, change)
     if (isUnknown) return this.#judge(shape.ids.values(), change, touch, tally)
     const id = now === undefined ? undefined : shape.ids.get(now)
-    if (now === was && id !== undefined && isUnchanged(change, shape.scope.reads)) {
-      tally.unchanged++
-      return
-    }
+    if (now === was && id !== undefined && isUnchanged(change, shape.scope.reads))
+      return this.#judge([id], change, touch, tally)
     this.#touchList(id, touch)
     if (was !== undefined && was !== now) this.#touchList(shape.ids.get(was), touch)
   }

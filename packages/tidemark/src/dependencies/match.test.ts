@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { RowChange } from '../log/change.js'
-import type { Dependency } from './dependency.js'
+import type { Condition, Dependency, Range, RowsDependency } from './dependency.js'
 import { reach } from './match.js'
 
 const rows = (columns: string[], values: (string | null)[], old: 'members' | 'coarse' = 'members'): Dependency => ({
@@ -65,6 +65,66 @@ describe('a row', () => {
     expect(reach(rows(['author'], [null]), insert({ author: null }))).toBe('exact')
     expect(reach(rows(['author'], [null]), insert({ author: '' }))).toBe('none')
     expect(reach(rows(['author'], [null], 'members'), remove({ id: '1' }))).toBe('none')
+  })
+
+  test('of which no column that is read changed reaches nothing, unless it came or went', () => {
+    const reading = (over: Partial<RowsDependency>): Dependency => ({
+      ...{ kind: 'rows', table: 'public.posts', columns: ['author'], values: ['7'], old: 'coarse' },
+      ...over,
+    })
+    const all = { id: '1', author: '7', title: 'a', views: '1' }
+    const viewed = update(all, { ...all, views: '2' })
+    expect(reach(reading({ reads: ['id', 'title'] }), viewed)).toBe('unchanged')
+    expect(reach(reading({ reads: ['id', 'views'] }), viewed)).toBe('exact')
+    expect(reach(reading({}), viewed)).toBe('exact')
+    expect(reach(reading({ reads: [] }), insert(all))).toBe('exact')
+    expect(reach(reading({ reads: [] }), update(all, { ...all, author: '8' }))).toBe('exact')
+    expect(reach({ kind: 'table', table: 'public.posts', reads: ['title'] }, viewed)).toBe('unchanged')
+    // What the log leaves out of the new row did not change; an old value that it does not carry may have.
+    expect(reach(reading({ reads: ['body'] }), update({ author: '7' }, { author: '7' }))).toBe('unchanged')
+    expect(reach(reading({ reads: ['title'] }), update({ author: '7' }, { author: '7', title: 'a' }))).toBe('exact')
+    expect(reach(reading({ reads: ['title'] }), update({ id: '1' }, all))).toBe('exact')
+  })
+
+  test('is in a range and in lists as PostgreSQL says; NULL is in none', () => {
+    const ranged = (range: Range, also?: readonly Condition[]): Dependency => ({
+      ...{ kind: 'rows', table: 'public.posts', columns: [], values: [], range, old: 'members' },
+      ...(also && { also }),
+    })
+    const upTo = (isIncluded: boolean) => ranged({ column: 'n', order: 'number', to: { value: '10', isIncluded } })
+    expect(reach(upTo(true), insert({ n: '10' }))).toBe('exact')
+    expect(reach(upTo(false), insert({ n: '10.0' }))).toBe('none')
+    expect(reach(upTo(false), insert({ n: '9' }))).toBe('exact')
+    expect(reach(upTo(true), insert({ n: null }))).toBe('none')
+    const listed = ranged({ column: 'n', order: 'number' }, [
+      { is: 'not-in', column: 's', order: 'text', values: ['x'] },
+    ])
+    expect(reach(listed, insert({ n: '1', s: 'y' }))).toBe('exact')
+    expect(reach(listed, insert({ n: '1', s: 'x' }))).toBe('none')
+    expect(reach(listed, insert({ n: '1', s: null }))).toBe('none')
+    // What fails decides, whatever is unknown.
+    expect(reach(listed, insert({ s: 'x' }))).toBe('none')
+    expect(reach(listed, insert({ s: 'y' }))).toBe('coarse')
+  })
+
+  test('that folds to the same text may have come or gone all the same', () => {
+    const folded: Dependency = {
+      ...{ kind: 'rows', table: 'public.posts', columns: ['email'], values: ['a'], orders: ['folded'], old: 'coarse' },
+      reads: ['id'],
+    }
+    expect(reach(folded, update({ id: '1', email: 'A' }, { id: '1', email: 'A' }))).toBe('unchanged')
+    expect(reach(folded, update({ id: '1', email: 'A' }, { id: '1', email: 'a' }))).toBe('exact')
+    const other: Dependency = {
+      ...{ kind: 'rows', table: 'public.posts', columns: [], values: [], old: 'coarse' },
+      also: [{ is: 'not-in', column: 'email', order: 'folded', values: ['a'] }],
+    }
+    expect(reach(other, insert({ email: 'A' }))).toBe('coarse')
+  })
+
+  test('a column that was added is read only by what reads all', () => {
+    const added = { kind: 'table', table: 'public.posts', reason: 'columns-added' } as const
+    expect(reach(rows(['id'], ['1']), added)).toBe('exact')
+    expect(reach({ kind: 'table', table: 'public.posts', reads: [] }, added)).toBe('none')
   })
 
   test('a column called like something that every object has is not in every image', () => {

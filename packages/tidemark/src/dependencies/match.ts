@@ -52,7 +52,10 @@ export function reach(dependency: Dependency, change: Change): Reach {
 export function rowReach(dependency: RowsDependency, change: RowChange): Reach {
   const after = change.op === 'delete' ? 'no' : satisfies(dependency, change, valueAfter)
   const before = change.op === 'insert' ? 'no' : satisfies(dependency, change, valueBefore)
-  if (after === 'yes' && rules.isAlike(before, after) && isUnchanged(change, dependency.reads)) return 'unchanged'
+  if (after === 'yes' && rules.isAlike(before, after) && isUnchanged(change, dependency.reads)) {
+    // Folding takes more for equal than the query does: there a row may have come or gone.
+    if (isUnchanged(change, foldedColumns(dependency))) return 'unchanged'
+  }
   if (after === 'yes' || before === 'yes') return 'exact'
   return after === 'unknown' || (before === 'unknown' && dependency.old === 'coarse') ? 'coarse' : 'none'
 }
@@ -106,6 +109,12 @@ function satisfies(dependency: RowsDependency, change: RowChange, columnOf: Colu
   return truth
 }
 
+function foldedColumns({ columns, orders, also }: RowsDependency): readonly string[] {
+  if (!orders?.includes('folded') && !also) return []
+  const inAlso = (also ?? []).flatMap((each) => ('order' in each && each.order === 'folded' ? [each.column] : []))
+  return [...columns.filter((_, i) => orders?.[i] === 'folded'), ...inAlso]
+}
+
 function equals(wanted: string | null, value: string | null | undefined, order: Order): Truth {
   if (value === undefined) return 'unknown'
   if (order === 'text' || value === null || wanted === null) return value === wanted ? 'yes' : 'no'
@@ -129,6 +138,8 @@ function holds(condition: Condition, value: string | null | undefined): Truth {
       const key = keyOf(condition.order, value)
       if (key === undefined) return 'unknown'
       const isIn = condition.values.some((each) => keyOf(condition.order, each) === key)
+      // It may differ from what it only folds to.
+      if (isIn && condition.is === 'not-in' && condition.order === 'folded') return 'unknown'
       return isIn === (condition.is === 'in') ? 'yes' : 'no'
     }
     default:
