@@ -61,7 +61,17 @@ const randomCase = fc.record({
   full: fc.nat(3),
 })
 
-const counts = { runs: 0, refused: 0, changed: 0, touchedInVain: 0, untouched: 0, rows: 0, tables: 0, locked: 0 }
+const counts = {
+  runs: 0,
+  refused: 0,
+  changed: 0,
+  touchedInVain: 0,
+  untouched: 0,
+  rows: 0,
+  tables: 0,
+  locked: 0,
+  arbitrary: 0,
+}
 
 it('no change of a row that changes an answer leaves its dependencies untouched', { timeout: 600_000 }, async () => {
   await fc.assert(
@@ -84,7 +94,8 @@ it('no change of a row that changes an answer leaves its dependencies untouched'
           const change = await changeRow(tables[table % tables.length]!, op, seeds)
           if (change) {
             const second = await answerOf(query)
-            check(query, first, change, second)
+            if (second !== first.answer && (await isArbitrary(query, change, second))) counts.arbitrary++
+            else check(query, first, change, second)
           }
           await client.query('rollback to savepoint s')
         }
@@ -105,6 +116,7 @@ it('no change of a row that changes an answer leaves its dependencies untouched'
   expect(counts.changed).toBeGreaterThan(counts.runs)
   expect(counts.rows).toBeGreaterThan(counts.tables / 3)
   expect(counts.untouched).toBeGreaterThan(counts.touchedInVain / 4)
+  expect(counts.arbitrary).toBeLessThan(counts.changed / 50)
 })
 
 interface First {
@@ -128,6 +140,20 @@ async function checkLocks(query: RandomQuery, { analysis }: First): Promise<void
   } finally {
     await bystander.query('rollback')
   }
+}
+
+/**
+ * SQL leaves open which of equal rows LIMIT takes, so an update that changes nothing (but the place of the row) may change the answer
+ * too, to the same. Called after the change, before it is rolled back.
+ */
+async function isArbitrary(query: RandomQuery, change: RowChange, second: string): Promise<boolean> {
+  if (change.op !== 'update' || !/limit/i.test(query.text)) return false
+  await client.query('rollback to savepoint s')
+  const keys = change.table === 'public.c' ? ['k1', 'k2'] : ['id']
+  const where = keys.map((key, index) => `${key} = $${index + 1}`).join(' and ')
+  const values = keys.map((key) => change.old![key])
+  await client.query(`update ${change.table} set ${keys[0]} = ${keys[0]} where ${where}`, values)
+  return (await answerOf(query)) === second
 }
 
 function check(query: RandomQuery, first: First, change: RowChange, second: string): void {
@@ -208,6 +234,10 @@ function readingOf(dependencies: Dependency[]): Reading {
     needsExpiry: () => {},
     readAsOf: () => {},
     coarse: () => {},
+    name: '',
+    isEnded: false,
+    checked: () => {},
+    notice: () => {},
   }
 }
 

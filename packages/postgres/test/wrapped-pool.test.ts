@@ -35,7 +35,7 @@ it('gathers what a loader reads through the pool', async () => {
   await until(async () => (await post.ask(1)).from === 'l1')
   await until(async () => (await post.ask(2)).from === 'l1')
   expect(cache.explain('post(1)').dependencies).toEqual([
-    { kind: 'rows', table: 'public.posts', columns: ['id'], values: ['1'], old: 'coarse' },
+    { kind: 'rows', table: 'public.posts', columns: ['id'], values: ['1'], old: 'coarse', reads: ['id', 'title'] },
   ])
   await pool.query("update posts set title = 'new' where id = 1")
   await until(() => post.peek(1) === undefined)
@@ -104,7 +104,14 @@ it('gives each fill what it read itself, however connections change hands', asyn
   for (const id of ids) {
     for (const name of ['post', 'called']) {
       expect(cache.explain(`${name}(${id})`).dependencies, `${name}(${id})`).toEqual([
-        { kind: 'rows', table: 'public.posts', columns: ['id'], values: [String(id)], old: 'coarse' },
+        {
+          kind: 'rows',
+          table: 'public.posts',
+          columns: ['id'],
+          values: [String(id)],
+          old: 'coarse',
+          reads: ['id', 'title'],
+        },
       ])
     }
   }

@@ -3,6 +3,7 @@ import type { A_Const, Node } from './ast.js'
 import { as } from './ast.js'
 import { type Bounds, boundsOf, type Unbound } from './bounds.js'
 import type { Facts, Relation } from './catalogue.js'
+import { columnsRead } from './columns-read.js'
 import type { Formula } from './conditions.js'
 import { codeReasons, mayNameMoment } from './functions.js'
 import type { Mentions } from './mentions.js'
@@ -24,6 +25,8 @@ export interface Analysis {
   readonly isRead: boolean
   readonly rows: readonly RowRead[]
   readonly tables: readonly { readonly relation: Relation; readonly reason: Coarse | undefined }[]
+  /** By the table's OID, the columns of it that are read; of a table that is missing, all. */
+  readonly columns: ReadonlyMap<number, readonly string[]>
   /** Relations that send no changes whatever is done: views are followed through, these are not. */
   readonly unfollowable: readonly Relation[]
   /** Why the answer is not kept; `time` and `session` only where no expiry or session is declared. */
@@ -46,7 +49,10 @@ export interface Material {
 /** The analysis of a text that is no single SELECT, or can't be looked into. */
 export function unread(reason: Extract<NotKept, 'writes' | 'not-understood'>): Analysis {
   const reasons = new Set<NotKept>([reason])
-  return { isRead: false, rows: [], tables: [], unfollowable: [], reasons, parameterTypes: [], momentParameters: [] }
+  return {
+    ...{ isRead: false, rows: [], tables: [], columns: new Map(), unfollowable: [], reasons },
+    ...{ parameterTypes: [], momentParameters: [] },
+  }
 }
 
 /** Why a statement need not be looked into: it is none, several, too deep, or does not only read. */
@@ -87,6 +93,7 @@ export function analyse(material: Material): Analysis {
     isRead: true,
     rows: rows.filter((row) => row.ways !== 'condition' || row.isConditioned),
     tables: tables.filter(({ relation }) => relation.kind !== 'v' || relation.isSystem),
+    columns: columnsRead([statement], facts),
     unfollowable: facts.relations.filter((relation) => !canBeFollowed(relation)),
     reasons,
     parameterTypes,

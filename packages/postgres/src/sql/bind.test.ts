@@ -44,6 +44,7 @@ function analysis(ways: RowRead['ways'], over: Partial<Analysis> & Partial<RowRe
     isRead: true,
     rows: [{ relation: POSTS, ways, hidden: over.hidden }],
     tables: [],
+    columns: new Map(),
     unfollowable: [],
     reasons: new Set(),
     parameterTypes: [20, 20],

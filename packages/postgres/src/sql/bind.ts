@@ -1,9 +1,9 @@
-import type { Dependency, Reading, RowsDependency } from 'tidemark'
+import type { Reading, RowsDependency, TableDependency } from 'tidemark'
 import type { FollowedTable } from '../wal/tables.js'
 import type { Analysis, RowRead } from './analyse.js'
 import type { Choice } from './bounds.js'
 import { canonical, equalityOf, stored, told } from './canonical.js'
-import type { Column } from './catalogue.js'
+import type { Column, Relation } from './catalogue.js'
 import type { Value } from './conditions.js'
 import { namesMoment } from './mentions.js'
 import type { Coarse } from './reads.js'
@@ -57,7 +57,7 @@ export class Binding {
     if (followed)
       for (const table of this.#followed.keys()) if (!followed.followed(table)) this.#missing(table, followed)
     const { rows, tables } = this.#analysis
-    for (const { relation, reason } of tables) this.#dependOnTable(relation.table, reason)
+    for (const { relation, reason } of tables) this.#dependOnTable(relation, reason)
     for (const read of rows) this.#dependOnRows(read, answered, membersMax)
   }
 
@@ -84,14 +84,20 @@ export class Binding {
     tables.want(table)
   }
 
-  #dependOnTable(table: string, reason: Coarse | undefined): void {
-    if (reason && this.#tables) this.#reading.coarse(table, reason)
-    this.#reading.depend({ kind: 'table', table })
+  #dependOnTable(relation: Relation, reason: Coarse | undefined): void {
+    if (reason && this.#tables) this.#reading.coarse(relation.table, reason)
+    this.#depend(relation, { kind: 'table', table: relation.table })
+  }
+
+  /** With the columns that are read: the dependency names rows of no other table. */
+  #depend({ oid }: Relation, dependency: TableDependency | RowsDependency): void {
+    const reads = this.#analysis.columns.get(oid)
+    this.#reading.depend(reads ? { ...dependency, reads } : dependency)
   }
 
   #dependOnRows(read: RowRead, answered: Answered | undefined, membersMax: number): void {
     const { table } = read.relation
-    if (typeof read.ways === 'string') return this.#dependOnTable(table, read.ways)
+    if (typeof read.ways === 'string') return this.#dependOnTable(read.relation, read.ways)
     const identity = this.#followed.get(table)
     const sets: RowSet[] = []
     for (const way of read.ways) {
@@ -99,9 +105,9 @@ export class Binding {
         const values = valuesOf(column, choice, this.#values)
         return values ? [{ column, values }] : []
       })
-      if (bounds.length === 0) return this.#dependOnTable(table, 'value')
+      if (bounds.length === 0) return this.#dependOnTable(read.relation, 'value')
       const set = narrowed(bounds, identity, ROWS_MAX / read.ways.length)
-      if (set.length === 0) return this.#dependOnTable(table, 'too-many-values')
+      if (set.length === 0) return this.#dependOnTable(read.relation, 'too-many-values')
       sets.push(set)
     }
     const isKnown = sets.every((set) => areOldValuesKnown(set, identity))
@@ -110,8 +116,9 @@ export class Binding {
     // Where old values are known, `coarse` never comes to bear; and should they be missing after all (the replica identity was
     // changed a moment ago), it is what is right.
     const old = Array.isArray(members) ? 'members' : 'coarse'
-    for (const set of sets) for (const dependency of dependenciesOf(table, set, old)) this.#reading.depend(dependency)
-    if (Array.isArray(members)) for (const dependency of members) this.#reading.depend(dependency)
+    for (const set of sets)
+      for (const dependency of dependenciesOf(table, set, old)) this.#depend(read.relation, dependency)
+    if (Array.isArray(members)) for (const dependency of members) this.#depend(read.relation, dependency)
   }
 }
 
@@ -181,7 +188,7 @@ function membersOf(
   identity: FollowedTable | undefined,
   answered: Answered | undefined,
   membersMax: number,
-): Dependency[] | Coarse {
+): RowsDependency[] | Coarse {
   if (read.hidden) return read.hidden
   if (!answered) return 'unseen'
   if (answered.rowCount > membersMax) return 'too-many-members'
@@ -196,7 +203,7 @@ function membersOf(
   })
   if (parts.length === 0 || !parts.every((part) => part !== undefined)) return 'identity-not-selected'
   const orders = ordersOf(parts.map(({ column }) => column))
-  const members: Dependency[] = []
+  const members: RowsDependency[] = []
   for (let row = 0; row < answered.rowCount; row++) {
     const values = parts.map(({ column, field }) => stored(column, answered.cell(row, field)))
     if (!values.every((value) => value !== undefined)) return 'type'
@@ -205,7 +212,7 @@ function membersOf(
   return members
 }
 
-function dependenciesOf(table: string, set: RowSet, old: 'members' | 'coarse'): Dependency[] {
+function dependenciesOf(table: string, set: RowSet, old: 'members' | 'coarse'): RowsDependency[] {
   const columns = set.map(({ column }) => column.name)
   const combinations = set.reduce<(string | null)[][]>(
     (all, { values }) => all.flatMap((before) => values.map((value) => [...before, value])),

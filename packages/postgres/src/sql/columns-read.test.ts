@@ -1,0 +1,92 @@
+import { beforeAll, expect, it } from 'vitest'
+import type { Column, Facts, Relation } from './catalogue.js'
+import { columnsRead } from './columns-read.js'
+import { loadParser, parseSql } from './parse.js'
+
+beforeAll(loadParser)
+
+function relation(oid: number, table: string, names: readonly string[], over: Partial<Relation> = {}): Relation {
+  const columns = names.map((name) => ({ name, isGenerated: name === 'made' }) as Column)
+  return { oid, table, columns, via: ['query'], isRowSecured: false, hasPolicies: false, ...over } as Relation
+}
+
+const POSTS = relation(1, 'public.posts', ['id', 'author_id', 'title', 'body', 'views', 'made'])
+const AUTHORS = relation(2, 'public.authors', ['id', 'name', 'email'])
+const SECRETS = relation(3, 'public.secrets', ['id', 'owner'], { hasPolicies: true })
+const SEEN = relation(4, 'public.seen', ['id', 'at'], { via: ['query', 'view'] })
+
+const relations = [POSTS, AUTHORS, SECRETS, SEEN]
+const named = new Map(
+  relations.flatMap((each) => {
+    const [schema, name] = each.table.split('.')
+    return [
+      [`"${name}"`, each],
+      [`"${schema}"."${name}"`, each],
+    ] as const
+  }),
+)
+const facts = { relations, named } as unknown as Facts
+
+/** `posts: id title; authors: *` for the tables that the text names. */
+function read(text: string): string {
+  const parsed = parseSql(text)
+  if ('tooDeep' in parsed) throw new Error('too deep')
+  const columns = columnsRead(parsed.statements, facts)
+  return relations
+    .filter((each) => text.includes(each.table.split('.')[1]!))
+    .map((each) => `${each.table.split('.')[1]}: ${columns.get(each.oid)?.join(' ') ?? '*'}`)
+    .join('; ')
+}
+
+const cases: Record<string, string> = {
+  'select id, title from posts where author_id = $1 order by views': 'posts: author_id id title views',
+  'select count(*) from posts': 'posts: ',
+  'select count(*) from posts where author_id = 1': 'posts: author_id',
+  'select * from posts where id = 1': 'posts: *',
+  'select posts.* from posts': 'posts: *',
+  'select public.posts.* from posts': 'posts: *',
+  'select p.*, a.name from posts p join authors a on a.id = p.author_id': 'posts: *; authors: id name',
+  'select p.id, a.name from posts p, authors a where a.id = author_id': 'posts: author_id id; authors: id name',
+  'select p.id from posts p join authors using (id)': 'posts: id; authors: id',
+  'select name from posts natural join authors': 'posts: *; authors: *',
+  // Whole rows, and functions that are written like columns.
+  'select p from posts p': 'posts: *',
+  'select to_jsonb(p) from posts p': 'posts: *',
+  'select row_to_json(posts) from posts': 'posts: *',
+  'select p.full_name from posts p': 'posts: *',
+  'select (p).title from posts p': 'posts: *',
+  'select row(p.*) from posts p': 'posts: *',
+  'select count(p) from posts p, authors': 'posts: *; authors: ',
+  // System columns, generated ones.
+  'select ctid, id from posts': 'posts: *',
+  'select p.xmin from posts p, authors a where a.id = 1': 'posts: *; authors: id',
+  'select made from posts': 'posts: *',
+  // Levels are not told apart, which only widens.
+  'select s.title from (select * from posts) s': 'posts: *',
+  'select s.t from (select title as t from posts) s': 'posts: title',
+  'select * from (select title from posts) s': 'posts: title',
+  'select name from authors a where exists (select * from posts p where p.author_id = a.id)':
+    'posts: author_id; authors: id name',
+  'select name from authors a where exists (select 1 from posts p where p.author_id = a.id)':
+    'posts: author_id; authors: id name',
+  'select name, array(select p.title from posts p where p.author_id = a.id) from authors a':
+    'posts: author_id title; authors: id name',
+  'with p as (select id, author_id from posts) select p.* from p': 'posts: author_id id',
+  'with posts as (select * from authors) select id from posts': 'posts: id; authors: *',
+  'select title from posts union select name from authors': 'posts: title; authors: name',
+  'select j.id from (posts join authors on true) as j': 'posts: id; authors: id',
+  'select j.* from (posts join authors on true) as j': 'posts: *; authors: *',
+  'select a from posts as p(a, b)': 'posts: *',
+  'select id from posts tablesample system (10)': 'posts: *',
+  'table posts': 'posts: *',
+  'select id from posts p where p.views > (select avg(q.views) from posts q)': 'posts: id views',
+  'select title from posts group by title having count(body) > 1 order by max(views)': 'posts: body title views',
+  'select first_value(title) over w from posts window w as (partition by author_id)': 'posts: author_id title',
+  // What nobody knows all readers of.
+  'select id from secrets': 'secrets: *',
+  'select id from seen': 'seen: *',
+}
+
+for (const [text, expected] of Object.entries(cases)) {
+  it(text, () => expect(read(text)).toBe(expected))
+}

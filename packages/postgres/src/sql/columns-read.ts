@@ -1,0 +1,167 @@
+import type { ColumnRef, JoinExpr, Node, RangeVar, SelectStmt } from './ast.js'
+import { as, strings, walk } from './ast.js'
+import type { Facts, Relation } from './catalogue.js'
+import { nameOfRelation, quoted } from './mentions.js'
+
+/** What no image of the log has. */
+const SYSTEM_COLUMNS = ['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid']
+
+/**
+ * Which columns of each table statements read, anywhere in them: by the table's OID, sorted. A table that is not among them is read
+ * with all its columns, or nobody knows which.
+ *
+ * It goes by names, wherever they stand: a column's value gets into an answer only if the statement names the column, a whole row, or
+ * `*`. A bare name counts for every table that has such a column, `p.title` for every table that is called `p` somewhere. So whatever
+ * the statement means, no column is left out.
+ *
+ * @param statements  all that is read by, views and functions that were looked into among them
+ */
+export function columnsRead(statements: readonly Node[], facts: Facts): ReadonlyMap<number, readonly string[]> {
+  const names = new Names(facts)
+  for (const statement of statements) names.addTables(statement)
+  for (const statement of statements) names.addColumns(statement)
+  const read = new Map<number, readonly string[]>()
+  for (const relation of facts.relations) {
+    const columns = isPlain(relation) ? names.columnsOf(relation) : undefined
+    if (columns) read.set(relation.oid, columns)
+  }
+  return read
+}
+
+/** Only the statements name its columns: no view of which only the name is known, no policy. */
+function isPlain({ columns, via, isRowSecured, hasPolicies }: Relation): boolean {
+  return columns.length > 0 && via.every((each) => each === 'query') && !isRowSecured && !hasPolicies
+}
+
+class Names {
+  readonly #facts: Facts
+  /** Tables by what they are called. */
+  readonly #called = new Map<string, Set<number>>()
+  /** What whole joins are called: a name behind it is one of any of its tables. */
+  readonly #joins = new Set<string>()
+  readonly #bare = new Set<string>()
+  /** By table. */
+  readonly #qualified = new Map<number, Set<string>>()
+  /** Tables of which all columns are read. */
+  readonly #whole = new Set<number>()
+  #isEverythingRead = false
+
+  constructor(facts: Facts) {
+    this.#facts = facts
+  }
+
+  addTables(statement: Node): void {
+    walk(statement, (tag, content) => {
+      if (tag === 'RangeVar') this.#table(content as RangeVar)
+      if (tag === 'RangeTableSample') this.#addWhole(content)
+      if (tag === 'JoinExpr') this.#join(content as JoinExpr)
+    })
+  }
+
+  addColumns(statement: Node): void {
+    const stars = new Set<object>()
+    walk(statement, (tag, content) => {
+      if (tag === 'SubLink') this.#existence(content, stars)
+      if (tag === 'SelectStmt') this.#starsOf(content as SelectStmt, stars)
+      if (tag === 'ColumnRef' && !stars.has(content)) this.#column(content as ColumnRef)
+    })
+  }
+
+  /** undefined: all. */
+  columnsOf(relation: Relation): readonly string[] | undefined {
+    if (this.#isEverythingRead || this.#whole.has(relation.oid)) return undefined
+    if (SYSTEM_COLUMNS.some((name) => this.#bare.has(name))) return undefined
+    const qualified = this.#qualified.get(relation.oid)
+    const read = relation.columns.filter(({ name }) => this.#bare.has(name) || qualified?.has(name))
+    // The log does not have it, and nobody says from which columns it is computed.
+    if (read.some((column) => column.isGenerated)) return undefined
+    return read.map(({ name }) => name).sort()
+  }
+
+  #table(node: RangeVar): void {
+    const relation = this.#relation(node)
+    if (!relation) return
+    const name = node.alias?.aliasname ?? node.relname ?? ''
+    this.#called.set(name, (this.#called.get(name) ?? new Set()).add(relation.oid))
+    // Its columns go by other names.
+    if (node.alias?.colnames) this.#whole.add(relation.oid)
+  }
+
+  #join(join: JoinExpr): void {
+    for (const alias of [join.alias, join.join_using_alias]) if (alias?.aliasname) this.#joins.add(alias.aliasname)
+    if (join.alias?.colnames) this.#addWhole(join)
+    for (const name of strings(join.usingClause)) this.#bare.add(name)
+    if (join.isNatural) this.#addWhole(join)
+  }
+
+  /** EXISTS does not look at what its subquery selects. */
+  #existence(content: object, stars: Set<object>): void {
+    const { subLinkType, subselect } = content as { subLinkType?: string; subselect?: Node }
+    const select = as('SelectStmt', subselect)
+    if (subLinkType !== 'EXISTS_SUBLINK' || !select?.targetList) return
+    for (const star of loneStars(select)) stars.add(star)
+  }
+
+  /** `*` stands for all columns of what this FROM names; subqueries of it say themselves what they read. */
+  #starsOf(select: SelectStmt, stars: Set<object>): void {
+    for (const star of loneStars(select)) {
+      if (stars.has(star)) continue
+      stars.add(star)
+      this.#addWhole(select.fromClause)
+    }
+  }
+
+  #column({ fields }: ColumnRef): void {
+    const parts = strings(fields)
+    const [last, before] = [parts.at(-1), parts.at(-2)]
+    if (last === undefined) {
+      // A star that stands where none is expected.
+      this.#isEverythingRead = true
+    } else if (parts.length !== fields?.length) {
+      this.#addRow(last)
+    } else if (before !== undefined) {
+      this.#addQualified(before, last)
+    } else {
+      this.#bare.add(last)
+      this.#addRow(last)
+    }
+  }
+
+  /** The name may be that of a table, or of a join, and stand for its rows. */
+  #addRow(name: string): void {
+    for (const oid of this.#called.get(name) ?? []) this.#whole.add(oid)
+    if (this.#joins.has(name)) this.#isEverythingRead = true
+  }
+
+  #addQualified(table: string, name: string): void {
+    const called = this.#called.get(table)
+    if (!called || this.#joins.has(table)) this.#bare.add(name)
+    for (const oid of called ?? []) {
+      const columns = this.#facts.relations.find((relation) => relation.oid === oid)?.columns
+      // A system column, or a function of the whole row that is written like a column.
+      if (columns?.some((column) => column.name === name))
+        this.#qualified.set(oid, (this.#qualified.get(oid) ?? new Set()).add(name))
+      else this.#whole.add(oid)
+    }
+  }
+
+  #addWhole(part: unknown): void {
+    walk(part, (tag, content) => {
+      if (tag !== 'RangeVar') return tag !== 'SelectStmt'
+      const relation = this.#relation(content as RangeVar)
+      if (relation) this.#whole.add(relation.oid)
+      return true
+    })
+  }
+
+  #relation(node: RangeVar): Relation | undefined {
+    return this.#facts.named.get(quoted(nameOfRelation(node)))
+  }
+}
+
+function loneStars({ targetList }: SelectStmt): ColumnRef[] {
+  return (targetList ?? []).flatMap((node) => {
+    const reference = as('ColumnRef', as('ResTarget', node)?.val)
+    return reference?.fields?.length === 1 && as('A_Star', reference.fields[0]) ? [reference] : []
+  })
+}
