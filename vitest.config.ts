@@ -12,6 +12,7 @@ export default defineConfig({
       'packages/*/test/**/*.test.ts',
       'examples/*/test/**/*.test.ts',
       'bench/**/*.test.ts',
+      'checker/test/**/*.test.ts',
       'test/**/*.test.ts',
     ],
     // Generous, because machines are shared; each test bounds its own waits.

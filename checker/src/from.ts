@@ -1,0 +1,135 @@
+import { anyPlace, bound, condition, where } from './conditions.js'
+import { type Fragment, orElse, raw, sql } from './fragment.js'
+import { type Item, isInteger, type Place, placesOf, type Writing } from './scope.js'
+import { derived } from './select.js'
+
+/** What stands behind FROM. */
+export interface From {
+  readonly text: Fragment
+  readonly items: readonly Item[]
+}
+
+/** One or more tables, views and subqueries, joined in any way. */
+export function from(writing: Writing, count: number, depth: number): From {
+  let left = single(writing, depth)
+  for (let i = 1; i < count; i++) left = joined(writing, left, depth)
+  return left
+}
+
+/** Tables alone, joined where they refer to each other, as most queries do. */
+export function plainFrom(writing: Writing, count: number): From {
+  let left = table(writing)
+  for (let i = 1; i < count; i++) {
+    writing.note('join')
+    const right = table(writing)
+    const kind = writing.random.weighted({ join: 4, 'left join': 1 })
+    const on = reference(writing, left.items, right.items)
+    left = {
+      items: [...left.items, ...right.items],
+      text: orElse(sql`${left.text} ${kind} ${right.text} on ${on}`, left.text, right.text),
+    }
+  }
+  return left
+}
+
+function table(writing: Writing): From {
+  const relation = writing.random.pick(writing.schema.tables)
+  const item = writing.item(relation)
+  return { items: [item], text: raw(`${relation.name} ${item.alias}`) }
+}
+
+function single(writing: Writing, depth: number): From {
+  const { random, schema } = writing
+  switch (random.weighted({ table: 8, view: 2, derived: depth < 2 ? 1.5 : 0, only: 0.3, function: 0.3, values: 0.3 })) {
+    case 'table':
+      return table(writing)
+    case 'only': {
+      const relation = random.pick(schema.tables.filter(({ partitions }) => partitions.length === 0))
+      const item = writing.item(relation)
+      return { items: [item], text: raw(`only ${relation.name} ${item.alias}`) }
+    }
+    case 'view': {
+      writing.note('view')
+      const view = random.pick(schema.views)
+      const item = writing.item(view)
+      return { items: [item], text: raw(`${view.name} ${item.alias}`) }
+    }
+    case 'function': {
+      writing.note('function')
+      const item = writing.item(schema.tables[0]!)
+      return { items: [{ ...item, keys: [] }], text: sql`of_x(${{ value: random.below(4), cast: '' }}) ${item.alias}` }
+    }
+    case 'values': {
+      writing.note('values')
+      const columns = schema.tables[0]!.columns.filter((column) => column.name === 'x')
+      const item: Item = { alias: writing.alias(), columns, keys: ['x'] }
+      return { items: [item], text: raw(`(values (1), (2)) ${item.alias} (x)`) }
+    }
+    case 'derived':
+      writing.note('derived')
+      return derived(writing, depth)
+  }
+}
+
+function joined(writing: Writing, left: From, depth: number): From {
+  const { random } = writing
+  writing.note('join')
+  if (random.chance(0.15)) return lateral(writing, left, depth)
+  const right = single(writing, depth)
+  const items = [...left.items, ...right.items]
+  const kind = random.weighted({ join: 5, 'left join': 4, 'right join': 2, 'full join': 1, cross: 1, using: 1 })
+  if (kind !== 'join') writing.note('outer-join')
+  const shorter = [left.text, right.text]
+  if (kind === 'cross') return { items, text: orElse(sql`${left.text} cross join ${right.text}`, ...shorter) }
+  if (kind === 'using' && left.items.length === 1 && [...left.items, ...right.items].every(hasX)) {
+    const using = random.pick(['join', 'left join'])
+    return { items, text: orElse(sql`${left.text} ${using} ${right.text} using (x)`, ...shorter) }
+  }
+  // A full join needs a condition that can be merged or hashed.
+  const isSimple = kind === 'full join' || random.chance(0.7)
+  const on = isSimple
+    ? reference(writing, left.items, right.items)
+    : sql`${reference(writing, left.items, right.items)} and ${random.chance(0.6) ? bound(writing, items) : condition(writing, items, [], depth + 1)}`
+  const join = kind === 'using' ? 'join' : kind
+  return { items, text: orElse(sql`${left.text} ${join} ${right.text} on ${on}`, ...shorter) }
+}
+
+function lateral(writing: Writing, left: From, depth: number): From {
+  writing.note('lateral')
+  const { random } = writing
+  const relation = random.pick(writing.schema.tables)
+  const inner = writing.item(relation)
+  const item = writing.item(relation)
+  const tie = raw(`${anyPlace(writing, [inner], isInteger).text} = ${anyPlace(writing, left.items, isInteger).text}`)
+  const conditions = [tie, ...(random.chance(0.5) ? [condition(writing, [inner], left.items, depth + 1)] : [])]
+  const limit =
+    inner.keys.length > 0 && random.chance(0.5)
+      ? ` order by ${inner.keys.map((key) => `${inner.alias}.${key}`).join(', ')} limit 1`
+      : ''
+  const join = random.pick(['join', 'left join'])
+  const text = sql`${left.text} ${join} lateral (select * from ${relation.name} ${inner.alias}${where(conditions)}${limit}) ${item.alias} on true`
+  return { items: [...left.items, item], text: orElse(text, left.text) }
+}
+
+/** A condition by which two sides belong together: usually a reference to an id. */
+function reference(writing: Writing, left: readonly Item[], right: readonly Item[]): Fragment {
+  const { random } = writing
+  const places = (items: readonly Item[], name: string): Place[] =>
+    placesOf(items, (column) => column.name === name && isInteger(column))
+  const ways: [Place, Place][] = []
+  for (const [from, to] of [
+    ['ref', 'id'],
+    ['id', 'ref'],
+    ['x', 'x'],
+  ] as const)
+    for (const one of places(left, from)) for (const other of places(right, to)) ways.push([one, other])
+  const [one, other] =
+    ways.length > 0 && random.chance(0.9)
+      ? random.pick(ways)
+      : [anyPlace(writing, left, isInteger), anyPlace(writing, right, isInteger)]
+  return raw(random.chance(0.5) ? `${one.text} = ${other.text}` : `${other.text} = ${one.text}`)
+}
+
+function hasX({ columns }: Item): boolean {
+  return columns.some(({ name }) => name === 'x')
+}

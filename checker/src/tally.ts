@@ -1,0 +1,153 @@
+import type { Identities } from './schema.js'
+import type { QueryClass } from './world.js'
+
+/** What a run found, in plain numbers: of several processes they are added. */
+export interface Tally {
+  worlds: number
+  /** Answers out of the cache's memory that were compared, and answers that were just loaded. */
+  kept: number
+  loaded: number
+  mismatches: number
+  refused: number
+  queries: number
+  failedWrites: number
+  notKept: Record<string, number>
+  /** `identities class` → entries dropped by one transaction, and those whose answer had not changed. */
+  drops: Record<string, { dropped: number; needless: number }>
+  /** `identities cause` → needless ones. */
+  causes: Record<string, number>
+  /** An example or two of each cause. */
+  examples: Record<string, string[]>
+}
+
+export const CLASSES: Readonly<Record<QueryClass, string>> = {
+  bounded: 'equality, IN, range, join',
+  wide: 'everything else',
+}
+
+export function zeroTally(): Tally {
+  return {
+    worlds: 0,
+    kept: 0,
+    loaded: 0,
+    mismatches: 0,
+    refused: 0,
+    queries: 0,
+    failedWrites: 0,
+    notKept: {},
+    drops: {},
+    causes: {},
+    examples: {},
+  }
+}
+
+const EXAMPLES_MAX = 4
+
+export function noteDrop(
+  tally: Tally,
+  identities: Identities,
+  of: QueryClass,
+  cause: string | undefined,
+  example: () => string,
+): void {
+  const key = `${identities} ${of}`
+  tally.drops[key] ??= { dropped: 0, needless: 0 }
+  tally.drops[key].dropped++
+  if (cause === undefined) return
+  tally.drops[key].needless++
+  const named = `${identities} ${of} ${cause}`
+  tally.causes[named] = (tally.causes[named] ?? 0) + 1
+  tally.examples[named] ??= []
+  if (tally.examples[named].length < EXAMPLES_MAX) tally.examples[named].push(example())
+}
+
+export function addTally(to: Tally, other: Tally): void {
+  for (const name of ['worlds', 'kept', 'loaded', 'mismatches', 'refused', 'queries', 'failedWrites'] as const)
+    to[name] += other[name]
+  for (const [name, count] of Object.entries(other.causes)) to.causes[name] = (to.causes[name] ?? 0) + count
+  for (const [name, count] of Object.entries(other.notKept)) to.notKept[name] = (to.notKept[name] ?? 0) + count
+  for (const [name, { dropped, needless }] of Object.entries(other.drops)) {
+    to.drops[name] ??= { dropped: 0, needless: 0 }
+    to.drops[name].dropped += dropped
+    to.drops[name].needless += needless
+  }
+  for (const [name, examples] of Object.entries(other.examples))
+    to.examples[name] = [...(to.examples[name] ?? []), ...examples].slice(0, EXAMPLES_MAX)
+}
+
+/** The figures as lines of text. */
+export function report(tally: Tally): string[] {
+  const count = (value: number): string => value.toLocaleString('en')
+  const identities = (['full', 'default', 'mixed'] as const).filter((each) =>
+    Object.keys(tally.drops).some((name) => name.startsWith(each)),
+  )
+  const lines = [
+    `${count(tally.kept + tally.loaded)} answers compared: ${count(tally.kept)} from the cache, ${count(tally.loaded)} just loaded; ${tally.mismatches} wrong`,
+    `${tally.worlds} schemas, ${count(tally.queries)} queries (${tally.refused} refused by PostgreSQL), ${tally.failedWrites} writes refused`,
+    `not kept: ${
+      Object.entries(tally.notKept)
+        .map(([reason, times]) => `${reason} ${times}`)
+        .join(', ') || 'none'
+    }`,
+    '',
+    row(
+      'needless invalidations',
+      identities.map((each) => each.toUpperCase()),
+    ),
+  ]
+  for (const [of, title] of Object.entries(CLASSES))
+    lines.push(
+      row(
+        title,
+        identities.map((each) => share([tally.drops[`${each} ${of}`]])),
+      ),
+    )
+  lines.push(
+    row(
+      'all',
+      identities.map((each) => share(Object.keys(CLASSES).map((of) => tally.drops[`${each} ${of}`]))),
+    ),
+    '',
+  )
+  lines.push(
+    row(
+      'causes, share of all invalidations',
+      identities.map((each) => each.toUpperCase()),
+    ),
+  )
+  for (const cause of causesOf(tally))
+    lines.push(
+      row(
+        `  ${cause}`,
+        identities.map((each) => causeShare(tally, each, cause)),
+      ),
+    )
+  return lines
+}
+
+function row(title: string, cells: readonly string[]): string {
+  return `${title.padEnd(46)}${cells.map((cell) => cell.padStart(22)).join('')}`
+}
+
+function share(drops: readonly ({ dropped: number; needless: number } | undefined)[]): string {
+  const sum = (what: 'dropped' | 'needless'): number => drops.reduce((total, each) => total + (each?.[what] ?? 0), 0)
+  const dropped = sum('dropped')
+  return dropped === 0 ? '-' : `${((100 * sum('needless')) / dropped).toFixed(1)} % of ${dropped.toLocaleString('en')}`
+}
+
+function causesOf({ causes }: Tally): string[] {
+  const totals = new Map<string, number>()
+  for (const [name, count] of Object.entries(causes)) {
+    const cause = name.split(' ').slice(2).join(' ')
+    totals.set(cause, (totals.get(cause) ?? 0) + count)
+  }
+  return [...totals].sort((left, right) => right[1] - left[1]).map(([cause]) => cause)
+}
+
+function causeShare(tally: Tally, identities: string, cause: string): string {
+  const classes = Object.keys(CLASSES)
+  const counts = classes.map((of) => tally.causes[`${identities} ${of} ${cause}`] ?? 0)
+  const dropped = classes.reduce((total, of) => total + (tally.drops[`${identities} ${of}`]?.dropped ?? 0), 0)
+  const needless = counts.reduce((total, each) => total + each, 0)
+  return needless === 0 ? '' : `${((100 * needless) / dropped).toFixed(1)} % (${counts.join(' + ')})`
+}
