@@ -1,5 +1,5 @@
 export { type DoctorOptions, doctor, doctorSql, type Finding } from './doctor.js'
-export { SessionError } from './read/errors.js'
+export { ClientError, SessionError } from './read/errors.js'
 export { type PostgresOptions, type PostgresSource, postgres, type StatementDescription } from './source.js'
 export { SqlError, SqlRowsError, SqlWritesError } from './sql/errors.js'
 export type { AnswerColumn, Schema, Sql, Tag, TypeParsers } from './sql/tag.js'

@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto'
-import pg, { type ClientConfig, type Pool } from 'pg'
-import { type Log, OptionError, type Reading, type Source } from 'tidemark'
+import pg, { type ClientBase, type ClientConfig, type Pool } from 'pg'
+import { type Log, OptionError, type Reading, type Source, watchEnded } from 'tidemark'
 import { type Followed, followedOf } from './followed.js'
 import type { Reader } from './read/backend.js'
 import { QueryPool } from './read/query-pool.js'
+import { SelfCheck, type SelfCheckMode } from './read/self-check.js'
+import { type Driver, watchUntracked } from './read/untracked.js'
+import { wrapClient } from './read/wrapped-client.js'
 import { wrapPool } from './read/wrapped-pool.js'
 import type { Analysis } from './sql/analyse.js'
 import { Analyst } from './sql/analyst.js'
@@ -31,6 +34,11 @@ export interface PostgresOptions {
   readonly membersMax?: number
   /** What stands for a value of PostgreSQL in rows, by type: as `pg.types`, which is the default (int8 and numeric are strings). */
   readonly types?: TypeParsers
+  /**
+   * Whether what a query really read is compared with what it was found to depend on: `always`; `sampled`, the first run of each
+   * statement and one run in a hundred; or `off`. Default: `sampled` where NODE_ENV is `production`, else `always`.
+   */
+  readonly selfCheck?: SelfCheckMode
 }
 
 /** What a statement is, as the server and the analysis see it. */
@@ -56,6 +64,13 @@ export interface PostgresSource extends Source<{ sql: Sql }> {
   readonly pool: Pool
   /** Makes a pool of your own gather what loaders read through it; returns the same pool. */
   wrapPool<P extends Pool>(pool: P): P
+  /** The same for a single client. Wrap it before it connects, or before anything is set on it. */
+  wrapClient<C extends ClientBase>(client: C): C
+  /**
+   * For development: reports (as the notice `untracked-query`) loaders that query this database through a client that is not wrapped.
+   * Give it the module: `source.watchUntracked(pg)`. It changes `pg.Client.prototype.query`; what it returns undoes that.
+   */
+  watchUntracked(driver: Driver): () => void
 }
 
 const UNFOLLOWED_TTL_MS = 30_000
@@ -78,6 +93,7 @@ class PostgresDatabase implements PostgresSource {
   readonly #followed: Followed | undefined
   readonly #analyst: Analyst
   readonly #membersMax: number
+  readonly #selfCheck: SelfCheck
   readonly #queries: QueryPool
   #pool: Pool | undefined
 
@@ -100,6 +116,9 @@ class PostgresDatabase implements PostgresSource {
     this.#followed = follow === 'off' ? undefined : followed
     this.#analyst = new Analyst(() => followed.version)
     this.#membersMax = options.membersMax ?? 1_000
+    this.#selfCheck = new SelfCheck(options.selfCheck ?? (process.env.NODE_ENV === 'production' ? 'sampled' : 'always'))
+    // So that a query which a loader did not wait for is told from one outside of any.
+    if (this.#selfCheck.isAlways) watchEnded()
     this.#queries = new QueryPool(this.#config, options.pool?.max ?? 10, this.#newReader())
   }
 
@@ -121,7 +140,7 @@ class PostgresDatabase implements PostgresSource {
   }
 
   async describe(text: string): Promise<StatementDescription> {
-    return this.#queries.use(undefined, undefined, async (_, backend) => {
+    return this.#queries.use(undefined, undefined, text, async (_, backend) => {
       const analysis = await this.#analyst.analyse(text, 'described', backend)
       if (!analysis.isRead || analysis.reasons.has('writes')) {
         throw new SqlWritesError(
@@ -151,6 +170,14 @@ class PostgresDatabase implements PostgresSource {
     return wrapPool(pool, this.#newReader())
   }
 
+  wrapClient<C extends ClientBase>(client: C): C {
+    return wrapClient(client, this.#newReader())
+  }
+
+  watchUntracked(driver: Driver): () => void {
+    return watchUntracked(driver, this.#config)
+  }
+
   async close(): Promise<void> {
     const pool = this.#pool
     this.#pool = undefined
@@ -158,7 +185,13 @@ class PostgresDatabase implements PostgresSource {
   }
 
   #newReader(): Reader {
-    return { analyst: this.#analyst, followed: this.#followed, membersMax: this.#membersMax, settings: undefined }
+    return {
+      analyst: this.#analyst,
+      followed: this.#followed,
+      membersMax: this.#membersMax,
+      selfCheck: this.#selfCheck,
+      settings: undefined,
+    }
   }
 }
 
@@ -166,7 +199,7 @@ function tablesOf({ rows, tables }: Analysis): string[] {
   return [...new Set([...rows, ...tables].map(({ relation }) => relation.table))].sort()
 }
 
-function check({ url, directUrl, publication, pool, membersMax, follow }: PostgresOptions): void {
+function check({ url, directUrl, publication, pool, membersMax, follow, selfCheck }: PostgresOptions): void {
   checkUrl('url', url)
   if (directUrl !== undefined) checkUrl('directUrl', directUrl)
   if (publication !== undefined && (publication === '' || Buffer.byteLength(publication) > 63)) {
@@ -174,6 +207,9 @@ function check({ url, directUrl, publication, pool, membersMax, follow }: Postgr
   }
   if (follow !== undefined && follow !== 'auto' && follow !== 'off') {
     throw new OptionError("postgres({ follow }) must be 'auto' or 'off'.")
+  }
+  if (selfCheck !== undefined && !['always', 'sampled', 'off'].includes(selfCheck)) {
+    throw new OptionError("postgres({ selfCheck }) must be 'always', 'sampled' or 'off'.")
   }
   checkCount('pool.max', pool?.max, 1)
   checkCount('membersMax', membersMax, 0)

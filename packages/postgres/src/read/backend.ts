@@ -6,6 +6,15 @@ import { type Answered, Binding } from '../sql/bind.js'
 import type { Ask } from '../sql/catalogue.js'
 import { type Description, describe } from '../sql/describe.js'
 import { askFacts, askReplayed, type ConnectionFacts, type FollowedServer, whereTo } from './facts.js'
+import { notifyMisread } from './notices.js'
+import type { SelfCheck } from './self-check.js'
+import { askTouched } from './touched.js'
+
+/**
+ * Where a read runs. alone: outside of any transaction. in-session: in a transaction of ours that holds nothing else.
+ * in-transaction: in one of the loader's own. unseen: its rows go past us, so what it reads is not known when it returns.
+ */
+export type Where = 'alone' | 'in-session' | 'in-transaction' | 'unseen'
 
 /** What the connections of one pool go by. */
 export interface Reader {
@@ -13,9 +22,13 @@ export interface Reader {
   /** undefined where the source is not followed: then nothing depends on what the log sends. */
   readonly followed: Followed | undefined
   readonly membersMax: number
+  readonly selfCheck: SelfCheck
   /** The settings of the pool's first connection, as its own set-up left them. */
   settings: string | undefined
 }
+
+/** Runs the query of a fill. */
+type Run<Result> = () => Promise<{ result: Result; answered: Answered | undefined }>
 
 /** Runs a query config, or something else that the driver can submit, on a client. */
 export type RunQuery = (query: object) => unknown
@@ -81,24 +94,75 @@ export class Backend implements Server {
   /**
    * Runs a read of a fill, and tells the fill what it read.
    *
+   * @param where  where the query will run
    * @param run  runs the query; what it resolves with says what was answered, as far as that can be seen
    */
   async read<Result>(
     text: string,
     values: readonly unknown[],
     reading: Reading,
-    run: () => Promise<{ result: Result; answered: Answered | undefined }>,
+    where: Where,
+    run: Run<Result>,
   ): Promise<Result> {
-    if (!(await this.#isClean(reading.session !== undefined))) reading.unkept('dirty-connection')
+    const isClean = await this.#isClean(reading.session !== undefined)
+    if (!isClean) reading.unkept('dirty-connection')
     const replayed = await this.#place(reading)
-    const analysis = await this.#analyse(text, reading, replayed)
+    const variant = JSON.stringify([this.#facts?.settings, reading.session])
+    const statement = `${variant}\0${text}`
+    const { followed, membersMax, selfCheck } = this.#reader
+    const analysis = selfCheck.amended(statement, await this.#analyse(text, variant, reading, replayed))
     if (!analysis.isRead || analysis.reasons.has('writes')) this.ran('hidden')
     else if (analysis.reasons.has('function')) this.ran('settings')
-    const { followed, membersMax } = this.#reader
     const binding = new Binding(analysis, values, reading, followed)
-    const { result, answered } = await run()
+    // On a connection of other settings names may mean something else each time; its answers are not kept anyway.
+    const isChecked =
+      isClean && where !== 'unseen' && followed !== undefined && analysis.isRead && !analysis.reasons.has('writes')
+    const { result, answered } =
+      isChecked && selfCheck.isDue(statement)
+        ? await this.#inTransaction(where, () => this.#check(statement, text, analysis, reading, where, run))
+        : await run()
     binding.end(answered, membersMax)
     return result
+  }
+
+  /** Runs the query, and compares what it really read with its analysis. */
+  async #check<Result>(
+    statement: string,
+    text: string,
+    analysis: Analysis,
+    reading: Reading,
+    where: Where,
+    run: Run<Result>,
+  ): ReturnType<Run<Result>> {
+    // What the loader's own transaction read before it holds until its end.
+    const before = where === 'in-transaction' ? await askTouched(this.ask) : []
+    const answer = await run()
+    const touched = (await askTouched(this.ask)).filter(({ oid }) => !before.some((each) => each.oid === oid))
+    const missing = this.#reader.selfCheck.judge(statement, analysis, touched)
+    reading.checked(missing.length === 0)
+    if (missing.length > 0) {
+      reading.unkept('self-check')
+      notifyMisread(
+        reading,
+        text,
+        missing.map(({ table }) => table),
+      )
+    }
+    return answer
+  }
+
+  /** Locks are held to the end of the transaction, so that there must be one. */
+  async #inTransaction<Result>(where: Where, work: () => Promise<Result>): Promise<Result> {
+    if (where !== 'alone') return work()
+    await this.#query({ text: 'begin' })
+    try {
+      const result = await work()
+      await this.#query({ text: 'commit' })
+      return result
+    } catch (error) {
+      await Promise.resolve(this.#query({ text: 'rollback' })).catch(() => {})
+      throw error
+    }
   }
 
   /** Whether it is as the pool's own set-up left it. For a declared session also what can't be asked for counts. */
@@ -138,11 +202,10 @@ export class Backend implements Server {
     }
   }
 
-  async #analyse(text: string, reading: Reading, replayed: number | undefined): Promise<Analysis> {
+  async #analyse(text: string, variant: string, reading: Reading, replayed: number | undefined): Promise<Analysis> {
     const { analyst, followed } = this.#reader
     // Escapes in strings would be read otherwise than the parser reads them.
     if (!this.#facts?.isParsedPlainly) reading.unkept('not-understood')
-    const variant = JSON.stringify([this.#facts?.settings, reading.session])
     // A standby may still show the catalogue of before.
     const isCurrent = replayed === undefined || (followed?.shows(replayed) ?? false)
     return analyst.analyse(text, variant, this, isCurrent)

@@ -21,7 +21,10 @@ export interface FollowedServer {
   readonly startedAt: string
 }
 
-/** Settings that change answers. Custom ones are not among them: SQL that reads them is not kept unless they were declared. */
+/**
+ * Settings that change answers; to which comes whatever was set in the session (of extensions: `hnsw.ef_search`). Custom ones can't
+ * be listed: SQL that reads them is not kept unless they were declared.
+ */
 const SETTINGS = [
   'search_path',
   'TimeZone',
@@ -45,6 +48,12 @@ const SETTINGS = [
   'client_encoding',
 ]
 
+/** Settings that change no answer, or that a transaction sets by itself. Programs set some of these on lent connections. */
+const HARMLESS =
+  `(application_name|client_min_messages|cpu_.*|deadlock_timeout|enable_.*|in_hot_standby|is_superuser|jit.*|log_.*|maintenance_work_mem
+|max_parallel.*|min_parallel.*|parallel_.*|plan_cache_mode|random_page_cost|seed|seq_page_cost|statement_timeout|synchronous_commit|tcp_.*|temp_buffers
+|track_.*|transaction_.*|work_mem|.*_timeout)`.replaceAll('\n', '')
+
 const FACTS = `
 select json_build_object(
   'systemIdentifier', case when has_function_privilege('pg_control_system()', 'execute') then (select system_identifier::text from pg_control_system()) end,
@@ -52,7 +61,8 @@ select json_build_object(
   'startedAt', extract(epoch from pg_postmaster_start_time())::text,
   'isStandby', pg_is_in_recovery(),
   'isParsedPlainly', current_setting('standard_conforming_strings') = 'on',
-  'settings', concat_ws('/', current_user, session_user, pg_my_temp_schema(), ${SETTINGS.map((name) => `current_setting('${name}', true)`).join(', ')})
+  'settings', concat_ws('/', current_user, session_user, pg_my_temp_schema(), ${SETTINGS.map((name) => `current_setting('${name}', true)`).join(', ')},
+    (select string_agg(name || '=' || setting, ',' order by name) from pg_catalog.pg_settings where source = 'session' and name !~ '^${HARMLESS}$'))
 )::text`
 
 export async function askFacts(ask: Ask): Promise<ConnectionFacts> {

@@ -6,6 +6,8 @@ import { Backend, type Reader, TEXT } from './backend.js'
 import { cancelQueries } from './cancel.js'
 import { connectionError, queryError } from './errors.js'
 import { declaration } from './facts.js'
+import { notifyLate } from './notices.js'
+import { trackedClients } from './tracked.js'
 
 const CONNECT_MAX_MS = 5_000
 
@@ -36,7 +38,9 @@ export class QueryPool {
    * @throws SqlError, SourceDownError, or the signal's reason if it aborts (then the query is cancelled)
    */
   async run(text: string, values: readonly unknown[], reading: Reading): Promise<TextAnswer> {
-    return this.use(reading.session, reading.signal, async (client, backend) => {
+    notifyLate(reading, text, this.#reader)
+    const where = reading.session ? 'in-session' : 'alone'
+    return this.use(reading.session, reading.signal, text, async (client, backend) => {
       // Extended, so that a text is one statement, whether or not it has parameters.
       const query = { text, values: [...values], rowMode: 'array', types: TEXT, queryMode: 'extended' }
       const run = async (): Promise<{ result: TextAnswer; answered: Answered }> => {
@@ -44,14 +48,19 @@ export class QueryPool {
         const { fields, rows } = result
         return { result, answered: { fields, rowCount: rows.length, cell: (row, field) => rows[row]![field] } }
       }
-      return backend.read(text, values, reading, run)
+      return backend.read(text, values, reading, where, run)
     })
   }
 
-  /** Lends a connection for which the session, if any, is set until it is given back. */
+  /**
+   * Lends a connection for which the session, if any, is set until it is given back.
+   *
+   * @param text  what will run on it: errors name the place in it
+   */
   async use<Result>(
     session: Session | undefined,
     signal: AbortSignal | undefined,
+    text: string,
     work: (client: PoolClient, backend: Backend) => Promise<Result>,
   ): Promise<Result> {
     signal?.throwIfAborted()
@@ -72,7 +81,7 @@ export class QueryPool {
       return result
     } catch (error) {
       if (signal?.aborted) throw signal.reason
-      const known = queryError(error, isConnected(client))
+      const known = queryError(error, isConnected(client), text)
       giveBack(!(known instanceof SqlError))
       throw known
     } finally {
@@ -138,6 +147,7 @@ class OwnClient extends Client {
 
   constructor(config?: ClientConfig) {
     super({ ...config, connectionTimeoutMillis: CONNECT_MAX_MS })
+    trackedClients.add(this)
     // A connection that ends while it is lent tells its query; as an event it would end the process, at any moment between two
     // queries: the pool listens only while it is idle.
     this.on('error', () => {

@@ -1,4 +1,5 @@
 import { TidemarkError } from 'tidemark'
+import { type Place, placeOf } from './place.js'
 
 /**
  * The SQL can't be run: it does not parse, or PostgreSQL refused it. `sqlState` is PostgreSQL's code (22xxx: a value does
@@ -12,9 +13,24 @@ export class SqlError extends TidemarkError {
     /** Where in the text, counted in characters from 1; undefined where that is not known. */
     readonly position: number | undefined,
     options?: ErrorOptions,
+    /** The same place by line and column, with the line. */
+    readonly place?: Place,
   ) {
     super(message, options)
   }
+}
+
+/** SqlError whose message names the place in the text. `what` ends without a full stop. */
+export function sqlErrorAt(
+  what: string,
+  sqlState: string,
+  text: string,
+  position: number | undefined,
+  options?: ErrorOptions,
+): SqlError {
+  if (position === undefined) return new SqlError(`${what}.`, sqlState, undefined, options)
+  const place = placeOf(text, position)
+  return new SqlError(`${what}, at line ${place.line}, column ${place.column}.`, sqlState, position, options, place)
 }
 
 /** The SQL writes, or does something else than read, where only reads are allowed. */

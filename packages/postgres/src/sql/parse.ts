@@ -1,6 +1,6 @@
 import type * as Parser from 'libpg-query'
 import type { Node } from './ast.js'
-import { SqlError } from './errors.js'
+import { SqlError, sqlErrorAt } from './errors.js'
 
 /** The statements of a text, or why they can't be had though PostgreSQL might run them. */
 export type Parsed = { readonly statements: readonly Node[] } | { readonly tooDeep: true }
@@ -45,7 +45,12 @@ function parseAnew(text: string): Parsed {
   if (!parser) throw new Error('loadParser() must have resolved before parseSql()')
   // The parser works on C strings: what follows a NUL would not be seen.
   if (text.includes('\0'))
-    throw new SqlError('The SQL contains a NUL character; PostgreSQL accepts none.', '42601', text.indexOf('\0') + 1)
+    throw sqlErrorAt(
+      'The SQL contains a NUL character, which PostgreSQL does not accept',
+      '42601',
+      text,
+      [...text].indexOf('\0') + 1,
+    )
   if (text.trim() === '') throw new SqlError('The SQL is empty.', '42601', undefined)
   try {
     return { statements: (parser.parseSync(text).stmts ?? []).flatMap((raw) => raw.stmt ?? []) }
@@ -55,8 +60,6 @@ function parseAnew(text: string): Parsed {
       return { tooDeep: true }
     if (!parser.hasSqlDetails(error)) throw error
     const position = (error.sqlDetails?.cursorPosition ?? 0) + 1
-    throw new SqlError(`The SQL does not parse: ${error.message}, at character ${position}.`, '42601', position, {
-      cause: error,
-    })
+    throw sqlErrorAt(`The SQL does not parse: ${error.message}`, '42601', text, position, { cause: error })
   }
 }

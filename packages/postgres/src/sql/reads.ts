@@ -30,6 +30,7 @@ export type Coarse =
   | 'policy' // read by a row security policy
   | 'sample'
   | 'alias-columns' // its columns were renamed
+  | 'self-check' // it once read a table that its SQL was not found to depend on
   | 'not-understood' // it stands where the analyser does not look
 
 /** A relation read as a whole. `reason` is undefined where the query itself does so. */
