@@ -80,6 +80,37 @@ const parts = {
     )
   },
 
+  async shapes() {
+    const plain = (count) => count.toLocaleString('en')
+    const most = scale.changeEntries.at(-1)
+    const cases = [
+      ...scale.changeEntries.map((entries) => [entries, scale.shapes[0]]),
+      ...scale.shapes.slice(1).map((shapes) => [most, shapes]),
+      ...scale.changeEntries.map((entries) => [entries, 0]),
+    ]
+    const nameOf = ([entries, shapes]) =>
+      shapes === 0 ? `${plain(entries)} ranges of one column` : `${plain(entries)}, over ${plain(shapes)} shapes`
+    const named = new Map(cases.map((each) => [nameOf(each), each]))
+    const ns = await alternate(
+      [...named.keys()],
+      1,
+      (name) => runAlone('shapes.js', [...named.get(name), scale.passes], ['--max-old-space-size=6000']),
+      (printed) => printed.ns,
+    )
+    page.table('A row change that touches one entry, applied', ['entries of its table', 'ns'], rows(ns, undefined, 0))
+    const of = (entries, shapes) => ns.get(nameOf([entries, shapes]))
+    const [few] = scale.changeEntries
+    const [low] = scale.shapes
+    const high = scale.shapes.at(-1)
+    page.goal(`${plain(low)} shapes: flat in entries`, of(most, low) / of(few, low), 1.5)
+    page.goal(
+      `${plain(most)} entries: at most linear in the shapes of the table`,
+      of(most, high) / of(most, low) / (high / low),
+      1,
+    )
+    page.goal(`ranges: ${plain(most / few)} times as many cost a few times as much`, of(most, 0) / of(few, 0), 4)
+  },
+
   async stampede() {
     const loads = await alternate(
       Object.keys(stampedes),

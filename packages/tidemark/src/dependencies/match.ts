@@ -160,7 +160,7 @@ function isWithin({ order, from, to }: Range, value: string | null | undefined):
 }
 
 /** Judgements as functions, so that the simulation can plant the bug of getting one wrong. */
-const rules = {
+export const rules = {
   /** Whether `key` lies behind the bound, or on it where that is included. */
   isAfter(order: Order, key: Key, bound: Key, isIncluded: boolean): boolean {
     const side = compareKeys(order, key, bound)

@@ -112,6 +112,27 @@ describe('a wait', () => {
   })
 })
 
+test('a wait does not end because its change had to leave the ring while it was hidden', async () => {
+  const { proof, ring, apply, answer, clock } = bed()
+  const { record, show } = apply('a')
+  let isEnded = false
+  proof.whenProven(record.lsn, undefined, ring, () => {
+    isEnded = true
+  })
+  proof.forgotten(record)
+  for (let i = 0; i < 3; i++) {
+    await answer()
+    await clock.advance(50)
+  }
+  expect(isEnded).toBe(false)
+  show()
+  for (let i = 0; i < 3; i++) {
+    await answer()
+    await clock.advance(50)
+  }
+  expect(isEnded).toBe(true)
+})
+
 describe('a start', () => {
   const snapshot: Snapshot = { xmin: 200, xmax: 200, running: new Set() }
 

@@ -161,7 +161,7 @@ export class Proof {
       this.#owner.probed(probe, asked)
       this.#owner.proven()
     }
-    this.#settleWaiters((waiter) => waiter.records.every((record) => !this.#unproven.has(record)))
+    this.#settleWaiters((waiter) => waiter.records.every((record) => this.#isVisible(record)))
     this.moved()
     const isOpen = this.#unproven.size > 0 || !this.isComplete
     this.#again(this.#isWanted ? 0 : isOpen ? this.#backoffMs : this.#restMs)
@@ -177,6 +177,11 @@ export class Proof {
       record.provenAt = tick
     }
     for (const xid of this.#forgotten) if (!snapshot || isVisible(xid, snapshot)) this.#forgotten.delete(xid)
+  }
+
+  /** A change that left the ring unproven is no less hidden for it. */
+  #isVisible(record: RingRecord): boolean {
+    return !this.#unproven.has(record) && (record.xid === undefined || !this.#forgotten.has(record.xid))
   }
 
   #again(ms: number): void {

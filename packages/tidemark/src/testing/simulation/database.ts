@@ -38,11 +38,13 @@ interface RowVersion {
   readonly state: RowState | null
 }
 
-/** Which rows a query reads: a whole table, one id, or one group. */
+/** Which rows a query reads: a whole table, one id, one group, or the groups from one on. */
 export interface Condition {
   readonly table: string
-  readonly by: 'all' | 'id' | 'group'
+  readonly by: 'all' | 'id' | 'group' | 'from'
   readonly value: number
+  /** It answers which rows there are, and nothing else of them. */
+  readonly isListing?: boolean
 }
 
 export const TABLES = ['public.posts', 'public.comments'] as const
@@ -299,5 +301,6 @@ function tableOf(row: number): string {
 export function matches(condition: Condition, state: RowState | null): boolean {
   if (state === null) return false
   if (condition.by === 'all') return true
+  if (condition.by === 'from') return state.group >= condition.value
   return state[condition.by] === condition.value
 }

@@ -50,7 +50,7 @@ export function tagName(tenant: string, tag: string): string {
   return `tag ${tenant} ${tag}`
 }
 
-/** The definitions of every run: single rows, groups, whole tables, tags, grace, and nested ones up to three levels. */
+/** The definitions of every run: single rows, groups, ranges, whole tables, lists of which rows there are, tags, grace, and nested ones up to three levels. */
 export function defineAll(cache: SimCache, hooks: LoaderHooks): Record<string, SimDefinition> {
   const define = (
     name: string,
@@ -104,6 +104,18 @@ export function defineAll(cache: SimCache, hooks: LoaderHooks): Record<string, S
     const inner: Inner = value ? { state: 'fresh', value } : { state: 'missed', value }
     return { inner: [inner], reads: [await db.rows({ table: 'public.comments', by: 'id', value: id })] }
   })
+  const listed = define('listed', async ({ db }, author) => ({
+    reads: [await db.rows({ table: 'public.posts', by: 'group', value: author, isListing: true })],
+  }))
+  const from = define('from', async ({ db }, first) => ({
+    reads: [await db.rows({ table: 'public.comments', by: 'from', value: first })],
+  }))
+  const counted = define('counted', async ({ db }, first) => ({
+    reads: [
+      await db.rows({ table: 'public.posts', by: 'from', value: first, isListing: true }),
+      await db.rows({ table: 'public.comments', by: 'all', value: 0, isListing: true }),
+    ],
+  }))
   const replica = define('replica', async ({ db }, id) => ({
     reads: [await db.replica({ table: 'public.posts', by: 'id', value: id })],
   }))
@@ -112,7 +124,7 @@ export function defineAll(cache: SimCache, hooks: LoaderHooks): Record<string, S
     async ({ db }, id) => ({ reads: [await db.copy({ table: 'public.posts', by: 'group', value: id }, LAG_MS)] }),
     { sourceLag: LAG_MS },
   )
-  return { post, feed, page, graced, patient, home, front, peeker, replica, copy }
+  return { post, feed, page, graced, patient, home, front, peeker, listed, from, counted, replica, copy }
 }
 
 /** The loader of a plain `get` key. */

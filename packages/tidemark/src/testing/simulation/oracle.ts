@@ -155,7 +155,8 @@ export class Oracle {
           continue
         }
         if (shown.serial > then.serial) continue
-        if (matches(condition, shown.state) || matches(condition, then.state))
+        const [was, is] = [matches(condition, shown.state), matches(condition, then.state)]
+        if (condition.isListing ? was !== is : was || is)
           return `shows row ${row} as commit ${shown.serial} made it, not as ${then.serial} at or before ${lsn} did`
       }
     }

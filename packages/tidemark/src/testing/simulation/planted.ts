@@ -1,4 +1,6 @@
 import type { Dependency } from '../../dependencies/dependency.js'
+import { rules as matching } from '../../dependencies/match.js'
+import { compareKeys } from '../../dependencies/order.js'
 import { rules } from '../../fence/fence.js'
 import { currencyRules } from '../../follow/currency.js'
 import { trimRules } from '../../follow/follower.js'
@@ -41,6 +43,23 @@ export const PLANTED: readonly Planted[] = [
   leftOut('Currency', 'hearing of the source is taken for having read its log', currencyRules, 'isReached', () => true),
   leftOut('Nested dependencies', 'an outer entry takes over nothing', nesting, 'dependencies', () => undefined),
   leftOut('Nested state', 'what was computed from something stale is fresh', nesting, 'state', () => undefined),
+  leftOut(
+    'Range bounds',
+    'a bound that is included is taken for one that is not, and the other way round',
+    matching,
+    'isAfter',
+    (order, key, bound, isIncluded) => {
+      const side = compareKeys(order, key, bound)
+      return side > 0 || (side === 0 && !isIncluded)
+    },
+  ),
+  leftOut(
+    'Columns read',
+    'a row that comes into a condition is left alone, as no column that is read changed',
+    matching,
+    'isAlike',
+    () => true,
+  ),
   {
     rule: 'Nested eviction',
     bug: 'what an outer entry took over leaves with the inner one',

@@ -1,3 +1,4 @@
+import type { RowsDependency } from '../../dependencies/dependency.js'
 import { SourceDownError } from '../../errors.js'
 import type { Reading, Source } from '../../source.js'
 import type { Chance } from './chance.js'
@@ -101,14 +102,33 @@ export class SimSource implements Source<{ db: SimReads }> {
     return this.#database.seenAt(this.#database.flushedAt(this.#clock.trueMs - lag))
   }
 
-  /** As the analyser of SQL does: a group's members are named by id where the log has no old values. */
-  #depend(reading: Reading, { table, by, value }: Condition, members: readonly number[]): void {
-    const rows = (column: string, id: number): void =>
-      reading.depend({ kind: 'rows', table, columns: [column], values: [String(id)], old: 'members' })
-    if (by === 'all') return reading.depend({ kind: 'table', table })
-    if (by === 'id') return rows('id', value)
-    rows(GROUPS[table]!, value)
-    for (const id of members) rows('id', id)
+  /** As the analyser of SQL does: members are named by id where the log has no old values. */
+  #depend(reading: Reading, { table, by, value, isListing }: Condition, members: readonly number[]): void {
+    const group = GROUPS[table]!
+    const rows = (over: Partial<RowsDependency>): void =>
+      reading.depend({ kind: 'rows', table, columns: [], values: [], old: 'members', ...over })
+    const byId = (id: number, reads: readonly string[]): void =>
+      rows({ columns: ['id'], values: [String(id)], ...(isListing && { reads }) })
+    const reads = isListing ? { reads: ['id'] } : {}
+    switch (by) {
+      case 'all':
+        return reading.depend({ kind: 'table', table, ...(isListing && { reads: [] }) })
+      case 'id':
+        return byId(value, ['id'])
+      case 'group':
+        rows({ columns: [group], values: [String(value)], ...reads })
+        break
+      case 'from':
+        rows({
+          range: { column: group, order: 'number', from: { value: String(value), isIncluded: true } },
+          ...reads,
+        })
+        break
+      default:
+        by satisfies never
+    }
+    // A member leaves by the column of the condition, which is read therefore.
+    for (const id of members) byId(id, ['id', group])
   }
 
   /** The query runs at one step, and half of the time its answer arrives at another. */

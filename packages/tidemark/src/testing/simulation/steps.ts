@@ -11,9 +11,21 @@ export interface Step {
   run(world: World): void
 }
 
-const ASKABLE = ['post', 'feed', 'page', 'graced', 'patient', 'home', 'front', 'peeker'] as const
+const ASKABLE = [
+  'post',
+  'feed',
+  'page',
+  'graced',
+  'patient',
+  'home',
+  'front',
+  'peeker',
+  'listed',
+  'from',
+  'counted',
+] as const
 const ELSEWHERE = ['replica', 'copy'] as const
-const WATCHABLE = ['post', 'feed', 'page', 'graced', 'home'] as const
+const WATCHABLE = ['post', 'feed', 'page', 'graced', 'home', 'from', 'counted'] as const
 
 /** What may happen at the source. */
 const SOURCE_STEPS: readonly Step[] = [
