@@ -96,8 +96,13 @@ export class DependencyIndex {
 
   #touchEqual(shape: Group<RowsScope>, change: RowChange, touch: (slot: number) => void, tally: Tally): void {
     const { now, was, isUnknown } = tuplesOf(shape.scope, change)
-    if (isUnknown) return this.#judge(shape.ids.values(), change, touch, tally)
     const id = now === undefined ? undefined : shape.ids.get(now)
+    if (isUnknown && shape.scope.columns.length > 1) return this.#judge(shape.ids.values(), change, touch, tally)
+    if (isUnknown) {
+      // Of the one column nothing is known: it touches all, and all but one of them perhaps in vain.
+      if (shape.ids.size > (id === undefined ? 0 : 1)) tally.coarseOldValues++
+      return this.#touchGroup(shape, touch)
+    }
     if (now === was && id !== undefined && isUnchanged(change, shape.scope.reads))
       return this.#judge([id], change, touch, tally)
     this.#touchList(id, touch)
