@@ -12,8 +12,6 @@ export function causeOf(drop: Drop, query: Query, world: World, verdict: readonl
     table: change.slice(0, change.lastIndexOf(' ')),
     op: change.slice(change.lastIndexOf(' ') + 1),
   }))
-  if (changes.some(({ table, op }) => table.startsWith('everything') || op === 'ddl' || op === 'columns-added'))
-    return 'definitions'
   if (changes.every(({ op }) => op === 'truncate')) return 'truncate'
   const touched = touchedBy(
     drop,
@@ -50,6 +48,11 @@ export function causeOf(drop: Drop, query: Query, world: World, verdict: readonl
   ])
     if (query.features.includes(feature)) return `bounded rows: ${feature}`
   return 'bounded rows: other conditions'
+}
+
+/** Whether the log told of a change of definitions: the catalogue's poll may see one after its round. */
+export function isOfDefinitions(change: string): boolean {
+  return change.startsWith('everything') || change.endsWith(' ddl') || change.endsWith(' columns-added')
 }
 
 type OfTable = Extract<Dependency, { kind: 'table' | 'rows' }>

@@ -1,5 +1,5 @@
 import type { PostgresSource } from '@tidemark/postgres'
-import { causeOf, touchedBy } from './causes.js'
+import { causeOf, isOfDefinitions, touchedBy } from './causes.js'
 import { render } from './fragment.js'
 import { BUGS, type Bug } from './plant.js'
 import { type Drop, type Mismatch, type Observer, type Ran, runWorld } from './run.js'
@@ -83,6 +83,10 @@ function observerOf(world: World, tally: Tally): Observer {
       tally.loaded += loaded
     },
     async dropped(drop, source) {
+      if (Object.keys(drop.changes).some(isOfDefinitions)) {
+        tally.byDefinitions++
+        return
+      }
       const query = world.queries[drop.query]!
       const verdict = drop.isNeeded ? [] : await verdictOf(drop.query, source)
       const cause = drop.isNeeded ? undefined : causeOf(drop, query, world, verdict)

@@ -2,6 +2,7 @@ import { type PostgresSource, postgres, type Sql } from '@tidemark/postgres'
 import pg from 'pg'
 import { type Cache, createCache, type Definition, type Dependency, type Source } from 'tidemark'
 import { type AnswerText, answerText, errorText, FreshAnswers, isErrorText, type Rows } from './answers.js'
+import { isOfDefinitions } from './causes.js'
 import { hasOrder, render } from './fragment.js'
 import type { Round, Step, World } from './world.js'
 import { textOf } from './writes.js'
@@ -196,7 +197,7 @@ class Run {
   }
 
   async #catalogueSeen(end: number): Promise<void> {
-    while (performance.now() < end && !Object.keys(this.#changes).some(isOfCatalogue)) await pause(10)
+    while (performance.now() < end && !Object.keys(this.#changes).some(isOfDefinitions)) await pause(10)
   }
 
   async #compare(step: number, round: Round): Promise<Mismatch | undefined> {
@@ -263,10 +264,6 @@ class Run {
     await this.#settle()
     return this.#entry.peek(mismatch.query) === undefined ? { ...mismatch, kind: 'late' } : mismatch
   }
-}
-
-function isOfCatalogue(change: string): boolean {
-  return change.startsWith('everything') || change.endsWith(' ddl') || change.endsWith(' columns-added')
 }
 
 function pause(ms: number): Promise<void> {

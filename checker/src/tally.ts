@@ -11,6 +11,8 @@ export interface Tally {
   refused: number
   queries: number
   failedWrites: number
+  /** Entries that a change of definitions dropped after its round: in none of the figures below. */
+  byDefinitions: number
   notKept: Record<string, number>
   /** `identities class` → entries dropped by one transaction, and those whose answer had not changed. */
   drops: Record<string, { dropped: number; needless: number }>
@@ -34,6 +36,7 @@ export function zeroTally(): Tally {
     refused: 0,
     queries: 0,
     failedWrites: 0,
+    byDefinitions: 0,
     notKept: {},
     drops: {},
     causes: {},
@@ -62,7 +65,16 @@ export function noteDrop(
 }
 
 export function addTally(to: Tally, other: Tally): void {
-  for (const name of ['worlds', 'kept', 'loaded', 'mismatches', 'refused', 'queries', 'failedWrites'] as const)
+  for (const name of [
+    'worlds',
+    'kept',
+    'loaded',
+    'mismatches',
+    'refused',
+    'queries',
+    'failedWrites',
+    'byDefinitions',
+  ] as const)
     to[name] += other[name]
   for (const [name, count] of Object.entries(other.causes)) to.causes[name] = (to.causes[name] ?? 0) + count
   for (const [name, count] of Object.entries(other.notKept)) to.notKept[name] = (to.notKept[name] ?? 0) + count
