@@ -27,6 +27,7 @@ beforeAll(async () => {
     insert into base values (1);
     insert into derived values (2, 'more');
     create function lies(int) returns text immutable language plpgsql as $$ begin return (select word from secrets where id = $1); end $$;
+    create function says(int) returns text stable language sql as $$ select word from secrets where id = $1 $$;
   `)
 })
 afterEach(() => world.closeCaches())
@@ -73,6 +74,13 @@ it('finds a table that a function hides behind a wrong volatility, and never kee
     await world.admin.query("update secrets set word = 'hidden'")
     await world.closeCaches()
   }
+})
+
+it('reports nothing of a function whose reads are not looked for', async () => {
+  const { cache, notices } = await opened({ selfCheck: 'always' })
+  const text = 'select title, says(1) as word from posts where id = 1'
+  expect(await notKept(cache, ({ sql }) => sql.query(text).then(({ rows }) => rows))).toBe('function')
+  expect(notices.filter((notice) => notice.startsWith('self-check'))).toEqual([])
 })
 
 it('looks at nothing when it is off', async () => {

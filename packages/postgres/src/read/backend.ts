@@ -114,9 +114,15 @@ export class Backend implements Server {
     if (!analysis.isRead || analysis.reasons.has('writes')) this.ran('hidden')
     else if (analysis.reasons.has('function')) this.ran('settings')
     const binding = new Binding(analysis, values, reading, followed)
-    // On a connection of other settings names may mean something else each time; its answers are not kept anyway.
+    // On a connection of other settings names may mean something else each time, and what a function that is not IMMUTABLE
+    // reads is not looked for: those answers are not kept anyway.
     const isChecked =
-      isClean && where !== 'unseen' && followed !== undefined && analysis.isRead && !analysis.reasons.has('writes')
+      isClean &&
+      where !== 'unseen' &&
+      followed !== undefined &&
+      analysis.isRead &&
+      !analysis.reasons.has('writes') &&
+      !analysis.reasons.has('function')
     const { result, answered } =
       isChecked && selfCheck.isDue(statement)
         ? await this.#inTransaction(where, () => this.#check(statement, text, analysis, reading, where, run))
