@@ -35,6 +35,8 @@ export async function checkWorld(seed: number, options: CheckOptions, tally: Tal
   tally.queries += world.queries.length
   tally.refused += refused.length
   tally.failedWrites += failedWrites.length
+  tally.selfChecks += counters.selfChecks
+  tally.selfCheckMismatches += counters.selfCheckMismatches
   for (const [reason, count] of Object.entries(counters.notKept))
     tally.notKept[reason] = (tally.notKept[reason] ?? 0) + count
   if (!mismatch) return undefined

@@ -58,7 +58,8 @@ async function checkAll(): Promise<void> {
   console.log(
     `\n${tally.mismatches === 0 ? 'No wrong answer' : `${tally.mismatches} WRONG`} in ${seconds.toFixed(0)} s, PostgreSQL ${given.server}.`,
   )
-  if (tally.mismatches > 0 || tally.kept === 0 || ends.some((code) => code !== 0)) process.exitCode = 1
+  if (tally.mismatches + tally.selfCheckMismatches > 0 || tally.kept === 0 || ends.some((code) => code !== 0))
+    process.exitCode = 1
 }
 
 function forkPart(part: number, parts: number, seed: number): ChildProcess {

@@ -97,7 +97,9 @@ class Run {
     for (const client of this.#clients) client.on('error', () => {})
     this.#source = postgres({ url })
     this.#cache = createCache({ source: options.plant?.(this.#source) ?? this.#source })
-    this.#cache.on('notice', () => {})
+    this.#cache.on('notice', ({ code, message }) => {
+      if (code === 'self-check') console.log(message)
+    })
     this.#statements = world.queries.map(({ fragment }) => ({ ...render(fragment), isOrdered: hasOrder(fragment) }))
     this.#fresh = new FreshAnswers(this.#clients[CLIENTS]!, this.#statements)
     this.#entry = this.#cache.define('query', async ({ sql }, index: number) => {

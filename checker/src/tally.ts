@@ -13,6 +13,9 @@ export interface Tally {
   failedWrites: number
   /** Entries that a change of definitions dropped after its round: in none of the figures below. */
   byDefinitions: number
+  /** Comparisons of an analysis with the tables that were really read; those that had missed one. */
+  selfChecks: number
+  selfCheckMismatches: number
   notKept: Record<string, number>
   /** `identities class` → entries dropped by one transaction, and those whose answer had not changed. */
   drops: Record<string, { dropped: number; needless: number }>
@@ -37,12 +40,27 @@ export function zeroTally(): Tally {
     queries: 0,
     failedWrites: 0,
     byDefinitions: 0,
+    selfChecks: 0,
+    selfCheckMismatches: 0,
     notKept: {},
     drops: {},
     causes: {},
     examples: {},
   }
 }
+
+const SUMS = [
+  'worlds',
+  'kept',
+  'loaded',
+  'mismatches',
+  'refused',
+  'queries',
+  'failedWrites',
+  'byDefinitions',
+  'selfChecks',
+  'selfCheckMismatches',
+] as const
 
 const EXAMPLES_MAX = 4
 
@@ -65,17 +83,7 @@ export function noteDrop(
 }
 
 export function addTally(to: Tally, other: Tally): void {
-  for (const name of [
-    'worlds',
-    'kept',
-    'loaded',
-    'mismatches',
-    'refused',
-    'queries',
-    'failedWrites',
-    'byDefinitions',
-  ] as const)
-    to[name] += other[name]
+  for (const name of SUMS) to[name] += other[name]
   for (const [name, count] of Object.entries(other.causes)) to.causes[name] = (to.causes[name] ?? 0) + count
   for (const [name, count] of Object.entries(other.notKept)) to.notKept[name] = (to.notKept[name] ?? 0) + count
   for (const [name, { dropped, needless }] of Object.entries(other.drops)) {
@@ -96,6 +104,7 @@ export function report(tally: Tally): string[] {
   const lines = [
     `${count(tally.kept + tally.loaded)} answers compared: ${count(tally.kept)} from the cache, ${count(tally.loaded)} just loaded; ${tally.mismatches} wrong`,
     `${tally.worlds} schemas, ${count(tally.queries)} queries (${tally.refused} refused by PostgreSQL), ${tally.failedWrites} writes refused`,
+    `${count(tally.selfChecks)} analyses compared with what was really read; ${tally.selfCheckMismatches} had missed a table`,
     `not kept: ${
       Object.entries(tally.notKept)
         .map(([reason, times]) => `${reason} ${times}`)
