@@ -103,6 +103,7 @@ function wrongLog(log: Log, of: (change: Change) => readonly Change[]): Log {
         commit: (commit: Commit) => listener.commit({ ...commit, changes: commit.changes.flatMap(of) }),
         progress: (lsn) => listener.progress(lsn),
         lost: (reason) => listener.lost(reason),
+        resumed: (resume) => listener.resumed(resume),
       }),
     probe: () => log.probe(),
     nudge: () => log.nudge(),

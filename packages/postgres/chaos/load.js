@@ -133,7 +133,7 @@ export class Load {
   recovered(boundMs) {
     const from = now()
     return this.until(
-      () => this.alive.every(({ status }) => status.at > from && status.keeping && status.current),
+      () => this.alive.every(({ status }) => status?.at > from && status.keeping && status.current),
       'every process keeps, and is current',
       boundMs,
     )

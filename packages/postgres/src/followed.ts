@@ -99,6 +99,8 @@ class WatchedLog implements Log {
       },
       progress: (lsn) => listener.progress(lsn),
       lost: (reason) => listener.lost(reason),
+      // Only where the catalogue is the same as before.
+      resumed: (resume) => listener.resumed(resume),
     })
   }
 

@@ -10,8 +10,10 @@ export {
   ProtocolError,
   PublicationError,
   RightsError,
+  SlotError,
   StandbyError,
   VersionError,
   WalLevelError,
 } from './wal/errors.js'
-export { WalLog, type WalLogOptions } from './wal/log.js'
+export { WalLog } from './wal/log.js'
+export type { WalLogOptions } from './wal/log-options.js'

@@ -22,6 +22,13 @@ export interface PostgresOptions {
   readonly directUrl?: string
   /** The publication that lists the followed tables: one for each application. Default `tidemark`. */
   readonly publication?: string
+  /**
+   * The name of a permanent replication slot that all processes of the application share. Whoever holds it goes on without a gap after a
+   * lost connection; the others follow through temporary slots, and one takes it over when it is free. Default: temporary slots only.
+   */
+  readonly slot?: string
+  /** The WAL, in bytes, that the server may keep for the shared slot before it is dropped and made anew. Default 4 GiB. */
+  readonly slotKeepMax?: number
   /** off: for servers that can't be followed; then entries live 30 s unless they say otherwise. Default `auto`. */
   readonly follow?: 'auto' | 'off'
   /** Shared by all processes of the application: what others write into the log can then only drop entries. */
@@ -110,7 +117,9 @@ class PostgresDatabase implements PostgresSource {
     const address = createHash('sha256')
       .update(options.directUrl ?? url)
       .digest('base64url')
-    this.id = `postgres ${publication} ${follow} ${address}`
+    this.id = ['postgres', publication, follow, address, ...(options.slot === undefined ? [] : [options.slot])].join(
+      ' ',
+    )
     if (follow === 'off') this.unfollowedTtlMs = UNFOLLOWED_TTL_MS
     const followed = followedOf(this.id)
     this.#followed = follow === 'off' ? undefined : followed
@@ -128,13 +137,15 @@ class PostgresDatabase implements PostgresSource {
   }
 
   openLog(): Log | undefined {
-    const { url, directUrl = url, publication, secret, ssl } = this.#options
+    const { url, directUrl = url, publication, secret, ssl, slot, slotKeepMax } = this.#options
     return this.#followed?.watch(
       new WalLog({
         url: directUrl,
         ...(publication === undefined ? {} : { publication }),
         ...(secret === undefined ? {} : { secret }),
         ...(ssl === undefined ? {} : { ssl }),
+        ...(slot === undefined ? {} : { slot }),
+        ...(slotKeepMax === undefined ? {} : { slotKeepMax }),
       }),
     )
   }
@@ -199,7 +210,17 @@ function tablesOf({ rows, tables }: Analysis): string[] {
   return [...new Set([...rows, ...tables].map(({ relation }) => relation.table))].sort()
 }
 
-function check({ url, directUrl, publication, pool, membersMax, follow, selfCheck }: PostgresOptions): void {
+function check({
+  url,
+  directUrl,
+  publication,
+  pool,
+  membersMax,
+  follow,
+  selfCheck,
+  slot,
+  slotKeepMax,
+}: PostgresOptions): void {
   checkUrl('url', url)
   if (directUrl !== undefined) checkUrl('directUrl', directUrl)
   if (publication !== undefined && (publication === '' || Buffer.byteLength(publication) > 63)) {
@@ -211,6 +232,10 @@ function check({ url, directUrl, publication, pool, membersMax, follow, selfChec
   if (selfCheck !== undefined && !['always', 'sampled', 'off'].includes(selfCheck)) {
     throw new OptionError("postgres({ selfCheck }) must be 'always', 'sampled' or 'off'.")
   }
+  if (slot !== undefined && !/^[a-z0-9_]{1,63}$/.test(slot)) {
+    throw new OptionError('postgres({ slot }) must be a name of 1 to 63 lower-case letters, digits and _.')
+  }
+  checkCount('slotKeepMax', slotKeepMax, 16 * 2 ** 20)
   checkCount('pool.max', pool?.max, 1)
   checkCount('membersMax', membersMax, 0)
 }

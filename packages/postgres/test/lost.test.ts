@@ -113,7 +113,7 @@ test('a process that is killed leaves no slot', async () => {
   const program = `
     const { WalLog } = await import(${JSON.stringify(new URL('../src/wal/log.ts', import.meta.url).href)})
     const log = new WalLog({ url: ${JSON.stringify(db.url)} })
-    log.follow({ started() {}, commit() {}, progress() {}, lost() {} })
+    log.follow({ started() {}, commit() {}, progress() {}, lost() {}, resumed() {} })
   `
   const child = spawn(
     process.execPath,

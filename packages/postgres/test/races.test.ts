@@ -77,6 +77,7 @@ function changed(log: Log, told: Told): Log {
       commit: (commit) => listener.commit(commit),
       progress: (lsn) => listener.progress(lsn),
       lost: (reason) => listener.lost(reason),
+      resumed: (resume) => listener.resumed(resume),
       ...told(listener),
     })
   return {

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { testDatabase } from '@tidemark/embedded/testing'
 import { Client } from 'pg'
 import type { Change, Commit, LogListener, LogStart, RowChange, TidemarkError } from 'tidemark'
-import { WalLog, type WalLogOptions } from '../src/wal/log.js'
+import { WalLog } from '../src/wal/log.js'
+import type { WalLogOptions } from '../src/wal/log-options.js'
 
 /** A database to follow, and clients on it that are ended with it. */
 export interface World {
@@ -69,6 +70,7 @@ export class Recorder implements LogListener {
   readonly starts: LogStart[] = []
   readonly commits: Commit[] = []
   readonly losses: TidemarkError[] = []
+  resumes = 0
   tidemark = 0
 
   constructor(log: WalLog) {
@@ -93,6 +95,10 @@ export class Recorder implements LogListener {
 
   lost(reason: TidemarkError): void {
     this.losses.push(reason)
+  }
+
+  resumed(): void {
+    this.resumes++
   }
 
   /** Waits until the log was taken up so many times. */

@@ -120,6 +120,8 @@ function sourceOptions({ source }: Config, url: string) {
     url,
     ...(source.directUrl === undefined ? {} : { directUrl: source.directUrl }),
     ...(source.publication === undefined ? {} : { publication: source.publication }),
+    ...(source.slot === undefined ? {} : { slot: source.slot }),
+    ...(source.slotKeepMax === undefined ? {} : { slotKeepMax: source.slotKeepMax }),
     ...(source.connections === undefined ? {} : { pool: { max: source.connections } }),
     ...(source.follow === 'off' ? { follow: 'off' as const } : {}),
   }

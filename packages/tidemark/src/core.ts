@@ -142,6 +142,11 @@ export class Core implements Keeper, Applier {
     if (this.observers.hears('started')) this.observers.emit('started', { position, emptied })
   }
 
+  resumed(position: string): void {
+    this.counters.resumes++
+    if (this.observers.hears('resumed')) this.observers.emit('resumed', { position })
+  }
+
   lost(reason: TidemarkError): void {
     if (this.observers.hears('lost')) this.observers.emit('lost', { reason })
   }

@@ -36,6 +36,8 @@ export interface Counters {
   selfCheckMismatches: number
   /** Times the log was lost and taken up anew. */
   gaps: number
+  /** Times that the log was lost and went on without a gap. */
+  resumes: number
 }
 
 export function zeroCounters(): Counters {
@@ -60,5 +62,6 @@ export function zeroCounters(): Counters {
     selfChecks: 0,
     selfCheckMismatches: 0,
     gaps: 0,
+    resumes: 0,
   }
 }

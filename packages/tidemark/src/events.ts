@@ -27,6 +27,8 @@ export interface CacheEvents {
   failed: EntryName & { readonly error: unknown }
   /** The log was taken up, first or anew; everything before is forgotten. */
   started: { readonly position: string; readonly emptied: number }
+  /** The log goes on where it was lost: nothing was missed, and what is kept stays. */
+  resumed: { readonly position: string }
   lost: { readonly reason: TidemarkError }
   /** Something a developer should know once, e.g. that a definition's answers are never kept. */
   notice: { readonly code: string; readonly message: string }

@@ -41,7 +41,17 @@ export type {
   Target,
   TargetChange,
 } from './log/change.js'
-export type { Log, LogListener, LogStart, LogStatus, Probe, Snapshot, StartProof } from './log/log.js'
+export type {
+  Log,
+  LogListener,
+  LogResume,
+  LogStart,
+  LogStatus,
+  Probe,
+  SlotStatus,
+  Snapshot,
+  StartProof,
+} from './log/log.js'
 export { MemoryLog } from './log/memory.js'
 export { formatLsn, formatPosition, type Position, parsePosition, type RequestedPosition } from './log/position.js'
 export { currentReading, endedReading, watchEnded } from './read/current.js'

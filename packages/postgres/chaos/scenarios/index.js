@@ -2,6 +2,7 @@ import { dropPublication, dropSlots, loseSlots } from './gaps.js'
 import { promote, restore } from './history.js'
 import { freeze } from './lag.js'
 import { restartFast, restartImmediate } from './restart.js'
+import { takeover } from './takeover.js'
 
 /**
  * All scenarios. Each has a `title`, `staleMs` (the T of Stale(T)), `setup(scale)` for what `Load.start` is given, and
@@ -16,4 +17,5 @@ export const scenarios = [
   freeze,
   promote,
   restore,
+  takeover,
 ]

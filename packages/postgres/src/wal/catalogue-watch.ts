@@ -2,7 +2,7 @@ import { type Clock, LogGapError } from 'tidemark'
 import { PublicationError } from './errors.js'
 import { DDL_PREFIX, type Messages } from './messages.js'
 import { pause } from './pause.js'
-import type { Tables } from './tables.js'
+import type { Tables, TablesMark } from './tables.js'
 import type { Writer } from './writer.js'
 
 export interface CatalogueWatchOptions {
@@ -34,9 +34,15 @@ export class CatalogueWatch {
   #wake = (): void => {}
   /** What was seen and is not yet written into the log. */
   #unannounced: string | undefined
+  #mark: TablesMark | undefined
 
   constructor(options: CatalogueWatchOptions) {
     this.#options = options
+  }
+
+  /** The last state of the catalogue of which every change is in the log. */
+  get mark(): TablesMark | undefined {
+    return this.#mark
   }
 
   /** Look soon: a query reads a table that is not followed, or the log describes one anew. */
@@ -49,6 +55,7 @@ export class CatalogueWatch {
   async run(signal: AbortSignal): Promise<unknown> {
     const { clock, everyMs, tables } = this.#options
     this.#unannounced = undefined
+    this.#mark = tables.mark()
     let seenAt = clock.now()
     let tookMs = 0
     while (!signal.aborted) {
@@ -82,6 +89,7 @@ export class CatalogueWatch {
     // What fails here is written at the next look.
     if (this.#unannounced !== undefined) await writer.message(DDL_PREFIX, messages.ddl(this.#unannounced))
     this.#unannounced = undefined
+    this.#mark = tables.mark()
   }
 
   async #pause(ms: number, signal: AbortSignal): Promise<void> {

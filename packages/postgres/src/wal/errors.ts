@@ -43,6 +43,11 @@ export class PublicationError extends TidemarkError {
   readonly code = 'TIDEMARK_PUBLICATION'
 }
 
+/** The shared slot can't be used: it is another program's, or the server gave it up. */
+export class SlotError extends TidemarkError {
+  readonly code = 'TIDEMARK_SLOT'
+}
+
 /** The server sent something that this version does not understand. */
 export class ProtocolError extends TidemarkError {
   readonly code = 'TIDEMARK_PROTOCOL'

@@ -46,6 +46,10 @@ export class Stream {
   #askedAt: number | undefined
   #timer: { cancel(): void } | undefined
   #hasStarted = false
+  #hasEnded = false
+  #isBroken = false
+  /** What a shared slot sends again, up to here, was applied. */
+  #appliedTo: number
   #fail: (error: unknown) => void = () => {}
   /** Resolves with the reason when the stream ends. Never rejects. */
   readonly ended: Promise<TidemarkError>
@@ -63,10 +67,12 @@ export class Stream {
     this.#reader = reader
     this.#listener = listener
     this.#lsn = from
+    this.#appliedTo = from
     this.#heardAt = options.clock.now()
     this.ended = new Promise((resolve) => {
       this.#fail = (error) => {
         this.#hasStarted = false
+        this.#hasEnded = true
         this.#timer?.cancel()
         resolve(lostError(error))
       }
@@ -76,6 +82,21 @@ export class Stream {
   /** Everything that was committed up to here was handed over. */
   get lsn(): number {
     return this.#lsn
+  }
+
+  /** It ended because something could not be understood or applied: what was handed over last may be applied in part. */
+  get isBroken(): boolean {
+    return this.#isBroken
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded
+  }
+
+  /** Before the first message: all up to here was applied from another stream. */
+  skipTo(lsn: number): void {
+    this.#lsn = Math.max(this.#lsn, lsn)
+    this.#appliedTo = this.#lsn
   }
 
   get isInTransaction(): boolean {
@@ -121,6 +142,8 @@ export class Stream {
   }
 
   #received(chunk: Buffer): void {
+    // What was in the same packet as the last message before the end.
+    if (this.#hasEnded) return
     this.#heardAt = this.#options.clock.now()
     this.#askedAt = undefined
     try {
@@ -130,11 +153,13 @@ export class Stream {
       if (transaction) this.#transaction(transaction)
     } catch (error) {
       // Nothing is skipped: what can't be understood, or applied, ends this start.
+      this.#isBroken = true
       this.cut(error)
     }
   }
 
   #transaction(transaction: Transaction): void {
+    if (transaction.endLsn <= this.#appliedTo) return
     if (transaction.endLsn <= this.#lsn) {
       throw new ProtocolError(
         `The server sent a commit at ${formatLsn(transaction.endLsn)}, before what it had sent already.`,

@@ -1,4 +1,4 @@
-import type { Client, ClientConfig } from 'pg'
+import type { Client } from 'pg'
 import {
   type Clock,
   type Log,
@@ -10,56 +10,22 @@ import {
   type TargetChange,
   type TidemarkError,
 } from 'tidemark'
-import { CatalogueWatch } from './catalogue-watch.js'
 import { type ConnectionOptions, SqlConnection } from './connection.js'
 import { startError } from './errors.js'
-import { Stream } from './follower.js'
+import { Following, type FollowingOptions, type Place } from './following.js'
 import { Heartbeat } from './heartbeat.js'
-import { DDL_PREFIX, Messages, TARGET_PREFIX } from './messages.js'
+import type { WalLogOptions } from './log-options.js'
+import { Messages, TARGET_PREFIX } from './messages.js'
 import { pause } from './pause.js'
-import {
-  connectReplication,
-  connectSql,
-  endWalsender,
-  isSameServer,
-  replicationClient,
-  SENDER_TIMEOUT_MS,
-  type Server,
-} from './server.js'
+import { connectReplication, connectSql, endWalsender, isSameServer, replicationClient, type Server } from './server.js'
+import { SharedSlot } from './shared-slot.js'
 import { createSlot, type Slot, watchSlotWait } from './slot.js'
+import { gaveUp } from './slot-watch.js'
 import { type FollowedTable, Tables } from './tables.js'
-import { type Transaction, TransactionReader } from './transaction.js'
 import { Visibility } from './visibility.js'
 import { Writer } from './writer.js'
-import { widenXid } from './xid.js'
 
-export interface WalLogOptions {
-  /** The address of the server itself, not of a pooler. */
-  readonly url: string
-  readonly ssl?: ClientConfig['ssl']
-  /** The publication that lists the tables that are followed. One for each application. Default `tidemark`. */
-  readonly publication?: string
-  /** How the connections appear in pg_stat_activity. Default `tidemark`. */
-  readonly applicationName?: string
-  /** Default 5,000. */
-  readonly connectTimeoutMs?: number
-  /** How long a query of our own may take before its connection is cut. Default 15,000; a probe 2,000. */
-  readonly queryTimeoutMs?: number
-  /** How often the server is told what was applied. Default 1,000. */
-  readonly statusIntervalMs?: number
-  /** How often the catalogue is looked at. Default 1,000; never more than a twentieth of the time goes into it. */
-  readonly cataloguePollMs?: number
-  /** A transaction of more rows than this is delivered as its tables. Default 10,000. */
-  readonly rowsMax?: number
-  /** The same for the bytes of its rows. Default 64 MiB. */
-  readonly bytesMax?: number
-  /** Shared by all processes of the application: messages without its HMAC can only drop. */
-  readonly secret?: string
-  /** Told once of each problem that does not stop the log, e.g. tables that the role may not publish. */
-  readonly onProblem?: (problem: TidemarkError) => void
-  readonly clock?: Clock
-}
-
+const SLOT_KEEP_MAX = 4 * 2 ** 30
 const PROBE_TIMEOUT_MS = 2_000
 /** More than deadlock_timeout, at which an autovacuum gives way. */
 const LOCK_TIMEOUT = '2s'
@@ -69,8 +35,16 @@ const RETRY_MAX_MS = 5_000
 const RETRY_SETTING_MS = 5_000
 const STEADY_MS = 5_000
 
+/** A slot from which the log is taken up. */
+interface Taken {
+  readonly slot: Slot
+  /** Nothing is missing since it was lost. */
+  readonly isResumed: boolean
+}
+
 /**
- * PostgreSQL's WAL as a log: logical replication through a temporary slot of this process, by pgoutput.
+ * PostgreSQL's WAL as a log: logical replication by pgoutput, through a temporary slot of this process or one
+ * that is shared (`slot`).
  *
  * Three connections: the stream, the probe, and one for the catalogue; a fourth once something is written. Nothing stays on the server but the publication: the slot
  * goes with its connection. After a lost connection a new slot begins at another place, so `lost` and `started` are called.
@@ -92,11 +66,14 @@ export class WalLog implements Log {
   readonly #told = new Set<string>()
   #status: LogStatus = { state: 'connecting', reason: 'it was not asked to follow yet' }
   #server: Server | undefined
-  #slot: string | undefined
-  #stream: Stream | undefined
+  readonly #shared: SharedSlot | undefined
+  #following: Following | undefined
+  /** Where the log was lost, while it may go on there. */
+  #place: Place | undefined
+  /** The shared slot sends what can't be read. */
+  #isUnreadable = false
   #running: Promise<void> | undefined
   #closed: Promise<void> | undefined
-  #watch: CatalogueWatch | undefined
   #replication: Client | undefined
   #startedAt = Number.NEGATIVE_INFINITY
   #lostCode: string | undefined
@@ -123,6 +100,10 @@ export class WalLog implements Log {
     this.#writer = new Writer(this.#writes)
     this.#messages = new Messages(options.secret)
     this.#tables = new Tables(this.#sql, this.#visibility, this.#publication, (problem) => this.#tell(problem))
+    if (options.slot !== undefined) {
+      const { slot, slotKeepMax = SLOT_KEEP_MAX } = options
+      this.#shared = new SharedSlot(this.#sql, this.#clock, slot, slotKeepMax)
+    }
     this.#heartbeat = new Heartbeat(this.#clock, () => this.#writer.beat())
   }
 
@@ -136,11 +117,11 @@ export class WalLog implements Log {
   }
 
   nudge(): void {
-    const stream = this.#stream
+    const stream = this.#following?.stream
     if (!stream) return
     stream.tell(true)
     const isBehind = (): boolean =>
-      stream === this.#stream && !stream.isInTransaction && stream.lsn < this.#visibility.flushed
+      stream === this.#following?.stream && !stream.isInTransaction && stream.lsn < this.#visibility.flushed
     this.#heartbeat.watch(() => (isBehind() ? stream.lsn : undefined))
   }
 
@@ -159,7 +140,13 @@ export class WalLog implements Log {
   }
 
   status(): LogStatus {
-    return this.#closing.signal.aborted ? { state: 'closed', reason: 'the log was closed' } : this.#status
+    return this.#closing.signal.aborted ? { state: 'closed', reason: 'the log was closed' } : this.#statusNow()
+  }
+
+  #statusNow(): LogStatus {
+    return this.#shared
+      ? { ...this.#status, slot: this.#shared.status(this.#following?.holdsShared ?? false) }
+      : this.#status
   }
 
   /** Messages under our prefixes that could not be read, so far. */
@@ -179,7 +166,7 @@ export class WalLog implements Log {
 
   /** Asks for a table to be followed: a query has read it. Nothing happens if it is, or can't be. */
   want(table: string): void {
-    if (this.#tables.want(table)) this.#watch?.soon()
+    if (this.#tables.want(table)) this.#following?.soon()
   }
 
   /** The server and database that are followed, once known: what is read elsewhere can't be kept. */
@@ -233,42 +220,71 @@ export class WalLog implements Log {
     const replication = replicationClient(this.#connection)
     this.#replication = replication
     try {
-      const slot = await this.#prepare(replication)
-      return await this.#follow(replication, slot, listener)
+      return await this.#follow(replication, await this.#prepare(replication), listener)
     } catch (error) {
       return startError(error, 'start')
     } finally {
       this.#replication = undefined
-      this.#stream = undefined
-      this.#watch = undefined
-      this.#slot = undefined
+      this.#following?.cut()
+      this.#following = undefined
       this.#tables.lost()
       this.#heartbeat.stop()
       await replication.end().catch(() => {})
     }
   }
 
-  async #prepare(replication: Client): Promise<Slot> {
+  async #prepare(replication: Client): Promise<Taken> {
     const server = await connectReplication(replication)
     this.#server = server
     await Promise.all(this.#connections.map((sql) => sql.recheck((client) => isSameServer(client, server))))
     this.#visibility.forget()
     // In this order: a slot that is older than its publication fails for ever, or skips silently.
     await this.#tables.prepare(server.version)
-    const slot = await this.#createSlot(replication, server)
+    const taken = (await this.#takeShared(replication, server)) ?? (await this.#takeOwn(replication, server))
     // Transaction ids of the log are widened by a recent one.
     await this.#visibility.probe()
-    this.#tables.slotCreated()
-    return slot
+    return taken
   }
 
-  async #createSlot(replication: Client, server: Server): Promise<Slot> {
+  async #takeOwn(replication: Client, server: Server): Promise<Taken> {
+    const slot = await this.#createSlot(server, () => createSlot(replication, this.#sql))
+    this.#tables.slotCreated()
+    return { slot, isResumed: false }
+  }
+
+  /** The shared slot, if it is to be had; undefined where another process holds it. */
+  async #takeShared(replication: Client, server: Server): Promise<Taken | undefined> {
+    const shared = this.#shared
+    if (!shared) return undefined
+    let look = await shared.look()
+    if (look.reason !== '' || (this.#isUnreadable && !look.isActive && look.state !== 'missing')) {
+      this.#tell(gaveUp(shared.name, look.reason || 'it can not be read any further, or is older than the publication'))
+      await shared.drop()
+      look = await shared.look()
+    }
+    if (look.isActive) return undefined
+    if (look.state === 'missing') {
+      const slot = await this.#createSlot(server, () => shared.create(replication))
+      if (!slot) return undefined
+      this.#tables.slotCreated()
+      return { slot, isResumed: false }
+    }
+    const place = this.#place
+    // Files are replaced under a stopped server only: in the same run of it the slot's place says whether something is missing.
+    if (place?.epoch === server.epoch && look.lsn <= place.lsn && this.#tables.resume(place.tables))
+      return { slot: { name: shared.name, lsn: place.lsn, proof: { kind: 'visible' } }, isResumed: true }
+    await this.#visibility.probe()
+    await this.#tables.slotFound()
+    return { slot: await shared.found(look), isResumed: false }
+  }
+
+  async #createSlot<Created>(server: Server, create: () => Promise<Created>): Promise<Created> {
     const created = new AbortController()
     const watching = watchSlotWait(this.#probes, server, this.#clock, created.signal, (reason) => {
       this.#status = { state: 'waiting', reason }
     })
     try {
-      return await createSlot(replication, this.#sql)
+      return await create()
     } finally {
       created.abort()
       await watching
@@ -276,68 +292,54 @@ export class WalLog implements Log {
   }
 
   /** Streams until the connection is lost, and looks at the catalogue meanwhile. */
-  async #follow(replication: Client, slot: Slot, listener: LogListener): Promise<TidemarkError> {
-    this.#slot = slot.name
-    const reader = new TransactionReader({
-      rowsMax: this.#options.rowsMax ?? 10_000,
-      bytesMax: this.#options.bytesMax ?? 64 * 2 ** 20,
-      namesOf: (relation) => this.#tables.namesOf(relation),
-      readMessage: (prefix, content) => {
-        // Another process saw a change of the catalogue: this one looks what it is.
-        if (prefix === DDL_PREFIX) watch.soon()
-        return this.#messages.read(prefix, content)
+  async #follow(replication: Client, { slot, isResumed }: Taken, listener: LogListener): Promise<TidemarkError> {
+    const server = this.#server!
+    const following = new Following(replication, slot.name, slot.lsn, this.#followingOptions(server), {
+      started: () => {
+        this.#startedAt = this.#clock.now()
+        this.#lostCode = undefined
+        this.#place = undefined
+        this.#status = { state: 'following', reason: '' }
+        if (isResumed) listener.resumed({ epoch: server.epoch })
+        else listener.started({ epoch: server.epoch, lsn: slot.lsn, proof: slot.proof })
       },
-      redescribed: () => watch.soon(),
+      commit: (commit) => listener.commit(commit),
+      progress: (lsn) => listener.progress(lsn),
+      lost: (reason) => {
+        if (!this.#closing.signal.aborted) this.#lost(listener, reason)
+      },
     })
-    const watch = new CatalogueWatch({
-      tables: this.#tables,
-      messages: this.#messages,
-      writer: this.#writer,
-      publication: this.#publication,
-      everyMs: this.#options.cataloguePollMs ?? 1_000,
-      clock: this.#clock,
-      looked: () => reader.forgetNames(),
-    })
-    const epoch = this.#server!.epoch
-    const stream = new Stream(
-      replication,
-      slot.lsn,
-      {
-        slot: slot.name,
-        publication: this.#publication,
-        statusIntervalMs: this.#options.statusIntervalMs ?? 1_000,
-        silenceMaxMs: SENDER_TIMEOUT_MS,
-        clock: this.#clock,
-      },
-      reader,
-      {
-        started: () => {
-          this.#stream = stream
-          this.#startedAt = this.#clock.now()
-          this.#lostCode = undefined
-          this.#status = { state: 'following', reason: '' }
-          listener.started({ epoch, lsn: slot.lsn, proof: slot.proof })
-        },
-        transaction: (transaction) => this.#deliver(transaction, listener),
-        progress: (lsn) => listener.progress(lsn),
-      },
-    )
-    stream.start()
-    this.#watch = watch
-    const ended = new AbortController()
-    const watching = watch.run(ended.signal).then((reason) => reason && stream.cut(reason))
-    const reason = await stream.ended
-    // At once: what ends this start may take its time.
-    if (!this.#closing.signal.aborted) this.#lost(listener, reason)
-    ended.abort()
-    await watching
+    this.#following = following
+    const { reason, place, isUnreadable } = await following.run()
+    // One that never streamed knows nothing new.
+    if (this.#shared && place && Number.isFinite(this.#startedAt)) this.#place = place
+    this.#isUnreadable = isUnreadable
     return reason
   }
 
-  #deliver({ endLsn, xid, committedAt, changes }: Transaction, listener: LogListener): void {
-    // Of a transaction that changed nothing that is followed, only its end counts.
-    if (changes.length === 0) return listener.progress(endLsn)
-    listener.commit({ lsn: endLsn, xid: widenXid(xid, this.#visibility.xmax), committedAt, changes })
+  #followingOptions(server: Server): FollowingOptions {
+    const {
+      statusIntervalMs = 1_000,
+      cataloguePollMs = 1_000,
+      rowsMax = 10_000,
+      bytesMax = 64 * 2 ** 20,
+    } = this.#options
+    return {
+      connection: this.#connection,
+      server,
+      publication: this.#publication,
+      tables: this.#tables,
+      messages: this.#messages,
+      writer: this.#writer,
+      visibility: this.#visibility,
+      shared: this.#shared,
+      statusIntervalMs,
+      cataloguePollMs,
+      rowsMax,
+      bytesMax,
+      clock: this.#clock,
+      tell: (problem) => this.#tell(problem),
+    }
   }
 
   /** Tells of each loss, and of each new reason why the log can't be taken up again, once. */
@@ -356,13 +358,14 @@ export class WalLog implements Log {
   }
 
   async #endSlot(signal: AbortSignal): Promise<void> {
-    const slot = this.#slot
+    const slot = this.#following?.slot
     if (!this.#replication) return
     // While it creates a slot it waits for others' transactions, and would not notice that we left.
     if (!slot && this.#server) await endWalsender(this.#probes, this.#server.pid)
     cutOff(this.#replication)
+    this.#following?.cut()
     while (slot && !signal.aborted) {
-      const rows = await this.#sql.rows('select from pg_replication_slots where slot_name = $1', [slot])
+      const rows = await this.#sql.rows('select from pg_replication_slots where slot_name = $1 and active', [slot])
       if (rows.length === 0) return
       await pause(this.#clock, 5, signal)
     }

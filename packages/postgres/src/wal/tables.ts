@@ -33,6 +33,12 @@ export interface CatalogueChange {
   readonly isPublicationGone: boolean
 }
 
+/** What was known of the tables, all of it announced. */
+export interface TablesMark {
+  readonly fingerprint: Fingerprint
+  readonly settled: ReadonlyMap<number, number>
+}
+
 /** Releases where ALTER PUBLICATION was seen to reach transactions that were open (test/late-table.test.ts). */
 const REACHES_OPEN_FROM: Record<number, number> = { 14: 140_023, 15: 150_018, 16: 160_014, 17: 170_010, 18: 180_004 }
 const NAMES_MAX = 32
@@ -104,6 +110,26 @@ export class Tables {
   /** The slot stands: its creation waited for every transaction that was open when the publication was ready. */
   slotCreated(): void {
     for (const { oid, entry } of this.#catalogue.tables.values()) if (entry !== 0) this.#settled.set(oid, entry)
+    this.#follow()
+  }
+
+  /** What is known now, to go on with after a loss. */
+  mark(): TablesMark {
+    return { fingerprint: this.#fingerprint, settled: new Map(this.#settled) }
+  }
+
+  /** After `prepare`: whether the catalogue is as it was at the mark; then what was followed is followed. */
+  resume({ fingerprint, settled }: TablesMark): boolean {
+    const { schema, publication } = this.#fingerprint
+    if (schema !== fingerprint.schema || publication !== fingerprint.publication) return false
+    for (const [oid, entry] of settled) this.#settled.set(oid, entry)
+    this.#follow()
+    return true
+  }
+
+  /** The slot is an older one: it waited for nobody, so every table counts as published late. */
+  async slotFound(): Promise<void> {
+    await this.#settle()
     this.#follow()
   }
 

@@ -18,6 +18,10 @@ export interface SourceConfig {
   readonly directUrl: string | undefined
   /** The publication's name. Default: made by the source. */
   readonly publication: string | undefined
+  /** A permanent replication slot that all processes share. Default: temporary ones only. */
+  readonly slot: string | undefined
+  /** The WAL, in bytes, that the server may keep for it. Default: the source's, 4 GiB. */
+  readonly slotKeepMax: number | undefined
   /** How many connections queries may use at once. Default: the source's, 10. */
   readonly connections: number | undefined
   /** `off`: do not follow the log; entries expire instead. */

@@ -37,6 +37,8 @@ resources:
       url: 'postgres://u:p{#}: @h/d',
       directUrl: undefined,
       publication: undefined,
+      slot: undefined,
+      slotKeepMax: undefined,
       connections: undefined,
       follow: 'auto',
     })

@@ -57,6 +57,8 @@ function configOf(file: string, { source, cache, server }: Document, resources: 
       url: source.url,
       directUrl: source.directUrl,
       publication: source.publication,
+      slot: source.slot,
+      slotKeepMax: source.slotKeepMax,
       connections: source.connections,
       follow: source.follow,
     },

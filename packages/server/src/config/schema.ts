@@ -17,6 +17,11 @@ export const documentSchema = z.strictObject(
           .string()
           .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'must be a name of lower-case letters, digits and _')
           .optional(),
+        slot: z
+          .string()
+          .regex(/^[a-z0-9_]{1,63}$/, 'must be a name of 1 to 63 lower-case letters, digits and _')
+          .optional(),
+        slotKeepMax: whole(16 * 2 ** 20).optional(),
         connections: whole(1, 1_000).optional(),
         follow: z.enum(['auto', 'off'], 'must be auto or off').default('auto'),
       })

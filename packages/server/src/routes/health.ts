@@ -67,6 +67,7 @@ async function healthOf({ cache, resources, isDraining }: HealthOptions): Promis
     await databasePart(resources),
     resourcesPart(resources),
     logPart(cache),
+    ...slotPart(cache),
     cachePart(cache),
   ]
   return { live: true, ready: parts.every(({ ready }) => ready), parts }
@@ -100,6 +101,18 @@ function resourcesPart({ all }: Resources): Part {
 function logPart(cache: Cache): Part {
   const { state, reason } = cache.status().log
   return { name: 'log', state, ready: true, reason }
+}
+
+/** The slot that the processes share, where they do: told, as the log is followed without it too. */
+function slotPart(cache: Cache): Part[] {
+  const { slot } = cache.status().log
+  if (!slot) return []
+  const { name, isHeld, state, heldBytes, reason } = slot
+  const holder = isHeld ? 'this process follows through it' : 'another process may hold it'
+  const held = `${Math.round(heldBytes / 2 ** 20)} MB of WAL are kept for it`
+  const isWell = reason === '' && (state === 'reserved' || state === 'extended')
+  const told = isWell ? '' : `The slot ${name} is ${state} (${holder}, ${held})${reason && `: ${reason}`}.`
+  return [{ name: 'slot', state: isHeld ? 'held' : 'not-held', ready: true, reason: told }]
 }
 
 function cachePart(cache: Cache): Part {

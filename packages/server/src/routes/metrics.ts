@@ -11,6 +11,7 @@ export function metricsRoute(app: FastifyInstance, cache: Cache, live: Live): vo
   const registry = new Registry()
   cacheCounters(registry, cache)
   cacheGauges(registry, cache)
+  slotGauges(registry, cache)
   streamMetrics(registry, live)
   requestMetrics(registry, app)
   app.get('/metrics', { schema: { summary: 'Metrics for Prometheus', tags: ['operation'] } }, async (_, reply) =>
@@ -34,6 +35,7 @@ const PLAIN: readonly (readonly [name: string, counter: keyof Counters, help: st
   ['emptied', 'emptied', 'Entries lost to a gap in the log'],
   ['self_checks', 'selfChecks', 'Queries whose analysis was compared with what they really read'],
   ['self_check_mismatches', 'selfCheckMismatches', 'Queries that really read more than their analysis said'],
+  ['log_resumes', 'resumes', 'Times that the log was lost and went on without a gap'],
   ['log_gaps', 'gaps', 'Times that the log was lost and taken up anew'],
   [
     'coarse_changes',
@@ -107,6 +109,23 @@ function cacheGauges(registry: Registry, cache: Cache): void {
     Number(cache.status().log.state === 'following'),
   )
   gauge(registry, 'tidemark_keeping', '1 while fills are kept', () => Number(cache.status().keeping))
+}
+
+/** Only where processes share a slot. */
+function slotGauges(registry: Registry, cache: Cache): void {
+  if (!cache.status().log.slot) return
+  gauge(registry, 'tidemark_slot_held', '1 while this process follows through the shared slot', () =>
+    Number(cache.status().log.slot?.isHeld ?? false),
+  )
+  gauge(registry, 'tidemark_slot_usable', '1 while the shared slot is there and keeps all that it needs', () =>
+    Number(['reserved', 'extended'].includes(cache.status().log.slot?.state ?? '')),
+  )
+  gauge(
+    registry,
+    'tidemark_slot_wal_bytes',
+    'WAL that the server keeps for the shared slot',
+    () => cache.status().log.slot?.heldBytes ?? 0,
+  )
 }
 
 function streamMetrics(registry: Registry, { connections, hubs, activity }: Live): void {

@@ -4,7 +4,7 @@ import type { TidemarkError } from '../errors.js'
 import { type FencedFill, type Overtaken, overtakenBy } from '../fence/fence.js'
 import { Ring, type RingLimits, type RingRecord } from '../fence/ring.js'
 import type { Commit } from '../log/change.js'
-import type { Log, LogListener, LogStart, Probe } from '../log/log.js'
+import type { Log, LogListener, LogResume, LogStart, Probe } from '../log/log.js'
 import { formatPosition, type RequestedPosition } from '../log/position.js'
 import { Currency } from './currency.js'
 import { Proof } from './proof.js'
@@ -20,6 +20,7 @@ export interface Applier {
   empty(): number
   lost(reason: TidemarkError): void
   started(position: string, emptied: number): void
+  resumed(position: string): void
 }
 
 /** A fill that runs, as the follower tracks it. */
@@ -250,6 +251,18 @@ export class Follower implements LogListener {
     this.isFollowing = false
     for (const applier of this.#appliers) applier.lost(reason)
     this.#proof.moved()
+  }
+
+  /** For what is kept and for fills that run this was a delay of the log, no more. */
+  resumed(resume: LogResume): void {
+    if (this.isFollowing) return
+    this.epoch = resume.epoch
+    this.isFollowing = true
+    const position = this.positionAt(this.tidemark)
+    for (const applier of this.#appliers) applier.resumed(position)
+    this.#proof.now()
+    this.#proof.moved()
+    this.#wake('all')
   }
 
   close(): Promise<void> {

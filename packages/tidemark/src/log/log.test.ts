@@ -75,5 +75,6 @@ function bound(listener: LogListener): LogListener {
     commit: (commit) => listener.commit(commit),
     progress: (lsn) => listener.progress(lsn),
     lost: (reason) => listener.lost(reason),
+    resumed: (resume) => listener.resumed(resume),
   }
 }

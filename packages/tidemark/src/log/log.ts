@@ -36,6 +36,11 @@ export interface LogStart {
   readonly proof: StartProof
 }
 
+/** Where a log that was lost goes on without a gap. */
+export interface LogResume {
+  readonly epoch: string
+}
+
 /** What a log tells its follower. All calls are synchronous: when `commit` returns, the change is applied and may be acknowledged. */
 export interface LogListener {
   /** The log was taken up, first or anew: nothing from before may be believed. */
@@ -44,8 +49,13 @@ export interface LogListener {
   commit(commit: Commit): void
   /** All commits that end at or before `lsn` were delivered. Never goes back within a start. */
   progress(lsn: number): void
-  /** The log can't be followed now; the log itself tries to take it up again and then calls `started`. */
+  /** The log can't be followed now; the log itself tries to take it up again and then calls `resumed` or `started`. */
   lost(reason: TidemarkError): void
+  /**
+   * After `lost`: nothing is missing. Every commit after the last one that was delivered, or after the last `progress`, follows;
+   * what is kept may be believed as before. A log that can't be sure calls `started` instead.
+   */
+  resumed(resume: LogResume): void
 }
 
 /**
@@ -75,5 +85,20 @@ export interface Log {
 export interface LogStatus {
   readonly state: 'connecting' | 'waiting' | 'following' | 'lost' | 'off' | 'closed'
   /** In words: what it waits for or why it was lost, and what to do. Empty while following. */
+  readonly reason: string
+  /** The slot that the processes of the application share, where they do. */
+  readonly slot?: SlotStatus
+}
+
+/** A shared place in the log, as this process saw it last. */
+export interface SlotStatus {
+  readonly name: string
+  /** Whether this process follows through it. */
+  readonly isHeld: boolean
+  /** As the server names it: `reserved`, `extended`, `unreserved`, `lost`; `missing` where there is none. */
+  readonly state: string
+  /** How much of its log the server keeps for it. */
+  readonly heldBytes: number
+  /** What is wrong with it and what is done about it, in words; empty where all is well. */
   readonly reason: string
 }

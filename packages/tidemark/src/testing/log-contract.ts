@@ -139,14 +139,37 @@ const cases: Record<string, (tested: LogUnderTest, heard: Heard) => Promise<void
 
   async 'says that it was cut off, takes itself up at no earlier place, and goes on'({ log, cut }, heard) {
     if (!cut) return
+    // Whatever it says that it resumes, it must not have missed.
     await log.append(request('before'))
     await heard.until(() => heard.requests.length === 1, 'delivered')
     await cut()
-    await heard.until(() => heard.losses > 0 && heard.starts.length > 1, 'lost and taken up')
-    assert.ok(heard.starts[1]!.lsn >= heard.commits[0]!.lsn)
+    await heard.until(() => heard.losses > 0 && heard.starts.length + heard.resumes > 1, 'lost and taken up')
+    if (heard.starts.length > 1) assert.ok(heard.starts[1]!.lsn >= heard.commits[0]!.lsn)
     await log.append(request('after'))
     await heard.until(() => heard.requests.some(({ nonce }) => nonce === 'after'), 'delivered')
     assert.equal(heard.requests.length, 2)
+  },
+
+  async 'misses nothing that was appended while it was cut off, if it says that it resumes'({ log, cut }, heard) {
+    if (!cut) return
+    await log.append(request('before'))
+    await heard.until(() => heard.requests.length === 1, 'delivered')
+    const isCut = cut()
+    const changes = Array.from({ length: 10 }, (_, i) => request(`while ${i}`))
+    for (const change of changes) await log.append(change).catch(() => undefined)
+    await isCut
+    await heard.until(() => heard.losses > 0 && heard.starts.length + heard.resumes > 1, 'lost and taken up')
+    const { flushed } = await log.probe()
+    await heard.until(() => {
+      log.nudge()
+      return heard.reached >= flushed
+    }, 'reached')
+    // A start says that what lies before it is not delivered; a resumption that all of it is, once.
+    if (heard.starts.length === 1)
+      assert.deepEqual(
+        heard.requests.map(({ nonce }) => nonce),
+        ['before', ...changes.map(({ nonce }) => nonce)],
+      )
   },
 
   async 'says what it does: followed or off while it runs, closed afterwards'({ log }) {
@@ -182,6 +205,7 @@ class Heard implements LogListener {
   readonly #waitMs: number
   reached = -1
   losses = 0
+  resumes = 0
   isClosed = false
   #last: number | undefined
   #progress = -1
@@ -220,6 +244,12 @@ class Heard implements LogListener {
   lost(): void {
     this.#mustBeOpen('lost')
     this.losses++
+  }
+
+  resumed(): void {
+    this.#mustBeOpen('resumed')
+    if (this.losses === 0) this.#faults.push('resumed before lost')
+    this.resumes++
   }
 
   async until(isTrue: () => boolean | Promise<boolean>, what: string): Promise<void> {

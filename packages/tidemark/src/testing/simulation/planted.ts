@@ -9,6 +9,7 @@ import { nesting } from '../../read/fill.js'
 import { type Fill, L1 } from '../../tiers/l1.js'
 import { Sieve } from '../../tiers/sieve.js'
 import type { SlotKey, Space } from '../../tiers/space.js'
+import { resumeRules } from './sim-log.js'
 
 /** A rule of the design left out, to see that the simulation would notice. */
 export interface Planted {
@@ -41,6 +42,9 @@ export const PLANTED: readonly Planted[] = [
     () => false,
   ),
   leftOut('Currency', 'hearing of the source is taken for having read its log', currencyRules, 'isReached', () => true),
+  leftOut('Resume', 'a log that says it resumes has left a commit out', resumeRules, 'skipped', (waiting: number) =>
+    Math.min(1, waiting),
+  ),
   leftOut('Nested dependencies', 'an outer entry takes over nothing', nesting, 'dependencies', () => undefined),
   leftOut('Nested state', 'what was computed from something stale is fresh', nesting, 'state', () => undefined),
   leftOut(

@@ -32,6 +32,8 @@ export class SimLog implements Log {
   /** The index of the next commit to deliver. */
   #next = 0
   #isNudged = false
+  /** The epoch in which it was lost. */
+  #lostIn: string | undefined
   #probes: WaitingProbe[] = []
   #looks: WaitingLook[] = []
   #appended: (() => void)[] = []
@@ -66,6 +68,7 @@ export class SimLog implements Log {
   }
 
   visible(position: RequestedPosition, signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return Promise.resolve(false)
     return new Promise((resolve) => {
       const look: WaitingLook = { position, resolve }
       this.#looks.push(look)
@@ -121,7 +124,20 @@ export class SimLog implements Log {
     this.#listener?.started({ epoch, lsn, proof })
   }
 
+  /** Whether the log can go on where it was lost: it is the same history still. */
+  get isResumable(): boolean {
+    return this.#state.state === 'lost' && this.#lostIn === this.#database.epoch
+  }
+
+  /** Goes on where it was lost, as a shared slot does. */
+  resume(): void {
+    this.#next += resumeRules.skipped(this.waiting)
+    this.#state = { state: 'following', reason: '' }
+    this.#listener?.resumed({ epoch: this.#database.epoch })
+  }
+
   lose(): void {
+    this.#lostIn = this.#database.epoch
     this.#state = { state: 'lost', reason: 'the simulation lost it' }
     this.#listener?.lost(new LogGapError('The simulation lost the log.'))
   }
@@ -197,4 +213,12 @@ export class SimLog implements Log {
     if (this.#database.hidden.length === 0 && this.#chance.is(0.2)) return { kind: 'visible' }
     return { kind: 'snapshot', snapshot: this.#database.logSnapshot() }
   }
+}
+
+/** What a log must not do, as a function, so that the simulation can plant it. */
+export const resumeRules = {
+  /** How many commits are left out of those that came while the log was lost. */
+  skipped(_waiting: number): number {
+    return 0
+  },
 }

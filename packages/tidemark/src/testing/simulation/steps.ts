@@ -124,6 +124,12 @@ const LOG_STEPS: readonly Step[] = [
     ({ log }) => log.start(),
   ),
   step(
+    'resume',
+    5,
+    ({ log }) => log.isResumable,
+    ({ log }) => log.resume(),
+  ),
+  step(
     'start anew',
     0.2,
     ({ log, faults }) => faults.losesLog && log.isFollowing,

@@ -1,0 +1,236 @@
+import type { Client } from 'pg'
+import { type Clock, LogGapError, type LogListener, type TidemarkError } from 'tidemark'
+import { CatalogueWatch } from './catalogue-watch.js'
+import type { ConnectionOptions } from './connection.js'
+import { sqlState } from './errors.js'
+import { Stream } from './follower.js'
+import { DDL_PREFIX, type Messages } from './messages.js'
+import { pause } from './pause.js'
+import { connectReplication, replicationClient, SENDER_TIMEOUT_MS, type Server } from './server.js'
+import type { SharedSlot, SlotLook } from './shared-slot.js'
+import { gaveUp, SlotWatch } from './slot-watch.js'
+import type { Tables, TablesMark } from './tables.js'
+import { type Transaction, TransactionReader } from './transaction.js'
+import type { Visibility } from './visibility.js'
+import type { Writer } from './writer.js'
+import { widenXid } from './xid.js'
+
+const REACH_LOOK_MS = 20
+
+export interface FollowingOptions {
+  readonly connection: ConnectionOptions
+  readonly server: Server
+  readonly publication: string
+  readonly tables: Tables
+  readonly messages: Messages
+  readonly writer: Writer
+  readonly visibility: Visibility
+  readonly shared: SharedSlot | undefined
+  readonly statusIntervalMs: number
+  readonly cataloguePollMs: number
+  readonly rowsMax: number
+  readonly bytesMax: number
+  readonly clock: Clock
+  tell(problem: TidemarkError): void
+}
+
+/** Where a process stands in the log when it loses it. */
+export interface Place {
+  readonly epoch: string
+  /** All up to here was delivered. */
+  readonly lsn: number
+  readonly tables: TablesMark
+}
+
+/** How a stretch of following ended. */
+interface Ended {
+  readonly reason: TidemarkError
+  /** undefined where it can't be gone on from. */
+  readonly place: Place | undefined
+  /** The shared slot is of no use any more. */
+  readonly isUnreadable: boolean
+}
+
+/** What is told while the log is followed. */
+export interface FollowingListener extends Pick<LogListener, 'commit' | 'progress'> {
+  /** The server streams; nothing was handed over yet. */
+  started(): void
+  /** At once when the last stream ends; what else has to end may take its time. */
+  lost(reason: TidemarkError): void
+}
+
+/**
+ * One stretch of following the log: from the start of a stream until it is lost, with all that is looked at meanwhile. If the shared
+ * slot becomes free, the stream is handed over from the temporary slot to it, and nothing shows of that.
+ */
+export class Following {
+  readonly #options: FollowingOptions
+  readonly #listener: FollowingListener
+  readonly #watch: CatalogueWatch
+  #client: Client
+  #slot: string
+  #reader!: TransactionReader
+  #stream: Stream
+  #successor: { readonly client: Client; readonly stream: Stream } | undefined
+  /** A connection on which the shared slot is being taken over. */
+  #taking: Client | undefined
+
+  constructor(client: Client, slot: string, lsn: number, options: FollowingOptions, listener: FollowingListener) {
+    this.#options = options
+    this.#listener = listener
+    this.#client = client
+    this.#slot = slot
+    const { tables, messages, writer, publication, cataloguePollMs, clock } = options
+    this.#watch = new CatalogueWatch({
+      tables,
+      messages,
+      writer,
+      publication,
+      everyMs: cataloguePollMs,
+      clock,
+      looked: () => this.#reader.forgetNames(),
+    })
+    this.#stream = this.#open(client, slot, lsn, () => listener.started())
+  }
+
+  get stream(): Stream {
+    return this.#stream
+  }
+
+  get slot(): string {
+    return this.#slot
+  }
+
+  get holdsShared(): boolean {
+    return this.#slot === this.#options.shared?.name
+  }
+
+  /** Look at the catalogue soon. */
+  soon(): void {
+    this.#watch.soon()
+  }
+
+  /** Streams until the log is lost. */
+  async run(): Promise<Ended> {
+    this.#stream.start()
+    const ended = new AbortController()
+    const watching = this.#watch.run(ended.signal).then((reason) => reason && this.#stream.cut(reason))
+    const watchingSlot = this.#watchSlot(ended.signal)
+    let reason = await this.#stream.ended
+    while (this.#successor) {
+      const before = this.#client
+      this.#client = this.#successor.client
+      this.#successor = undefined
+      void before.end().catch(() => {})
+      reason = await this.#stream.ended
+    }
+    this.#listener.lost(reason)
+    ended.abort()
+    await Promise.all([watching, watchingSlot])
+    const { epoch } = this.#options.server
+    const { mark } = this.#watch
+    const { isBroken, lsn } = this.#stream
+    // The slot would send again what could not be read, for ever; or can't read a publication that is younger than it.
+    const isUnreadable = this.holdsShared && (isBroken || sqlState(reason.cause) === '42704')
+    return { reason, place: mark && !isBroken ? { epoch, lsn, tables: mark } : undefined, isUnreadable }
+  }
+
+  /** Cuts the connections. */
+  cut(): void {
+    for (const client of [this.#client, this.#successor?.client, this.#taking]) client?.connection.stream.destroy()
+  }
+
+  #open(client: Client, slot: string, lsn: number, started: (stream: Stream) => void): Stream {
+    const { rowsMax, bytesMax, tables, messages, publication, statusIntervalMs, clock } = this.#options
+    const reader = new TransactionReader({
+      rowsMax,
+      bytesMax,
+      namesOf: (relation) => tables.namesOf(relation),
+      readMessage: (prefix, content) => {
+        // Another process saw a change of the catalogue: this one looks what it is.
+        if (prefix === DDL_PREFIX) this.#watch.soon()
+        return messages.read(prefix, content)
+      },
+      redescribed: () => this.#watch.soon(),
+    })
+    this.#reader ??= reader
+    const stream: Stream = new Stream(
+      client,
+      lsn,
+      { slot, publication, statusIntervalMs, silenceMaxMs: SENDER_TIMEOUT_MS, clock },
+      reader,
+      {
+        started: () => {
+          this.#reader = reader
+          reader.forgetNames()
+          started(stream)
+        },
+        transaction: (transaction) => this.#deliver(transaction),
+        progress: (lsn) => this.#listener.progress(lsn),
+      },
+    )
+    return stream
+  }
+
+  #deliver({ endLsn, xid, committedAt, changes }: Transaction): void {
+    // Of a transaction that changed nothing that is followed, only its end counts.
+    if (changes.length === 0) return this.#listener.progress(endLsn)
+    const { visibility } = this.#options
+    this.#listener.commit({ lsn: endLsn, xid: widenXid(xid, visibility.xmax), committedAt, changes })
+  }
+
+  // ── the shared slot ────────────────────────────────────────────────────────────────────────────────────
+
+  async #watchSlot(signal: AbortSignal): Promise<void> {
+    const { shared: slot, clock, tell } = this.#options
+    if (!slot) return
+    const giveUp = (reason: string): void => this.#stream.cut(new LogGapError(gaveUp(slot.name, reason).message))
+    const take = (look: SlotLook): Promise<void> => this.#take(slot, look, signal)
+    await new SlotWatch({ slot, clock, holds: () => this.holdsShared, take, giveUp, tell }).run(signal)
+  }
+
+  /**
+   * Takes the slot over, while the temporary one goes on. The two overlap: the slot delivers every commit after its place, and it is
+   * switched to once this process has applied all up to there. What it delivers again is skipped.
+   */
+  async #take(slot: SharedSlot, look: SlotLook, signal: AbortSignal): Promise<void> {
+    const { connection, server, clock } = this.#options
+    const client = replicationClient(connection)
+    this.#taking = client
+    const cut = (): void => void client.connection.stream.destroy()
+    signal.addEventListener('abort', cut, { once: true })
+    let isTaken = false
+    try {
+      if ((await connectReplication(client)).epoch !== server.epoch) return
+      const lsn = look.state === 'missing' ? (await slot.create(client))?.lsn : look.lsn
+      if (lsn === undefined) return
+      while (this.#stream.lsn < lsn && !signal.aborted) {
+        this.#stream.tell(true)
+        await pause(clock, REACH_LOOK_MS, signal)
+      }
+      isTaken = !signal.aborted && (await this.#handOver(client, slot.name, lsn))
+    } finally {
+      this.#taking = undefined
+      signal.removeEventListener('abort', cut)
+      if (!isTaken) await client.end().catch(() => {})
+    }
+  }
+
+  /** Resolves true once the new stream has taken the old one's place; false if the slot was not to be had. */
+  async #handOver(client: Client, slot: string, lsn: number): Promise<boolean> {
+    const old = this.#stream
+    return new Promise((resolve) => {
+      const next = this.#open(client, slot, lsn, (stream) => {
+        if (this.#stream !== old || old.hasEnded) return stream.cut(new Error('The log was lost meanwhile.'))
+        stream.skipTo(old.lsn)
+        this.#successor = { client, stream }
+        this.#stream = stream
+        this.#slot = slot
+        old.cut(new Error('The shared slot was taken over.'))
+        resolve(true)
+      })
+      void next.ended.then(() => resolve(false))
+      next.start()
+    })
+  }
+}

@@ -1,0 +1,36 @@
+import type { ClientConfig } from 'pg'
+import type { Clock, TidemarkError } from 'tidemark'
+
+export interface WalLogOptions {
+  /** The address of the server itself, not of a pooler. */
+  readonly url: string
+  readonly ssl?: ClientConfig['ssl']
+  /** The publication that lists the tables that are followed. One for each application. Default `tidemark`. */
+  readonly publication?: string
+  /**
+   * A permanent slot that the processes of the application share: whoever holds it goes on without a gap after a lost connection; the
+   * others follow through temporary ones, and one of them takes it over when it is free. Default: none.
+   */
+  readonly slot?: string
+  /** The WAL, in bytes, that the server may keep for the shared slot; beyond it the slot is dropped and made anew. Default 4 GiB. */
+  readonly slotKeepMax?: number
+  /** How the connections appear in pg_stat_activity. Default `tidemark`. */
+  readonly applicationName?: string
+  /** Default 5,000. */
+  readonly connectTimeoutMs?: number
+  /** How long a query of our own may take before its connection is cut. Default 15,000; a probe 2,000. */
+  readonly queryTimeoutMs?: number
+  /** How often the server is told what was applied. Default 1,000. */
+  readonly statusIntervalMs?: number
+  /** How often the catalogue is looked at. Default 1,000; never more than a twentieth of the time goes into it. */
+  readonly cataloguePollMs?: number
+  /** A transaction of more rows than this is delivered as its tables. Default 10,000. */
+  readonly rowsMax?: number
+  /** The same for the bytes of its rows. Default 64 MiB. */
+  readonly bytesMax?: number
+  /** Shared by all processes of the application: messages without its HMAC can only drop. */
+  readonly secret?: string
+  /** Told once of each problem that does not stop the log, e.g. tables that the role may not publish. */
+  readonly onProblem?: (problem: TidemarkError) => void
+  readonly clock?: Clock
+}

@@ -1,0 +1,165 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type Recorder, until, type World, world } from './recorder.js'
+
+/** The permanent slot that processes share, on a server of its own: slots are seen by all of a server. */
+let db: World
+const slot = 'shared_by_all'
+
+beforeEach(async () => {
+  db = await world({})
+  await db.sql('create table posts (id int primary key, v int)')
+})
+
+afterEach(async () => {
+  await db?.end()
+})
+
+async function isActive(): Promise<boolean> {
+  const [row] = await db.sql(`select active from pg_replication_slots where slot_name = '${slot}'`)
+  return row?.active === true
+}
+
+const holds = (log: Recorder): boolean => log.log.status().slot?.isHeld === true
+
+async function endWalsender(log: Recorder, during: () => Promise<unknown> = async () => {}): Promise<void> {
+  const losses = log.losses.length
+  await db.sql(`select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = '${slot}'`)
+  await during()
+  await until(() => log.losses.length > losses)
+}
+
+test('who holds the slot goes on after a lost connection, and misses nothing that was committed meanwhile', async () => {
+  const log = await db.log({ slot })
+  expect(log.log.status().slot).toMatchObject({ name: slot, isHeld: true })
+  await db.sql('insert into posts values (1, 1)')
+  await log.caughtUp()
+  for (let round = 1; round <= 5; round++) {
+    await endWalsender(log, () => db.sql(`insert into posts values (${round * 10}, 1), (${round * 10 + 1}, 1)`))
+    await until(
+      () => log.resumes === round,
+      () => log.log.status().reason,
+    )
+    await db.sql(`insert into posts values (${round * 10 + 2}, 1)`)
+    await log.caughtUp()
+  }
+  expect(log.starts).toHaveLength(1)
+  const expected = ['1', ...[1, 2, 3, 4, 5].flatMap((round) => [0, 1, 2].map((n) => `${round * 10 + n}`))]
+  expect(log.rows.map((row) => row.new!.id)).toEqual(expected)
+})
+
+test('another process follows through a slot of its own, and takes the shared one over when its holder is gone', async () => {
+  const first = await db.log({ slot })
+  const second = await db.log({ slot })
+  expect([first, second].map(holds)).toEqual([true, false])
+  await db.sql('insert into posts values (1, 1)')
+  await second.caughtUp()
+  await first.log.close()
+  await db.sql('insert into posts values (2, 1)')
+  await until(() => holds(second))
+  await db.sql('insert into posts values (3, 1)')
+  await second.caughtUp()
+  // Nothing shows of the hand-over.
+  expect(second.starts).toHaveLength(1)
+  expect(second.losses).toEqual([])
+  expect(second.rows.map((row) => row.new!.id)).toEqual(['1', '2', '3'])
+  expect(await db.sql('select slot_name from pg_replication_slots')).toEqual([{ slot_name: slot }])
+})
+
+test('the slot stays when its holder is closed, and the next one starts where it was left', async () => {
+  const first = await db.log({ slot })
+  await db.sql('insert into posts values (1, 1)')
+  await first.caughtUp()
+  await first.log.close()
+  expect(await isActive()).toBe(false)
+  await db.sql('insert into posts values (2, 1)')
+  const second = await db.log({ slot })
+  await second.caughtUp()
+  expect(second.rows.map((row) => row.new!.id)).toContain('2')
+  expect(second.starts[0]!.proof.kind).toBe('xmin')
+})
+
+test('a change of the catalogue while the line was cut makes it start anew', async () => {
+  const log = await db.log({ slot, cataloguePollMs: 60_000 })
+  await endWalsender(log, () => db.sql('alter table posts add column w int'))
+  await until(() => log.starts.length === 2 || log.resumes > 0)
+  expect([log.starts.length, log.resumes]).toEqual([2, 0])
+})
+
+test('a slot that was moved on by somebody else makes the next holder start anew', async () => {
+  const log = await db.log({ slot })
+  const other = await db.log({ slot })
+  await db.sql('insert into posts values (1, 1)')
+  await log.caughtUp()
+  // The other one takes it over and moves it on, beyond what the first has read.
+  await endWalsender(log, () => until(() => holds(other) || holds(log)))
+  await until(() => [log, other].filter(holds).length === 1)
+  await db.sql('insert into posts values (2, 1)')
+  for (const each of [log, other]) {
+    await until(() => each.log.status().state === 'following')
+    await each.caughtUp()
+    // Either it heard of the second row, or it starts after it and says so.
+    const heard = each.rows.map((row) => row.new!.id)
+    if (each.starts.length === 1) expect(heard).toEqual(['1', '2'])
+    else expect(each.losses).toHaveLength(1)
+  }
+})
+
+test('a slot that is dropped is made anew, and nothing is believed of before', async () => {
+  const log = await db.log({ slot })
+  const admin = await db.connect()
+  await endWalsender(log, async () => {
+    await until(async () => {
+      await admin.query(`select pg_drop_replication_slot('${slot}')`).catch(() => {})
+      const { rows } = await admin.query(`select xmin from pg_replication_slots where slot_name = '${slot}'`)
+      return rows.length === 0 || log.starts.length > 1 || log.resumes > 0
+    })
+  })
+  await until(() => holds(log) && log.log.status().state === 'following')
+  await db.sql('insert into posts values (1, 1)')
+  await log.caughtUp()
+  expect(log.rows.map((row) => row.new!.id)).toEqual(['1'])
+})
+
+test('a slot that keeps too much of the WAL is given up, and said so', async () => {
+  const problems: string[] = []
+  const first = await db.log({ slot })
+  await first.log.close()
+  await db.sql(
+    ...Array.from({ length: 2 }, () => "select pg_logical_emit_message(false, 'fill', repeat('x', 20000000))"),
+  )
+  const second = await db.log({ slot, slotKeepMax: 16 * 2 ** 20, onProblem: ({ message }) => problems.push(message) })
+  expect(problems.join()).toContain('slotKeepMax (16 MB)')
+  await until(() => holds(second))
+  await db.sql('insert into posts values (1, 1)')
+  await second.caughtUp()
+  expect(second.rows.map((row) => row.new!.id)).toEqual(['1'])
+})
+
+test('a slot of that name that is none of ours is refused by name', async () => {
+  await db.sql(`select pg_create_physical_replication_slot('${slot}')`)
+  const log = db.open({ slot })
+  await until(() => log.losses.length > 0)
+  expect(log.losses[0]).toMatchObject({ code: 'TIDEMARK_SLOT' })
+  await db.sql(`select pg_drop_replication_slot('${slot}')`)
+})
+
+test('after the publication is dropped a new slot is made, which can read the new one', async () => {
+  const log = await db.log({ slot })
+  await db.sql('drop publication tidemark')
+  await until(() => log.starts.length >= 2 && log.log.status().state === 'following')
+  await until(() => log.log.followed('public.posts') !== undefined)
+  await db.sql('insert into posts values (1, 1)')
+  await log.caughtUp()
+  expect(log.rows.map((row) => row.new!.id)).toEqual(['1'])
+})
+
+test('after a restart of the server it starts anew, in a new epoch, through the same slot', async () => {
+  const log = await db.log({ slot })
+  await db.server.restart()
+  await log.hasStarted(2)
+  expect(log.resumes).toBe(0)
+  expect(log.starts[1]!.epoch).not.toBe(log.starts[0]!.epoch)
+  await db.sql('insert into posts values (1, 1)')
+  await log.caughtUp()
+  expect(log.rows.map((row) => row.new!.id)).toEqual(['1'])
+})
