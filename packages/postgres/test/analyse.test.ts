@@ -83,7 +83,7 @@ const cases: Record<string, Record<string, string[]>> = {
     ],
     'select * from posts where author_id = $1 order by at limit 20': ['rows of public.posts where author_id = $1'],
     'select * from posts where author_id = $1 and at > $2 and title like $3': [
-      'rows of public.posts where author_id = $1',
+      'rows of public.posts where author_id = $1 and title like $3 and at > $2',
     ],
     'select * from posts where code = $1': ['rows of public.posts where code = $1'],
     'select * from posts where price = $1': ['rows of public.posts where price = $1'],
@@ -105,14 +105,12 @@ const cases: Record<string, Record<string, string[]>> = {
     'select * from members where (group_id, user_id) in ((1, 2), (3, $1))': [
       'rows of public.members where group_id = 1 and user_id = 2 or group_id = 3 and user_id = $1',
     ],
-    'select * from posts where id = 1 or at > $1': ['all of public.posts (condition)'],
+    'select * from posts where id = 1 or at > $1': ['rows of public.posts where id = 1 or at > $1'],
+    'select * from posts where id = 1 or lower(title) = $1': ['all of public.posts (condition)'],
     "select * from posts where title = 'today'": ["rows of public.posts where title = 'today'"],
   },
   'what is not understood is the whole table': {
     'select * from posts': ['all of public.posts'],
-    'select * from posts where id > $1': ['all of public.posts (condition)'],
-    'select * from posts where id <> $1': ['all of public.posts (condition)'],
-    'select * from posts where not (id = $1)': ['all of public.posts (condition)'],
     'select * from posts where lower(title) = $1': ['all of public.posts (condition)'],
     'select * from posts where id = $1 + 1': ['all of public.posts (condition)'],
     'select * from posts where upper_title = $1': ['all of public.posts (generated)'],
@@ -122,7 +120,6 @@ const cases: Record<string, Record<string, string[]>> = {
     'select * from posts where score = $1 and id = $1': ['rows of public.posts where score = $1'],
     'select * from posts where title = true::text': ['all of public.posts (condition)'],
     'select * from posts where email_of = 1': [],
-    'select * from posts as p(a, b) where p.a = 1': ['all of public.posts (alias-columns)'],
     'select * from posts tablesample system (10) where id = 1': [
       'all of public.posts (sample)',
       'needs an expiry: time',
@@ -139,7 +136,7 @@ const cases: Record<string, Record<string, string[]>> = {
     ],
     'select * from posts p join authors a on a.id = p.author_id where p.id = $1': [
       'rows of public.posts where id = $1',
-      'all of public.authors (condition)',
+      'rows of public.authors where id in (author_id of public.posts where id = $1)',
     ],
     'select * from members m join members n using (group_id) where group_id = $1': [
       'rows of public.members where group_id = $1 (old values: self-join)',
@@ -154,8 +151,8 @@ const cases: Record<string, Record<string, string[]>> = {
       'rows of public.members where user_id = $1',
     ],
     'select * from (posts p join authors a on a.id = p.author_id) as j where j.author_id = 1': [
-      'all of public.posts (condition)',
-      'all of public.authors (condition)',
+      'rows of public.posts where author_id = 1',
+      'rows of public.authors where id = 1',
     ],
   },
   'outer joins bound what they filter': {
@@ -165,7 +162,7 @@ const cases: Record<string, Record<string, string[]>> = {
     ],
     'select * from posts p left join comments c on c.post_id = p.id and p.author_id = 2 where c.id is null': [
       'all of public.posts (condition)',
-      'all of public.comments (condition)',
+      'rows of public.comments where post_id in (id of public.posts where author_id = 2) (old values: outer-join)',
     ],
     'select * from comments c right join posts p on c.post_id = p.id where p.id = $1': [
       'rows of public.comments where post_id = $1 (old values: outer-join)',
@@ -222,12 +219,12 @@ const cases: Record<string, Record<string, string[]>> = {
         'rows of public.comments where user_id = $2 (old values: subquery)',
       ],
     'select * from posts where id in (select post_id from comments where user_id = $1)': [
-      'all of public.posts (condition)',
+      'rows of public.posts where id in (post_id of public.comments where user_id = $1)',
       'rows of public.comments where user_id = $1 (old values: subquery)',
     ],
     'select * from (select * from posts where author_id = $1) p join authors a on a.id = p.author_id': [
-      'all of public.authors (condition)',
-      'rows of public.posts where author_id = $1 (old values: subquery)',
+      'rows of public.authors where id = $1',
+      'rows of public.posts where author_id = $1',
     ],
     'select * from authors a, lateral (select * from posts p where p.author_id = a.id limit 3) p where a.id = $1': [
       'rows of public.authors where id = $1',
@@ -254,10 +251,10 @@ const cases: Record<string, Record<string, string[]>> = {
   },
   'common table expressions hide tables of their name': {
     'with p as (select * from posts where author_id = $1) select * from p': [
-      'rows of public.posts where author_id = $1 (old values: cte)',
+      'rows of public.posts where author_id = $1',
     ],
     'with posts as (select * from posts where author_id = $1) select * from posts': [
-      'rows of public.posts where author_id = $1 (old values: cte)',
+      'rows of public.posts where author_id = $1',
     ],
     'with posts as (select 1 as id) select * from public.posts where id = 1': ['rows of public.posts where id = 1'],
     'with recursive t as (select id, boss_id from authors where id = $1 union all select a.id, a.boss_id from authors a join t on a.boss_id = t.id) select * from t':
@@ -267,9 +264,16 @@ const cases: Record<string, Record<string, string[]>> = {
     ],
   },
   'tables of other kinds': {
-    'select * from live_posts where id = $1': ['all of public.authors (view)', 'all of public.posts (view)'],
-    'select * from recent': ['all of public.authors (view)', 'all of public.posts (view)', 'needs an expiry: time'],
-    'select * from catalogue': ['all of pg_catalog.pg_class (view)', 'sends no changes: pg_catalog.pg_class'],
+    'select * from live_posts where id = $1': [
+      "rows of public.posts where id = $1 and status = 'live'",
+      "rows of public.authors where id in (author_id of public.posts where id = $1 and status = 'live')",
+    ],
+    'select * from recent': [
+      'all of public.authors (condition)',
+      "rows of public.posts where status = 'live'",
+      'needs an expiry: time',
+    ],
+    'select * from catalogue': ['all of pg_catalog.pg_class', 'sends no changes: pg_catalog.pg_class'],
     'select * from pg_class': ['all of pg_catalog.pg_class', 'sends no changes: pg_catalog.pg_class'],
     'select * from pg_stat_activity': [
       'all of pg_catalog.pg_stat_activity (view)',
@@ -289,7 +293,7 @@ const cases: Record<string, Record<string, string[]>> = {
     'select now()': ['needs an expiry: time'],
     'select current_date': ['needs an expiry: time'],
     "select * from posts where id = 1 and at > 'yesterday'": [
-      'rows of public.posts where id = 1',
+      "rows of public.posts where id = 1 and at > 'yesterday'",
       'needs an expiry: time',
     ],
     "select 'now'::timestamptz": ['needs an expiry: time'],

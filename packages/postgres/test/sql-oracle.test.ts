@@ -7,6 +7,7 @@ import { touches } from '../../tidemark/src/dependencies/match.js'
 import type { Analysis } from '../src/sql/analyse.js'
 import { Analyst } from '../src/sql/analyst.js'
 import { Binding } from '../src/sql/bind.js'
+import type { Ask } from '../src/sql/catalogue.js'
 import { describe } from '../src/sql/describe.js'
 import { explainAnalysis } from '../src/sql/explain.js'
 import { focusedQuery } from './focused-query.js'
@@ -179,8 +180,9 @@ function check(query: RandomQuery, first: First, change: RowChange, second: stri
 async function read(query: RandomQuery): Promise<First | undefined> {
   await client.query('savepoint q')
   try {
+    const ask: Ask = async (text, values) => (await client.query({ text, values, rowMode: 'array' })).rows[0]![0]
     const analysis = await analyst.analyse(query.text, '', {
-      ask: async (text, values) => (await client.query({ text, values, rowMode: 'array' })).rows[0]![0],
+      ask,
       describe: (text) => describe((each) => client.query(each as pg.Query), text),
     })
     const dependencies: Dependency[] = []
@@ -192,6 +194,7 @@ async function read(query: RandomQuery): Promise<First | undefined> {
       },
       want: () => {},
     })
+    await binding.prepare(ask)
     const result = await client.query({ text: query.text, values: [...query.values], rowMode: 'array', types: RAW })
     const rows = result.rows as unknown[][]
     binding.end({ fields: result.fields, rowCount: rows.length, cell: (row, field) => rows[row]![field] }, 1_000)

@@ -114,6 +114,7 @@ export class Backend implements Server {
     if (!analysis.isRead || analysis.reasons.has('writes')) this.ran('hidden')
     else if (analysis.reasons.has('function')) this.ran('settings')
     const binding = new Binding(analysis, values, reading, followed)
+    await binding.prepare(this.ask)
     // On a connection of other settings names may mean something else each time, and what a function that is not IMMUTABLE
     // reads is not looked for: those answers are not kept anyway.
     const isChecked =

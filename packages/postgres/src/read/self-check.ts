@@ -94,6 +94,7 @@ function relationOf({ oid, table, kind, persistence, isRowSecured }: Touched): R
     isSystem: false,
     isRowSecured,
     hasPolicies: isRowSecured,
+    isReadable: false,
     via: ['query'],
     columns: [],
     definitions: [],

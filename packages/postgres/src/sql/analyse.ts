@@ -74,7 +74,7 @@ export function analyse(material: Material): Analysis {
     relation: occurrence.relation,
     ways: boundsOf(occurrence, given, parameterTypes),
     hidden: occurrence.hidden ?? (isRepeated(occurrence.relation, reads) ? ('self-join' as const) : undefined),
-    isConditioned: occurrence.formulas.some((formula) => !isNone(formula)) || given.length > 0,
+    isConditioned: occurrence.formulas.some((formula) => !isNone(formula)) || !isNone(given),
   }))
   const tables = [
     ...reads.whole,
@@ -82,7 +82,7 @@ export function analyse(material: Material): Analysis {
     ...rows
       .filter((row) => row.ways === 'condition' && !row.isConditioned)
       .map(({ relation }) => ({ relation, reason: undefined })),
-    ...facts.relations.flatMap((relation) => hiddenReads(relation)),
+    ...facts.relations.flatMap((relation) => hiddenReads(relation, reads)),
   ]
   const reasons = new Set<NotKept>()
   if (facts.relations.some(isSecured)) reasons.add('row-security')
@@ -102,8 +102,9 @@ export function analyse(material: Material): Analysis {
 }
 
 /** What is read behind the query's back. */
-function hiddenReads(relation: Relation): { relation: Relation; reason: Coarse }[] {
-  return relation.via.flatMap((via) => (via === 'query' ? [] : [{ relation, reason: via }]))
+function hiddenReads(relation: Relation, reads: Reads): { relation: Relation; reason: Coarse }[] {
+  const isSeen = (via: Relation['via'][number]) => via === 'query' || (via === 'view' && reads.hasSeen(relation))
+  return relation.via.flatMap((via) => (isSeen(via) ? [] : [{ relation, reason: via as Coarse }]))
 }
 
 /** The answer's columns name their table, not the place in FROM: of a table that is read twice they prove nothing. */
@@ -135,7 +136,7 @@ function dependsOnMoment(mentions: Mentions, reads: Reads): boolean {
 function collectTexts(formula: Formula, mentions: Mentions, texts: Set<A_Const>): void {
   if (formula.kind === 'and' || formula.kind === 'or')
     for (const part of formula.parts) collectTexts(part, mentions, texts)
-  if (formula.kind !== 'in') return
+  if (formula.kind !== 'in' && formula.kind !== 'not-in') return
   const { type, kind } = formula.column.column
   const isText = kind === 'e' || !mayNameMoment(type, { ...mentions, castTypes: new Set() })
   for (const value of formula.values)
@@ -144,5 +145,7 @@ function collectTexts(formula: Formula, mentions: Mentions, texts: Set<A_Const>)
 
 /** No condition at all, rather than one that is not understood. */
 function isNone(formula: Formula): boolean {
+  // That a subquery's column is named says nothing of it.
+  if (formula.kind === 'same' && formula.isName) return true
   return formula.kind === 'and' && formula.parts.every(isNone)
 }

@@ -70,14 +70,17 @@ async function factsOf(mentions: Mentions, ask: Ask): Promise<{ facts: Facts; be
   const definitions = relations.flatMap((relation) => relation.definitions)
   const behind = definitions.map(mentionsOfDefinition)
   const mentioned = behind.flatMap((each) => each.relations)
-  // The server's list of what a view reads leaves system relations out; by their names they are found.
-  const more = mentioned.length > 0 ? (await loadRelations(ask, mentioned)).relations : []
-  const known = new Set(relations.map(({ oid }) => oid))
-  const hidden: Relation[] = more
+  // What the definitions call by which name; and the server's list of what a view reads leaves system relations out.
+  const inside = mentioned.length > 0 ? await loadRelations(ask, mentioned) : { named: new Map(), relations: [] }
+  const known = new Map(relations.map((relation) => [relation.oid, relation]))
+  const hidden: Relation[] = inside.relations
     .filter(({ oid }) => !known.has(oid))
     .map((relation) => ({ ...relation, via: ['view'] }))
+  for (const relation of hidden) known.set(relation.oid, relation)
+  const all = new Map([...inside.named].map(([name, { oid }]) => [name, known.get(oid)!]))
+  for (const [name, relation] of named) all.set(name, relation)
   const functions = await loadFunctions(ask, [mentions, ...behind])
-  return { facts: { named, relations: [...relations, ...hidden], isCatalogFirst, ...functions }, behind }
+  return { facts: { named: all, relations: [...relations, ...hidden], isCatalogFirst, ...functions }, behind }
 }
 
 function mentionsOfDefinition(definition: string): Mentions {

@@ -2,11 +2,12 @@ import type { Reading, RowsDependency, TableDependency } from 'tidemark'
 import type { FollowedTable } from '../wal/tables.js'
 import type { Analysis, RowRead } from './analyse.js'
 import type { Choice } from './bounds.js'
-import { canonical, equalityOf, stored, told } from './canonical.js'
-import type { Column, Relation } from './catalogue.js'
-import type { Value } from './conditions.js'
+import { stored } from './canonical.js'
+import type { Ask, Column, Relation } from './catalogue.js'
+import { Chains } from './chains.js'
 import { namesMoment } from './mentions.js'
 import type { Coarse } from './reads.js'
+import { areOldValuesKnown, dependenciesOf, ordersOf, type RowSet, rowSetOf } from './row-set.js'
 
 /** Which tables are followed, as the log says: of no table while it is not followed itself. */
 export interface FollowedTables {
@@ -35,6 +36,7 @@ export class Binding {
   readonly #reading: Reading
   readonly #tables: FollowedTables | undefined
   readonly #followed = new Map<string, FollowedTable>()
+  readonly #chains: Chains
 
   /** @param tables  undefined where nothing is followed at all: then expiry decides, and no table is missing */
   constructor(analysis: Analysis, values: readonly unknown[], reading: Reading, tables: FollowedTables | undefined) {
@@ -42,12 +44,35 @@ export class Binding {
     this.#values = values
     this.#reading = reading
     this.#tables = tables
+    this.#chains = new Chains(values)
     this.#judge()
     for (const table of this.#names()) {
       const followed = tables?.followed(table)
       if (followed) this.#followed.set(table, followed)
       else if (tables) this.#missing(table, tables)
     }
+  }
+
+  /**
+   * Asks what must be known before the query runs: which values lead from one table to the next. On the connection that will run it, so
+   * that both mean the same by names.
+   */
+  async prepare(ask: Ask): Promise<void> {
+    // Where nothing is followed, nobody would go by it.
+    if (!this.#tables) return
+    for (const { ways } of this.#analysis.rows) {
+      if (typeof ways === 'string') continue
+      for (const { column, choice } of ways.flat()) {
+        if (choice.kind === 'chain') await this.#resolve(column, choice, ask)
+      }
+    }
+  }
+
+  async #resolve(column: Column, chain: Extract<Choice, { kind: 'chain' }>, ask: Ask): Promise<void> {
+    for (const { column: inner, choice } of chain.bounds)
+      if (choice.kind === 'chain') await this.#resolve(inner, choice, ask)
+    // Without the values the table counts as read as a whole; what is wrong with the connection the statement itself will show.
+    await this.#chains.resolve(column, chain, ask).catch(() => {})
   }
 
   /** @param answered  undefined if the answer can't be seen */
@@ -101,13 +126,8 @@ export class Binding {
     const identity = this.#followed.get(table)
     const sets: RowSet[] = []
     for (const way of read.ways) {
-      const bounds = way.flatMap(({ column, choice }) => {
-        const values = valuesOf(column, choice, this.#values)
-        return values ? [{ column, values }] : []
-      })
-      if (bounds.length === 0) return this.#dependOnTable(read.relation, 'value')
-      const set = narrowed(bounds, identity, ROWS_MAX / read.ways.length)
-      if (set.length === 0) return this.#dependOnTable(read.relation, 'too-many-values')
+      const set = rowSetOf(way, this.#values, this.#chains.values, identity, ROWS_MAX / read.ways.length)
+      if (typeof set === 'string') return this.#dependOnTable(read.relation, set)
       sets.push(set)
     }
     const isKnown = sets.every((set) => areOldValuesKnown(set, identity))
@@ -119,67 +139,20 @@ export class Binding {
     for (const set of sets)
       for (const dependency of dependenciesOf(table, set, old)) this.#depend(read.relation, dependency)
     if (Array.isArray(members)) for (const dependency of members) this.#depend(read.relation, dependency)
+    for (const { choice } of read.ways.flat()) if (choice.kind === 'chain') this.#dependOnChain(choice)
   }
-}
 
-/** Columns, each with the texts that it may have: all combinations of them. Sorted by name. */
-type RowSet = readonly { readonly column: Column; readonly values: readonly (string | null)[] }[]
-
-/** The texts that a bound allows, or undefined if they can't be told. */
-function valuesOf(
-  column: Column,
-  choice: Choice,
-  parameters: readonly unknown[],
-): readonly (string | null)[] | undefined {
-  if (choice.kind === 'null') return [null]
-  const all =
-    choice.kind === 'any'
-      ? elementsOf(parameters[choice.parameter - 1])?.map((element) => told(column, element))
-      : choice.values.map((value) => textOf(column, value, parameters))
-  const texts = new Set<string>()
-  for (const text of all ?? [undefined]) {
-    if (text === undefined) return undefined
-    // Equality with NULL is never true.
-    if (text !== null) texts.add(text)
+  /**
+   * What a chain's values were read from: a row that comes into it may bring a value. One that leaves it takes none but its own, so its
+   * old values need not be known.
+   */
+  #dependOnChain({ relation, bounds }: Extract<Choice, { kind: 'chain' }>): void {
+    const identity = this.#followed.get(relation.table)
+    const set = rowSetOf(bounds, this.#values, this.#chains.values, identity, ROWS_MAX)
+    if (typeof set === 'string') return this.#dependOnTable(relation, set)
+    for (const dependency of dependenciesOf(relation.table, set, 'members')) this.#depend(relation, dependency)
+    for (const { choice } of bounds) if (choice.kind === 'chain') this.#dependOnChain(choice)
   }
-  // No row can match, whatever changes. An entry without dependencies would not be kept, so it gets one that does no harm.
-  return texts.size === 0 ? [null] : [...texts]
-}
-
-function textOf(column: Column, value: Value, parameters: readonly unknown[]): string | null | undefined {
-  if (!('constant' in value)) return told(column, parameters[value.parameter - 1])
-  return value.constant === null ? null : canonical(column, value.constant)
-}
-
-/** The elements of an array parameter, of any depth. */
-function elementsOf(value: unknown): readonly unknown[] | undefined {
-  if (value === null || value === undefined) return []
-  return Array.isArray(value) ? value.flat(6) : undefined
-}
-
-/** How the columns' values are compared; undefined if all are as texts. */
-function ordersOf(columns: readonly Column[]): Pick<RowsDependency, 'orders'> {
-  const orders = columns.map((column) => equalityOf(column) ?? 'text')
-  return orders.every((order) => order === 'text') ? {} : { orders }
-}
-
-/**
- * Leaves out what is not needed. If the bounds name rows by their identity, nothing else is: then the old values are always
- * known. Of too many combinations the columns with most values go first.
- */
-function narrowed(bounds: RowSet, identity: FollowedTable | undefined, max: number): RowSet {
-  const sorted = [...bounds].sort((left, right) => (left.column.name < right.column.name ? -1 : 1))
-  const columns = identity && identity.identity !== 'full' ? identity.columns : []
-  const named = sorted.filter(({ column }) => columns.includes(column.name))
-  const set = columns.length > 0 && named.length === columns.length ? named : sorted
-  while (set.length > 0 && set.reduce((product, { values }) => product * values.length, 1) > max) {
-    set.splice(set.indexOf(set.reduce((most, each) => (each.values.length > most.values.length ? each : most))), 1)
-  }
-  return set
-}
-
-function areOldValuesKnown(set: RowSet, identity: FollowedTable | undefined): boolean {
-  return identity?.identity === 'full' || set.every(({ column }) => identity?.columns.includes(column.name))
 }
 
 /** The answer's rows by their identity, or why they can't stand in for old values. */
@@ -210,16 +183,6 @@ function membersOf(
     members.push({ kind: 'rows', table: relation.table, columns, values, ...orders, old: 'coarse' })
   }
   return members
-}
-
-function dependenciesOf(table: string, set: RowSet, old: 'members' | 'coarse'): RowsDependency[] {
-  const columns = set.map(({ column }) => column.name)
-  const combinations = set.reduce<(string | null)[][]>(
-    (all, { values }) => all.flatMap((before) => values.map((value) => [...before, value])),
-    [[]],
-  )
-  const orders = ordersOf(set.map(({ column }) => column))
-  return combinations.map((values) => ({ kind: 'rows', table, columns, values, ...orders, old }))
 }
 
 function mentionsMoment(value: unknown): boolean {

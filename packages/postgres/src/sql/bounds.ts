@@ -1,13 +1,21 @@
-import { areAlike, elementsFit, fits, incomparable } from './canonical.js'
-import type { Column } from './catalogue.js'
-import type { Formula, Value } from './conditions.js'
-import type { BoundColumn, Occurrence } from './scope.js'
+import { areAlike, BOOL, elementsFit, equalityOf, fits, incomparable, orderOf, TEXT, VARCHAR } from './canonical.js'
+import type { Column, Relation } from './catalogue.js'
+import type { Formula, Operator } from './conditions.js'
+import type { BoundColumn, Occurrence, TableOccurrence } from './scope.js'
+import { NAMED, type Value } from './values.js'
 
-/** What a column is bound to: one of some values, one of a parameter's elements, or NULL. */
+/** What is known of a column's values. The first four name them; of the others one may be looked up as a range. */
 export type Choice =
-  | { readonly kind: 'in'; readonly values: readonly Value[] }
+  | { readonly kind: 'in'; readonly values: readonly Value[]; readonly takesNull: boolean }
   | { readonly kind: 'any'; readonly parameter: number }
   | { readonly kind: 'null' }
+  /** Values that another column has in the rows of its table that are bounded so. */
+  | { readonly kind: 'chain'; readonly relation: Relation; readonly column: Column; readonly bounds: Bounds }
+  | { readonly kind: 'compare'; readonly operator: Operator; readonly value: Value }
+  | { readonly kind: 'prefix'; readonly value: Value; readonly escape: string | undefined }
+  | { readonly kind: 'not-in'; readonly values: readonly Value[]; readonly takesNull: boolean }
+  | { readonly kind: 'not-any'; readonly parameter: number }
+  | { readonly kind: 'not-null' }
 
 /** One way for a row to matter: all of these hold for it. */
 export type Bounds = readonly { readonly column: Column; readonly choice: Choice }[]
@@ -19,6 +27,9 @@ type Atom = Exclude<Formula, { kind: 'and' | 'or' | 'true' }>
 
 /** More ways than this are not followed: conditions are left out, which only widens. */
 const WAYS_MAX = 64
+/** So many tables a chain may go through. */
+const CHAIN_MAX = 5
+const NAMING: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>(['in', 'any', 'null', 'chain'])
 
 /**
  * The ways in which a row of the occurrence can matter: a disjunction of conjunctions of bounds on its columns.
@@ -27,31 +38,45 @@ const WAYS_MAX = 64
  * @param types  type OIDs of the statement's parameters, from the server
  * @returns why there is a way that bounds no column: then every row can matter
  *
- * Equality is transitive, so what bounds one column bounds all that must equal it: `a.id = p.author_id and p.author_id = $1`.
+ * Equality is transitive, so what bounds one column bounds all that must equal it: `a.id = p.author_id and p.author_id = $1`. And where
+ * nothing else does, a column is bounded by the values that an equal one has in rows that are bounded themselves.
  */
 export function boundsOf(
-  occurrence: Occurrence,
-  given: readonly Formula[],
+  occurrence: TableOccurrence,
+  given: Formula,
   types: readonly number[],
 ): readonly Bounds[] | Unbound {
   const ways: Bounds[] = []
-  for (const atoms of waysOf([...occurrence.formulas, ...given])) {
-    const { bounds, reason } = wayOf(occurrence, atoms, types)
-    if (bounds.length === 0) return reason
-    ways.push(bounds)
+  const texts = new Set<string>()
+  for (const atoms of waysOf([...occurrence.formulas, given])) {
+    const way = new Way(usable(atoms, occurrence), types)
+    const bounds = way.boundsOf(occurrence, [])
+    if (bounds.length === 0) return way.unboundReason(occurrence)
+    const text = textOf(bounds)
+    if (!texts.has(text)) ways.push(bounds)
+    texts.add(text)
   }
+  // It can match nothing: a bound that names no row.
+  if (ways.length === 0)
+    return [[{ column: occurrence.relation.columns[0]!, choice: { kind: 'in', values: [], takesNull: false } }]]
   return ways
 }
 
 /** Disjunctive normal form. What would exceed the limit is left out. */
 function waysOf(conjuncts: readonly Formula[]): readonly (readonly Atom[])[] {
   let ways: readonly (readonly Atom[])[] = [[]]
-  for (const conjunct of conjuncts) {
+  // The same condition often comes by several ways.
+  for (const conjunct of new Set(conjuncts.flatMap(flat))) {
     const parts = alternatives(conjunct)
     if (ways.length * parts.length > WAYS_MAX) continue
     ways = ways.flatMap((way) => parts.map((part) => [...way, ...part]))
   }
   return ways
+}
+
+function flat(formula: Formula): readonly Formula[] {
+  if (formula.kind === 'true') return []
+  return formula.kind === 'and' ? formula.parts.flatMap(flat) : [formula]
 }
 
 function alternatives(formula: Formula): readonly (readonly Atom[])[] {
@@ -69,61 +94,159 @@ function alternatives(formula: Formula): readonly (readonly Atom[])[] {
   }
 }
 
-function wayOf(
-  occurrence: Occurrence,
-  atoms: readonly Atom[],
-  types: readonly number[],
-): { bounds: Bounds; reason: Unbound } {
-  const classes = new Classes(atoms)
-  const bounds: { column: Column; choice: Choice }[] = []
-  let reason: Unbound = 'condition'
-  for (const column of occurrence.relation.columns) {
-    const found = atoms.filter((atom) => atom.kind !== 'same' && classes.has(atom.column, { occurrence, column }))
-    if (found.length === 0) continue
-    const choices = found.flatMap((atom) => choiceOf(atom, { occurrence, column }, types) ?? [])
-    const best = choices.sort((left, right) => sizeOf(left) - sizeOf(right))[0]
-    if (best) bounds.push({ column, choice: best })
-    else if (reason === 'condition' && found.some((atom) => atom.kind !== 'null'))
-      reason = incomparable(column) ?? 'type'
-  }
-  return { bounds, reason }
+function usable(atoms: readonly Atom[], { number }: Occurrence): readonly Atom[] {
+  const isHidden = (atom: Atom) =>
+    atom.kind === 'same' && atom.notIn && atom.notIn[0] <= number && number < atom.notIn[1]
+  return [...new Set(atoms)].filter((atom) => !isHidden(atom))
 }
 
-/** What an atom says of a column that must equal the atom's own. */
-function choiceOf(atom: Atom, target: BoundColumn, types: readonly number[]): Choice | undefined {
-  if (atom.kind === 'same') return undefined
-  if (atom.kind === 'null') return isSame(atom.column, target) && canBeNull(target) ? { kind: 'null' } : undefined
-  if (incomparable(target.column) || incomparable(atom.column.column)) return undefined
-  switch (atom.kind) {
-    case 'in': {
-      const fit = atom.values.every(
-        (value) => valueFits(atom.column.column, value, types) && valueFits(target.column, value, types),
+/** What holds together. */
+class Way {
+  readonly #atoms: readonly Atom[]
+  readonly #types: readonly number[]
+  readonly #equal: Classes
+  readonly #named: Classes
+
+  constructor(atoms: readonly Atom[], types: readonly number[]) {
+    this.#atoms = atoms
+    this.#types = types
+    const links = atoms.filter((atom) => atom.kind === 'same')
+    this.#equal = new Classes(links.filter(({ left, right }) => areAlike(left.column, right.column)))
+    this.#named = new Classes(links.filter(({ isName }) => isName))
+  }
+
+  /** @param before  the occurrences whose bounds depend on these */
+  boundsOf(occurrence: TableOccurrence, before: readonly Occurrence[]): Bounds {
+    const bounds: { column: Column; choice: Choice }[] = []
+    for (const column of occurrence.relation.columns) {
+      const target = { occurrence, column }
+      const choices = this.#atoms.flatMap((atom) => this.#choiceOf(atom, target) ?? [])
+      const naming = choices
+        .filter(({ kind }) => NAMING.has(kind))
+        .sort((left, right) => sizeOf(left) - sizeOf(right))[0]
+      if (naming) bounds.push({ column, choice: naming })
+      const seen = new Set<string>()
+      for (const choice of choices) {
+        const text = textOf(choice)
+        if (NAMING.has(choice.kind) || seen.has(text)) continue
+        seen.add(text)
+        bounds.push({ column, choice })
+      }
+    }
+    // A chain costs a query: only where nothing names the rows.
+    if (bounds.some(isNarrow)) return withoutNeedless(bounds)
+    const chain = this.#chainOf(occurrence, [...before, occurrence])
+    return withoutNeedless(chain ? [...bounds, chain] : bounds)
+  }
+
+  unboundReason(occurrence: TableOccurrence): Unbound {
+    for (const column of occurrence.relation.columns) {
+      const isMentioned = this.#atoms.some(
+        (atom) =>
+          !['same', 'null', 'not-null'].includes(atom.kind) &&
+          'column' in atom &&
+          isSame(atom.column, { occurrence, column }),
       )
-      return fit ? { kind: 'in', values: atom.values } : undefined
+      if (isMentioned) return incomparable(column) ?? 'type'
     }
-    case 'any': {
-      const type = types[atom.parameter - 1]
-      const fit =
-        type !== undefined &&
-        elementsFit(atom.column.column, type, atom.cast) &&
-        elementsFit(target.column, type, atom.cast)
-      return fit ? { kind: 'any', parameter: atom.parameter } : undefined
+    return 'condition'
+  }
+
+  #chainOf(occurrence: TableOccurrence, before: readonly Occurrence[]): Bounds[number] | undefined {
+    if (before.length > CHAIN_MAX) return undefined
+    for (const column of occurrence.relation.columns) {
+      if (!equalityOf(column)) continue
+      for (const other of this.#equal.membersOf({ occurrence, column })) {
+        const { relation } = other.occurrence
+        if (!relation?.isReadable || before.includes(other.occurrence) || !areAlike(column, other.column)) continue
+        const bounds = this.boundsOf(other.occurrence as TableOccurrence, before)
+        if (!bounds.some(isNarrow)) continue
+        return { column, choice: { kind: 'chain', relation, column: other.column, bounds } }
+      }
     }
+    return undefined
+  }
+
+  /** What an atom says of a column that must equal the atom's own. */
+  #choiceOf(atom: Atom, target: BoundColumn): Choice | undefined {
+    if (atom.kind === 'same') return undefined
+    if (atom.kind === 'null') return this.#canBeNull(atom.column, target) ? { kind: 'null' } : undefined
+    if (!isSame(atom.column, target) && !this.#equal.has(atom.column, target)) return undefined
+    if (atom.kind === 'not-null') return target.column.isGenerated ? undefined : { kind: 'not-null' }
+    const [own, column] = [atom.column.column, target.column]
+    if (incomparable(column) || incomparable(own)) return undefined
+    const doesFit = (value: Value) => this.#fits(own, value) && this.#fits(column, value)
+    switch (atom.kind) {
+      case 'in': {
+        if (!atom.values.every(doesFit)) return undefined
+        const takesNull = atom.takesNull === true
+        if (takesNull && !this.#canBeNull(atom.column, target)) return undefined
+        return { kind: 'in', values: atom.values, takesNull }
+      }
+      case 'not-in': {
+        // Of values that it must differ from some will do.
+        const values = atom.values.filter(doesFit)
+        if (values.length === 0 || own.hasOwnOrder || column.hasOwnOrder || equalityOf(column) === 'folded')
+          return undefined
+        return { kind: 'not-in', values, takesNull: atom.takesNull === true }
+      }
+      case 'any':
+      case 'not-any': {
+        const type = this.#types[atom.parameter - 1]
+        const isExact =
+          atom.kind === 'any' || (equalityOf(column) !== 'folded' && !own.hasOwnOrder && !column.hasOwnOrder)
+        const fit =
+          type !== undefined && elementsFit(own, type, atom.cast) && elementsFit(column, type, atom.cast) && isExact
+        return fit ? { kind: atom.kind, parameter: atom.parameter } : undefined
+      }
+      case 'compare':
+        if (!orderOf(own) || !orderOf(column) || !doesFit(atom.value)) return undefined
+        return { kind: 'compare', operator: atom.operator, value: atom.value }
+      case 'prefix': {
+        const isText = [own, column].every(({ type, kind }) => kind === 'b' && (type === TEXT || type === VARCHAR))
+        return isText && doesFit(atom.value) ? { kind: 'prefix', value: atom.value, escape: atom.escape } : undefined
+      }
+    }
+  }
+
+  /**
+   * IS NULL bounds a column of any type that the log carries, except where all fields NULL count as NULL. On the side that an
+   * outer join fills it bounds nothing: a row that is not NULL there may be the reason why none was filled in.
+   */
+  #canBeNull(named: BoundColumn, target: BoundColumn): boolean {
+    const { column, occurrence } = target
+    if (column.isGenerated || column.kind === 'c' || column.kind === 'd') return false
+    if (isSame(named, target)) return !occurrence.isNullable
+    if (!this.#named.has(named, target)) return false
+    return this.#named.membersOf(named).every((member) => !member.occurrence.isNullable)
+  }
+
+  #fits(column: Column, value: Value): boolean {
+    if ('constant' in value) return value.type === NAMED ? column.kind === 'e' : fits(column, value.type, undefined)
+    const type = this.#types[value.parameter - 1]
+    if (type === undefined) return false
+    if (value.cast === NAMED) return column.kind === 'e' && (type === column.type || type === TEXT || type === VARCHAR)
+    return fits(column, type, value.cast)
   }
 }
 
-/**
- * IS NULL bounds a column of any type that the log carries, except where all fields NULL count as NULL. On the side that an
- * outer join fills it bounds nothing: a row that is not NULL there may be the reason why none was filled in.
- */
-function canBeNull({ occurrence, column }: BoundColumn): boolean {
-  return !occurrence.isNullable && !column.isGenerated && column.kind !== 'c' && column.kind !== 'd'
+/** Whether it may be said to name few rows: one of many values. */
+function isNarrow({ column, choice }: Bounds[number]): boolean {
+  if (column.type === BOOL || column.kind === 'e') return false
+  return ['in', 'any', 'chain', 'compare', 'prefix'].includes(choice.kind)
 }
 
-function valueFits(column: Column, value: Value, types: readonly number[]): boolean {
-  if ('constant' in value) return fits(column, value.type, undefined)
-  const type = types[value.parameter - 1]
-  return type !== undefined && fits(column, type, value.cast)
+/** What is one of some values is not NULL. */
+function withoutNeedless(bounds: Bounds): Bounds {
+  return bounds.filter(
+    ({ column, choice }) =>
+      choice.kind !== 'not-null' ||
+      !bounds.some((each) => each.column === column && !['not-null', 'null'].includes(each.choice.kind)),
+  )
+}
+
+function textOf(choice: Choice | Bounds): string {
+  return JSON.stringify(choice, (key, value) => (key === 'node' ? undefined : key === 'relation' ? value.oid : value))
 }
 
 /** Of several choices the smallest names the fewest rows. */
@@ -134,16 +257,28 @@ function sizeOf(choice: Choice): number {
 /** Columns that must be equal, in one way. */
 class Classes {
   readonly #parents = new Map<string, string>()
+  readonly #columns = new Map<string, BoundColumn>()
 
-  constructor(atoms: readonly Atom[]) {
-    for (const atom of atoms) {
-      if (atom.kind !== 'same' || !areAlike(atom.left.column, atom.right.column)) continue
-      this.#parents.set(this.#root(nameOf(atom.left)), this.#root(nameOf(atom.right)))
+  constructor(links: readonly { readonly left: BoundColumn; readonly right: BoundColumn }[]) {
+    for (const { left, right } of links) {
+      this.#parents.set(this.#root(this.#name(left)), this.#root(this.#name(right)))
     }
   }
 
   has(left: BoundColumn, right: BoundColumn): boolean {
     return this.#root(nameOf(left)) === this.#root(nameOf(right))
+  }
+
+  /** All that are equal to it, itself among them if it equals another. */
+  membersOf(column: BoundColumn): BoundColumn[] {
+    const root = this.#root(nameOf(column))
+    return [...this.#columns].filter(([name]) => this.#root(name) === root).map(([, member]) => member)
+  }
+
+  #name(column: BoundColumn): string {
+    const name = nameOf(column)
+    this.#columns.set(name, column)
+    return name
   }
 
   #root(name: string): string {

@@ -271,7 +271,7 @@ export function stored(column: Column, value: unknown): string | undefined {
 }
 
 /** What the driver sends for a value: text, null, or undefined where it is not taken (objects, bytes, arrays). */
-function wireText(value: unknown): string | null | undefined {
+export function wireText(value: unknown): string | null | undefined {
   if (value === null || value === undefined) return null
   switch (typeof value) {
     case 'string':

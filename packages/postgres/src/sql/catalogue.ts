@@ -38,9 +38,11 @@ export interface Relation {
   /** Policies apply to us when we read it; `hasPolicies`: to somebody. */
   readonly isRowSecured: boolean
   readonly hasPolicies: boolean
+  /** We may select from it, and nothing hides some of its rows from us. */
+  readonly isReadable: boolean
   /** How the query comes to read it. */
   readonly via: readonly ('query' | 'view' | 'policy')[]
-  /** In their order; empty unless the query names the relation. */
+  /** In their order; of tables only. */
   readonly columns: readonly Column[]
   /** SQL of the view or of its policies. */
   readonly definitions: readonly string[]
@@ -157,8 +159,9 @@ select json_build_object(
     'isSystem', c.nspname in ('pg_catalog', 'information_schema', 'pg_toast'),
     'isRowSecured', c.relkind in ('r', 'p') and pg_catalog.row_security_active(c.oid),
     'hasPolicies', c.relrowsecurity,
+    'isReadable', not c.relrowsecurity and has_table_privilege(c.oid, 'select'),
     'via', c.via,
-    'columns', case when c.is_named and c.relkind in ('r', 'p') then (
+    'columns', case when c.relkind in ('r', 'p') then (
       select json_agg(json_build_object('number', a.attnum, 'name', a.attname, 'type', t.oid::int8, 'modifier', b.modifier,
         'kind', t.typtype, 'arrayType', t.typarray::int8, 'collation', a.attcollation::int8, 'isGenerated', a.attgenerated <> '',
         'isDeterministic', coalesce((select l.collisdeterministic from pg_catalog.pg_collation l where l.oid = a.attcollation), true),

@@ -1,155 +1,106 @@
-import type { A_Const, A_Expr, Node, TypeName } from './ast.js'
+import type { A_Expr, FuncCall, Node, SelectStmt } from './ast.js'
 import { as, strings } from './ast.js'
-import {
-  BOOL,
-  BPCHAR,
-  DATE,
-  FLOAT4,
-  FLOAT8,
-  INT2,
-  INT4,
-  INT8,
-  INTEGERS,
-  NUMERIC,
-  OID,
-  TEXT,
-  TIMESTAMP,
-  TIMESTAMPTZ,
-  UUID,
-  VARCHAR,
-} from './canonical.js'
-import type { BoundColumn, Level } from './scope.js'
+import { BOOL, INT2, INT4, INT8, NUMERIC, TEXT, VARCHAR } from './canonical.js'
+import type { BoundColumn, Level, SelectAnswer } from './scope.js'
 import { resolve } from './scope.js'
+import { isSameConstant, readArray, readValue, typeOf, type Value } from './values.js'
 
-/** A value that a statement compares with: a parameter, or a constant. `type` is its type's OID; 0 takes the other side's. */
-export type Value =
-  | { readonly parameter: number; readonly cast: number | undefined }
-  | { readonly constant: string | null; readonly type: number; readonly node: A_Const | undefined }
+export type Operator = '<' | '<=' | '>' | '>='
 
-/** What is known to hold. `true` stands for all that is not understood: leaving a condition out only widens. */
+/**
+ * What is known to hold. `true` stands for all that is not understood: leaving a condition out only widens. An `or` without parts
+ * never holds. All but `null` and those that take NULL fail for NULL.
+ */
 export type Formula =
   | { readonly kind: 'and' | 'or'; readonly parts: readonly Formula[] }
-  | { readonly kind: 'same'; readonly left: BoundColumn; readonly right: BoundColumn }
-  | { readonly kind: 'in'; readonly column: BoundColumn; readonly values: readonly Value[] }
   | {
-      readonly kind: 'any'
+      readonly kind: 'same'
+      readonly left: BoundColumn
+      readonly right: BoundColumn
+      /** One is a name for the other: NULL where that is NULL. */
+      readonly isName?: boolean
+      /** Occurrences for whose own rows it may not be used, by number: from, to (not included). */
+      readonly notIn?: readonly [from: number, to: number]
+    }
+  /** `takesNull`: NULL is equal to NULL, and differs from all others (IS DISTINCT FROM). */
+  | {
+      readonly kind: 'in' | 'not-in'
+      readonly column: BoundColumn
+      readonly values: readonly Value[]
+      readonly takesNull?: boolean
+    }
+  | {
+      readonly kind: 'any' | 'not-any'
       readonly column: BoundColumn
       readonly parameter: number
       readonly cast: number | undefined
     }
-  | { readonly kind: 'null'; readonly column: BoundColumn }
+  | { readonly kind: 'compare'; readonly column: BoundColumn; readonly operator: Operator; readonly value: Value }
+  | {
+      readonly kind: 'prefix'
+      readonly column: BoundColumn
+      readonly value: Value
+      /** What takes a wildcard's meaning in a pattern of LIKE; undefined: the value is the prefix itself. */
+      readonly escape: string | undefined
+    }
+  | { readonly kind: 'null' | 'not-null'; readonly column: BoundColumn }
   | { readonly kind: 'true' }
 
 const TRUE: Formula = { kind: 'true' }
 const NONE: Formula = { kind: 'and', parts: [] }
+const FALSE: Formula = { kind: 'or', parts: [] }
 
-/** Built-in types that a cast may name. */
-const TYPES: ReadonlyMap<string, number> = new Map([
-  ['bool', BOOL],
-  ['int8', INT8],
-  ['int2', INT2],
-  ['int4', INT4],
-  ['text', TEXT],
-  ['oid', OID],
-  ['bpchar', BPCHAR],
-  ['varchar', VARCHAR],
-  ['date', DATE],
-  ['float4', FLOAT4],
-  ['float8', FLOAT8],
-  ['timestamp', TIMESTAMP],
-  ['timestamptz', TIMESTAMPTZ],
-  ['numeric', NUMERIC],
-  ['uuid', UUID],
-])
+const OPPOSITE: Readonly<Record<string, string>> = { '=': '<>', '<>': '=', '<': '>=', '<=': '>', '>': '<=', '>=': '<' }
+const TURNED: Readonly<Record<Operator, Operator>> = { '<': '>', '<=': '>=', '>': '<', '>=': '<=' }
 
-/** Translates a condition into what it says of columns. */
-export function formulaOf(condition: Node | undefined, level: Level): Formula {
+/**
+ * Translates a condition into what it says of columns where it is true; or, of three-valued logic's three, where it is false.
+ */
+export function formulaOf(condition: Node | undefined, level: Level, isTrue = true): Formula {
   if (!condition) return NONE
   const logic = as('BoolExpr', condition)
   if (logic) {
     const parts = logic.args ?? []
-    if (logic.boolop === 'NOT_EXPR') return negationOf(parts[0], level)
-    return { kind: logic.boolop === 'OR_EXPR' ? 'or' : 'and', parts: parts.map((part) => formulaOf(part, level)) }
+    if (logic.boolop === 'NOT_EXPR') return formulaOf(parts[0], level, !isTrue)
+    const isAnd = (logic.boolop === 'AND_EXPR') === isTrue
+    return { kind: isAnd ? 'and' : 'or', parts: parts.map((part) => formulaOf(part, level, isTrue)) }
   }
   const expression = as('A_Expr', condition)
-  if (expression) return comparisonOf(expression, level)
+  if (expression) return comparisonOf(expression, level, isTrue)
   const nullTest = as('NullTest', condition)
-  if (nullTest) return nullTest.nulltesttype === 'IS_NULL' ? nullOf(nullTest.arg, level) : TRUE
+  if (nullTest) return nullOf(nullTest.arg, level, (nullTest.nulltesttype === 'IS_NULL') === isTrue)
   const truthTest = as('BooleanTest', condition)
-  if (truthTest?.booltesttype === 'IS_TRUE') return formulaOf(truthTest.arg, level)
-  if (truthTest?.booltesttype === 'IS_FALSE') return negationOf(truthTest.arg, level)
-  return booleanOf(condition, level, 't')
+  if (truthTest) return truthOf(truthTest.booltesttype ?? '', truthTest.arg, level, isTrue)
+  const link = as('SubLink', condition)
+  if (link) return isTrue ? linkOf(link, level) : TRUE
+  const call = as('FuncCall', condition)
+  if (call) return isTrue ? callOf(call, level) : TRUE
+  const constant = as('A_Const', condition)?.boolval
+  if (constant) return (constant.boolval ?? false) === isTrue ? NONE : FALSE
+  const column = columnOf(condition, level)
+  return column ? { kind: 'in', column, values: [{ constant: isTrue ? 't' : 'f', type: BOOL, node: undefined }] } : TRUE
 }
 
 export function same(left: BoundColumn | undefined, right: BoundColumn | undefined): Formula {
   return left && right ? { kind: 'same', left, right } : TRUE
 }
 
-function negationOf(condition: Node | undefined, level: Level): Formula {
-  const logic = as('BoolExpr', condition)
-  if (logic?.boolop === 'NOT_EXPR') return formulaOf(logic.args?.[0], level)
-  return booleanOf(condition, level, 'f')
+export function nameOf(left: BoundColumn | undefined, right: BoundColumn | undefined): Formula {
+  return left && right ? { kind: 'same', left, right, isName: true } : TRUE
 }
 
-/** A column that stands for itself: `where published`. */
-function booleanOf(node: Node | undefined, level: Level, constant: 't' | 'f'): Formula {
-  const column = columnOf(node, level)
-  return column ? { kind: 'in', column, values: [{ constant, type: BOOL, node: undefined }] } : TRUE
+/** Inside a subquery it may not be used: rows that the subquery leaves out may be what decides which ones it has. */
+export function within(formula: Formula, { range }: Pick<SelectAnswer, 'range'>): Formula {
+  return formula.kind === 'same' ? { ...formula, notIn: range } : formula
 }
 
-function nullOf(node: Node | undefined, level: Level): Formula {
-  const column = columnOf(node, level)
-  return column ? { kind: 'null', column } : TRUE
-}
-
-function comparisonOf({ kind, name, lexpr, rexpr }: A_Expr, level: Level): Formula {
-  const operator = strings(name)
-  if (operator.at(-1) !== '=' || (operator.length === 2 && operator[0] !== 'pg_catalog') || operator.length > 2)
-    return TRUE
-  switch (kind) {
-    case 'AEXPR_OP':
-      return equalOf(lexpr, rexpr, level)
-    case 'AEXPR_IN':
-      return inOf(lexpr, as('List', rexpr)?.items ?? [], level)
-    case 'AEXPR_OP_ANY':
-      return anyOf(lexpr, rexpr, level)
-    default:
-      return TRUE
+/** The column that an expression is, if it is one; a cast that changes no comparison is looked through. */
+export function columnOf(node: Node | undefined, level: Level): BoundColumn | undefined {
+  const cast = as('TypeCast', node)
+  if (cast) {
+    const [column, type] = [columnOf(cast.arg, level), typeOf(cast.typeName, false)]
+    return column && type !== undefined && isHarmless(column.column.type, type) ? column : undefined
   }
-}
-
-function equalOf(left: Node | undefined, right: Node | undefined, level: Level): Formula {
-  const [leftRow, rightRow] = [as('RowExpr', left)?.args, as('RowExpr', right)?.args]
-  if (leftRow && rightRow) {
-    if (leftRow.length !== rightRow.length) return TRUE
-    return { kind: 'and', parts: leftRow.map((part, index) => equalOf(part, rightRow[index], level)) }
-  }
-  const [leftColumn, rightColumn] = [columnOf(left, level), columnOf(right, level)]
-  if (leftColumn && rightColumn) return same(leftColumn, rightColumn)
-  const column = leftColumn ?? rightColumn
-  const value = readValue(leftColumn ? right : left)
-  return column && value ? { kind: 'in', column, values: [value] } : TRUE
-}
-
-function inOf(left: Node | undefined, items: readonly Node[], level: Level): Formula {
-  if (as('RowExpr', left)) return { kind: 'or', parts: items.map((item) => equalOf(left, item, level)) }
-  const column = columnOf(left, level)
-  const values = items.flatMap((item) => readValue(item) ?? [])
-  return column && values.length === items.length ? { kind: 'in', column, values } : TRUE
-}
-
-function anyOf(left: Node | undefined, right: Node | undefined, level: Level): Formula {
-  const elements = as('A_ArrayExpr', right)?.elements
-  if (elements) return inOf(left, elements, level)
-  const column = columnOf(left, level)
-  const cast = as('TypeCast', right)
-  const parameter = as('ParamRef', cast ? cast.arg : right)?.number
-  const type = cast && typeOf(cast.typeName, true)
-  if (!column || !parameter || (cast && type === undefined)) return TRUE
-  return { kind: 'any', column, parameter, cast: type }
-}
-
-function columnOf(node: Node | undefined, level: Level): BoundColumn | undefined {
   const fields = as('ColumnRef', node)?.fields
   const parts = strings(fields)
   if (!fields || parts.length !== fields.length) return undefined
@@ -157,33 +108,230 @@ function columnOf(node: Node | undefined, level: Level): BoundColumn | undefined
   return typeof resolved === 'string' ? undefined : resolved
 }
 
-function readValue(node: Node | undefined): Value | undefined {
-  const cast = as('TypeCast', node)
-  const parameter = as('ParamRef', cast ? cast.arg : node)
-  const type = cast && typeOf(cast.typeName, false)
-  if (cast && type === undefined) return undefined
-  if (parameter) return parameter.number ? { parameter: parameter.number, cast: type } : undefined
-  const constant = as('A_Const', cast ? cast.arg : node)
-  return constant && constantOf(constant, type)
+const WIDER: readonly number[] = [INT2, INT4, INT8, NUMERIC]
+
+function isHarmless(from: number, to: number): boolean {
+  if (from === to) return to !== NUMERIC
+  if ([TEXT, VARCHAR].includes(from)) return [TEXT, VARCHAR].includes(to)
+  const [narrow, wide] = [WIDER.indexOf(from), WIDER.indexOf(to)]
+  return narrow >= 0 && narrow < wide
 }
 
-/** A constant as its type's text. A cast that would write it differently (`true::text`, `1e3::text`) is not understood. */
-function constantOf(node: A_Const, cast: number | undefined): Value | undefined {
-  const constant = (text: string | null, type: number): Value => ({ constant: text, type: cast ?? type, node })
-  if (node.isnull) return constant(null, 0)
-  if (node.sval) return constant(node.sval.sval ?? '', 0)
-  if (node.boolval)
-    return cast === undefined || cast === BOOL ? constant(node.boolval.boolval ? 't' : 'f', BOOL) : undefined
-  if (node.ival) return constant(String(node.ival.ival ?? 0), INT4)
-  // A number with a point, or too large for an integer.
-  const isNumber = cast === undefined || INTEGERS.has(cast) || cast === NUMERIC
-  return node.fval && isNumber ? constant(node.fval.fval ?? '0', NUMERIC) : undefined
+function nullOf(node: Node | undefined, level: Level, isNull: boolean): Formula {
+  const column = columnOf(node, level)
+  return column ? { kind: isNull ? 'null' : 'not-null', column } : TRUE
 }
 
-/** The type that a cast names, if it is built in and has no length (which would cut the value) or bounds other than asked for. */
-function typeOf(name: TypeName | undefined, isArray: boolean): number | undefined {
-  const parts = strings(name?.names)
-  const isPlain = !name?.setof && !name?.pct_type && !name?.typmods && (name?.arrayBounds !== undefined) === isArray
-  if (!isPlain || (parts.length === 2 && parts[0] !== 'pg_catalog') || parts.length > 2) return undefined
-  return TYPES.get(parts.at(-1)!)
+/** `is true`, `is not false`, `is unknown` … */
+function truthOf(test: string, node: Node | undefined, level: Level, isTrue: boolean): Formula {
+  const [isNegated, truth] = [test.includes('_NOT_') === isTrue, test.replace('_NOT_', '_')]
+  const column = columnOf(node, level)
+  const unknown: Formula = column ? { kind: 'null', column } : TRUE
+  const [yes, no] = [formulaOf(node, level, true), formulaOf(node, level, false)]
+  switch (truth) {
+    case 'IS_TRUE':
+      return isNegated ? { kind: 'or', parts: [no, unknown] } : yes
+    case 'IS_FALSE':
+      return isNegated ? { kind: 'or', parts: [yes, unknown] } : no
+    case 'IS_UNKNOWN':
+      return isNegated ? { kind: 'or', parts: [yes, no] } : unknown
+    default:
+      return TRUE
+  }
+}
+
+function comparisonOf({ kind, name, lexpr, rexpr }: A_Expr, level: Level, isTrue: boolean): Formula {
+  const parts = strings(name)
+  const operator = parts.at(-1) ?? ''
+  if ((parts.length === 2 && parts[0] !== 'pg_catalog') || parts.length > 2) return TRUE
+  switch (kind) {
+    case 'AEXPR_OP': {
+      const constant = operator === '=' ? isSameConstant(lexpr, rexpr) : undefined
+      if (constant !== undefined) return constant === isTrue ? NONE : FALSE
+      if (operator === '^@') return isTrue ? prefixOf(lexpr, rexpr, undefined, level) : TRUE
+      return operatorOf(isTrue ? operator : OPPOSITE[operator], lexpr, rexpr, level)
+    }
+    case 'AEXPR_IN':
+      return inOf(lexpr, as('List', rexpr)?.items ?? [], level, (operator === '=') === isTrue)
+    case 'AEXPR_OP_ANY':
+      return operator === '=' ? anyOf(lexpr, rexpr, level, isTrue) : TRUE
+    case 'AEXPR_OP_ALL':
+      return operator === '<>' ? anyOf(lexpr, rexpr, level, !isTrue) : TRUE
+    case 'AEXPR_DISTINCT':
+      return distinctOf(lexpr, rexpr, level, isTrue)
+    case 'AEXPR_NOT_DISTINCT':
+      return distinctOf(lexpr, rexpr, level, !isTrue)
+    case 'AEXPR_LIKE':
+      return (operator === '~~') === isTrue && ['~~', '!~~'].includes(operator) ? likeOf(lexpr, rexpr, level) : TRUE
+    case 'AEXPR_BETWEEN':
+    case 'AEXPR_BETWEEN_SYM':
+      return betweenOf(kind, lexpr, rexpr, level, isTrue)
+    case 'AEXPR_NOT_BETWEEN':
+    case 'AEXPR_NOT_BETWEEN_SYM':
+      return betweenOf(kind, lexpr, rexpr, level, !isTrue)
+    default:
+      return TRUE
+  }
+}
+
+function operatorOf(
+  operator: string | undefined,
+  left: Node | undefined,
+  right: Node | undefined,
+  level: Level,
+): Formula {
+  const [leftRow, rightRow] = [as('RowExpr', left)?.args, as('RowExpr', right)?.args]
+  if (leftRow && rightRow) return rowsOf(operator, leftRow, rightRow, level)
+  const [leftColumn, rightColumn] = [columnOf(left, level), columnOf(right, level)]
+  switch (operator) {
+    case '=': {
+      if (leftColumn && rightColumn) return same(leftColumn, rightColumn)
+      const column = leftColumn ?? rightColumn
+      const other = leftColumn ? right : left
+      const value = readValue(other)
+      if (column && value) return { kind: 'in', column, values: [value] }
+      const link = as('SubLink', other)
+      return column && link?.subLinkType === 'EXPR_SUBLINK' ? linkedTo([column], link.subselect, level, false) : TRUE
+    }
+    case '<>': {
+      const column = leftColumn ?? rightColumn
+      const value = readValue(leftColumn ? right : left)
+      return column && value ? { kind: 'not-in', column, values: [value] } : TRUE
+    }
+    case '<':
+    case '<=':
+    case '>':
+    case '>=': {
+      const column = leftColumn ?? rightColumn
+      const value = readValue(leftColumn ? right : left)
+      return column && value
+        ? { kind: 'compare', column, operator: leftColumn ? operator : TURNED[operator], value }
+        : TRUE
+    }
+    default:
+      return TRUE
+  }
+}
+
+/** `(a, b) = (1, 2)` part by part; of `(a, b) > (1, 2)` what it says of the first, which narrows most. */
+function rowsOf(operator: string | undefined, left: readonly Node[], right: readonly Node[], level: Level): Formula {
+  if (left.length !== right.length || left.length === 0) return TRUE
+  const each = (part: string): Formula[] => left.map((node, index) => operatorOf(part, node, right[index], level))
+  switch (operator) {
+    case '=':
+      return { kind: 'and', parts: each('=') }
+    case '<>':
+      return { kind: 'or', parts: each('<>') }
+    case '<':
+    case '<=':
+    case '>':
+    case '>=':
+      return left.length === 1 ? each(operator)[0]! : operatorOf(`${operator[0]}=`, left[0], right[0], level)
+    default:
+      return TRUE
+  }
+}
+
+function inOf(left: Node | undefined, items: readonly Node[], level: Level, isIn: boolean): Formula {
+  if (as('RowExpr', left)) {
+    const parts = items.map((item) => operatorOf(isIn ? '=' : '<>', left, item, level))
+    return { kind: isIn ? 'or' : 'and', parts }
+  }
+  const column = columnOf(left, level)
+  const values = items.flatMap((item) => readValue(item) ?? [])
+  if (!column) return TRUE
+  // Of values that it must differ from some will do.
+  if (!isIn) return { kind: 'not-in', column, values }
+  return values.length === items.length ? { kind: 'in', column, values } : TRUE
+}
+
+function anyOf(left: Node | undefined, right: Node | undefined, level: Level, isIn: boolean): Formula {
+  const array = readArray(right)
+  if (array && 'elements' in array) return inOf(left, array.elements, level, isIn)
+  const column = columnOf(left, level)
+  return column && array ? { kind: isIn ? 'any' : 'not-any', column, ...array } : TRUE
+}
+
+function distinctOf(left: Node | undefined, right: Node | undefined, level: Level, isDistinct: boolean): Formula {
+  const [leftColumn, rightColumn] = [columnOf(left, level), columnOf(right, level)]
+  const column = leftColumn ?? rightColumn
+  const value = readValue(leftColumn ? right : left)
+  if (!column || !value) return TRUE
+  if (!isDistinct) return { kind: 'in', column, values: [value], takesNull: true }
+  const differs: Formula = { kind: 'not-in', column, values: [value], takesNull: true }
+  return { kind: 'or', parts: [{ kind: 'null', column }, differs] }
+}
+
+function betweenOf(
+  kind: string,
+  left: Node | undefined,
+  right: Node | undefined,
+  level: Level,
+  isIn: boolean,
+): Formula {
+  const [from, to] = as('List', right)?.items ?? []
+  const parts = (low: Node | undefined, high: Node | undefined): Formula => ({
+    kind: isIn ? 'and' : 'or',
+    parts: [operatorOf(isIn ? '>=' : '<', left, low, level), operatorOf(isIn ? '<=' : '>', left, high, level)],
+  })
+  if (!kind.endsWith('_SYM')) return parts(from, to)
+  return { kind: isIn ? 'or' : 'and', parts: [parts(from, to), parts(to, from)] }
+}
+
+function likeOf(left: Node | undefined, right: Node | undefined, level: Level): Formula {
+  const escaped = as('FuncCall', right)
+  if (!escaped) return prefixOf(left, right, '\\', level)
+  const escaping = as('A_Const', escaped.args?.[1])?.sval?.sval
+  const isEscape = strings(escaped.funcname).at(-1) === 'like_escape'
+  return isEscape && escaping !== undefined ? prefixOf(left, escaped.args?.[0], escaping, level) : TRUE
+}
+
+function callOf({ funcname, args }: FuncCall, level: Level): Formula {
+  const name = strings(funcname)
+  const isPrefix =
+    name.at(-1) === 'starts_with' && (name.length === 1 || name[0] === 'pg_catalog') && args?.length === 2
+  return isPrefix ? prefixOf(args[0], args[1], undefined, level) : TRUE
+}
+
+function prefixOf(
+  left: Node | undefined,
+  right: Node | undefined,
+  escaping: string | undefined,
+  level: Level,
+): Formula {
+  const [column, value] = [columnOf(left, level), readValue(right)]
+  return column && value ? { kind: 'prefix', column, value, escape: escaping } : TRUE
+}
+
+/** EXISTS and IN of a subquery: there is a row of it for which all of its own conditions hold. */
+function linkOf(
+  link: { subLinkType?: string; testexpr?: Node; operName?: Node[]; subselect?: Node },
+  level: Level,
+): Formula {
+  if (link.subLinkType === 'EXISTS_SUBLINK') return linkedTo([], link.subselect, level, false)
+  if (link.subLinkType !== 'ANY_SUBLINK' || (link.operName && strings(link.operName).join('.') !== '=')) return TRUE
+  const tested = as('RowExpr', link.testexpr)?.args ?? (link.testexpr ? [link.testexpr] : [])
+  return linkedTo(
+    tested.map((node) => columnOf(node, level)),
+    link.subselect,
+    level,
+    true,
+  )
+}
+
+function linkedTo(
+  columns: readonly (BoundColumn | undefined)[],
+  node: Node | undefined,
+  level: Level,
+  isMembership: boolean,
+): Formula {
+  const select: SelectStmt | undefined = as('SelectStmt', node)
+  const answer = select && level.look?.(select, level)
+  if (!answer) return TRUE
+  const links = columns.map((column, index) =>
+    same(column, answer.isComplete ? answer.outputs[index]?.column : undefined),
+  )
+  // Of a row that is not equal it makes no difference whether it is there.
+  if (isMembership) for (const open of answer.open) open.formulas.push({ kind: 'and', parts: links })
+  return { kind: 'and', parts: [...links.map((link) => within(link, answer)), ...answer.holds] }
 }

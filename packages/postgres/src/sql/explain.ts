@@ -1,6 +1,6 @@
 import type { Analysis, RowRead } from './analyse.js'
 import type { Bounds, Choice } from './bounds.js'
-import type { Value } from './conditions.js'
+import type { Value } from './values.js'
 
 /**
  * An analysis in words, a line for each thing it depends on: `rows of public.posts where author_id = $1`,
@@ -28,12 +28,30 @@ function explainChoice(choice: Choice): string {
   switch (choice.kind) {
     case 'null':
       return 'is null'
+    case 'not-null':
+      return 'is not null'
     case 'any':
       return `= any($${choice.parameter})`
+    case 'not-any':
+      return `<> all($${choice.parameter})`
+    case 'compare':
+      return `${choice.operator} ${explainValue(choice.value)}`
+    case 'prefix':
+      return choice.escape === undefined
+        ? `starts with ${explainValue(choice.value)}`
+        : `like ${explainValue(choice.value)}`
+    case 'chain':
+      return `in (${choice.column.name} of ${choice.relation.table} where ${explainWay(choice.bounds)})`
     case 'in':
+      if (choice.takesNull) return `is not distinct from ${choice.values.map(explainValue).join(', ')}`
       return choice.values.length === 1
         ? `= ${explainValue(choice.values[0]!)}`
         : `in (${choice.values.map(explainValue).join(', ')})`
+    case 'not-in':
+      if (choice.takesNull) return `is distinct from ${choice.values.map(explainValue).join(', ')}`
+      return choice.values.length === 1
+        ? `<> ${explainValue(choice.values[0]!)}`
+        : `not in (${choice.values.map(explainValue).join(', ')})`
   }
 }
 
@@ -41,7 +59,7 @@ function explainValue(value: Value): string {
   if ('parameter' in value) return `$${value.parameter}`
   return value.constant === null
     ? 'null'
-    : value.type === 0
+    : value.type <= 0
       ? `'${value.constant.replaceAll("'", "''")}'`
       : value.constant
 }

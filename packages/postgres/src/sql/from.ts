@@ -1,10 +1,12 @@
 import type { JoinExpr, Node, RangeVar } from './ast.js'
 import { as, strings } from './ast.js'
+import type { Relation } from './catalogue.js'
 import type { Formula } from './conditions.js'
 import { formulaOf, same } from './conditions.js'
+import { derived, renamed } from './derived.js'
 import type { Coarse, Reads } from './reads.js'
-import type { BoundColumn, Level, Occurrence, Source } from './scope.js'
-import { resolve } from './scope.js'
+import type { BoundColumn, Level, Occurrence, SelectAnswer, Source } from './scope.js'
+import { columnsOf, resolve } from './scope.js'
 
 /** What FROM, or a part of it, brings: names, and the tables that are read for it. */
 export interface Item {
@@ -18,16 +20,18 @@ export interface Item {
 /** What a FROM needs of the statement around it. */
 export interface FromContext {
   readonly reads: Reads
-  /** Names of common table expressions that are visible here. */
-  readonly ctes: ReadonlySet<string>
   /** The level around the statement. */
   readonly outer: Level | undefined
   /** What holds whenever the statement's answer matters. */
-  readonly given: readonly Formula[]
+  readonly given: Formula
   /** Why rows can't be told from the answer's. */
   readonly hidden: Coarse | undefined
-  /** Takes a subquery, or an expression that may hold some; `level` is what its names see. */
-  subquery(node: Node | undefined, level: Level | undefined, isLateral: boolean): void
+  /** The answer of a subquery; `level` is what its names see. */
+  subquery(node: Node | undefined, level: Level | undefined, isLateral: boolean): SelectAnswer | undefined
+  /** The answer of a common table expression of this name, if there is one; of a view. */
+  cte(name: string): { readonly answer: SelectAnswer | undefined; readonly names: readonly string[] } | undefined
+  view(relation: Relation): SelectAnswer | undefined
+  /** Takes an expression that may hold subqueries. */
   expression(node: unknown, level: Level): void
 }
 
@@ -38,8 +42,8 @@ export function fromItems(nodes: readonly Node[], context: FromContext): Item {
   return nodes.reduce<Item>((before, node) => beside(before, fromItem(node, before, context)), NOTHING)
 }
 
-export function levelOf(item: Item, outer: Level | undefined): Level {
-  return { sources: item.sources, merged: item.merged, outer }
+export function levelOf(item: Item, outer: Level | undefined, look?: Level['look']): Level {
+  return { sources: item.sources, merged: item.merged, outer, ...(look ? { look } : {}) }
 }
 
 function fromItem(node: Node, before: Item, context: FromContext): Item {
@@ -57,8 +61,9 @@ function fromItem(node: Node, before: Item, context: FromContext): Item {
   const subselect = as('RangeSubselect', node)
   if (subselect) {
     const isLateral = subselect.lateral === true
-    context.subquery(subselect.subquery, isLateral ? level : context.outer, isLateral)
-    return unknownSource(subselect.alias?.aliasname)
+    const answer = context.subquery(subselect.subquery, isLateral ? level : context.outer, isLateral)
+    const { aliasname = '', colnames } = subselect.alias ?? {}
+    return answer ? derived(aliasname, strings(colnames), answer, context.reads) : unknownSource(aliasname)
   }
   // Functions, XMLTABLE, JSON_TABLE: always lateral.
   context.expression(node, level)
@@ -67,25 +72,39 @@ function fromItem(node: Node, before: Item, context: FromContext): Item {
   return unknownSource(alias ?? strings(call?.funcname).at(-1))
 }
 
-function fromTable(node: RangeVar, reason: Coarse | undefined, { reads, ctes, given, hidden }: FromContext): Item {
+function fromTable(node: RangeVar, reason: Coarse | undefined, context: FromContext): Item {
+  const { reads, given, hidden } = context
   const name = node.alias?.aliasname ?? node.relname ?? ''
-  if (node.schemaname === undefined && ctes.has(node.relname ?? '')) {
+  const names = strings(node.alias?.colnames)
+  const cte = node.schemaname === undefined ? context.cte(node.relname ?? '') : undefined
+  if (cte) {
     reads.skip(node)
-    return unknownSource(name)
+    return cte.answer
+      ? derived(name, [...names, ...cte.names.slice(names.length)], cte.answer, reads)
+      : unknownSource(name)
   }
   const relation = reads.relation(node)
-  if (!relation || relation.columns.length === 0) {
-    if (relation) reads.whole.push({ relation, reason: relation.kind === 'v' ? 'view' : undefined })
-    return unknownSource(name)
+  if (!relation) return unknownSource(name)
+  const schema = node.alias ? undefined : node.schemaname
+  if (relation.kind === 'v') {
+    const answer = context.view(relation)
+    if (answer)
+      return derived(
+        name,
+        [...names, ...relation.columns.slice(names.length).map((each) => each.name)],
+        answer,
+        reads,
+        schema,
+      )
   }
-  const whole = reason ?? (node.alias?.colnames ? 'alias-columns' : undefined)
-  if (whole) {
+  const whole = reason ?? (relation.kind === 'v' ? 'view' : undefined)
+  if (whole || relation.columns.length === 0) {
     reads.whole.push({ relation, reason: whole })
     return unknownSource(name)
   }
   const occurrence = reads.occurrence(relation, given, hidden)
-  const schema = node.alias ? undefined : node.schemaname
-  return { sources: [{ name, schema, occurrence }], merged: new Map(), occurrences: [occurrence], holds: [] }
+  const source = { name, schema, columns: renamed(columnsOf(occurrence), names), isComplete: true }
+  return { sources: [source], merged: new Map(), occurrences: [occurrence], holds: [] }
 }
 
 function fromJoin(join: JoinExpr, before: Item, context: FromContext): Item {
@@ -101,7 +120,7 @@ function fromJoin(join: JoinExpr, before: Item, context: FromContext): Item {
     merged.set(name, mergedColumn(join, leftColumn, rightColumn))
   }
   // A condition of ON sees the two sides only, and then the levels around the statement.
-  const level: Level = { sources: both.sources, merged, outer: context.outer }
+  const level = levelOf({ ...both, merged }, context.outer)
   const on: Formula = { kind: 'and', parts: [...equalities, formulaOf(join.quals, level)] }
   context.expression(join.quals, level)
   const holds = applyOn(join, on, left, right)
@@ -123,6 +142,9 @@ function applyOn({ jointype }: JoinExpr, on: Formula, left: Item, right: Item): 
     if (isInner || isLeft) occurrence.formulas.push(on)
     if (!isInner && !isRight) occurrence.isNullable = true
   }
+  // What holds on one side says something of the other where that has no row without it.
+  if (isInner || isRight) for (const occurrence of left.occurrences) occurrence.formulas.push(...right.holds)
+  if (isInner || isLeft) for (const occurrence of right.occurrences) occurrence.formulas.push(...left.holds)
   if (isInner) return [...left.holds, ...right.holds, on]
   return isLeft ? left.holds : isRight ? right.holds : []
 }
@@ -137,11 +159,8 @@ function sharedColumns(join: JoinExpr, left: Item, right: Item): readonly string
 }
 
 function columnNames({ sources, merged }: Item): ReadonlySet<string> | undefined {
-  if (!sources.every((source) => source.occurrence)) return undefined
-  return new Set([
-    ...merged.keys(),
-    ...sources.flatMap((source) => source.occurrence!.relation.columns.map((column) => column.name)),
-  ])
+  if (!sources.every(({ isComplete }) => isComplete)) return undefined
+  return new Set([...merged.keys(), ...sources.flatMap(({ columns }) => [...columns.keys()])])
 }
 
 /** Which side a column of USING means: the one that is never filled with NULLs. */
@@ -169,15 +188,19 @@ function own(item: Item, name: string): BoundColumn | undefined {
 
 /** An alias of the whole join hides the names inside it; one behind USING adds a name. */
 function named({ alias, join_using_alias }: JoinExpr, item: Item): Item {
-  if (alias?.aliasname)
-    return {
-      ...item,
-      sources: [{ name: alias.aliasname, schema: undefined, occurrence: undefined }],
-      merged: new Map(),
-    }
+  if (alias?.aliasname) {
+    const columns = alias.colnames ? undefined : namesOf(item)
+    const source = { ...unknown(alias.aliasname), ...(columns ? { columns, isComplete: true } : {}) }
+    return { ...item, sources: [source], merged: new Map() }
+  }
   if (!join_using_alias?.aliasname) return item
-  const using: Source = { name: join_using_alias.aliasname, schema: undefined, occurrence: undefined }
-  return { ...item, sources: [...item.sources, using] }
+  return { ...item, sources: [...item.sources, { ...unknown(join_using_alias.aliasname), isComplete: true }] }
+}
+
+/** All columns of an item by their names; undefined where they are not known. */
+function namesOf(item: Item): Map<string, BoundColumn | undefined> | undefined {
+  const names = columnNames(item)
+  return names && new Map([...names].map((name) => [name, own(item, name)]))
 }
 
 function beside(left: Item, right: Item): Item {
@@ -190,5 +213,9 @@ function beside(left: Item, right: Item): Item {
 }
 
 function unknownSource(name: string | undefined): Item {
-  return { ...NOTHING, sources: [{ name: name ?? '', schema: undefined, occurrence: undefined }] }
+  return { ...NOTHING, sources: [unknown(name ?? '')] }
+}
+
+function unknown(name: string): Source {
+  return { name, schema: undefined, columns: new Map(), isComplete: false }
 }

@@ -1,9 +1,9 @@
 import type { Node, RangeVar } from './ast.js'
 import { walk } from './ast.js'
-import type { Facts, Relation } from './catalogue.js'
+import type { Column, Facts, Relation } from './catalogue.js'
 import type { Formula } from './conditions.js'
 import { nameOfRelation, quoted } from './mentions.js'
-import type { Occurrence } from './scope.js'
+import type { Occurrence, TableOccurrence } from './scope.js'
 
 /** Why a dependency is wider than what the query reads. Counted, and shown by `explain`. */
 export type Coarse =
@@ -29,7 +29,6 @@ export type Coarse =
   | 'view' // read through a view
   | 'policy' // read by a row security policy
   | 'sample'
-  | 'alias-columns' // its columns were renamed
   | 'self-check' // it once read a table that its SQL was not found to depend on
   | 'not-understood' // it stands where the analyser does not look
 
@@ -41,10 +40,12 @@ export interface WholeRead {
 
 /** Gathers what a statement reads while the analysis walks it. */
 export class Reads {
-  readonly occurrences: { readonly occurrence: Occurrence; readonly given: readonly Formula[] }[] = []
+  readonly occurrences: { readonly occurrence: TableOccurrence; readonly given: Formula }[] = []
   readonly whole: WholeRead[] = []
   readonly #facts: Facts
   readonly #seen = new Set<RangeVar>()
+  readonly #looked = new Set<Relation>()
+  #number = 0
 
   constructor(facts: Facts) {
     this.#facts = facts
@@ -61,10 +62,49 @@ export class Reads {
     this.#seen.add(node)
   }
 
-  occurrence(relation: Relation, given: readonly Formula[], hidden: Coarse | undefined): Occurrence {
-    const occurrence = { number: this.occurrences.length, relation, formulas: [], isNullable: false, hidden }
+  /** Notes a table that is read row by row; `given` holds whenever the statement that reads it matters. */
+  occurrence(relation: Relation, given: Formula, hidden: Coarse | undefined): Occurrence {
+    const occurrence = {
+      number: this.#number++,
+      relation,
+      columns: relation.columns,
+      formulas: [],
+      isNullable: false,
+      hidden,
+    }
     this.occurrences.push({ occurrence, given })
     return occurrence
+  }
+
+  /** A subquery's place among the others. */
+  derived(columns: readonly Column[]): Occurrence {
+    return { number: this.#number++, relation: undefined, columns, formulas: [], isNullable: false, hidden: undefined }
+  }
+
+  /** The number of the next occurrence. */
+  get next(): number {
+    return this.#number
+  }
+
+  /** Notes that a view was looked into. */
+  lookedInto(view: Relation): void {
+    this.#looked.add(view)
+  }
+
+  /** Whether all that is read through views was seen where they were looked into. */
+  hasSeen(relation: Relation): boolean {
+    const isHidden = ({ kind, via }: Relation) => kind === 'v' && via.includes('policy')
+    const isWhole = (each: Relation) => each.kind === 'v' && this.whole.some((whole) => whole.relation === each)
+    const isUnseen = (each: Relation) => each.kind === 'v' && !this.#looked.has(each)
+    if (this.#facts.relations.some((each) => isHidden(each) || isWhole(each) || isUnseen(each))) return false
+    return relation.kind === 'v' || this.#has(relation)
+  }
+
+  #has({ oid }: Relation): boolean {
+    return (
+      this.occurrences.some(({ occurrence }) => occurrence.relation.oid === oid) ||
+      this.whole.some(({ relation }) => relation.oid === oid)
+    )
   }
 
   /** What was mentioned, but not looked at, was read as a whole. */

@@ -1,11 +1,14 @@
+import type { SelectStmt } from './ast.js'
 import type { Column, Relation } from './catalogue.js'
 import type { Formula } from './conditions.js'
 import type { Coarse } from './reads.js'
 
-/** One place in a statement where a table is read row by row. */
+/** One place in a statement where rows come from: a table that is read row by row, or a subquery whose columns have a source. */
 export interface Occurrence {
   readonly number: number
-  readonly relation: Relation
+  /** undefined for a subquery. */
+  readonly relation: Relation | undefined
+  readonly columns: readonly Column[]
   /** What holds for every row that can matter: each a conjunct. */
   readonly formulas: Formula[]
   /** It stands on the side of an outer join that is filled with NULLs. */
@@ -14,10 +17,34 @@ export interface Occurrence {
   hidden: Coarse | undefined
 }
 
+/** An occurrence of a table. */
+export interface TableOccurrence extends Occurrence {
+  readonly relation: Relation
+}
+
 /** A column of an occurrence. */
 export interface BoundColumn {
   readonly occurrence: Occurrence
   readonly column: Column
+}
+
+/** A column of a SELECT's answer, and the column whose values it shows; undefined: an expression. */
+export interface Output {
+  readonly name: string
+  readonly column: BoundColumn | undefined
+}
+
+/** What a SELECT answers with, as far as that tells something of rows. */
+export interface SelectAnswer {
+  readonly outputs: readonly Output[]
+  /** All columns of the answer are listed, each at its place and by its name. */
+  readonly isComplete: boolean
+  /** What holds for the rows that each row of the answer comes from. */
+  readonly holds: readonly Formula[]
+  /** Occurrences in it that matter only through rows of the answer that have the same values in the outputs. */
+  readonly open: readonly Occurrence[]
+  /** Numbers of the occurrences in it: from, to (not included). */
+  readonly range: readonly [from: number, to: number]
 }
 
 /** What one item of FROM offers to names. */
@@ -26,8 +53,10 @@ export interface Source {
   readonly name: string
   /** Given only where the table was named with it, and no alias. */
   readonly schema: string | undefined
-  /** undefined: its columns are not known (a subquery, a function, a view, renamed columns). */
-  readonly occurrence: Occurrence | undefined
+  /** By name; undefined: it can't be told what it means. */
+  readonly columns: ReadonlyMap<string, BoundColumn | undefined>
+  /** It has no other columns. */
+  readonly isComplete: boolean
 }
 
 /** What names mean at one level of a statement; the level around it comes after. */
@@ -36,6 +65,8 @@ export interface Level {
   /** Columns that a JOIN … USING made one of two; undefined: of neither (FULL JOIN, or an unknown side). */
   readonly merged: ReadonlyMap<string, BoundColumn | undefined>
   readonly outer: Level | undefined
+  /** Looks into a subquery of a condition whose rows decide; undefined where it can't be told. */
+  look?(select: SelectStmt, level: Level): SelectAnswer | undefined
 }
 
 /** `column`, or what a name is instead: one that can't be known here, or one of no level. */
@@ -55,9 +86,9 @@ export function resolve(level: Level, parts: readonly string[]): Resolved {
 
 function resolveBare(level: Level, name: string): Resolved {
   if (level.merged.has(name)) return level.merged.get(name) ?? 'unknown'
-  const found = level.sources.flatMap((source) => columnOf(source, name) ?? [])
-  if (found.length === 1) return found[0]!
-  return found.length > 1 || level.sources.some((source) => !source.occurrence) ? 'unknown' : 'absent'
+  const found = level.sources.filter(({ columns }) => columns.has(name))
+  if (found.length === 1) return found[0]!.columns.get(name) ?? 'unknown'
+  return found.length > 1 || level.sources.some(({ isComplete }) => !isComplete) ? 'unknown' : 'absent'
 }
 
 function resolveQualified(level: Level, parts: readonly string[]): Resolved {
@@ -66,10 +97,9 @@ function resolveQualified(level: Level, parts: readonly string[]): Resolved {
     (source) => source.name === name && (schema === undefined || source.schema === schema),
   )
   if (named.length === 0) return 'absent'
-  return (named.length === 1 && parts.length <= 3 && columnOf(named[0]!, column!)) || 'unknown'
+  return (named.length === 1 && parts.length <= 3 && named[0]!.columns.get(column!)) || 'unknown'
 }
 
-function columnOf(source: Source, name: string): BoundColumn | undefined {
-  const column = source.occurrence?.relation.columns.find((each) => each.name === name)
-  return column && { occurrence: source.occurrence!, column }
+export function columnsOf(occurrence: Occurrence): Map<string, BoundColumn | undefined> {
+  return new Map(occurrence.columns.map((column) => [column.name, { occurrence, column }]))
 }

@@ -1,24 +1,40 @@
 import type { FuncCall, Node, SelectStmt } from './ast.js'
 import { as, strings, walk } from './ast.js'
-import type { Facts } from './catalogue.js'
-import type { Formula } from './conditions.js'
-import { formulaOf } from './conditions.js'
+import type { Facts, Relation } from './catalogue.js'
+import { type Formula, formulaOf } from './conditions.js'
+import { combined } from './derived.js'
 import { type FromContext, fromItems, levelOf } from './from.js'
 import { nameOfParts } from './mentions.js'
+import { outputsOf } from './outputs.js'
+import { parseSql } from './parse.js'
 import { type Coarse, Reads } from './reads.js'
-import type { Level } from './scope.js'
+import type { Level, SelectAnswer } from './scope.js'
+
+/** A query of WITH, and where it stands; undefined: what it answers can't be told (it is recursive). */
+interface Cte {
+  readonly names: readonly string[]
+  readonly select: SelectStmt
+  readonly place: Place
+  isUsed: boolean
+  /** It was looked at for all places that are too many to be told apart. */
+  isShared: boolean
+}
 
 /** Where a SELECT stands. */
 interface Place {
   readonly outer: Level | undefined
-  readonly ctes: ReadonlySet<string>
+  readonly ctes: ReadonlyMap<string, Cte | undefined>
   /** What holds whenever its answer matters. */
-  readonly given: readonly Formula[]
-  /** undefined for the statement itself. */
+  readonly given: Formula
+  /** Why its rows are not shown by the statement's answer; undefined if they are. */
   readonly hidden: Coarse | undefined
 }
 
-const TOP: Place = { outer: undefined, ctes: new Set(), given: [], hidden: undefined }
+const NONE: Formula = { kind: 'and', parts: [] }
+const TOP: Place = { outer: undefined, ctes: new Map(), given: NONE, hidden: undefined }
+
+/** A statement that names more tables than this, through its views and common table expressions, is looked into no further. */
+const OCCURRENCES_MAX = 200
 
 /** What a SELECT reads, and under which conditions. What stands elsewhere in the statement is noted as read as a whole. */
 export function readsOf(statement: Node, facts: Facts): Reads {
@@ -42,69 +58,140 @@ class Walkthrough {
     this.reads.addUnseen(node)
   }
 
-  #select(select: SelectStmt, place: Place): void {
-    const ctes = this.#withClause(select, place)
-    if (select.op !== undefined && select.op !== 'SETOP_NONE') return this.#setOperation(select, { ...place, ctes })
-    const hidden = place.hidden ?? hiddenBy(select, (call) => this.#isAggregate(call))
-    const later: ((holds: readonly Formula[]) => void)[] = []
+  #select(select: SelectStmt, outside: Place): SelectAnswer {
+    const first = this.reads.next
+    const own = new Map<string, Cte | undefined>()
+    const place = { ...outside, ctes: this.#withClause(select, outside, own) }
+    const isSetOperation = select.op !== undefined && select.op !== 'SETOP_NONE'
+    const answer = isSetOperation ? this.#setOperation(select, place) : this.#plain(select, place)
+    for (const cte of own.values())
+      if (cte && !cte.isUsed) this.#select(cte.select, { ...cte.place, hidden: 'cte', given: NONE })
+    return { ...answer, range: [first, this.reads.next] }
+  }
+
+  #plain(select: SelectStmt, place: Place): SelectAnswer {
+    const { ctes, outer } = place
+    const kind = kindOf(select, (call) => this.#isAggregate(call))
+    const hidden = place.hidden ?? kind.hidden
+    // Filled when all of FROM and WHERE is known; read when the whole statement is.
+    const holds: Formula[] = []
+    const given: Formula = { kind: 'and', parts: [place.given, { kind: 'and', parts: holds }] }
+    const looked = new Set<object>()
+    const look = (inner: SelectStmt, level: Level): SelectAnswer => {
+      looked.add(inner)
+      return this.#select(inner, { outer: level, ctes, given, hidden: 'subquery' })
+    }
+    const expression = (node: unknown, level: Level | undefined, known: Formula): void => {
+      walk(node, (tag, content) => {
+        if (tag !== 'SelectStmt') return true
+        if (!looked.has(content))
+          this.#select(content as SelectStmt, { outer: level, ctes, given: known, hidden: 'subquery' })
+        return false
+      })
+    }
     const context: FromContext = {
       reads: this.reads,
-      ctes,
-      outer: place.outer,
+      outer,
       given: place.given,
       hidden,
-      expression: (node, level) => later.push(() => this.#expression(node, level, { ...place, ctes })),
-      subquery: (node, level, isLateral) =>
-        later.push((holds) => {
-          const inner = as('SelectStmt', node)
-          if (inner)
-            this.#select(inner, { outer: level, ctes, given: isLateral ? holds : place.given, hidden: 'subquery' })
-        }),
+      expression: (node, level) => expression(node, level, place.given),
+      subquery: (node, level, isLateral) => {
+        const inner = as('SelectStmt', node)
+        return inner && this.#derive(inner, { outer: level, ctes, given: isLateral ? given : place.given, hidden })
+      },
+      cte: (name) => (ctes.has(name) ? this.#cte(ctes.get(name), { ...place, hidden }) : undefined),
+      view: (relation) => this.#view(relation, { ...place, hidden }),
     }
     const from = fromItems(select.fromClause ?? [], context)
-    const level = levelOf(from, place.outer)
+    const level = levelOf(from, outer, look)
     const where = formulaOf(select.whereClause, level)
     for (const occurrence of from.occurrences) {
-      occurrence.formulas.push(where)
+      occurrence.formulas.push(where, ...from.holds)
       if (occurrence.isNullable) occurrence.hidden ??= 'outer-join'
     }
     // Also for subqueries of a SELECT that answers without rows (an aggregate): what it knows of its rows bounds a subquery only through
     // a column that the subquery names, and that it may name only where there is a row, or a group of some.
-    const holds = [...place.given, where, ...from.holds]
-    for (const each of later) each(holds)
+    holds.push(where, ...from.holds)
     const { whereClause, targetList, distinctClause, groupClause, havingClause, windowClause, sortClause } = select
-    const perRow = [whereClause, targetList, distinctClause, groupClause, havingClause, windowClause, sortClause]
-    this.#expression(perRow, level, { ...place, ctes, given: holds })
-    this.#expression([select.valuesLists, select.limitCount, select.limitOffset], level, { ...place, ctes })
+    expression(
+      [whereClause, targetList, distinctClause, groupClause, havingClause, windowClause, sortClause],
+      level,
+      given,
+    )
+    expression([select.valuesLists, select.limitCount, select.limitOffset], level, place.given)
+    // It may answer without any row.
+    if (kind.isWhole) return { outputs: [], isComplete: false, holds: [], open: from.occurrences, range: [0, 0] }
+    const { outputs, isComplete } = outputsOf(select, from, kind.isGrouped)
+    const isOpen = !select.limitCount && !select.limitOffset && !kind.hasWindow && !isDistinctOn(select)
+    return { outputs, isComplete, holds, open: isOpen ? from.occurrences : [], range: [0, 0] }
   }
 
-  #setOperation(select: SelectStmt, place: Place): void {
+  #setOperation(select: SelectStmt, place: Place): SelectAnswer {
     const hidden = place.hidden ?? 'set-operation'
-    for (const arm of [select.larg, select.rarg]) if (arm) this.#select(arm, { ...place, hidden })
-    this.#expression([select.sortClause, select.limitCount, select.limitOffset], undefined, place)
+    const arms = [select.larg, select.rarg].flatMap((arm) => (arm ? [this.#select(arm, { ...place, hidden })] : []))
+    walk([select.sortClause, select.limitCount, select.limitOffset], (tag, content) => {
+      if (tag !== 'SelectStmt') return true
+      this.#select(content as SelectStmt, { ...place, outer: undefined, hidden: 'subquery' })
+      return false
+    })
+    const isCut = select.limitCount !== undefined || select.limitOffset !== undefined
+    return combined(select.op ?? '', arms, isCut, this.reads)
+  }
+
+  /** A subquery in FROM. Where it only filters, its rows are shown as those of the SELECT around it. */
+  #derive(select: SelectStmt, place: Place): SelectAnswer {
+    const kind = kindOf(select, (call) => this.#isAggregate(call))
+    const isPlain = !kind.hidden && !select.limitCount && (select.op === undefined || select.op === 'SETOP_NONE')
+    return this.#select(select, { ...place, hidden: place.hidden ?? (isPlain ? undefined : 'subquery') })
+  }
+
+  /**
+   * Each place that names it is looked at by itself: so each is bounded by what is said of it there. Of a recursive one, and where that
+   * would be too much, nothing is known there.
+   */
+  #cte(cte: Cte | undefined, { given, hidden }: Place): ReturnType<FromContext['cte']> {
+    if (!cte) return { answer: undefined, names: [] }
+    if (this.reads.next > OCCURRENCES_MAX) {
+      if (!cte.isShared) {
+        cte.isUsed = cte.isShared = true
+        this.#select(cte.select, { ...cte.place, hidden: 'cte', given: NONE })
+      }
+      return { answer: undefined, names: [] }
+    }
+    cte.isUsed = true
+    return { answer: this.#derive(cte.select, { ...cte.place, given, hidden }), names: cte.names }
+  }
+
+  #view(relation: Relation, { given, hidden }: Place): SelectAnswer | undefined {
+    if (relation.definitions.length !== 1 || this.reads.next > OCCURRENCES_MAX) return undefined
+    const parsed = parseSql(relation.definitions[0]!)
+    const statement = 'tooDeep' in parsed ? undefined : parsed.statements[0]
+    const select = as('SelectStmt', statement)
+    if (!statement || !select) return undefined
+    this.reads.lookedInto(relation)
+    const answer = this.#derive(select, { ...TOP, given, hidden })
+    this.reads.addUnseen(statement)
+    return answer
   }
 
   /** Returns the names that are visible in the statement. Of a plain WITH each query sees those before it, of a recursive one all. */
-  #withClause({ withClause }: SelectStmt, { outer, ctes, given, hidden }: Place): ReadonlySet<string> {
-    if (!withClause) return ctes
-    const visible = new Set(ctes)
+  #withClause({ withClause }: SelectStmt, place: Place, own: Map<string, Cte | undefined>): Place['ctes'] {
+    if (!withClause) return place.ctes
+    const visible = new Map(place.ctes)
     const queries = (withClause.ctes ?? []).flatMap((node) => as('CommonTableExpr', node) ?? [])
-    if (withClause.recursive) for (const query of queries) visible.add(query.ctename ?? '')
+    for (const query of queries) if (withClause.recursive) visible.set(query.ctename ?? '', undefined)
     for (const query of queries) {
       const select = as('SelectStmt', query.ctequery)
-      if (select) this.#select(select, { outer, ctes: new Set(visible), given, hidden: hidden ?? 'cte' })
-      visible.add(query.ctename ?? '')
+      const inside = { ...place, ctes: new Map(visible) }
+      const isKnown = select && !withClause.recursive
+      if (select && !isKnown) this.#select(select, { ...inside, hidden: place.hidden ?? 'cte' })
+      const cte = isKnown
+        ? { names: strings(query.aliascolnames), select, place: inside, isUsed: false, isShared: false }
+        : undefined
+      visible.set(query.ctename ?? '', cte)
+      own.set(query.ctename ?? '', cte)
     }
     return visible
-  }
-
-  /** Finds the subqueries of an expression. */
-  #expression(node: unknown, level: Level | undefined, place: Place): void {
-    walk(node, (tag, content) => {
-      if (tag !== 'SelectStmt') return true
-      this.#select(content as SelectStmt, { outer: level, ctes: place.ctes, given: place.given, hidden: 'subquery' })
-      return false
-    })
   }
 
   #isAggregate(call: FuncCall): boolean {
@@ -116,8 +203,18 @@ class Walkthrough {
   }
 }
 
-/** Why an answer does not show each row that matters to it. */
-function hiddenBy(select: SelectStmt, isAggregate: (call: FuncCall) => boolean): Coarse | undefined {
+/** What a SELECT makes of its rows. */
+interface Kind {
+  /** Why its answer does not show each row that matters to it. */
+  readonly hidden: Coarse | undefined
+  /** A row of its answer stands for rows that are equal in the expressions of GROUP BY. */
+  readonly isGrouped: boolean
+  /** A row of its answer may stand for all rows, or for none. */
+  readonly isWhole: boolean
+  readonly hasWindow: boolean
+}
+
+function kindOf(select: SelectStmt, isAggregate: (call: FuncCall) => boolean): Kind {
   let isAggregated = select.groupClause !== undefined || select.havingClause !== undefined
   let hasWindow = select.windowClause !== undefined
   walk([select.targetList, select.sortClause], (tag, content) => {
@@ -128,8 +225,21 @@ function hiddenBy(select: SelectStmt, isAggregate: (call: FuncCall) => boolean):
     else if (isAggregate(content as FuncCall)) isAggregated = true
     return true
   })
-  if (isAggregated) return 'aggregate'
-  if (hasWindow) return 'window'
-  if (select.distinctClause) return 'distinct'
-  return select.limitOffset ? 'offset' : undefined
+  const isGrouped = select.groupClause !== undefined
+  const hasSets = select.groupClause?.some((node) => as('GroupingSet', node)) ?? false
+  const hidden = isAggregated
+    ? 'aggregate'
+    : hasWindow
+      ? 'window'
+      : select.distinctClause
+        ? 'distinct'
+        : select.limitOffset
+          ? 'offset'
+          : undefined
+  return { hidden, isGrouped, isWhole: isAggregated && (!isGrouped || hasSets), hasWindow }
+}
+
+/** DISTINCT alone has one empty expression. */
+function isDistinctOn({ distinctClause }: SelectStmt): boolean {
+  return distinctClause?.some((node) => Object.keys(node).length > 0) ?? false
 }

@@ -1,0 +1,124 @@
+import type { Bounds, Choice } from './bounds.js'
+import { INT2, INT4, INT8, INTEGERS, stored, TIMESTAMPTZ, told } from './canonical.js'
+import type { Ask, Column } from './catalogue.js'
+import { elementsOf, textOf } from './row-set.js'
+
+type Chain = Extract<Choice, { kind: 'chain' }>
+
+/** More rows than this are not read, and more values than this not followed one by one: then the table is followed as a whole. */
+const ROWS_MAX = 5_000
+const VALUES_MAX = 1_000
+
+/**
+ * Asks which values a column has in the rows that bounds describe: one query for each table that a statement reads through another.
+ *
+ * Asked before the statement runs. The entry depends on those rows too, so whatever adds a value to the set touches the entry; until then
+ * no row with another value can matter. (Asked after it, a value could have left in between that was still used.)
+ */
+export class Chains {
+  readonly #parameters: readonly unknown[]
+  readonly #found = new Map<Chain, readonly string[] | undefined>()
+
+  constructor(parameters: readonly unknown[]) {
+    this.#parameters = parameters
+  }
+
+  async resolve(target: Column, chain: Chain, ask: Ask): Promise<void> {
+    if (this.#found.has(chain)) return
+    this.#found.set(chain, undefined)
+    const query = new ChainQuery(this.#parameters)
+    const text = query.text(chain)
+    if (text === undefined) return
+    const answer = JSON.parse(
+      await ask(
+        `select pg_catalog.json_build_object('count', count(*), 'values', json_agg(distinct v) filter (where v is not null))::text from (${text} limit ${ROWS_MAX + 1}) s(v)`,
+        query.values,
+      ),
+    ) as { count: number; values: string[] | null }
+    const values = (answer.values ?? []).map((value) => stored(target, value))
+    if (answer.count > ROWS_MAX || values.length > VALUES_MAX) return
+    if (values.every((value) => value !== undefined)) this.#found.set(chain, values)
+  }
+
+  readonly values = (chain: Chain): readonly string[] | undefined => this.#found.get(chain)
+}
+
+/** Writes the query: what bounds can't be written is left out, which only adds values. */
+class ChainQuery {
+  readonly values: string[] = []
+  readonly #parameters: readonly unknown[]
+
+  constructor(parameters: readonly unknown[]) {
+    this.#parameters = parameters
+  }
+
+  /** undefined if nothing would bound it. */
+  text({ relation, column, bounds }: Chain, cast = '::text'): string | undefined {
+    const conditions = this.#conditions(bounds)
+    if (conditions.length === 0) return undefined
+    return `select ${quote(column.name)}${cast} from ${relation.table} where ${conditions.join(' and ')}`
+  }
+
+  #conditions(bounds: Bounds): string[] {
+    return bounds.flatMap(({ column, choice }) => this.#condition(column, choice) ?? [])
+  }
+
+  #condition(column: Column, choice: Choice): string | undefined {
+    const name = column.kind === 'e' ? `${quote(column.name)}::text` : quote(column.name)
+    switch (choice.kind) {
+      case 'in':
+        if (choice.takesNull) return undefined
+        return this.#list(
+          name,
+          column,
+          choice.values.map((value) => textOf(column, value, this.#parameters)),
+        )
+      case 'any':
+        return this.#list(
+          name,
+          column,
+          elementsOf(this.#parameters[choice.parameter - 1])?.map((each) => told(column, each)),
+        )
+      case 'null':
+        return `${name} is null`
+      case 'compare': {
+        const text = textOf(column, choice.value, this.#parameters)
+        const value = typeof text === 'string' ? this.#value(column, text) : undefined
+        return value && `${name} operator(pg_catalog.${choice.operator}) ${value}`
+      }
+      case 'chain': {
+        const inner = this.text(choice, '')
+        return inner && `${name} in (${inner})`
+      }
+      default:
+        return undefined
+    }
+  }
+
+  #list(name: string, column: Column, texts: readonly (string | null | undefined)[] | undefined): string | undefined {
+    if (!texts || texts.length > VALUES_MAX || !texts.every((text) => text !== undefined)) return undefined
+    const values = texts.flatMap((text) => (text === null ? [] : (this.#value(column, text) ?? [])))
+    return values.length === 0 ? 'false' : `${name} in (${values.join(', ')})`
+  }
+
+  /** A parameter. What the server would refuse as a value of the column equals none: a failed query would end a transaction. */
+  #value(column: Column, text: string): string | undefined {
+    if (text.includes('\0') || (INTEGERS.has(column.type) && !isInteger(column.type, text))) return undefined
+    const place = `$${this.values.push(text)}`
+    return column.type === TIMESTAMPTZ ? `(${place}::timestamp at time zone 'UTC')` : place
+  }
+}
+
+function isInteger(type: number, text: string): boolean {
+  if (!/^-?[0-9]{1,19}$/.test(text)) return false
+  const bits = new Map([
+    [INT2, 16],
+    [INT4, 32],
+    [INT8, 64],
+  ]).get(type)!
+  return BigInt.asIntN(bits, BigInt(text)) === BigInt(text)
+}
+
+function quote(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}

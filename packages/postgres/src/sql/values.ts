@@ -1,0 +1,112 @@
+import type { A_Const, Node, TypeName } from './ast.js'
+import { as, strings } from './ast.js'
+import {
+  BOOL,
+  BPCHAR,
+  DATE,
+  FLOAT4,
+  FLOAT8,
+  INT2,
+  INT4,
+  INT8,
+  INTEGERS,
+  NUMERIC,
+  OID,
+  TEXT,
+  TIMESTAMP,
+  TIMESTAMPTZ,
+  UUID,
+  VARCHAR,
+} from './canonical.js'
+
+/**
+ * A value that a statement compares with: a parameter, or a constant. `type` is its type's OID; 0 takes the other side's. A type that is
+ * not known here, an enum's as a rule, is `NAMED`.
+ */
+export type Value =
+  | { readonly parameter: number; readonly cast: number | undefined }
+  | { readonly constant: string | null; readonly type: number; readonly node: A_Const | undefined }
+
+/** A type that is known by its name only. */
+export const NAMED = -1
+
+/** Built-in types that a cast may name. */
+const TYPES: ReadonlyMap<string, number> = new Map([
+  ['bool', BOOL],
+  ['int8', INT8],
+  ['int2', INT2],
+  ['int4', INT4],
+  ['text', TEXT],
+  ['oid', OID],
+  ['bpchar', BPCHAR],
+  ['varchar', VARCHAR],
+  ['date', DATE],
+  ['float4', FLOAT4],
+  ['float8', FLOAT8],
+  ['timestamp', TIMESTAMP],
+  ['timestamptz', TIMESTAMPTZ],
+  ['numeric', NUMERIC],
+  ['uuid', UUID],
+])
+
+export function readValue(node: Node | undefined): Value | undefined {
+  const cast = as('TypeCast', node)
+  // A text that is cast to an enum: `cast($1::text as mood)`.
+  const inner = as('TypeCast', cast?.arg)
+  if (cast && inner && typeOf(inner.typeName, false) === TEXT && typeOf(cast.typeName, false) === NAMED)
+    return readValue({ TypeCast: { ...cast, arg: inner.arg! } })
+  const parameter = as('ParamRef', cast ? cast.arg : node)
+  const type = cast && typeOf(cast.typeName, false)
+  if (cast && type === undefined) return undefined
+  if (parameter) return parameter.number ? { parameter: parameter.number, cast: type } : undefined
+  const constant = as('A_Const', cast ? cast.arg : node)
+  return constant && constantOf(constant, type)
+}
+
+/** The elements of an array that is written out, or the parameter that stands for one. */
+export function readArray(
+  node: Node | undefined,
+):
+  | { readonly elements: readonly Node[] }
+  | { readonly parameter: number; readonly cast: number | undefined }
+  | undefined {
+  const cast = as('TypeCast', node)
+  const type = cast && typeOf(cast.typeName, true)
+  if (cast && type === undefined) return undefined
+  const inner = cast ? cast.arg : node
+  const elements = as('A_ArrayExpr', inner)?.elements
+  // A cast of the whole does nothing to texts; what it does to others is not told here.
+  if (elements) return !cast || type === TEXT || type === VARCHAR ? { elements } : undefined
+  const parameter = as('ParamRef', inner)?.number
+  return parameter ? { parameter, cast: type } : undefined
+}
+
+/** Says whether two values written out are the same, if that can be told: `1 = 1`. */
+export function isSameConstant(left: Node | undefined, right: Node | undefined): boolean | undefined {
+  const [one, other] = [as('A_Const', left)?.ival, as('A_Const', right)?.ival]
+  return one && other ? (one.ival ?? 0) === (other.ival ?? 0) : undefined
+}
+
+/** A constant as its type's text. A cast that would write it differently (`true::text`, `1e3::text`) is not understood. */
+function constantOf(node: A_Const, cast: number | undefined): Value | undefined {
+  const constant = (text: string | null, type: number): Value => ({ constant: text, type: cast ?? type, node })
+  if (node.isnull) return constant(null, 0)
+  if (node.sval) return constant(node.sval.sval ?? '', 0)
+  if (cast === NAMED) return undefined
+  if (node.boolval)
+    return cast === undefined || cast === BOOL ? constant(node.boolval.boolval ? 't' : 'f', BOOL) : undefined
+  if (node.ival) return constant(String(node.ival.ival ?? 0), INT4)
+  // A number with a point, or too large for an integer.
+  const isNumber = cast === undefined || INTEGERS.has(cast) || cast === NUMERIC
+  return node.fval && isNumber ? constant(node.fval.fval ?? '0', NUMERIC) : undefined
+}
+
+/** The type that a cast names, unless it has a length (which would cut the value) or bounds other than asked for. */
+export function typeOf(name: TypeName | undefined, isArray: boolean): number | undefined {
+  const parts = strings(name?.names)
+  const isPlain = !name?.setof && !name?.pct_type && !name?.typmods && (name?.arrayBounds !== undefined) === isArray
+  if (!isPlain || parts.length === 0 || parts.length > 2) return undefined
+  const builtIn = TYPES.get(parts.at(-1)!)
+  if (parts.length === 1) return builtIn ?? NAMED
+  return parts[0] === 'pg_catalog' ? builtIn : NAMED
+}

@@ -1,0 +1,126 @@
+import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { isBefore } from '../../../test/machine.js'
+import { Analyst } from '../src/sql/analyst.js'
+import { describe as describeStatement } from '../src/sql/describe.js'
+import { explainAnalysis } from '../src/sql/explain.js'
+
+const SCHEMA = `
+  create type mood as enum ('live', 'draft');
+  create table authors (id bigint primary key, name text not null, email varchar(50));
+  create table posts (id bigint primary key, author_id bigint, title text, status mood, is_pinned boolean, at timestamptz);
+  create table comments (id bigint primary key, post_id bigint, user_id int, body text);
+  create schema other;
+  create table other.posts (id bigint primary key, author_id bigint);
+`
+
+let database: TestDatabase
+let client: pg.Client
+const analyst = new Analyst(() => 1)
+
+beforeAll(async () => {
+  database = await testDatabase()
+  client = new pg.Client({ connectionString: database.url })
+  await client.connect()
+  await client.query(SCHEMA)
+})
+
+afterAll(async () => {
+  await client?.end()
+  await database?.drop()
+})
+
+async function reads(text: string): Promise<string[]> {
+  const analysis = await analyst.analyse(text, '', {
+    ask: async (query, values) => (await client.query({ text: query, values, rowMode: 'array' })).rows[0]![0],
+    describe: (query) => describeStatement((each) => client.query(each as pg.Query), query),
+  })
+  return explainAnalysis(analysis)
+}
+
+/** Query → what it depends on. */
+const cases: Record<string, Record<string, string[]>> = {
+  'ranges and other conditions bound rows': {
+    'select * from posts where id > $1': ['rows of public.posts where id > $1'],
+    'select * from posts where $1 > id and id >= 3': ['rows of public.posts where id < $1 and id >= 3'],
+    'select * from posts where at between $1 and $2': ['rows of public.posts where at >= $1 and at <= $2'],
+    'select * from posts where id not between 1 and 5': ['rows of public.posts where id < 1 or id > 5'],
+    'select * from posts where id between symmetric $1 and $2': [
+      'rows of public.posts where id >= $1 and id <= $2 or id >= $2 and id <= $1',
+    ],
+    'select * from posts where (at, id) < ($1, $2) order by at desc, id desc limit 20': [
+      'rows of public.posts where at <= $1',
+    ],
+    'select * from posts where id <> $1': ['rows of public.posts where id <> $1'],
+    'select * from posts where not (id = $1)': ['rows of public.posts where id <> $1'],
+    'select * from posts where not (id = $1 or author_id < 5)': [
+      'rows of public.posts where id <> $1 and author_id >= 5',
+    ],
+    'select * from posts where id not in (1, $1)': ['rows of public.posts where id not in (1, $1)'],
+    'select * from posts where id <> all($1)': ['rows of public.posts where id <> all($1)'],
+    'select * from posts where author_id is not null': ['rows of public.posts where author_id is not null'],
+    'select * from posts where author_id is distinct from $1': [
+      'rows of public.posts where author_id is null or author_id is distinct from $1',
+    ],
+    'select * from posts where author_id is not distinct from $1': [
+      'rows of public.posts where author_id is not distinct from $1',
+    ],
+    'select * from posts where is_pinned is not true': [
+      'rows of public.posts where is_pinned = f or is_pinned is null',
+    ],
+    "select * from posts where title like 'a!%b%' escape '!'": ["rows of public.posts where title like 'a!%b%'"],
+    'select * from posts where starts_with(title, $1)': ['rows of public.posts where title starts with $1'],
+    'select * from posts where title ^@ $1': ['rows of public.posts where title starts with $1'],
+    'select * from posts where title not like $1': ['all of public.posts (condition)'],
+    'select * from authors where email::text = $1': ['rows of public.authors where email = $1'],
+    'select * from posts where status = cast($1::text as mood)': ['rows of public.posts where status = $1'],
+    'select * from posts where status > $1': ['all of public.posts (type)'],
+    'select * from posts as p(a, b) where p.a = 1': ['rows of public.posts where id = 1'],
+    'select * from posts where 1 = 1': ['all of public.posts'],
+    'select * from posts where 1 = 0': ['rows of public.posts where id in ()'],
+  },
+  'what is bounded leads to what is joined': {
+    'select * from comments c join posts p on p.id = c.post_id join authors a on a.id = p.author_id where c.id = $1': [
+      'rows of public.comments where id = $1',
+      'rows of public.posts where id in (post_id of public.comments where id = $1)',
+      'rows of public.authors where id in (author_id of public.posts where id in (post_id of public.comments where id = $1))',
+    ],
+    'select * from posts p where p.author_id = $1 and not exists (select from comments c where c.post_id = p.id)': [
+      'rows of public.posts where author_id = $1',
+      'rows of public.comments where post_id in (id of public.posts where author_id = $1) (old values: subquery)',
+    ],
+    'select * from posts p left join lateral (select json_agg(c.body) as all from comments c where c.post_id = p.id) c on true where p.author_id = $1':
+      [
+        'rows of public.posts where author_id = $1',
+        'rows of public.comments where post_id in (id of public.posts where author_id = $1) (old values: subquery)',
+      ],
+    'select * from posts p left join (select post_id, count(*) from comments group by post_id) n on n.post_id = p.id where p.id = $1':
+      ['rows of public.posts where id = $1', 'rows of public.comments where post_id = $1 (old values: subquery)'],
+    // What a LIMIT leaves out decides what it shows.
+    'select * from (select * from posts order by at limit 5) p where p.id = $1': ['all of public.posts'],
+    'select * from authors a where a.id = 5 and a.id in (select author_id from posts order by at limit 1)': [
+      'rows of public.authors where id = 5',
+      'all of public.posts (condition)',
+    ],
+    'select * from (select id, author_id from posts union all select id, author_id from other.posts) u where u.author_id = $1':
+      [
+        'rows of public.posts where author_id = $1 (old values: subquery)',
+        'rows of other.posts where author_id = $1 (old values: subquery)',
+      ],
+    'with q as (select * from posts) select * from q where id = 1 union all select * from q where author_id = 2': [
+      'rows of public.posts where id = 1 (old values: set-operation)',
+      'rows of public.posts where author_id = 2 (old values: set-operation)',
+    ],
+  },
+}
+
+for (const [what, queries] of Object.entries(cases)) {
+  describe(what, () => {
+    for (const [query, expected] of Object.entries(queries)) {
+      it(query, async () => {
+        expect((await reads(query)).sort()).toEqual([...expected].sort())
+      })
+    }
+  })
+}
