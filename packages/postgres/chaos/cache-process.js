@@ -19,7 +19,8 @@ const random = generator(seed + number)
 let rate = 0
 let owed = 0
 let reads = []
-let errors = 0
+/** Reads that failed, `[start, code]`. */
+let errors = []
 
 cache.on('started', ({ emptied }) => process.send({ kind: 'started', at: now(), emptied }))
 cache.on('lost', ({ reason }) => process.send({ kind: 'lost', at: now(), code: reason.code }))
@@ -31,8 +32,8 @@ async function readOne() {
     const { value, state, from } = await items[id % tenants].ask(id)
     if (value !== undefined && value.tenant !== `tenant${id % tenants}`) process.send({ kind: 'crossed', id, value })
     reads.push([id, Number(value?.version ?? -1), start, state, from])
-  } catch {
-    errors++
+  } catch (error) {
+    errors.push([start, error.code ?? error.name])
   }
 }
 
@@ -53,10 +54,10 @@ setInterval(() => {
     position,
     rss: process.memoryUsage.rss(),
   })
-  if (reads.length === 0 && errors === 0) return
+  if (reads.length === 0 && errors.length === 0) return
   process.send({ kind: 'reads', reads, errors })
   reads = []
-  errors = 0
+  errors = []
 }, REPORT_MS)
 
 process.on('message', async ({ do: what, id, ...wanted }) => {

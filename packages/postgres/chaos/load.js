@@ -26,7 +26,8 @@ export class Load {
   statuses = []
   starts = []
   losses = []
-  errors = 0
+  /** Reads that failed, `[start, code]`. */
+  errors = []
   writes = 0
   failedWrites = 0
   crossed = 0
@@ -183,7 +184,7 @@ export class Load {
       node.status = message
       this.statuses.push({ process: node.number, ...message })
     } else if (message.kind === 'reads') {
-      this.errors += message.errors
+      this.errors.push(...message.errors)
       this.judge.tell({ do: 'reads', reads: message.reads, process: node.number })
     } else if (message.kind === 'started') this.starts.push({ process: node.number, ...message })
     else if (message.kind === 'lost') this.losses.push({ process: node.number, ...message })

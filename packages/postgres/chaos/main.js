@@ -57,6 +57,15 @@ async function run(scenario) {
     const kept = await load.settle()
     const healthy = await load.judged({ staleMs: 200, from: beganAt, to: faultAt })
     lines.goal('before the fault: Stale(200 ms)', healthy.stale, 0)
+    // Few reads show nothing: a machine that is busy with other things can't carry the load.
+    const offered = ((faultAt - beganAt) / 1_000) * scale.readsPerSecond
+    if (!scale.isSmoke)
+      lines.goal(
+        'share of the offered reads that were answered before the fault',
+        healthy.reads / offered,
+        0.5,
+        'least',
+      )
     const all = await load.judged({ staleMs: scenario.staleMs })
     lines.goal(`Stale(${scenario.staleMs / 1_000} s)`, all.stale, 0)
     const after = await load.judged({ staleMs: 200, from: overAt + scenario.staleMs })
@@ -70,7 +79,13 @@ async function run(scenario) {
         .map(([state, count]) => `${count} ${state}`)
         .join(', '),
     )
-    lines.figure('read errors (the server was away)', load.errors)
+    const early = load.errors.filter(([start]) => start < faultAt)
+    lines.goal('reads that failed before the fault', early.length, 0)
+    lines.figure(
+      'reads that failed from the fault on, by code',
+      byCode(load.errors.filter(([start]) => start >= faultAt)),
+    )
+    if (early.length > 0) lines.figure('reads that failed before the fault, by code', byCode(early))
     lines.figure('writes acknowledged', load.writes)
     lines.figure('kept at the end and compared', kept.compared)
     for (const example of [...all.examples, ...healthy.examples, ...kept.examples].slice(0, 5))
@@ -78,6 +93,12 @@ async function run(scenario) {
   } finally {
     await load.end()
   }
+}
+
+function byCode(errors) {
+  const counts = new Map()
+  for (const [, code] of errors) counts.set(code, (counts.get(code) ?? 0) + 1)
+  return [...counts].map(([code, count]) => `${count} ${code}`).join(', ') || 'none'
 }
 
 function failed(scenario, error) {

@@ -1,3 +1,4 @@
+import { Client } from 'pg'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Recorder, until, type World, world } from './recorder.js'
 
@@ -162,4 +163,52 @@ test('after a restart of the server it starts anew, in a new epoch, through the 
   await db.sql('insert into posts values (1, 1)')
   await log.caughtUp()
   expect(log.rows.map((row) => row.new!.id)).toEqual(['1'])
+})
+
+test('a slot that the server invalidated is made anew at the next start, and told', { timeout: 120_000 }, async () => {
+  await db.end()
+  db = await world({ max_slot_wal_keep_size: '1MB', wal_keep_size: '0', max_wal_size: '32MB', min_wal_size: '32MB' })
+  await db.sql('create table posts (id int primary key, v int)')
+  const first = await db.log({ slot })
+  await first.log.close()
+  for (let i = 0; i < 2; i++)
+    await db.sql("select pg_logical_emit_message(false, 'fill', repeat('x', 20000000))", 'select pg_switch_wal()')
+  await db.sql('checkpoint')
+  await until(async () => {
+    const [row] = await db.sql(`select wal_status from pg_replication_slots where slot_name = '${slot}'`)
+    return row?.wal_status === 'lost'
+  })
+  const problems: string[] = []
+  const log = await db.log({ slot, onProblem: ({ code, message }) => problems.push(`${code} ${message}`) })
+  expect(problems.join()).toMatch(/TIDEMARK_SLOT .*invalidated it/)
+  expect(log.log.status().slot).toMatchObject({ isHeld: true })
+  await db.sql('insert into posts values (1, 1)')
+  await log.caughtUp()
+  expect(log.rows.map((row) => row.new!.id)).toEqual(['1'])
+})
+
+test('while a process hangs that holds the slot, another gives it up at the limit', { timeout: 120_000 }, async () => {
+  // The holder is a connection that streams and acknowledges nothing.
+  const first = await db.log({ slot })
+  await first.log.close()
+  const hanging = await db.connect()
+  const holder = new Client({ connectionString: `${db.url}&replication=database` })
+  holder.on('error', () => {})
+  await holder.connect()
+  const options = "(proto_version '1', publication_names 'tidemark')"
+  holder.query(`START_REPLICATION SLOT ${slot} LOGICAL 0/0 ${options}`).catch(() => {})
+  await until(isActive)
+  const problems: string[] = []
+  const log = await db.log({ slot, slotKeepMax: 16 * 2 ** 20, onProblem: ({ message }) => problems.push(message) })
+  expect(holds(log)).toBe(false)
+  for (let i = 0; i < 2; i++)
+    await hanging.query("select pg_logical_emit_message(false, 'fill', repeat('x', 20000000))")
+  await until(
+    () => holds(log),
+    () => JSON.stringify(log.log.status()),
+  )
+  expect(problems.join()).toContain('slotKeepMax (16 MB)')
+  // Who follows through a slot of its own lost nothing.
+  expect(log.losses).toEqual([])
+  await holder.end().catch(() => {})
 })
