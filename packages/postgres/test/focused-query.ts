@@ -50,6 +50,10 @@ class Shapes {
       this.#cte,
       this.#derived,
       this.#lateral,
+      this.#chained,
+      this.#chained,
+      this.#inside,
+      this.#inside,
     )
     // Some of what was written was not taken: its parameters are left out.
     const values: unknown[] = []
@@ -214,6 +218,55 @@ class Shapes {
     ])
   }
 
+  /** Tables that only others lead to, some of them through subqueries. */
+  #chained(): string {
+    const [one, two, three] = [this.#item(), this.#item(), this.#item()]
+    const head = `select ${this.#list([one])}`
+    const bound = this.#bound(two)
+    const inner = `select ${this.#column(two)} from ${this.#from(two)} where ${bound}`
+    const cut = this.#pick(['', '', ' order by 1 limit 1', ' offset 1', ' group by 1', ' order by 1 desc limit 1'])
+    const own = this.#column(one)
+    const on = this.#pick(['true', this.#bound(one), this.#bound(three)])
+    return this.#pick([
+      `select ${this.#list([one, two, three])} from ${this.#from(one)} join ${this.#from(two)} on ${this.#same(one, two)} join ${this.#from(three)} on ${this.#same(two, three)} where ${this.#bound(this.#pick([one, two, three]))}`,
+      `${head} from ${this.#from(one)} where ${own} in (${inner}${cut})`,
+      `${head} from ${this.#from(one)} where ${own} in (${inner}${cut}) and ${this.#bound(one)}`,
+      `${head} from ${this.#from(one)} where ${own} = (select max(q.m) from (${inner}${cut}) q(m))`,
+      `${head} from ${this.#from(one)} where exists (select from ${this.#from(two)} where ${this.#same(two, one)} and ${bound})`,
+      `${head} from ${this.#from(one)} where ${this.#bound(one)} or exists (select from ${this.#from(two)} where ${this.#same(two, one)} and ${bound})`,
+      `${head} from ${this.#from(one)} where exists (select from ${this.#from(two)} where ${this.#same(two, one)} and ${bound}) and not exists (select from ${this.#from(three)} where ${this.#same(three, one)})`,
+      `${head}, l.n from ${this.#from(one)} left join lateral (select count(*) as n from (select * from ${this.#from(three)} where ${this.#same(three, one)}${this.#pick(['', ' order by 1, 2 limit 1'])}) t) l on true where ${this.#bound(one)}`,
+      `${head}, q.* from ${this.#from(one)} left join (select ${this.#column(three)} as g, count(*) from ${this.#from(three)} group by 1) q on q.g = ${own} where ${this.#bound(one)}`,
+      `${head}, q.* from ${this.#from(one)} ${this.#pick(['left join', 'join', 'right join'])} (${inner}${cut}) q(g) on q.g = ${own} left join ${this.#from(three)} on ${this.#same(three, one)} and ${on}`,
+    ])
+  }
+
+  /** What is asked of a column of a subquery, a view or a common table expression. */
+  #inside(): string {
+    const [one, two] = [this.#item(), this.#item()]
+    const arm = (item: Item): string =>
+      `select ${this.#column(item)} as p, ${this.#column(item)} as q from ${this.#from(item)}${this.#pick(['', ` where ${this.#bound(item)}`])}`
+    const d: Item = { alias: 'd', table: 'derived' }
+    const test = `${this.#pick(['d.p', 'd.q'])} ${this.#pick([`= ${this.#value()}`, `> ${this.#value()}`, 'is null', `<> ${this.#value()}`])}`
+    const cut = this.#pick(['', '', '', ' order by 1, 2 limit 2', ' order by 1, 2 offset 1'])
+    const op = this.#pick(['union', 'union all', 'except', 'intersect'])
+    return this.#pick([
+      `select * from (${arm(one)}${cut}) ${d.alias} where ${test}`,
+      `select * from (select distinct p, q from (${arm(one)}${cut}) s) d where ${test}`,
+      `select * from (select distinct on (p) p, q from (${arm(one)}) s order by p, q) d where ${test}`,
+      `select * from (select p, q, row_number() over (order by p, q) from (${arm(one)}) s) d where ${test}`,
+      `select * from (select p, max(q) as q from (${arm(one)}) s group by p having count(*) > 0) d where ${test}`,
+      `select * from (${arm(one)} ${op} ${arm(two)}${cut}) d where ${test}`,
+      `with d as (${arm(one)}${cut}) select * from d where ${test}`,
+      `with d as (${arm(one)}${cut}), e as (select * from d where ${test}) select * from e union all select * from d where d.p = ${this.#value()}`,
+      `with d(q, p) as (${arm(one)}) select d.*, ${this.#list([two])} from d join ${this.#from(two)} on d.p = ${this.#column(two)} where ${test}`,
+      `select * from v d(p, q) where ${test}`,
+      `select d.*, ${this.#list([two])} from v d(p, q) left join ${this.#from(two)} on d.p = ${this.#column(two)} where ${test}`,
+      `select ${this.#list([two])}, d.* from ${this.#from(two)} left join v d(p, q) on d.q = ${this.#column(two)} where ${this.#bound(two)}`,
+      `select ${this.#list([two])}, d.* from ${this.#from(two)} left join (${arm(one)}) d on d.p = ${this.#column(two)} where ${test}`,
+    ])
+  }
+
   #lateral(): string {
     const [outer, inner] = [this.#item(), this.#item()]
     const sub = `lateral (select * from ${this.#from(inner)} where ${this.#same(inner, outer)} ${this.#pick(['', 'order by 1, 2 limit 1'])}) l`
@@ -253,7 +306,25 @@ class Shapes {
   #bound(item: Item): string {
     const column = this.#column(item)
     if (this.#chance(5)) return `${column} in (${this.#value()}, ${this.#value()})`
+    if (this.#chance(5)) return this.#wider(column)
     return this.#chance(12) ? `not (${column} = ${this.#value()})` : `${column} = ${this.#value()}`
+  }
+
+  /** What is compared other than for equality. */
+  #wider(column: string): string {
+    const value = (): string => this.#value()
+    return this.#pick([
+      `${column} ${this.#pick(['<', '<=', '>', '>=', '<>'])} ${value()}`,
+      `${value()} ${this.#pick(['<', '<=', '>', '>='])} ${column}`,
+      `${column} ${this.#pick(['', 'not '])}between ${this.#pick(['', 'symmetric '])}${value()} and ${value()}`,
+      `${column} not in (${value()}, ${value()})`,
+      `not (${column} in (${value()}, ${value()}) or ${column} > ${value()})`,
+      `${column} is ${this.#pick(['', 'not '])}distinct from ${this.#pick([value(), 'null'])}`,
+      `(${column}, ${column}) ${this.#pick(['<', '>=', '='])} (${value()}, ${value()})`,
+      `(${column} > ${value()}) is ${this.#pick(['true', 'not true', 'not false', 'unknown', 'not unknown'])}`,
+      `not (${column} is null and ${column} < ${value()})`,
+      `${column} <> all(array[${value()}, ${value()}])`,
+    ])
   }
 
   #where(items: readonly Item[]): string {
