@@ -14,7 +14,7 @@ export function boundedSelect(writing: Writing): Fragment {
   )
   const conditions = [bound(writing, [random.pick(items)])]
   while (random.chance(0.4)) conditions.push(bound(writing, items))
-  const order = random.chance(0.3) ? ordering(writing, items) : EMPTY
+  const order = random.chance(0.3) && items.every(({ keys }) => keys.length > 0) ? ordering(writing, items) : EMPTY
   return sql`select ${selectList(writing, items)} from ${text}${where(conditions)}${order}`
 }
 

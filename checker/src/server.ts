@@ -21,7 +21,8 @@ export async function startServer(release: string): Promise<CheckServer> {
   const server = await startEmbedded({
     dataDir,
     isDurable: false,
-    settings: { autovacuum: 'off' },
+    // JIT makes the many different statements several times slower, and right or wrong all the same.
+    settings: { autovacuum: 'off', jit: 'off' },
     ...(binDir !== undefined && { binDir }),
   })
   const admin = new pg.Client({ connectionString: server.url })
