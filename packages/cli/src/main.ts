@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { TidemarkError } from 'tidemark'
 import { doctorCommand } from './commands/doctor.js'
+import { explainCommand } from './commands/explain.js'
 import { serveCommand } from './commands/serve.js'
 import { sqlCommand } from './commands/sql.js'
 import type { Ends, Terminal } from './terminal.js'
@@ -24,7 +25,7 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
   const ends: Ends = (code) => {
     exitCode = code
   }
-  for (const add of [serveCommand, sqlCommand, doctorCommand]) add(program, terminal, ends)
+  for (const add of [serveCommand, sqlCommand, explainCommand, doctorCommand]) add(program, terminal, ends)
   try {
     await program.parseAsync(args, { from: 'user' })
     return exitCode

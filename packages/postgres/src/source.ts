@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import pg, { type ClientBase, type ClientConfig, type Pool } from 'pg'
 import { type Log, OptionError, type Reading, type Source, watchEnded } from 'tidemark'
+import { type Explanation, explainTables } from './explain.js'
 import { type Followed, followedOf } from './followed.js'
 import type { Reader } from './read/backend.js'
 import { QueryPool } from './read/query-pool.js'
@@ -9,7 +10,7 @@ import { type Driver, watchUntracked } from './read/untracked.js'
 import { wrapClient } from './read/wrapped-client.js'
 import { wrapPool } from './read/wrapped-pool.js'
 import type { Analysis } from './sql/analyse.js'
-import { Analyst } from './sql/analyst.js'
+import { Analyst, type Server } from './sql/analyst.js'
 import { SqlWritesError } from './sql/errors.js'
 import { explainAnalysis } from './sql/explain.js'
 import { type AnswerColumn, columnsOf, type Sql, sqlOf, type TypeParsers } from './sql/tag.js'
@@ -67,6 +68,11 @@ export interface PostgresSource extends Source<{ sql: Sql }> {
    * @throws SqlError (`TIDEMARK_SQL`), SqlWritesError (`TIDEMARK_SQL_WRITES`), SourceDownError (`TIDEMARK_SOURCE_DOWN`)
    */
   describe(text: string): Promise<StatementDescription>
+  /**
+   * Says what a statement depends on, table by table, and why; what keeps its answers from being kept; and what would make it better.
+   * Does not run it. Throws as `describe` does.
+   */
+  explain(text: string): Promise<Explanation>
   /** A pool of `pg` for ORMs and own code: what loaders read through it is gathered too. Made when first asked for. */
   readonly pool: Pool
   /** Makes a pool of your own gather what loaders read through it; returns the same pool. */
@@ -150,14 +156,15 @@ class PostgresDatabase implements PostgresSource {
     )
   }
 
+  async explain(text: string): Promise<Explanation> {
+    return this.#queries.use(undefined, undefined, text, async (_, backend) =>
+      explainTables(await this.#readOnly(text, backend), backend.ask),
+    )
+  }
+
   async describe(text: string): Promise<StatementDescription> {
     return this.#queries.use(undefined, undefined, text, async (_, backend) => {
-      const analysis = await this.#analyst.analyse(text, 'described', backend)
-      if (!analysis.isRead || analysis.reasons.has('writes')) {
-        throw new SqlWritesError(
-          'The SQL does more than read, or is not a single statement. A resource is one SELECT, without FOR UPDATE or INTO.',
-        )
-      }
+      const analysis = await this.#readOnly(text, backend)
       const { fields, parameterTypes } = await backend.describe(text)
       return {
         parameters: parameterTypes,
@@ -166,6 +173,15 @@ class PostgresDatabase implements PostgresSource {
         verdict: explainAnalysis(analysis),
       }
     })
+  }
+
+  /** @throws SqlWritesError if it does more than read */
+  async #readOnly(text: string, server: Server): Promise<Analysis> {
+    const analysis = await this.#analyst.analyse(text, 'described', server)
+    if (analysis.isRead && !analysis.reasons.has('writes')) return analysis
+    throw new SqlWritesError(
+      'The SQL does more than read, or is not a single statement. A resource is one SELECT, without FOR UPDATE or INTO.',
+    )
   }
 
   get pool(): Pool {

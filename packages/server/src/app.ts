@@ -12,6 +12,7 @@ import { Hubs } from './live/hubs.js'
 import { Resources } from './resources/resources.js'
 import type { ResourceContext, ResourceSource } from './resources/source.js'
 import { answerError, answerErrors, malformedAnswer } from './routes/errors.js'
+import { explainRoutes } from './routes/explain.js'
 import { guard } from './routes/guard.js'
 import { healthRoutes } from './routes/health.js'
 import { metricsRoute } from './routes/metrics.js'
@@ -74,6 +75,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     refuseOtherMethods(routes)
     resourceRoutes(routes, resources.all)
     streamRoutes(routes, resources.all, live)
+    explainRoutes(routes, source)
     healthRoutes(routes, { cache, resources, isDraining: () => isDraining })
     metricsRoute(routes, cache, live)
     routes.get('/api/openapi.json', { schema: { hide: true } }, () => app.swagger())
@@ -126,7 +128,7 @@ function epochOf(cache: Cache<ResourceContext>): string | undefined {
 function refuseOtherMethods(app: FastifyInstance): void {
   const paths = new Map<string, string[]>()
   app.addHook('onRoute', ({ url, method }) => {
-    if (method === 'GET' || method === 'HEAD') paths.set(url, [...(paths.get(url) ?? []), method])
+    if (method === 'GET' || method === 'HEAD' || method === 'POST') paths.set(url, [...(paths.get(url) ?? []), method])
   })
   app.after(() => {
     for (const [url, methods] of paths) {

@@ -69,6 +69,28 @@ export class ParameterError extends TidemarkError {
   }
 }
 
+/** Where in a text an error lies. */
+export interface Place {
+  readonly line: number
+  readonly column: number
+  /** The line, and a caret below the place. */
+  readonly excerpt: string
+}
+
+/** The SQL of a request cannot be explained: it does not parse, names what does not exist, or does more than read. */
+export class RequestedSqlError extends TidemarkError {
+  readonly code = 'TIDEMARK_REQUESTED_SQL'
+  constructor(
+    message: string,
+    /** PostgreSQL's code; undefined where the SQL does more than read. */
+    readonly sqlState: string | undefined,
+    readonly place: Place | undefined,
+    options?: ErrorOptions,
+  ) {
+    super(message, options)
+  }
+}
+
 /** The database refuses the SQL of a resource: what it reads is missing, may not be read, or the SQL is wrong. */
 export class BrokenResourceError extends TidemarkError {
   readonly code = 'TIDEMARK_RESOURCE_BROKEN'

@@ -1,5 +1,5 @@
 import { TidemarkError } from 'tidemark'
-import { ParameterError, type ParameterProblem } from './errors.js'
+import { ParameterError, type ParameterProblem, type Place, RequestedSqlError } from './errors.js'
 
 /** An error as RFC 9457 has it (`application/problem+json`). */
 export interface Problem {
@@ -14,6 +14,9 @@ export interface Problem {
   readonly requestId?: string
   /** Which parameters, and what is wrong with each. */
   readonly errors?: readonly ParameterProblem[]
+  /** PostgreSQL's code for what is wrong with the SQL of the request, and where that is. */
+  readonly sqlState?: string
+  readonly place?: Place
 }
 
 /** The only place where an error becomes an HTTP status. */
@@ -21,6 +24,7 @@ const STATUSES: Readonly<Record<string, readonly [status: number, title: string]
   TIDEMARK_PARAMETER: [400, 'The parameters of the request cannot be used'],
   TIDEMARK_POSITION: [400, 'The position cannot be read'],
   TIDEMARK_REQUEST: [400, 'The request cannot be read'],
+  TIDEMARK_REQUESTED_SQL: [400, 'The SQL of the request cannot be explained'],
   TIDEMARK_KEY: [400, 'The parameters make no key'],
   TIDEMARK_FOREIGN_ORIGIN: [403, 'Pages of other origins are refused'],
   TIDEMARK_NOT_FOUND: [404, 'There is nothing at this path'],
@@ -58,6 +62,8 @@ export function problemOf(error: unknown, requestId?: string): Problem {
     detail: known?.message ?? "This is a fault of the server's, or of its application. Its log says more.",
     ...(requestId === undefined ? {} : { requestId }),
     ...(known instanceof ParameterError ? { errors: known.problems } : {}),
+    ...(known instanceof RequestedSqlError && known.sqlState !== undefined ? { sqlState: known.sqlState } : {}),
+    ...(known instanceof RequestedSqlError && known.place !== undefined ? { place: known.place } : {}),
   }
 }
 

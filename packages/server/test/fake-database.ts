@@ -53,6 +53,8 @@ export class FakeDatabase implements ResourceSource {
     }
   }
 
+  explain = async () => ({ tables: [], notKept: [] })
+
   async describe(text: string): Promise<Description> {
     this.described++
     this.#refuse()

@@ -10,6 +10,19 @@ export interface ResourceSource extends Source<ResourceContext> {
    *         SourceDownError (`TIDEMARK_SOURCE_DOWN`)
    */
   describe(text: string): Promise<Description>
+  /** Says what a statement depends on, and why, without running it. Throws as `describe` does. */
+  explain(text: string): Promise<Explanation>
+}
+
+export interface Explanation {
+  readonly tables: readonly {
+    readonly table: string
+    readonly follows: 'rows' | 'table' | 'nothing'
+    readonly lines: readonly string[]
+    readonly identity: 'default' | 'full' | 'index' | 'nothing' | undefined
+    readonly advice: readonly string[]
+  }[]
+  readonly notKept: readonly string[]
 }
 
 export interface Description {

@@ -12,6 +12,8 @@ export const problemResponse = {
         code: z.string().describe('Stable; programs decide by it'),
         detail: z.string().describe('What was wrong, where, and what to do'),
         requestId: z.string().optional(),
+        sqlState: z.string().optional(),
+        place: z.object({ line: z.int(), column: z.int(), excerpt: z.string() }).optional(),
         errors: z.array(z.object({ parameter: z.string(), message: z.string() })).optional(),
       }),
     },

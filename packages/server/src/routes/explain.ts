@@ -1,0 +1,71 @@
+import type { FastifyInstance } from 'fastify'
+import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import { TidemarkError } from 'tidemark'
+import { z } from 'zod'
+import { type Place, RequestedSqlError } from '../errors.js'
+import type { Explanation, ResourceSource } from '../resources/source.js'
+import { problemResponse } from './schemas.js'
+
+const SQL_MAX = 100_000
+
+const asked = z.strictObject({
+  sql: z
+    .string()
+    .min(1)
+    .max(SQL_MAX)
+    .describe('One SELECT; `$1`, `$2` … stand for parameters, whose values are not needed'),
+})
+
+const explanation = z.object({
+  tables: z.array(
+    z.object({
+      table: z.string(),
+      follows: z
+        .enum(['rows', 'table', 'nothing'])
+        .describe('Whether rows or the whole table are followed; nothing: it sends no changes'),
+      lines: z.array(z.string()).describe('What it depends on, and why: a line for each place where it is read'),
+      identity: z.enum(['default', 'full', 'index', 'nothing']).optional().describe('The replica identity'),
+      advice: z.array(z.string()).describe('What would make it better'),
+    }),
+  ),
+  notKept: z.array(z.string()).describe('Why answers are not kept as they are; empty if they are'),
+})
+
+/** `GET` and `POST /api/explain`: what a statement depends on, and why. It is not run. */
+export function explainRoutes(app: FastifyInstance, source: ResourceSource): void {
+  const typed = app.withTypeProvider<ZodTypeProvider>()
+  const schema = {
+    summary: 'Explain what a statement depends on',
+    tags: ['explain'],
+    response: { 200: explanation, default: problemResponse },
+  }
+  typed.get('/api/explain', { schema: { ...schema, querystring: asked } }, async (request, reply) => {
+    reply.header('cache-control', 'no-store')
+    return explain(source, (request.query as z.infer<typeof asked>).sql)
+  })
+  typed.post('/api/explain', { schema: { ...schema, body: asked } }, async (request, reply) => {
+    reply.header('cache-control', 'no-store')
+    return explain(source, (request.body as z.infer<typeof asked>).sql)
+  })
+}
+
+/** SQL that is wrong is the request's fault here; elsewhere it is the server's own. */
+async function explain(source: ResourceSource, sql: string): Promise<z.infer<typeof explanation>> {
+  try {
+    return toAnswer(await source.explain(sql))
+  } catch (error) {
+    if (!(error instanceof TidemarkError)) throw error
+    if (error.code !== 'TIDEMARK_SQL' && error.code !== 'TIDEMARK_SQL_WRITES') throw error
+    const { sqlState, place } = error as { readonly sqlState?: string; readonly place?: Place }
+    // What lacks memory or was cancelled is no fault of the SQL.
+    if (sqlState !== undefined && !/^(42|0A|22)/.test(sqlState)) throw error
+    throw new RequestedSqlError(error.message, sqlState, place, { cause: error })
+  }
+}
+
+function toAnswer({ tables, notKept }: Explanation): z.infer<typeof explanation> {
+  return {
+    tables: tables.map(({ lines, advice, ...table }) => ({ ...table, lines: [...lines], advice: [...advice] })),
+    notKept: [...notKept],
+  }
+}
