@@ -89,7 +89,7 @@ test('a publication that does not send everything is refused', async () => {
 })
 
 // Row filters and column lists came with 15.
-test.runIf(!isBefore(15))('tables with a row filter or a column list are not followed', async () => {
+test.skipIf(isBefore(15))('tables with a row filter or a column list are not followed', async () => {
   await db.sql('create table filtered (id int primary key, v int)')
   await db.sql('create publication filters for table filtered where (id > 5), posts (id)')
   const log = await db.log({ publication: 'filters' })
