@@ -31,7 +31,7 @@ async function readOne() {
   try {
     const { value, state, from } = await items[id % tenants].ask(id)
     if (value !== undefined && value.tenant !== `tenant${id % tenants}`) process.send({ kind: 'crossed', id, value })
-    reads.push([id, Number(value?.version ?? -1), start, state, from])
+    reads.push([id, Number(value?.version ?? -1), start, state, from, now()])
   } catch (error) {
     errors.push([start, error.code ?? error.name])
   }

@@ -18,8 +18,8 @@ export class Judge {
   }
 
   read(reads, process) {
-    for (const [key, version, start, state, from] of reads)
-      this.#reads.push({ key, version, start, state, from, process })
+    for (const [key, version, start, state, from, end] of reads)
+      this.#reads.push({ key, version, start, end, state, from, process })
   }
 
   /** The server came back with these versions: what is above them never was. */
@@ -53,10 +53,10 @@ export class Judge {
     return result
   }
 
-  /** How many answers were called fresh that began in a time, by process. */
+  /** How many answers were called fresh, to reads that began and ended in a time. One that ended later may have waited until it was known again. */
   freshIn(process, from, to) {
     return this.#reads.filter(
-      (read) => read.process === process && read.state === 'fresh' && read.start >= from && read.start < to,
+      (read) => read.process === process && read.state === 'fresh' && read.start >= from && read.end < to,
     ).length
   }
 
