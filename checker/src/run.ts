@@ -64,7 +64,7 @@ export async function runWorld(world: World, url: string, options: RunOptions = 
 
 const CLIENTS = 3
 const SETTLE_MS = 60_000
-const DEFINITIONS_MS = 6_000
+const DEFINITIONS_MS = 12_000
 /** The catalogue is looked at once a second. */
 const POLL_MS = 1_500
 const NOT_KEPT_MAX = 5
