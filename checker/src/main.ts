@@ -56,7 +56,7 @@ async function checkAll(): Promise<void> {
       console.log(`\n${name}\n  - ${examples.join('\n  - ')}`)
   const seconds = (performance.now() - began) / 1000
   console.log(
-    `\n${tally.mismatches === 0 ? 'No wrong answer' : `${tally.mismatches} WRONG`} in ${seconds.toFixed(0)} s, PostgreSQL ${given.server}.`,
+    `\n${tally.kept === 0 ? 'NOTHING was checked' : tally.mismatches === 0 ? 'No wrong answer' : `${tally.mismatches} WRONG`} in ${seconds.toFixed(0)} s, PostgreSQL ${given.server}.`,
   )
   if (tally.mismatches + tally.selfCheckMismatches > 0 || tally.kept === 0 || ends.some((code) => code !== 0))
     process.exitCode = 1
@@ -75,7 +75,11 @@ async function ended(child: ChildProcess, tally: Tally): Promise<number | null> 
     child.kill('SIGTERM')
   }
   process.on('SIGINT', stop).on('SIGTERM', stop)
-  return new Promise((resolve) => child.once('exit', (code) => resolve(code)))
+  // What it said last may arrive after its end.
+  const heard = new Promise<void>((resolve) => child.once('disconnect', resolve))
+  const code = await new Promise<number | null>((resolve) => child.once('exit', resolve))
+  await heard
+  return code
 }
 
 async function checkPart(part: number): Promise<void> {
