@@ -89,9 +89,11 @@ async function checkPart(part: number): Promise<void> {
   const tally = zeroTally()
   const server = await startServer(given.server)
   let isStopped = false
-  process.on('SIGTERM', () => {
+  const stop = (): void => {
     isStopped = true
-  })
+  }
+  // Also where the process that started this one was killed.
+  process.on('SIGTERM', stop).on('disconnect', stop)
   const folder = mkdtempSync(join(tmpdir(), 'tidemark-mismatches-'))
   const size = { queries: Number(given.queries), rounds: Number(given.rounds), definitions: 0.05 }
   try {
