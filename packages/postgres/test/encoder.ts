@@ -3,13 +3,31 @@ import type { PgoutputMessage, TupleValue } from '../src/wal/protocol.js'
 const POSTGRES_EPOCH_MS = 946_684_800_000
 const LETTERS = { default: 'd', nothing: 'n', full: 'f', index: 'i' } as const
 
-/** Writes pgoutput messages as a server does: the other half of a round trip. */
-export function encode(message: Exclude<PgoutputMessage, { readonly kind: 'type' | 'origin' }>): Buffer {
+export type Sent = Exclude<PgoutputMessage, { readonly kind: 'type' | 'origin' }>
+
+/** Writes pgoutput messages as a server does: the other half of a round trip. One with a `xid` is of a streamed segment. */
+export function encode(message: Sent): Buffer {
+  const body = encodePlain(message)
+  const isStreamed = 'xid' in message && message.xid !== undefined && 'RIUDTM'.includes(String.fromCharCode(body[0]!))
+  return isStreamed ? Buffer.concat([body.subarray(0, 1), int32(message.xid!), body.subarray(1)]) : body
+}
+
+function encodePlain(message: Sent): Buffer {
   switch (message.kind) {
     case 'begin':
       return Buffer.concat([tag('B'), int64(message.finalLsn), time(message.committedAt), int32(message.xid)])
     case 'commit':
       return Buffer.concat([tag('C'), int8(0), int64(message.lsn), int64(message.endLsn), time(message.committedAt)])
+    case 'stream-start':
+      return Buffer.concat([tag('S'), int32(message.xid), int8(message.isFirst ? 1 : 0)])
+    case 'stream-stop':
+      return tag('E')
+    case 'stream-abort':
+      return Buffer.concat([tag('A'), int32(message.xid), int32(message.sub)])
+    case 'stream-commit': {
+      const { xid, lsn, endLsn, committedAt } = message
+      return Buffer.concat([tag('c'), int32(xid), int8(0), int64(lsn), int64(endLsn), time(committedAt)])
+    }
     case 'relation':
       return Buffer.concat([
         tag('R'),

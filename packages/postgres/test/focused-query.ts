@@ -224,7 +224,14 @@ class Shapes {
     const head = `select ${this.#list([one])}`
     const bound = this.#bound(two)
     const inner = `select ${this.#column(two)} from ${this.#from(two)} where ${bound}`
-    const cut = this.#pick(['', '', ' order by 1 limit 1', ' order by 1 offset 1', ' group by 1', ' order by 1 desc limit 1'])
+    const cut = this.#pick([
+      '',
+      '',
+      ' order by 1 limit 1',
+      ' order by 1 offset 1',
+      ' group by 1',
+      ' order by 1 desc limit 1',
+    ])
     const own = this.#column(one)
     const on = this.#pick(['true', this.#bound(one), this.#bound(three)])
     return this.#pick([

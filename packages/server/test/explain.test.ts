@@ -58,7 +58,7 @@ test('what is read as a whole, sends no changes or is not kept has its reason', 
     tables: [{ advice: [] }],
     notKept: [],
   })
-  expect((await ask("select count(*) from posts where length(title) = 3")).json()).toMatchObject({
+  expect((await ask('select count(*) from posts where length(title) = 3')).json()).toMatchObject({
     tables: [{ follows: 'table', lines: [expect.stringContaining('(condition)')] }],
   })
   expect((await ask('select * from visits')).json()).toMatchObject({ tables: [{ follows: 'nothing' }] })

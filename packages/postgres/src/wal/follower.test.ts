@@ -50,10 +50,17 @@ beforeEach(() => {
     rowsMax: 10,
     bytesMax: 1_000,
     namesOf: () => ['public.t'],
-    readMessage: () => undefined,
+    readMessage: () => [],
     redescribed: () => {},
   })
-  const options = { slot: 's', publication: 'a "quoted" one', statusIntervalMs: 100, silenceMaxMs: 1_000, clock }
+  const options = {
+    slot: 's',
+    publication: 'a "quoted" one',
+    version: 150_000,
+    statusIntervalMs: 100,
+    silenceMaxMs: 1_000,
+    clock,
+  }
   stream = new Stream(client as unknown as Client, 50, options, reader, {
     started: () => told.push('started'),
     transaction: (transaction) => {

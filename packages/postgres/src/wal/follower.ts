@@ -7,6 +7,8 @@ import type { Transaction, TransactionReader } from './transaction.js'
 export interface StreamOptions {
   readonly slot: string
   readonly publication: string
+  /** The server's, as server_version_num has it. */
+  readonly version: number
   /** How often the server is told what was applied. */
   readonly statusIntervalMs: number
   /** A question that is not answered for this long means that the line is dead. */
@@ -105,7 +107,7 @@ export class Stream {
 
   /** Asks the server to stream. Whether it does, `started` and `ended` tell. */
   start(): void {
-    const { slot, publication } = this.#options
+    const { slot, publication, version } = this.#options
     const ended = (error: unknown): void => this.#fail(this.#reason(error))
     this.#wire.once('replicationStart', () => this.#started())
     this.#wire.on('copyData', ({ chunk }) => this.#received(chunk))
@@ -114,7 +116,7 @@ export class Stream {
     const command = `START_REPLICATION SLOT ${slot} LOGICAL 0/0`
     const names = escapeLiteral(escapeIdentifier(publication))
     this.#client
-      .query(`${command} (proto_version '1', messages 'true', publication_names ${names})`)
+      .query(`${command} (${optionsOf(version)}, messages 'true', publication_names ${names})`)
       .then(() => ended(new Error('The server ended the stream.')), ended)
   }
 
@@ -200,4 +202,9 @@ export class Stream {
       { cause: error },
     )
   }
+}
+
+/** Where the server can, large transactions come in segments before they are committed, so that others need not wait for them. */
+function optionsOf(version: number): string {
+  return version >= 140_000 ? "proto_version '2', streaming 'on'" : "proto_version '1'"
 }

@@ -157,7 +157,14 @@ export class Following {
     const stream: Stream = new Stream(
       client,
       lsn,
-      { slot, publication, statusIntervalMs, silenceMaxMs: SENDER_TIMEOUT_MS, clock },
+      {
+        slot,
+        publication,
+        version: this.#options.server.version,
+        statusIntervalMs,
+        silenceMaxMs: SENDER_TIMEOUT_MS,
+        clock,
+      },
       reader,
       {
         started: () => {

@@ -54,13 +54,14 @@ export class Messages {
     return this.#seal(DDL_PREFIX, { n: nonce, f: fingerprint }, nonce)
   }
 
-  /** What a message says, or undefined if it is not ours or can't be read (counted). Never throws. */
-  read(prefix: string, content: Buffer): Change | undefined {
-    if (prefix !== TARGET_PREFIX && prefix !== DDL_PREFIX) return undefined
+  /** What a message says; nothing if it is not ours or can't be read (counted). Never throws. */
+  read(prefix: string, content: Buffer): readonly Change[] {
+    if (prefix !== TARGET_PREFIX && prefix !== DDL_PREFIX) return []
     const opened = this.#open(prefix, content.toString('utf8'))
     const change = opened && this.#change(prefix, opened)
-    if (!change) this.malformed++
-    return change
+    if (change) return [change]
+    this.malformed++
+    return []
   }
 
   #change(prefix: string, opened: Opened): Change | undefined {

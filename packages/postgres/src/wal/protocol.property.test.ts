@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { encode, keepalive, walData } from '../../test/encoder.js'
 import { ProtocolError } from './errors.js'
-import { parsePgoutput, parseWal, rowRelation, statusUpdate } from './protocol.js'
+import { parsePgoutput, parseWal, rowRelation, rowXid, statusUpdate } from './protocol.js'
 
 const oid = fc.integer({ min: 1, max: 2 ** 32 - 1 })
 const lsn = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
@@ -59,6 +59,29 @@ const message = fc.oneof(
     content: fc.uint8Array({ maxLength: 50 }).map((bytes) => Buffer.from(bytes)),
   }),
 )
+
+const xid = fc.integer({ min: 1, max: 2 ** 32 - 1 })
+const streamed = fc.oneof(
+  fc.record({ kind: fc.constant('stream-start' as const), xid, isFirst: fc.boolean() }),
+  fc.record({ kind: fc.constant('stream-stop' as const) }),
+  fc.record({ kind: fc.constant('stream-commit' as const), xid, lsn, endLsn: lsn, committedAt: time }),
+  fc.record({ kind: fc.constant('stream-abort' as const), xid, sub: xid }),
+  fc
+    .tuple(message, xid)
+    .map(([plain, of]) => (plain.kind === 'begin' || plain.kind === 'commit' ? plain : { ...plain, xid: of })),
+)
+
+test('the same in a streamed segment, where messages name their subtransaction', () => {
+  fc.assert(
+    fc.property(streamed, (sent) => {
+      const data = encode(sent)
+      expect(parsePgoutput(data, true)).toEqual(sent)
+      const isRow = sent.kind === 'insert' || sent.kind === 'update' || sent.kind === 'delete'
+      expect(rowRelation(data, true)).toBe(isRow ? sent.oid : undefined)
+      if (isRow) expect(rowXid(data)).toBe(sent.xid)
+    }),
+  )
+})
 
 test('what a server writes is read back as it was: an offset, a length or a tag read wrongly would differ', () => {
   fc.assert(

@@ -1,7 +1,8 @@
+import { code, misplaced, NEWER, POSTGRES_EPOCH_MS, Reader } from './bytes.js'
 import { ProtocolError } from './errors.js'
 
 /**
- * pgoutput, protocol version 1, and the messages that carry it. Pure: a buffer in, plain data out.
+ * pgoutput, protocol versions 1 and 2, and the messages that carry it. Pure: a buffer in, plain data out.
  * Reads no byte past the buffer: what is short, of an unknown kind, or holds more than it should is a ProtocolError.
  */
 
@@ -17,41 +18,56 @@ export interface Relation {
   readonly columns: readonly { readonly name: string; readonly isIdentity: boolean; readonly type: number }[]
 }
 
+/** In a streamed segment each row, and what else belongs to one, names the (sub)transaction that wrote it. */
+interface Streamed {
+  readonly xid?: number
+}
+
 export type PgoutputMessage =
-  | Relation
+  | (Relation & Streamed)
   | { readonly kind: 'begin'; readonly finalLsn: number; readonly committedAt: number; readonly xid: number }
   | { readonly kind: 'commit'; readonly lsn: number; readonly endLsn: number; readonly committedAt: number }
-  | { readonly kind: 'insert'; readonly oid: number; readonly new: readonly TupleValue[] }
-  | {
+  | ({ readonly kind: 'insert'; readonly oid: number; readonly new: readonly TupleValue[] } & Streamed)
+  | ({
       readonly kind: 'update'
       readonly oid: number
       /** Which part of the old row was sent: its identity columns (`key`), all of it (`full`), or none. */
       readonly sent: 'key' | 'full' | 'none'
       readonly old: readonly TupleValue[]
       readonly new: readonly TupleValue[]
-    }
-  | {
+    } & Streamed)
+  | ({
       readonly kind: 'delete'
       readonly oid: number
       readonly sent: 'key' | 'full'
       readonly old: readonly TupleValue[]
-    }
-  | { readonly kind: 'truncate'; readonly oids: readonly number[] }
-  | {
+    } & Streamed)
+  | ({ readonly kind: 'truncate'; readonly oids: readonly number[] } & Streamed)
+  | ({
       readonly kind: 'message'
       readonly isTransactional: boolean
       readonly lsn: number
       readonly prefix: string
       readonly content: Buffer
-    }
+    } & Streamed)
   | { readonly kind: 'type' | 'origin' }
+  /** A segment of a transaction that is not yet committed begins; its first or a later one. Segments don't overlap. */
+  | { readonly kind: 'stream-start'; readonly xid: number; readonly isFirst: boolean }
+  | { readonly kind: 'stream-stop' }
+  | {
+      readonly kind: 'stream-commit'
+      readonly xid: number
+      readonly lsn: number
+      readonly endLsn: number
+      readonly committedAt: number
+    }
+  /** The streamed transaction `xid` is rolled back; or, if `sub` is another, only that part of it. */
+  | { readonly kind: 'stream-abort'; readonly xid: number; readonly sub: number }
 
 export type WalMessage =
   | { readonly kind: 'data'; readonly data: Buffer }
   | { readonly kind: 'keepalive'; readonly walEnd: number; readonly wantsReply: boolean }
 
-/** Microseconds between 1970 and 2000, where PostgreSQL's clock begins. */
-const POSTGRES_EPOCH_MS = 946_684_800_000
 const IDENTITIES: Record<string, Relation['identity']> = { d: 'default', n: 'nothing', f: 'full', i: 'index' }
 
 /** Reads one CopyData payload of the replication stream. */
@@ -74,18 +90,35 @@ export function parseWal(buffer: Buffer): WalMessage {
   }
 }
 
-/** Reads one pgoutput message. */
-export function parsePgoutput(buffer: Buffer): PgoutputMessage {
+/**
+ * Reads one pgoutput message.
+ *
+ * @param isStreamed whether it lies in a streamed segment, between stream-start and stream-stop
+ */
+export function parsePgoutput(buffer: Buffer, isStreamed = false): PgoutputMessage {
   const reader = new Reader(buffer)
-  const message = parse(reader, reader.char())
+  const tag = reader.char()
+  if (!isStreamed || !OF_TRANSACTIONS.has(tag)) {
+    const message = parse(reader, tag)
+    reader.end()
+    return message
+  }
+  const xid = reader.uint32()
+  const message = { ...parse(reader, tag), xid }
   reader.end()
   return message
 }
 
 /** The relation of a row message (insert, update, delete) without reading the row, or undefined for any other message. */
-export function rowRelation(buffer: Buffer): number | undefined {
+export function rowRelation(buffer: Buffer, isStreamed = false): number | undefined {
   const tag = buffer[0]
-  return buffer.length >= 5 && (tag === 0x49 || tag === 0x55 || tag === 0x44) ? buffer.readUInt32BE(1) : undefined
+  const at = isStreamed ? 5 : 1
+  return buffer.length >= at + 4 && (tag === 0x49 || tag === 0x55 || tag === 0x44) ? buffer.readUInt32BE(at) : undefined
+}
+
+/** The (sub)transaction of a row message in a streamed segment. */
+export function rowXid(buffer: Buffer): number {
+  return buffer.readUInt32BE(1)
 }
 
 /** A standby status update: everything up to `lsn` was applied. `wantsReply` asks for a keepalive at once. */
@@ -98,11 +131,8 @@ export function statusUpdate(lsn: number, wallMs: number, wantsReply: boolean): 
   return buffer
 }
 
-const NEWER = 'This version of Tidemark does not know it: is there a newer one?'
-
-function code(tag: string): string {
-  return `0x${tag.charCodeAt(0).toString(16).padStart(2, '0')}`
-}
+/** The messages that name their (sub)transaction in a streamed segment. */
+const OF_TRANSACTIONS: ReadonlySet<string> = new Set('RIUDTMY')
 
 function parse(reader: Reader, tag: string): PgoutputMessage {
   switch (tag) {
@@ -137,6 +167,18 @@ function parse(reader: Reader, tag: string): PgoutputMessage {
       const prefix = reader.text()
       return { kind: 'message', isTransactional, lsn, prefix, content: reader.bytes(reader.uint32()) }
     }
+    case 'S':
+      return { kind: 'stream-start', xid: reader.uint32(), isFirst: reader.int8() === 1 }
+    case 'E':
+      return { kind: 'stream-stop' }
+    case 'c': {
+      const xid = reader.uint32()
+      reader.skip(1)
+      const lsn = reader.int64()
+      return { kind: 'stream-commit', xid, lsn, endLsn: reader.int64(), committedAt: reader.timestamp() }
+    }
+    case 'A':
+      return { kind: 'stream-abort', xid: reader.uint32(), sub: reader.uint32() }
     case 'Y':
       reader.rest()
       return { kind: 'type' }
@@ -173,118 +215,4 @@ function update(reader: Reader): PgoutputMessage {
   const old = reader.tuple()
   reader.expect('N')
   return { kind: 'update', oid, sent: part === 'K' ? 'key' : 'full', old, new: reader.tuple() }
-}
-
-function misplaced(tag: string): ProtocolError {
-  return new ProtocolError(`A pgoutput message holds ${code(tag)} where another part was due. ${NEWER}`)
-}
-
-class Reader {
-  readonly #buffer: Buffer
-  #at = 0
-
-  constructor(buffer: Buffer) {
-    this.#buffer = buffer
-  }
-
-  #take(count: number): number {
-    const from = this.#at
-    if (count < 0 || from + count > this.#buffer.length) {
-      throw new ProtocolError('A replication message ended before its content did.')
-    }
-    this.#at = from + count
-    return from
-  }
-
-  skip(count: number): void {
-    this.#take(count)
-  }
-
-  char(): string {
-    return String.fromCharCode(this.#buffer[this.#take(1)]!)
-  }
-
-  expect(tag: string): void {
-    const found = this.char()
-    if (found !== tag) throw misplaced(found)
-  }
-
-  int8(): number {
-    return this.#buffer.readInt8(this.#take(1))
-  }
-
-  int16(): number {
-    return this.#buffer.readUInt16BE(this.#take(2))
-  }
-
-  uint32(): number {
-    return this.#buffer.readUInt32BE(this.#take(4))
-  }
-
-  /** An LSN: exact up to 2^53 bytes of WAL, which is more than a server can write in its life. */
-  int64(): number {
-    const value = this.uint32() * 2 ** 32 + this.uint32()
-    if (!Number.isSafeInteger(value)) throw new ProtocolError('A replication message holds a position above 2^53.')
-    return value
-  }
-
-  /** Microseconds since 2000 → milliseconds since 1970. */
-  timestamp(): number {
-    return Number(this.#buffer.readBigInt64BE(this.#take(8)) / 1000n) + POSTGRES_EPOCH_MS
-  }
-
-  text(): string {
-    const end = this.#buffer.indexOf(0, this.#at)
-    if (end < 0) throw new ProtocolError('A replication message ended before its content did.')
-    const from = this.#take(end + 1 - this.#at)
-    return this.#buffer.toString('utf8', from, end)
-  }
-
-  /** A copy: the buffer under it is the socket's. */
-  bytes(count: number): Buffer {
-    const from = this.#take(count)
-    return Buffer.from(this.#buffer.subarray(from, from + count))
-  }
-
-  /** Refuses a count that the buffer can't hold before it makes room for it. */
-  list<Item>(count: number, itemBytesMin: number, read: () => Item): Item[] {
-    if (count * itemBytesMin > this.#buffer.length - this.#at) {
-      throw new ProtocolError('A replication message ended before its content did.')
-    }
-    const items = new Array<Item>(count)
-    for (let i = 0; i < count; i++) items[i] = read()
-    return items
-  }
-
-  tuple(): TupleValue[] {
-    return this.list(this.int16(), 1, () => this.#value())
-  }
-
-  #value(): TupleValue {
-    const tag = this.char()
-    switch (tag) {
-      case 'n':
-        return null
-      case 'u':
-        return undefined
-      case 't': {
-        const count = this.uint32()
-        const from = this.#take(count)
-        return this.#buffer.toString('utf8', from, from + count)
-      }
-      default:
-        throw misplaced(tag)
-    }
-  }
-
-  /** What remains, not copied. */
-  rest(): Buffer {
-    const from = this.#at
-    this.#at = this.#buffer.length
-    return this.#buffer.subarray(from)
-  }
-
-  end(): void {
-    if (this.#at !== this.#buffer.length) throw new ProtocolError('A replication message is longer than its content.')
-  }
 }

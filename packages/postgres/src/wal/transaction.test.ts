@@ -1,8 +1,8 @@
 import type { Change } from 'tidemark'
 import { beforeEach, expect, test } from 'vitest'
-import { encode } from '../../test/encoder.js'
+import { encode, type Sent } from '../../test/encoder.js'
 import { ProtocolError } from './errors.js'
-import type { PgoutputMessage, Relation } from './protocol.js'
+import type { Relation } from './protocol.js'
 import { type Transaction, TransactionReader } from './transaction.js'
 
 const posts: Relation = {
@@ -28,13 +28,11 @@ beforeEach(() => {
     rowsMax: 3,
     bytesMax: 1_000,
     namesOf: (relation) => names[relation.name],
-    readMessage: (prefix, content): Change | undefined =>
-      prefix === 'tidemark/ddl' ? { kind: 'everything', reason: content.toString() } : undefined,
+    readMessage: (prefix, content): readonly Change[] =>
+      prefix === 'tidemark/ddl' ? [{ kind: 'everything', reason: content.toString() }] : [],
     redescribed: () => redescribed++,
   })
 })
-
-type Sent = Exclude<PgoutputMessage, { readonly kind: 'type' | 'origin' }>
 
 function read(...messages: readonly Sent[]): Transaction[] {
   return messages.map((message) => reader.read(encode(message))).filter((transaction) => transaction !== undefined)

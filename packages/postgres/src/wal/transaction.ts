@@ -1,6 +1,8 @@
-import type { Change, Image, TableChange } from 'tidemark'
+import type { Change, TableChange } from 'tidemark'
 import { ProtocolError } from './errors.js'
-import { type PgoutputMessage, parsePgoutput, type Relation, rowRelation, type TupleValue } from './protocol.js'
+import { Pending } from './pending.js'
+import { type PgoutputMessage, parsePgoutput, type Relation, rowRelation, rowXid } from './protocol.js'
+import { rowImages } from './row-images.js'
 
 /** What one transaction changed, as it was committed. `xid` has 32 bits. */
 export interface Transaction {
@@ -16,45 +18,62 @@ export interface TransactionOptions {
   readonly bytesMax: number
   /** The names under which a relation's rows are read: its own and its ancestors'; undefined if it is not known (yet). */
   namesOf(relation: Relation): readonly string[] | undefined
-  /** What a message of the log says, or undefined if it is none of ours. */
-  readMessage(prefix: string, content: Buffer): Change | undefined
+  /** What a message of the log says; nothing if it is none of ours. */
+  readMessage(prefix: string, content: Buffer): readonly Change[]
   /** A relation was described again: its definition, or that of something near it, was changed. */
   redescribed(): void
 }
 
-/** Keys and tags that the messages of one transaction may name. */
-const REQUESTS_MAX = 500_000
+/** All streamed transactions that are open may hold so many times what one may. */
+const STREAMS_SHARE = 4
+/** So many pairs of a table and a subtransaction are kept for transactions that are open and large. */
+const MARKS_MAX = 500_000
 
-interface Open {
-  readonly xid: number
-  readonly committedAt: number
-  changes: Change[]
-  rows: number
-  bytes: number
-  requests: number
-  /** Set once the transaction is too large to be kept by rows: the names of the tables that it changed. */
-  large: Set<string> | undefined
-  isUnbounded: boolean
+interface Known {
+  readonly relation: Relation
+  names: readonly string[] | undefined
 }
 
-/** Puts the messages of pgoutput together to whole transactions. Holds one transaction at most, and that bounded. */
+/** A transaction that the server streams before it is committed; what it described holds for others only once it is. */
+interface Streamed {
+  readonly pending: Pending
+  readonly relations: Map<number, Known>
+}
+
+/**
+ * Puts the messages of pgoutput together to whole transactions: one that comes as a whole, and any number that are streamed in segments
+ * between others. Holds them in bounded memory.
+ */
 export class TransactionReader {
   readonly #options: TransactionOptions
-  readonly #relations = new Map<number, { readonly relation: Relation; names: readonly string[] | undefined }>()
-  #open: Open | undefined
+  readonly #relations = new Map<number, Known>()
+  readonly #streams = new Map<number, Streamed>()
+  #open: { readonly pending: Pending; readonly committedAt: number } | undefined
+  /** The streamed transaction whose segment is read now. */
+  #segment: Streamed | undefined
+  /** The last row of a large transaction: most are of the same table as the one before. */
+  #lastOid = 0
+  #lastSub = 0
 
   constructor(options: TransactionOptions) {
     this.#options = options
   }
 
-  /** Whether a transaction has begun and not yet ended. */
+  /** Whether a transaction, or a segment of one, has begun and not yet ended. */
   get isOpen(): boolean {
-    return this.#open !== undefined
+    return this.#open !== undefined || this.#segment !== undefined
+  }
+
+  /** How many transactions are streamed that are not yet committed. */
+  get streamed(): number {
+    return this.#streams.size
   }
 
   /** The catalogue was read anew: names may differ. */
   forgetNames(): void {
-    for (const known of this.#relations.values()) known.names = this.#options.namesOf(known.relation)
+    this.#lastOid = 0
+    for (const relations of [this.#relations, ...[...this.#streams.values()].map((stream) => stream.relations)])
+      for (const known of relations.values()) known.names = this.#options.namesOf(known.relation)
   }
 
   /**
@@ -63,30 +82,33 @@ export class TransactionReader {
    * @throws ProtocolError if the message can't be understood, or comes where it can't
    */
   read(data: Buffer): Transaction | undefined {
-    const open = this.#open
-    const oid = rowRelation(data)
-    if (open && oid !== undefined) {
-      open.rows++
-      open.bytes += data.length
-      if (open.rows > this.#options.rowsMax || open.bytes > this.#options.bytesMax) {
-        this.#keepTables(open)
-        this.#tableChanged(open, oid)
+    const isStreamed = this.#segment !== undefined
+    const pending = this.#segment?.pending ?? this.#open?.pending
+    const oid = rowRelation(data, isStreamed)
+    if (pending && oid !== undefined) {
+      const sub = isStreamed ? rowXid(data) : pending.xid
+      if (!pending.count(sub, data.length)) {
+        this.#rowOfLarge(pending, sub, oid)
         return undefined
       }
     }
-    return this.#message(parsePgoutput(data))
+    return this.#message(parsePgoutput(data, isStreamed))
   }
 
   #message(message: PgoutputMessage): Transaction | undefined {
     switch (message.kind) {
       case 'begin':
-        if (this.#open) throw outOfOrder('begin')
-        this.#open = { ...message, changes: [], rows: 0, bytes: 0, requests: 0, large: undefined, isUnbounded: false }
+        if (this.isOpen) throw outOfOrder('begin')
+        this.#open = { pending: new Pending(message.xid, this.#options), committedAt: message.committedAt }
+        this.#lastOid = 0
         return undefined
-      case 'commit':
-        return this.#commit(message.endLsn)
+      case 'commit': {
+        const { pending, committedAt } = this.#open ?? outOfOrderNow('commit')
+        this.#open = undefined
+        return { endLsn: message.endLsn, xid: pending.xid, committedAt, changes: pending.changes() }
+      }
       case 'relation':
-        this.#described(message)
+        this.#described(message, message.xid)
         return undefined
       case 'insert':
       case 'update':
@@ -94,142 +116,135 @@ export class TransactionReader {
         this.#row(message)
         return undefined
       case 'truncate':
-        for (const oid of message.oids) this.#table(oid, 'truncate')
+        for (const oid of message.oids) this.#truncated(oid, message.xid)
         return undefined
       case 'message': {
         // A non-transactional one is sent though its transaction may roll back: never a change.
         if (!message.isTransactional) return undefined
-        const change = this.#options.readMessage(message.prefix, message.content)
-        if (change) this.#request(this.#opened('message'), change)
+        const pending = this.#opened('message')
+        for (const change of this.#options.readMessage(message.prefix, message.content))
+          pending.addRequest(message.xid ?? pending.xid, change)
         return undefined
       }
       case 'type':
       case 'origin':
         return undefined
+      case 'stream-start':
+        this.#startSegment(message.xid, message.isFirst)
+        return undefined
+      case 'stream-stop':
+        if (!this.#segment) throw outOfOrder('end of a segment')
+        this.#segment = undefined
+        this.#bound()
+        return undefined
+      case 'stream-abort':
+        // What has another id is a savepoint of it.
+        if (message.sub === message.xid) this.#streams.delete(message.xid)
+        else this.#streams.get(message.xid)?.pending.abort(message.sub)
+        return undefined
+      case 'stream-commit':
+        return this.#commitStream(message)
     }
     message satisfies never
   }
 
-  #request(open: Open, change: Change): void {
-    open.requests += change.kind === 'target' ? change.targets.length + 1 : 1
-    // They can't be put together to fewer, and must not be lost: the log is taken up anew, from empty.
-    if (open.requests > REQUESTS_MAX)
-      throw new ProtocolError('One transaction has more requests to invalidate than can be kept.')
-    open.changes.push(change)
+  #startSegment(xid: number, isFirst: boolean): void {
+    if (this.isOpen) throw outOfOrder('segment')
+    if (isFirst) this.#streams.set(xid, { pending: new Pending(xid, this.#options), relations: new Map() })
+    this.#segment = this.#streams.get(xid)
+    if (!this.#segment) throw outOfOrder('later segment')
+    this.#lastOid = 0
   }
 
-  #commit(endLsn: number): Transaction {
-    const { xid, committedAt, changes, large } = this.#opened('commit')
-    this.#open = undefined
-    for (const table of large ?? []) changes.push({ kind: 'table', table, reason: 'large' })
-    return { endLsn, xid, committedAt, changes }
+  #commitStream({ xid, endLsn, committedAt }: PgoutputMessage & { readonly kind: 'stream-commit' }): Transaction {
+    const stream = this.#streams.get(xid)
+    if (!stream || this.isOpen) throw outOfOrder('commit of a streamed transaction')
+    this.#streams.delete(xid)
+    for (const [oid, known] of stream.relations) this.#relations.set(oid, known)
+    return { endLsn, xid, committedAt, changes: stream.pending.changes() }
   }
 
-  #described(relation: Relation): void {
-    const before = this.#relations.get(relation.oid)
+  /** The largest of the open transactions are kept as their tables, until all together are small enough. */
+  #bound(): void {
+    const { rowsMax, bytesMax } = this.#options
+    const streams = [...this.#streams.values()].map(({ pending }) => pending)
+    const sum = (of: (pending: Pending) => number): number => streams.reduce((total, each) => total + of(each), 0)
+    const largest = (of: (pending: Pending) => number): Pending => streams.reduce((a, b) => (of(b) > of(a) ? b : a))
+    while (sum((each) => each.rows) > rowsMax * STREAMS_SHARE) largest((each) => each.rows).keepTables()
+    while (sum((each) => each.bytes) > bytesMax * STREAMS_SHARE) largest((each) => each.bytes).keepTables()
+    while (sum((each) => each.marks) > MARKS_MAX) largest((each) => each.marks).forgetSubtransactions()
+  }
+
+  #described(relation: Relation, xid: number | undefined): void {
+    const before = this.#find(relation.oid)
     const names = this.#options.namesOf(relation)
-    this.#relations.set(relation.oid, { relation, names })
+    const relations = this.#segment?.relations ?? this.#relations
+    relations.set(relation.oid, { relation, names })
+    this.#lastOid = 0
     if (!before) return
     this.#options.redescribed()
-    if (this.#open && !isSame(before.relation, relation)) {
-      for (const table of new Set([...(before.names ?? []), ...(names ?? [])])) {
-        this.#open.changes.push({ kind: 'table', table, reason: 'ddl' })
-      }
+    const pending = this.#segment?.pending ?? this.#open?.pending
+    if (!pending || isSame(before.relation, relation)) return
+    const sub = xid ?? pending.xid
+    for (const table of new Set([...(before.names ?? []), ...(names ?? [])])) {
+      this.#keep(pending, sub, { kind: 'table', table, reason: 'ddl' })
     }
   }
 
   #row(message: PgoutputMessage & { readonly kind: 'insert' | 'update' | 'delete' }): void {
-    const open = this.#opened(message.kind)
+    const pending = this.#opened(message.kind)
+    const sub = message.xid ?? pending.xid
     const { relation, names } = this.#known(message.oid)
-    if (!names) return this.#unbounded(open)
+    if (!names) return this.#unbounded(pending, sub)
     const images = rowImages(relation, message)
-    for (const table of names) open.changes.push({ kind: 'row', op: message.kind, table, ...images })
+    for (const table of names) pending.add(sub, { kind: 'row', op: message.kind, table, ...images })
   }
 
-  #table(oid: number, reason: TableChange['reason']): void {
-    const open = this.#opened(reason)
+  #truncated(oid: number, xid: number | undefined): void {
+    const pending = this.#opened('truncate')
+    const sub = xid ?? pending.xid
     const { names } = this.#known(oid)
-    if (!names) return this.#unbounded(open)
-    for (const table of names) open.changes.push({ kind: 'table', table, reason })
+    if (!names) return this.#unbounded(pending, sub)
+    for (const table of names) this.#keep(pending, sub, { kind: 'table', table, reason: 'truncate' })
   }
 
-  /** From here on the transaction is kept as the tables that it changed. */
-  #keepTables(open: Open): void {
-    if (open.large) return
-    open.large = new Set()
-    const others: Change[] = []
-    for (const change of open.changes) {
-      if (change.kind === 'row') open.large.add(change.table)
-      else others.push(change)
-    }
-    open.changes = others
+  /** Keeps a change of a table; of a large transaction only that the table was changed. */
+  #keep(pending: Pending, sub: number, change: TableChange): void {
+    if (pending.count(sub, 0)) pending.add(sub, change)
+    else pending.mark(sub, [change.table])
   }
 
-  #tableChanged(open: Open, oid: number): void {
+  #rowOfLarge(pending: Pending, sub: number, oid: number): void {
+    if (oid === this.#lastOid && sub === this.#lastSub) return
     const { names } = this.#known(oid)
-    if (!names) return this.#unbounded(open)
-    for (const name of names) open.large?.add(name)
+    this.#mark(pending, sub, names)
+    this.#lastOid = oid
+    this.#lastSub = sub
   }
 
-  /** A table changed whose names are not known yet: a new partition, or a table renamed since the catalogue was read. */
-  #unbounded(open: Open): void {
-    if (open.isUnbounded) return
-    open.isUnbounded = true
-    open.changes.push({ kind: 'everything', reason: 'a change of a table that was created or renamed a moment ago' })
-    this.#options.redescribed()
+  /** Its names are not known: the whole transaction counts for everything, and the catalogue is looked at. */
+  #unbounded(pending: Pending, sub: number): void {
+    pending.keepTables()
+    this.#mark(pending, sub, undefined)
   }
 
-  #opened(part: string): Open {
-    if (!this.#open) throw outOfOrder(part)
-    return this.#open
+  #mark(pending: Pending, sub: number, names: readonly string[] | undefined): void {
+    if (pending.mark(sub, names) && !names) this.#options.redescribed()
   }
 
-  #known(oid: number): { readonly relation: Relation; readonly names: readonly string[] | undefined } {
-    const known = this.#relations.get(oid)
+  #opened(part: string): Pending {
+    return this.#segment?.pending ?? this.#open?.pending ?? outOfOrderNow(part)
+  }
+
+  #find(oid: number): Known | undefined {
+    return this.#segment?.relations.get(oid) ?? this.#relations.get(oid)
+  }
+
+  #known(oid: number): Known {
+    const known = this.#find(oid)
     if (!known) throw new ProtocolError('The server sent a row of a table that it did not describe before.')
     return known
   }
-}
-
-/**
- * The row before and after, as far as the log has it.
- *
- * The old values that were not sent are those of the identity columns, unchanged (else they would have been sent). A value of
- * the new row that was not sent is an unchanged TOAST value: it is filled from the old row where that has it, else unknown.
- */
-function rowImages(
-  relation: Relation,
-  message: PgoutputMessage & { readonly kind: 'insert' | 'update' | 'delete' },
-): { readonly old: Image | null; readonly new: Image | null } {
-  if (message.kind === 'insert') return { old: null, new: image(relation, message.new, false) }
-  if (message.kind === 'delete') return { old: image(relation, message.old, message.sent === 'key'), new: null }
-  if (message.sent === 'none') {
-    if (relation.identity === 'full')
-      throw new ProtocolError('An update under REPLICA IDENTITY FULL came without its old row.')
-    return { old: image(relation, message.new, true), new: image(relation, message.new, false) }
-  }
-  const old = image(relation, message.old, message.sent === 'key')
-  return { old, new: image(relation, message.new, false, old) }
-}
-
-/**
- * The prototype of rows: a column named "__proto__" is a column like any other. An object without any prototype would do too, but
- * V8 keeps those as dictionaries, which takes twice as long.
- */
-const NOTHING: object = Object.freeze(Object.create(null))
-
-function image(relation: Relation, tuple: readonly TupleValue[], isIdentityOnly: boolean, unchanged?: Image): Image {
-  const { columns } = relation
-  if (tuple.length !== columns.length) throw new ProtocolError('A row has another number of columns than its table.')
-  const result: Record<string, string | null> = Object.create(NOTHING)
-  for (let i = 0; i < columns.length; i++) {
-    const { name, isIdentity } = columns[i]!
-    // In a key tuple the other columns are null placeholders, not values.
-    if (isIdentityOnly && !isIdentity) continue
-    const value = tuple[i] === undefined ? unchanged?.[name] : tuple[i]
-    if (value !== undefined) result[name] = value
-  }
-  return result
 }
 
 function isSame(a: Relation, b: Relation): boolean {
@@ -247,4 +262,8 @@ function isSame(a: Relation, b: Relation): boolean {
 
 function outOfOrder(part: string): ProtocolError {
   return new ProtocolError(`The replication stream has a ${part} where it can't be.`)
+}
+
+function outOfOrderNow(part: string): never {
+  throw outOfOrder(part)
 }
