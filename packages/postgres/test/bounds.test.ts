@@ -1,7 +1,6 @@
 import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { isBefore } from '../../../test/machine.js'
 import { Analyst } from '../src/sql/analyst.js'
 import { describe as describeStatement } from '../src/sql/describe.js'
 import { explainAnalysis } from '../src/sql/explain.js'

@@ -31,13 +31,18 @@ const POSTS: Relation = {
   kind: 'r',
   persistence: 'p',
   isSystem: false,
+  isReadable: true,
   isRowSecured: false,
   hasPolicies: false,
   via: ['query'],
   columns: [ID, AUTHOR, STATUS],
   definitions: [],
 }
-const parameter = (number: number): Choice => ({ kind: 'in', values: [{ parameter: number, cast: undefined }] })
+const parameter = (number: number): Choice => ({
+  kind: 'in',
+  values: [{ parameter: number, cast: undefined }],
+  takesNull: false,
+})
 
 function analysis(ways: RowRead['ways'], over: Partial<Analysis> & Partial<RowRead> = {}): Analysis {
   return {
