@@ -134,7 +134,7 @@ test('thirty thousand savepoints and a hundred thousand rows take little memory,
   }
   await ended
   await log.caughtUp(60_000)
-  expect(others).toBeGreaterThan(10)
+  expect(others).toBeGreaterThan(0)
   expect(log.changes.filter(({ kind }) => kind === 'table')).toEqual([
     { kind: 'table', table: 'public.big', reason: 'large' },
     { kind: 'table', table: 'public.other', reason: 'large' },
