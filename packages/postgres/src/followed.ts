@@ -1,6 +1,7 @@
-import type { Change, Commit, Log, LogListener, LogStart } from 'tidemark'
+import type { Commit, Log, LogListener, LogStart } from 'tidemark'
 import type { FollowedServer } from './read/facts.js'
 import type { FollowedTables } from './sql/bind.js'
+import { isOfCatalogue } from './wal/messages.js'
 import type { FollowedTable } from './wal/tables.js'
 
 /** A log of a PostgreSQL database, as far as reads go by it. */
@@ -114,8 +115,4 @@ class WatchedLog implements Log {
     this.#closed()
     await this.#log.close()
   }
-}
-
-function isOfCatalogue(change: Change): boolean {
-  return change.kind === 'everything' || (change.kind === 'table' && change.reason === 'ddl')
 }

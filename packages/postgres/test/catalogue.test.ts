@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { readFingerprint } from '../src/wal/catalogue.js'
-import { SqlConnection } from '../src/wal/connection.js'
 import { plain, type Recorder, until, type World, world } from './recorder.js'
 
 let db: World
@@ -95,63 +93,6 @@ test('a partitioned table is published as a whole only if no partition could bre
   expect(log.log.followed('public.bare2')).toBeDefined()
   await db.sql('insert into bare values (1, 1)', 'update bare set v = 2 where id = 1', 'delete from bare where id = 1')
   await log.since()
-})
-
-const changing: Record<string, string> = {
-  'a new table': 'create table fresh (id int primary key)',
-  'a column of another type': 'alter table posts alter v type bigint',
-  'a new column with a default': 'alter table posts add w int default 7',
-  'a renamed column': 'alter table posts rename w to x',
-  'a dropped column': 'alter table posts drop x',
-  'a renamed table': 'alter table orphan rename to orphans',
-  'a detached partition': 'alter table tree detach partition leaf1',
-  'an attached partition': 'alter table tree attach partition leaf1 for values from (0) to (100)',
-  'a dropped partition': 'drop table leaf22',
-  'an inherited table': 'alter table orphans inherit parent',
-  'a dropped table': 'drop table fresh',
-  'a replaced view': 'create or replace view seen as select id from posts',
-  'a replaced function': "create or replace function f() returns int language sql as 'select 1'",
-  'row security': 'alter table posts enable row level security',
-  'a policy': 'create policy p on posts using (true)',
-  'another replica identity': 'alter table posts replica identity full',
-  'another owner of rights': 'grant select on posts to public',
-  'a renamed schema': 'create schema s; alter schema s rename to s2',
-  'a renamed enum value': "create type mood as enum ('a'); alter type mood rename value 'a' to 'b'",
-}
-
-test.each(Object.entries(changing))('%s is a change of everything, at a position of its own', async (_, statement) => {
-  await log.since()
-  await db.sql(...statement.split('; '))
-  await until(async () => {
-    await log.caughtUp()
-    return log.changes.some((change) => change.kind === 'everything')
-  })
-})
-
-test('what changes no answer does not change the fingerprint', async () => {
-  const client = await db.connect()
-  const sql = new SqlConnection(async () => client, 10_000)
-  await db.sql(
-    'create table quiet (id int primary key, v int)',
-    'create materialized view stored as select count(*) from quiet',
-    'insert into quiet select i, i from generate_series(1, 1000) as i',
-  )
-  const [{ v }] = (await db.sql("select current_setting('server_version_num')::int as v")) as [{ v: number }]
-  const before = await readFingerprint(sql, 'tidemark', v)
-  await db.sql('analyze quiet')
-  await db.sql('vacuum quiet')
-  await db.sql('vacuum full quiet')
-  await db.sql('cluster quiet using quiet_pkey')
-  await db.sql('reindex table quiet')
-  await db.sql('reindex table concurrently quiet')
-  await db.sql('refresh materialized view stored')
-  await db.sql('create index quiet_v on quiet (v)')
-  await db.sql('truncate quiet')
-  const temporary = await db.connect()
-  await temporary.query('create temp table t (id int primary key); create temp view tv as select * from t')
-  expect((await readFingerprint(sql, 'tidemark', v)).schema).toBe(before.schema)
-  await db.sql('alter table quiet add w int')
-  expect((await readFingerprint(sql, 'tidemark', v)).schema).not.toBe(before.schema)
 })
 
 test('rows that come after a change of their table are read by its new definition, and mark it', async () => {

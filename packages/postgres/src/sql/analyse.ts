@@ -27,6 +27,8 @@ export interface Analysis {
   readonly tables: readonly { readonly relation: Relation; readonly reason: Coarse | undefined }[]
   /** By the table's OID, the columns of it that are read; of a table that is missing, all. */
   readonly columns: ReadonlyMap<number, readonly string[]>
+  /** Views that it reads through: their definitions matter, and what these read. */
+  readonly views: readonly string[]
   /** Relations that send no changes whatever is done: views are followed through, these are not. */
   readonly unfollowable: readonly Relation[]
   /** Why the answer is not kept; `time` and `session` only where no expiry or session is declared. */
@@ -50,7 +52,7 @@ export interface Material {
 export function unread(reason: Extract<NotKept, 'writes' | 'not-understood'>): Analysis {
   const reasons = new Set<NotKept>([reason])
   return {
-    ...{ isRead: false, rows: [], tables: [], columns: new Map(), unfollowable: [], reasons },
+    ...{ isRead: false, rows: [], tables: [], columns: new Map(), views: [], unfollowable: [], reasons },
     ...{ parameterTypes: [], momentParameters: [] },
   }
 }
@@ -94,6 +96,7 @@ export function analyse(material: Material): Analysis {
     rows: rows.filter((row) => row.ways !== 'condition' || row.isConditioned),
     tables: tables.filter(({ relation }) => relation.kind !== 'v' || relation.isSystem),
     columns: columnsRead([statement], facts),
+    views: facts.relations.filter(({ kind, isSystem }) => kind === 'v' && !isSystem).map(({ table }) => table),
     unfollowable: facts.relations.filter((relation) => !canBeFollowed(relation)),
     reasons,
     parameterTypes,

@@ -50,6 +50,7 @@ function analysis(ways: RowRead['ways'], over: Partial<Analysis> & Partial<RowRe
     rows: [{ relation: POSTS, ways, hidden: over.hidden }],
     tables: [],
     columns: new Map(),
+    views: [],
     unfollowable: [],
     reasons: new Set(),
     parameterTypes: [20, 20],

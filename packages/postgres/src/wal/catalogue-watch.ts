@@ -32,8 +32,6 @@ export class CatalogueWatch {
   readonly #options: CatalogueWatchOptions
   #isWanted = false
   #wake = (): void => {}
-  /** What was seen and is not yet written into the log. */
-  #unannounced: string | undefined
   #mark: TablesMark | undefined
 
   constructor(options: CatalogueWatchOptions) {
@@ -54,7 +52,6 @@ export class CatalogueWatch {
   /** Watches until the signal aborts. Resolves with the reason if the log can't be believed any more. */
   async run(signal: AbortSignal): Promise<unknown> {
     const { clock, everyMs, tables } = this.#options
-    this.#unannounced = undefined
     this.#mark = tables.mark()
     let seenAt = clock.now()
     let tookMs = 0
@@ -77,18 +74,20 @@ export class CatalogueWatch {
   async #look(): Promise<void> {
     const { tables, messages, writer, publication } = this.#options
     this.#isWanted = false
-    const { schema, hasLost, isPublicationGone } = await tables.poll()
+    const { definitions, hasLost, touched, isPublicationGone } = await tables.poll()
     this.#options.looked()
     if (isPublicationGone) {
       throw new LogGapError(
         `The publication "${publication}" was dropped or replaced, and changes meanwhile may be lost; the log is taken up anew.`,
       )
     }
-    const isAnnounced = schema !== undefined && schema === messages.announcedCatalogue
-    if (hasLost || (schema !== undefined && !isAnnounced)) this.#unannounced = schema ?? ''
-    // What fails here is written at the next look.
-    if (this.#unannounced !== undefined) await writer.message(DDL_PREFIX, messages.ddl(this.#unannounced))
-    this.#unannounced = undefined
+    const isNew = definitions !== undefined && !messages.isAnnounced(definitions.from, definitions.to)
+    if (hasLost || isNew) {
+      const { from, to } = definitions ?? { from: '', to: '' }
+      // What fails here is written at the next look.
+      await writer.message(DDL_PREFIX, messages.ddl(from, to, touched))
+    }
+    tables.told()
     this.#mark = tables.mark()
   }
 

@@ -1,4 +1,5 @@
 import type { SqlConnection } from './connection.js'
+import { DEFINITIONS_FINGERPRINT } from './definitions.js'
 
 /** Which old values a table's changes carry: those of these columns (all of them under `full`). */
 export interface Identity {
@@ -36,6 +37,8 @@ export interface Publication {
   readonly isAllTables: boolean
   /** It sends every kind of change, under the names of the partitions. */
   readonly isComplete: boolean
+  /** Another one if the publication itself was changed, other than by what it lists. */
+  readonly state: string
 }
 
 export interface Catalogue {
@@ -80,8 +83,14 @@ export async function readFingerprint(sql: SqlConnection, publication: string, v
 }
 
 export async function readCatalogue(sql: SqlConnection, publication: string, version: number): Promise<Catalogue> {
-  const publications = await sql.rows<{ oid: number; owned: boolean; everything: boolean; complete: boolean }>(
-    `select p.oid, pg_has_role(p.pubowner, 'USAGE') as owned,
+  const publications = await sql.rows<{
+    oid: number
+    owned: boolean
+    everything: boolean
+    complete: boolean
+    state: string
+  }>(
+    `select p.oid, p.xmin::text as state, pg_has_role(p.pubowner, 'USAGE') as owned,
        p.puballtables as everything, p.pubinsert and p.pubupdate and p.pubdelete and p.pubtruncate and not p.pubviaroot as complete
      from pg_publication p where p.pubname = $1`,
     [publication],
@@ -94,6 +103,7 @@ export async function readCatalogue(sql: SqlConnection, publication: string, ver
       isOwned: found.owned,
       isAllTables: found.everything,
       isComplete: found.complete,
+      state: found.state,
     },
     tables: assemble(rows, found?.oid ?? 0, found?.everything ?? false, version),
   }
@@ -196,27 +206,8 @@ function fingerprintSql(version: number): string {
       ? 'union all select oid, xmin::text from pg_publication_namespace where pnpubid in (select oid from p)'
       : ''
   return `
-    with t as materialized (
-      select c.oid, c.relkind, row(c.oid, c.relname, c.relnamespace, c.relkind, c.relpersistence, c.relreplident, c.relrowsecurity,
-        c.relforcerowsecurity, c.relispartition, c.relowner, c.relacl, case when c.relkind = 'v' then c.reloptions end)::text as def
-      from pg_class c where c.relkind in ('r', 'p', 'v', 'm', 'f', 'c') and c.relpersistence <> 't' and c.oid >= 16384
-    ), p as materialized (select oid, xmin from pg_publication where pubname = $1)
-    select md5(concat_ws('/',
-      (select md5(string_agg(def, ',' order by oid)) from t),
-      (select md5(string_agg(a.attrelid || ':' || a.attnum || ':' || a.xmin, ',' order by a.attrelid, a.attnum))
-        from pg_attribute a join t on t.oid = a.attrelid where a.attnum > 0),
-      (select md5(string_agg(d.oid || ':' || d.xmin, ',' order by d.oid)) from pg_attrdef d join t on t.oid = d.adrelid),
-      (select md5(string_agg(row(x.indrelid, x.indkey, x.indisprimary, x.indisreplident, x.indimmediate)::text, ','
-          order by x.indrelid, x.indkey::text, x.indisprimary, x.indisreplident))
-        from pg_index x join t on t.oid = x.indrelid where x.indisunique and x.indisvalid and x.indislive),
-      (select md5(string_agg(row(h.inhrelid, h.inhparent, h.inhdetachpending)::text, ',' order by h.inhrelid, h.inhparent))
-        from pg_inherits h join t on t.oid = h.inhrelid),
-      (select md5(string_agg(w.oid || ':' || w.xmin, ',' order by w.oid)) from pg_rewrite w join t on t.oid = w.ev_class),
-      (select md5(string_agg(oid || ':' || xmin, ',' order by oid)) from pg_policy),
-      (select md5(string_agg(oid || ':' || xmin, ',' order by oid)) from pg_proc where oid >= 16384),
-      (select md5(string_agg(oid || ':' || xmin, ',' order by oid)) from pg_enum where oid >= 16384),
-      (select md5(string_agg(oid || ':' || nspname, ',' order by oid)) from pg_namespace where nspname not like 'pg\\_%')
-    )) as schema,
+    with p as materialized (select oid, xmin from pg_publication where pubname = $1)
+    select ${DEFINITIONS_FINGERPRINT} as schema,
     (select md5(string_agg(e.oid || ':' || e.xmin, ',' order by e.oid)) from (
       select oid, xmin::text from p
       union all select oid, xmin::text from pg_publication_rel where prpubid in (select oid from p)

@@ -1,14 +1,19 @@
 import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto'
 import { type Change, LimitError, type Target, type TargetChange } from 'tidemark'
+import { changesOf, type DefinitionChanges, TABLES_MAX } from './definition-changes.js'
 
 /** Changes that are not rows enter the WAL under these prefixes. */
 export const TARGET_PREFIX = 'tidemark/target'
-/** The catalogue changed: content is its new fingerprint. */
+/** The catalogue changed: content is what that touches. */
 export const DDL_PREFIX = 'tidemark/ddl'
 /** Nothing changed; it only moves the log's end. */
 export const HEARTBEAT_PREFIX = 'tidemark/heartbeat'
 
 const VERSION = 1
+/** Messages of version 1 about the catalogue do not say what they touch. */
+const DDL_VERSION = 2
+/** So many states of the catalogue that others announced are remembered. */
+const ANNOUNCED_MAX = 100
 const TARGETS_MAX = 100_000
 const OWN_MAX = 10_000
 
@@ -22,8 +27,8 @@ export class Messages {
   readonly #secret: string | undefined
   /** Nonces that this process wrote and has not yet read again. */
   readonly #own = new Set<string>()
-  /** The fingerprint that the last believed message about the catalogue named. */
-  announcedCatalogue: string | undefined
+  /** Fingerprints of the catalogue from which believed messages told every change, and to which. */
+  #announced = new Map<string, string>()
   /** Messages under our prefixes that could not be read. */
   malformed = 0
 
@@ -49,28 +54,37 @@ export class Messages {
     )
   }
 
-  ddl(fingerprint: string): string {
+  /** The content of a message that tells every change between two states of the catalogue. */
+  ddl(from: string, to: string, { tables, widened, everything }: DefinitionChanges): string {
     const nonce = randomUUID()
-    return this.#seal(DDL_PREFIX, { n: nonce, f: fingerprint }, nonce)
+    const body = { n: nonce, b: from, f: to, t: [...tables], c: [...widened], e: everything }
+    return this.#seal(DDL_PREFIX, body, nonce, DDL_VERSION)
+  }
+
+  /** Whether believed messages told every change between these states of the catalogue. */
+  isAnnounced(from: string, to: string): boolean {
+    let at: string | undefined = from
+    for (let steps = 0; at !== undefined && steps < ANNOUNCED_MAX; steps++) {
+      at = this.#announced.get(at)
+      if (at === to) return true
+    }
+    return false
   }
 
   /** What a message says; nothing if it is not ours or can't be read (counted). Never throws. */
   read(prefix: string, content: Buffer): readonly Change[] {
     if (prefix !== TARGET_PREFIX && prefix !== DDL_PREFIX) return []
     const opened = this.#open(prefix, content.toString('utf8'))
-    const change = opened && this.#change(prefix, opened)
+    if (opened && prefix === DDL_PREFIX) return this.#readDdl(opened)
+    const change = opened && this.#readTarget(opened)
     if (change) return [change]
     this.malformed++
     return []
   }
 
-  #change(prefix: string, opened: Opened): Change | undefined {
+  #readTarget({ body, version, isBelieved }: Opened): Change | undefined {
     // What a newer version says can't be known: it may concern everything.
-    if (opened.version > VERSION) return { kind: 'everything', reason: 'a message of a newer version of Tidemark' }
-    return prefix === TARGET_PREFIX ? this.#readTarget(opened) : this.#readDdl(opened)
-  }
-
-  #readTarget({ body, isBelieved }: Opened): Change | undefined {
+    if (version > VERSION) return NEWER
     const { n: nonce, m: mode, t: targets } = body
     if (!Array.isArray(targets) || targets.length > TARGETS_MAX || (mode !== 'drop' && mode !== 'expire'))
       return undefined
@@ -80,19 +94,36 @@ export class Messages {
     return { kind: 'target', targets: decoded, mode: isBelieved ? mode : 'drop', ...own }
   }
 
-  #readDdl({ body, isBelieved }: Opened): Change {
-    if (isBelieved && typeof body.f === 'string') this.announcedCatalogue = body.f
-    return { kind: 'everything', reason: 'the catalogue changed' }
+  /**
+   * What is not believed drops what it names too: that is never less than ignoring it. But it does not count as announced, so each
+   * process still looks for itself what changed, and tells it.
+   */
+  #readDdl({ body, version, isBelieved }: Opened): readonly Change[] {
+    if (version > DDL_VERSION) return [NEWER]
+    const { b: from, f: to, t: tables = [], c: widened = [], e: everything } = body
+    if (version < DDL_VERSION || !isNames(tables) || !isNames(widened))
+      return [{ kind: 'everything', reason: 'the catalogue changed' }]
+    if (isBelieved && typeof from === 'string' && typeof to === 'string') this.#announce(from, to)
+    const reason = typeof everything === 'string' ? (isBelieved ? everything : 'the catalogue changed') : undefined
+    const changes = changesOf({ tables: new Set(tables), widened: new Set(widened), everything: reason })
+    return changes.length > 0 ? changes : [RENEWAL]
   }
 
-  #seal(prefix: string, body: Record<string, unknown>, nonce: string | undefined): string {
+  #announce(from: string, to: string): void {
+    this.#announced.delete(from)
+    this.#announced.set(from, to)
+    if (this.#announced.size > ANNOUNCED_MAX)
+      for (const oldest of this.#announced.keys()) if (this.#announced.delete(oldest)) break
+  }
+
+  #seal(prefix: string, body: Record<string, unknown>, nonce: string | undefined, version = VERSION): string {
     if (nonce !== undefined) {
       // A message that never comes back (the log was lost meanwhile) must not stay for ever.
       if (this.#own.size >= OWN_MAX) for (const oldest of this.#own) if (this.#own.delete(oldest)) break
       this.#own.add(nonce)
     }
     // Message content is not converted between encodings: only ASCII is the same in all of them.
-    const json = JSON.stringify({ v: VERSION, ...body }).replace(/[\u007f-\uffff]/g, escapeUnit)
+    const json = JSON.stringify({ v: version, ...body }).replace(/[\u007f-\uffff]/g, escapeUnit)
     return `${this.#mac(prefix, json) ?? '-'} ${json}`
   }
 
@@ -119,11 +150,26 @@ export class Messages {
   }
 }
 
+const NEWER: Change = { kind: 'everything', reason: 'a message of a newer version of Tidemark' }
+
+/** The catalogue changed in a way that touches no answer, but may the analyses. */
+const RENEWAL: Change = { kind: 'target', targets: [], mode: 'drop' }
+
+/** Whether a change comes with another catalogue. */
+export function isOfCatalogue(change: Change): boolean {
+  if (change.kind === 'table') return change.reason === 'ddl' || change.reason === 'columns-added'
+  return change.kind === 'everything' || (change.kind === 'target' && change.targets.length === 0)
+}
+
 interface Opened {
   readonly body: Record<string, unknown>
   readonly version: number
   /** It carries a valid HMAC, or this process wrote it. */
   readonly isBelieved: boolean
+}
+
+function isNames(names: unknown): names is string[] {
+  return Array.isArray(names) && names.length <= 2 * TABLES_MAX && names.every((name) => typeof name === 'string')
 }
 
 function encodeTarget(target: Target): readonly string[] {

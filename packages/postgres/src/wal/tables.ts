@@ -9,6 +9,8 @@ import {
   readFingerprint,
 } from './catalogue.js'
 import type { SqlConnection } from './connection.js'
+import { changesBetween, type DefinitionChanges, NO_CHANGES } from './definition-changes.js'
+import { NO_DEFINITIONS, readDefinitions } from './definitions.js'
 import type { Relation } from './protocol.js'
 import { applyPlan, checkPublication, type Plan, planPublication, unownedError } from './publication.js'
 import { ownTransaction } from './slot.js'
@@ -25,10 +27,12 @@ export interface FollowedTable {
 
 /** What a look at the catalogue found. */
 export interface CatalogueChange {
-  /** The new fingerprint, if something changed that may change answers without a change of rows. */
-  readonly schema: string | undefined
+  /** The fingerprints between which the definitions changed since `told`, undefined if they did not. */
+  readonly definitions: { readonly from: string; readonly to: string } | undefined
   /** A table left the publication, if only for a moment: changes of it may be lost. */
   readonly hasLost: boolean
+  /** What all this touches. */
+  readonly touched: DefinitionChanges
   /** The publication itself is gone, or another one. */
   readonly isPublicationGone: boolean
 }
@@ -56,6 +60,11 @@ export class Tables {
   #version = 0
   #fingerprint: Fingerprint = { schema: '', publication: '' }
   #catalogue: Catalogue = { publication: undefined, tables: new Map() }
+  #definitions = NO_DEFINITIONS
+  /** The definitions of which every change is in the log, and what else changed since. */
+  #told = NO_DEFINITIONS
+  readonly #lost = new Set<string>()
+  #hasOtherPublication = false
   /** Table → the entry in the publication under which every change of it is delivered. */
   readonly #settled = new Map<number, number>()
   /** Entries that were seen, with the transaction of our own that was written afterwards. */
@@ -98,6 +107,7 @@ export class Tables {
     this.#unsettled = []
     this.#names.clear()
     this.#wanted.clear()
+    this.#lost.clear()
   }
 
   /** Publishes what can be followed and reads the catalogue: before the slot is created. */
@@ -105,6 +115,7 @@ export class Tables {
     this.#version = version
     this.lost()
     await this.#look()
+    this.told()
   }
 
   /** The slot stands: its creation waited for every transaction that was open when the publication was ready. */
@@ -135,21 +146,41 @@ export class Tables {
 
   /** Looks whether the catalogue changed, publishes what is new, and settles what it can. */
   async poll(): Promise<CatalogueChange> {
-    const before = this.#catalogue.publication?.oid
+    const before = this.#catalogue.publication
     const known = this.#fingerprint
     const now = await readFingerprint(this.#sql, this.#publication, this.#version)
     const isSame = now.schema === known.schema && now.publication === known.publication
     const isRetry = this.#pollsToRetry > 0 && --this.#pollsToRetry === 0
     if (!isSame || isRetry) await this.#look()
-    else if (!this.isSettling) return { schema: undefined, hasLost: false, isPublicationGone: false }
-    const hasLost = this.#unsettle()
-    await this.#settle()
-    this.#follow()
-    return {
-      schema: this.#fingerprint.schema === known.schema ? undefined : this.#fingerprint.schema,
-      hasLost,
-      isPublicationGone: this.#catalogue.publication?.oid !== before,
+    this.#unsettle()
+    if (this.isSettling || !isSame || isRetry) {
+      await this.#settle()
+      this.#follow()
     }
+    const { publication } = this.#catalogue
+    if (before && publication?.oid === before.oid && publication.state !== before.state)
+      this.#hasOtherPublication = true
+    const [told, current] = [this.#told, this.#definitions]
+    return {
+      definitions:
+        told.fingerprint === current.fingerprint ? undefined : { from: told.fingerprint, to: current.fingerprint },
+      hasLost: this.#lost.size > 0 || this.#hasOtherPublication,
+      touched: this.#touched(),
+      isPublicationGone: publication?.oid !== before?.oid,
+    }
+  }
+
+  /** What the last look found is in the log now. */
+  told(): void {
+    this.#told = this.#definitions
+    this.#lost.clear()
+    this.#hasOtherPublication = false
+  }
+
+  #touched(): DefinitionChanges {
+    const changes = this.#told === this.#definitions ? NO_CHANGES : changesBetween(this.#told, this.#definitions)
+    const everything = changes.everything ?? (this.#hasOtherPublication ? 'the publication changed' : undefined)
+    return { ...changes, tables: new Set([...changes.tables, ...this.#lost]), everything }
   }
 
   /** Under which names the rows of a relation of the log are read: its own and those of the tables above it. */
@@ -174,6 +205,10 @@ export class Tables {
     for (;;) {
       // The fingerprint first: what changes between the two reads shows in the next one.
       this.#fingerprint = await readFingerprint(this.#sql, this.#publication, this.#version)
+      if (this.#fingerprint.schema !== this.#definitions.fingerprint) {
+        this.#definitions = await readDefinitions(this.#sql)
+        this.#fingerprint = { ...this.#fingerprint, schema: this.#definitions.fingerprint }
+      }
       this.#catalogue = await readCatalogue(this.#sql, this.#publication, this.#version)
       checkPublication(this.#publication, this.#catalogue)
       this.#name()
@@ -203,16 +238,15 @@ export class Tables {
     }
   }
 
-  /** Forgets what left the publication. Returns whether something did. */
-  #unsettle(): boolean {
-    let hasLost = false
+  /** Forgets what left the publication. */
+  #unsettle(): void {
     for (const [oid, entry] of this.#settled) {
       const table = this.#catalogue.tables.get(oid)
       if (table?.entry === entry) continue
       this.#settled.delete(oid)
-      if (table) hasLost = true
+      // Of one that was dropped its definition tells.
+      if (table) for (const name of this.#names.get(oid) ?? [table.table]) this.#lost.add(name)
     }
-    return hasLost
   }
 
   async #settle(): Promise<void> {

@@ -1,0 +1,137 @@
+import type { SqlConnection } from './connection.js'
+
+/** What decides an object's part in answers, and what else its row in the catalogue says. */
+interface Stamp {
+  /** What may change answers. */
+  readonly def: string
+  /** What changes none, e.g. grants and statistics: it explains why the row was written anew. */
+  readonly quiet: string
+  /** Which transaction wrote the row. */
+  readonly xmin: string
+}
+
+export interface ColumnDefinition extends Stamp {
+  readonly name: string
+  /** It may be NULL, has no default of any kind, and nothing was done to the table since it was added: it is NULL in every row. */
+  readonly isPlain: boolean
+}
+
+export interface Definition extends Stamp {
+  readonly class: 'relation' | 'policy' | 'function' | 'type' | 'label' | 'code' | 'setting' | 'role' | 'index'
+  readonly oid: number
+  /** Of a relation `schema.name`, each part quoted as quote_ident does. */
+  readonly name: string
+  readonly more: {
+    /** relation: its name without the schema, and pg_class.relkind. */
+    readonly bare?: string
+    readonly kind?: string
+    readonly isRowSecured?: boolean
+    /** relation: by number. */
+    readonly columns?: Readonly<Record<string, ColumnDefinition>> | null
+    /** relation: what it inherits from or is a partition of, and the state of each of these links. */
+    readonly parents?: readonly number[] | null
+    readonly links?: string
+    /** policy: its table. */
+    readonly on?: number
+    /** function: queries call it; its answers may be kept; and the server has one of this name too. */
+    readonly isCalled?: boolean
+    readonly isKept?: boolean
+    readonly isBuiltIn?: boolean
+  }
+}
+
+/** The definitions in the catalogue that decide answers, as one snapshot. */
+export interface Definitions {
+  /** Equal for equal definitions. */
+  readonly fingerprint: string
+  readonly byKey: ReadonlyMap<string, Definition>
+}
+
+export const NO_DEFINITIONS: Definitions = { fingerprint: '', byKey: new Map() }
+
+export async function readDefinitions(sql: SqlConnection): Promise<Definitions> {
+  const [row] = await sql.rows<{ fingerprint: string; all: Definition[] | null }>(
+    `with d as materialized (${DEFINITIONS})
+     select ${FINGERPRINT} as fingerprint, (select json_agg(row_to_json(d)) from d) as "all"`,
+  )
+  const byKey = new Map((row!.all ?? []).map((each) => [keyOf(each), each]))
+  return { fingerprint: row!.fingerprint, byKey }
+}
+
+/** A renamed object is the same one; where there are no names, the catalogue that it is in stands there. */
+function keyOf({ class: kind, oid, name }: Definition): string {
+  return kind === 'code' || kind === 'setting' ? `${kind} ${oid} ${name}` : `${kind} ${oid}`
+}
+
+/** The SQL of the fingerprint of DEFINITIONS, where those are `d`. */
+const FINGERPRINT = `(select md5(string_agg(md5(d::text), ',' order by class, oid, name)) from d)`
+
+const DEFINITIONS = `
+  select 'relation' as class, c.oid::int8 as oid, format('%I.%I', n.nspname, c.relname) as name,
+    row(n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, c.relrowsecurity, c.relforcerowsecurity, c.relowner,
+      case when c.relkind = 'v' then c.reloptions end,
+      (select w.xmin from pg_rewrite w where w.ev_class = c.oid and w.ev_type = '1' and c.relkind = 'v'),
+      (select array_agg(x.indkey::text) from pg_index x where x.indrelid = c.oid and x.indisvalid and x.indislive
+        and (c.relreplident = 'd' and x.indisprimary or c.relreplident = 'i' and x.indisreplident)))::text as def,
+    row(c.relacl, c.relfilenode, c.reloptions, c.relchecks, c.relhastriggers, c.relhasrules, c.relhassubclass, c.relhasindex,
+      c.reltablespace, c.relam, c.relnatts, c.relispartition, c.relispopulated, c.reltoastrelid)::text as quiet, c.xmin::text as xmin,
+    jsonb_build_object('bare', c.relname, 'kind', c.relkind, 'isRowSecured', c.relrowsecurity,
+      'columns', a.columns, 'parents', h.parents, 'links', h.links) as more
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  left join (
+    select a.attrelid, jsonb_object_agg(a.attnum, jsonb_build_object('name', a.attname, 'xmin', a.xmin::text,
+      'def', concat_ws(':', a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attgenerated, a.attisdropped,
+        case when a.attgenerated <> '' then (select d.xmin from pg_attrdef d where d.adrelid = a.attrelid and d.adnum = a.attnum) end),
+      'quiet', concat_ws(':', a.attstattarget, a.attacl, a.attoptions, a.attfdwoptions, a.attstorage, a.atthasdef, a.atthasmissing,
+        a.attnotnull, a.attislocal, a.attinhcount, a.attidentity),
+      'isPlain', not (a.attisdropped or a.xmin <> o.xmin or a.attnotnull or a.atthasdef or a.atthasmissing or a.attidentity <> '' or a.attgenerated <> ''
+        or exists (select from pg_type t where t.oid = a.atttypid and t.typtype = 'd')))) as columns
+    from pg_attribute a join pg_class o on o.oid = a.attrelid where a.attnum > 0 and a.attrelid >= 16384 group by a.attrelid
+  ) a on a.attrelid = c.oid
+  left join (
+    select inhrelid, jsonb_agg(inhparent::int8 order by inhseqno) as parents,
+      string_agg(concat_ws(':', inhparent, xmin, inhdetachpending), ',' order by inhseqno) as links
+    from pg_inherits group by inhrelid
+  ) h on h.inhrelid = c.oid
+  where c.relkind in ('r', 'p', 'v', 'm', 'f', 'c') and c.relpersistence <> 't' and c.oid >= 16384
+    and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+  union all
+  select 'policy', oid::int8, '', xmin::text, '', xmin::text, jsonb_build_object('on', polrelid::int8) from pg_policy
+  union all
+  select 'function', oid::int8, proname, row(proname, pronamespace, proowner, provolatile, prokind, prorettype, proargtypes, pronargdefaults,
+      provariadic, prolang, prosecdef, proisstrict, proretset, md5(prosrc), md5(prosqlbody::text), proconfig)::text,
+    row(proacl, procost, prorows, proparallel, proleakproof)::text, xmin::text,
+    jsonb_build_object('isCalled', prokind <> 'p' and prorettype not in ('trigger'::regtype, 'event_trigger'::regtype),
+      'isKept', provolatile = 'i', 'isBuiltIn', exists (select from pg_proc b where b.proname = p.proname and b.oid < 16384))
+  from pg_proc p where oid >= 16384
+  union all
+  select 'type', oid::int8, typname, row(typname, typnamespace, typbasetype, typtypmod, typinput, typoutput, typcollation)::text,
+    row(typacl, typowner, typnotnull, typdefault)::text, xmin::text, '{}'
+  from pg_type where oid >= 16384 and typtype in ('b', 'd', 'e', 'r') and typcategory <> 'A'
+  union all
+  select 'label', oid::int8, '', enumlabel, enumsortorder::text, xmin::text, '{}' from pg_enum where oid >= 16384
+  union all
+  select 'code', oid::int8, 'operator', row(oprname, oprnamespace, oprleft, oprright, oprcode)::text, oprowner::text, xmin::text, '{}'
+    from pg_operator where oid >= 16384
+  union all
+  select 'code', oid::int8, 'cast', xmin::text, '', xmin::text, '{}' from pg_cast where oid >= 16384
+  union all
+  select 'code', oid::int8, 'operator class', row(opcfamily, opcintype, opcdefault)::text, opcowner::text, xmin::text, '{}'
+    from pg_opclass where oid >= 16384
+  union all
+  select 'code', oid::int8, 'collation', row(collname, collnamespace, collprovider, collisdeterministic, collcollate)::text,
+    row(collversion, collowner)::text, xmin::text, '{}' from pg_collation where oid >= 16384
+  union all
+  select 'setting', setrole::int8, setdatabase::text, setconfig::text, '', '', '{}' from pg_db_role_setting
+    where setdatabase in (0, (select oid from pg_database where datname = current_database()))
+  union all
+  select 'role', 0, '', md5(concat_ws('/',
+      (select string_agg(concat_ws(':', roleid, member), ',' order by roleid, member, grantor) from pg_auth_members),
+      (select string_agg(oid::text, ',' order by oid) from pg_roles where rolsuper or rolbypassrls))), '', '', '{}'
+  union all
+  select 'index', indexrelid::int8, '', row(indrelid, indkey, indisunique, indisprimary, indisreplident, indimmediate)::text, '', '', '{}'
+    from pg_index where indexrelid >= 16384 and indisvalid and indislive
+      and indrelid in (select oid from pg_class where relpersistence <> 't')`
+
+/** The SQL that tells whether anything changed. */
+export const DEFINITIONS_FINGERPRINT = `(with d as materialized (${DEFINITIONS}) select ${FINGERPRINT})`
