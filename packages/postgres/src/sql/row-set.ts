@@ -35,6 +35,8 @@ export function rowSetOf(
     const values = valuesOf(column, choice, parameters, chains)
     return values ? [{ column, values }] : []
   })
+  const empty = equal.find(({ values }) => values.length === 0)
+  if (empty) return noRow(empty.column)
   const ranges = rangesOf(bounds, parameters)
   const also = bounds.flatMap(({ column, choice }) => conditionOf(column, choice, parameters) ?? [])
   const named = narrowed(equal, identity, max)
@@ -51,8 +53,13 @@ export function rowSetOf(
   return equal.length > 0 || isChained ? 'too-many-values' : 'value'
 }
 
+/** No row can match, whatever changes. An entry without dependencies would not be kept, so it gets one that nothing touches. */
+function noRow(column: Column): RowSet {
+  return { equal: [], range: undefined, also: [{ is: 'in', column: column.name, order: 'text', values: [] }] }
+}
+
 export function areOldValuesKnown({ equal, range, also }: RowSet, identity: FollowedTable | undefined): boolean {
-  if (identity?.identity === 'full') return true
+  if (identity?.identity === 'full' || also.some((each) => each.is === 'in' && each.values.length === 0)) return true
   const names = [
     ...equal.map(({ column }) => column.name),
     ...(range ? [range.column] : []),
@@ -99,8 +106,7 @@ function valuesOf(
   // Equality with NULL is never true, unless it is IS NOT DISTINCT FROM.
   const takesNull = choice.kind === 'in' && choice.takesNull
   const texts = new Set(all.filter((text) => text !== null || takesNull))
-  // No row can match, whatever changes. An entry without dependencies would not be kept, so it gets one that does no harm.
-  return texts.size === 0 ? [null] : [...texts]
+  return [...texts]
 }
 
 function listOf(

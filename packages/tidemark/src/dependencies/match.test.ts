@@ -145,3 +145,20 @@ test('a target reaches its tenant only', () => {
   expect(reach({ kind: 'tag', tenant: 'u', tag: 'x' }, target)).toBe('none')
   expect(reach({ kind: 'key', tenant: 't', key: 'x' }, target)).toBe('none')
 })
+
+test('where no value is allowed nothing touches, whatever is unknown', () => {
+  const none: Dependency = {
+    kind: 'rows',
+    table: 'public.posts',
+    columns: [],
+    values: [],
+    also: [{ is: 'in', column: 'author_id', order: 'text', values: [] }],
+    old: 'coarse',
+  }
+  const base = { kind: 'row', table: 'public.posts' } as const
+  for (const image of [{ id: '1' }, { id: '1', author_id: null }, { id: '1', author_id: '1' }]) {
+    expect(reach(none, { ...base, op: 'insert', old: null, new: image })).toBe('none')
+    expect(reach(none, { ...base, op: 'update', old: { id: '1' }, new: image })).toBe('none')
+    expect(reach(none, { ...base, op: 'delete', old: image, new: null })).toBe('none')
+  }
+})

@@ -124,6 +124,7 @@ function equals(wanted: string | null, value: string | null | undefined, order: 
 }
 
 function holds(condition: Condition, value: string | null | undefined): Truth {
+  if (condition.is === 'in' && condition.values.length === 0) return 'no'
   if (value === undefined) return 'unknown'
   switch (condition.is) {
     case 'range':
