@@ -33,6 +33,8 @@ export interface Analysis {
   readonly unfollowable: readonly Relation[]
   /** Why the answer is not kept; `time` and `session` only where no expiry or session is declared. */
   readonly reasons: ReadonlySet<NotKept>
+  /** By what in the statement, or behind it, a reason shows: functions, tables. */
+  readonly causes: ReadonlyMap<NotKept, ReadonlySet<string>>
   readonly parameterTypes: readonly number[]
   /** Parameters (from 1) whose value may be 'now'. */
   readonly momentParameters: readonly number[]
@@ -53,7 +55,7 @@ export function unread(reason: Extract<NotKept, 'writes' | 'not-understood'>): A
   const reasons = new Set<NotKept>([reason])
   return {
     ...{ isRead: false, rows: [], tables: [], columns: new Map(), views: [], unfollowable: [], reasons },
-    ...{ parameterTypes: [], momentParameters: [] },
+    ...{ causes: new Map(), parameterTypes: [], momentParameters: [] },
   }
 }
 
@@ -86,11 +88,9 @@ export function analyse(material: Material): Analysis {
       .map(({ relation }) => ({ relation, reason: undefined })),
     ...facts.relations.flatMap((relation) => hiddenReads(relation, reads)),
   ]
-  const reasons = new Set<NotKept>()
-  if (facts.relations.some(isSecured)) reasons.add('row-security')
-  for (const reason of codeReasons(mentions, facts)) reasons.add(reason)
-  for (const each of behind) for (const reason of codeReasons(each, facts)) reasons.add(reason)
-  if (dependsOnMoment(mentions, reads) || behind.some((each) => each.momentConstants.size > 0)) reasons.add('time')
+  const causes = causesOf(mentions, behind, facts)
+  const hasMoment = dependsOnMoment(mentions, reads) || behind.some((each) => each.momentConstants.size > 0)
+  if (hasMoment) causes.set('time', (causes.get('time') ?? new Set()).add("a constant such as 'now'"))
   return {
     isRead: true,
     rows: rows.filter((row) => row.ways !== 'condition' || row.isConditioned),
@@ -98,10 +98,22 @@ export function analyse(material: Material): Analysis {
     columns: columnsRead([statement], facts),
     views: facts.relations.filter(({ kind, isSystem }) => kind === 'v' && !isSystem).map(({ table }) => table),
     unfollowable: facts.relations.filter((relation) => !canBeFollowed(relation)),
-    reasons,
+    reasons: new Set(causes.keys()),
+    causes,
     parameterTypes,
     momentParameters: parameterTypes.flatMap((type, index) => (mayNameMoment(type, mentions) ? [index + 1] : [])),
   }
+}
+
+function causesOf(mentions: Mentions, behind: readonly Mentions[], facts: Facts): Map<NotKept, Set<string>> {
+  const causes = new Map<NotKept, Set<string>>()
+  const secured = facts.relations.filter(isSecured).map(({ table }) => table)
+  if (secured.length > 0) causes.set('row-security', new Set(secured))
+  for (const each of [mentions, ...behind]) {
+    for (const [reason, found] of codeReasons(each, facts))
+      causes.set(reason, new Set([...(causes.get(reason) ?? []), ...found]))
+  }
+  return causes
 }
 
 /** What is read behind the query's back. */

@@ -53,6 +53,7 @@ function analysis(ways: RowRead['ways'], over: Partial<Analysis> & Partial<RowRe
     views: [],
     unfollowable: [],
     reasons: new Set(),
+    causes: new Map(),
     parameterTypes: [20, 20],
     momentParameters: [],
     ...over,

@@ -4,14 +4,17 @@ import type { Value } from './values.js'
 
 /**
  * An analysis in words, a line for each thing it depends on: `rows of public.posts where author_id = $1`,
- * `all of public.authors (condition)`, `not kept: session`.
+ * `all of public.authors (condition)`, `not kept: session (current_user)`.
  */
 export function explainAnalysis(analysis: Analysis): string[] {
   return [
     ...analysis.rows.map(explainRows),
     ...analysis.tables.map(({ relation, reason }) => `all of ${relation.table}${reason ? ` (${reason})` : ''}`),
     ...analysis.unfollowable.map(({ table }) => `sends no changes: ${table}`),
-    ...[...analysis.reasons].map((reason) => (reason === 'time' ? 'needs an expiry: time' : `not kept: ${reason}`)),
+    ...[...analysis.reasons].map((reason) => {
+      const causes = [...(analysis.causes.get(reason) ?? [])].join(', ')
+      return `${reason === 'time' ? 'needs an expiry' : 'not kept'}: ${reason}${causes ? ` (${causes})` : ''}`
+    }),
   ]
 }
 

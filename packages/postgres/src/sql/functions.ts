@@ -35,7 +35,7 @@ const WRITES = names(`
  */
 const STABLE = names(`
   age anytextcat textanycat array_to_json array_to_string concat concat_ws convert convert_from convert_to date date_add date_part
-  date_subtract date_trunc extract enum_first enum_last enum_range format format_type generate_series in_range length make_timestamptz
+  date_subtract date_trunc extract format format_type generate_series in_range length make_timestamptz
   json_agg json_agg_strict json_build_array json_build_object json_object_agg json_object_agg_strict json_object_agg_unique
   json_object_agg_unique_strict json_populate_record json_populate_recordset json_to_record json_to_recordset json_to_tsvector
   jsonb_agg jsonb_agg_strict jsonb_build_array jsonb_build_object jsonb_populate_record jsonb_populate_record_valid
@@ -62,22 +62,35 @@ const TIMELESS_TYPES: ReadonlySet<number> = new Set([
   1009, 1014, 1015, 1016, 1028, 1231, 2951,
 ])
 
-/** What runs while the statement is computed, in the order of gravity: nothing if all of it depends on rows alone. */
-export function codeReasons(mentions: Mentions, facts: Facts): ReadonlySet<CodeReason> {
-  const reasons = new Set<CodeReason>()
-  if (mentions.hasWrites) reasons.add('writes')
-  // Any name may mean somebody's own function, operator or type.
-  if (!facts.isCatalogFirst || facts.hasUnknownCode) reasons.add('function')
+/**
+ * What runs while the statement is computed, in the order of gravity, and by what it shows: nothing if all of it depends on rows
+ * alone.
+ */
+export function codeReasons(mentions: Mentions, facts: Facts): ReadonlyMap<CodeReason, ReadonlySet<string>> {
+  const reasons = new Map<CodeReason, Set<string>>()
+  const add = (reason: CodeReason, cause?: string): void => {
+    const causes = reasons.get(reason) ?? new Set()
+    reasons.set(reason, cause === undefined ? causes : causes.add(cause))
+  }
+  if (mentions.hasWrites) add('writes')
+  if (!facts.isCatalogFirst)
+    add('function', 'pg_catalog is not first in search_path, so any name may mean another function')
+  if (facts.hasUnknownCode)
+    add('function', 'an operator, a cast or an attribute calls a function that is not IMMUTABLE')
   for (const call of mentions.functions) {
     for (const candidate of candidatesOf(call, facts.functions)) {
       const reason = reasonOf(candidate, call)
-      if (reason) reasons.add(reason)
+      if (reason) add(reason, `${candidate.schema === 'pg_catalog' ? '' : `${candidate.schema}.`}${call.name}()`)
     }
   }
   for (const value of mentions.valueFunctions) {
-    if (value !== 'SVFOP_CURRENT_CATALOG') reasons.add(SESSION_VALUES.has(value) ? 'session' : 'time')
+    const name = value
+      .replace(/^SVFOP_/, '')
+      .replace(/_N$/, '')
+      .toLowerCase()
+    if (value !== 'SVFOP_CURRENT_CATALOG') add(SESSION_VALUES.has(value) ? 'session' : 'time', name)
   }
-  if (mentions.hasSample) reasons.add('time')
+  if (mentions.hasSample) add('time', 'tablesample')
   return reasons
 }
 
