@@ -46,6 +46,7 @@ export interface TablesMark {
 /** Releases where ALTER PUBLICATION was seen to reach transactions that were open (test/late-table.test.ts). */
 const REACHES_OPEN_FROM: Record<number, number> = { 14: 140_023, 15: 150_018, 16: 160_014, 17: 170_010, 18: 180_004 }
 const NAMES_MAX = 32
+const UNSEEN: Fingerprint = { schema: '', publication: '' }
 const WANTED_MAX = 10_000
 const RETRY_POLLS = 10
 
@@ -58,8 +59,10 @@ export class Tables {
   readonly #publication: string
   readonly #tell: (problem: TidemarkError) => void
   #version = 0
-  #fingerprint: Fingerprint = { schema: '', publication: '' }
+  #fingerprint = UNSEEN
   #catalogue: Catalogue = { publication: undefined, tables: new Map() }
+  /** The publication at the last poll that was made to its end. */
+  #polled: Catalogue['publication']
   #definitions = NO_DEFINITIONS
   /** The definitions of which every change is in the log, and what else changed since. */
   #told = NO_DEFINITIONS
@@ -115,6 +118,7 @@ export class Tables {
     this.#version = version
     this.lost()
     await this.#look()
+    this.#polled = this.#catalogue.publication
     this.told()
   }
 
@@ -146,7 +150,7 @@ export class Tables {
 
   /** Looks whether the catalogue changed, publishes what is new, and settles what it can. */
   async poll(): Promise<CatalogueChange> {
-    const before = this.#catalogue.publication
+    const before = this.#polled
     const known = this.#fingerprint
     const now = await readFingerprint(this.#sql, this.#publication, this.#version)
     const isSame = now.schema === known.schema && now.publication === known.publication
@@ -158,6 +162,7 @@ export class Tables {
       this.#follow()
     }
     const { publication } = this.#catalogue
+    this.#polled = publication
     if (before && publication?.oid === before.oid && publication.state !== before.state)
       this.#hasOtherPublication = true
     const [told, current] = [this.#told, this.#definitions]
@@ -201,13 +206,15 @@ export class Tables {
 
   /** Reads fingerprint and catalogue and publishes what is missing, until nothing is, or the rest can't be published now. */
   async #look(): Promise<void> {
+    // Until all was read nothing counts as seen: a look that fails is made again.
+    this.#fingerprint = UNSEEN
     let missing = Number.POSITIVE_INFINITY
     for (;;) {
       // The fingerprint first: what changes between the two reads shows in the next one.
-      this.#fingerprint = await readFingerprint(this.#sql, this.#publication, this.#version)
-      if (this.#fingerprint.schema !== this.#definitions.fingerprint) {
+      let fingerprint = await readFingerprint(this.#sql, this.#publication, this.#version)
+      if (fingerprint.schema !== this.#definitions.fingerprint) {
         this.#definitions = await readDefinitions(this.#sql)
-        this.#fingerprint = { ...this.#fingerprint, schema: this.#definitions.fingerprint }
+        fingerprint = { ...fingerprint, schema: this.#definitions.fingerprint }
       }
       this.#catalogue = await readCatalogue(this.#sql, this.#publication, this.#version)
       checkPublication(this.#publication, this.#catalogue)
@@ -216,7 +223,10 @@ export class Tables {
       const left = plan.add.length + plan.drop.length + (this.#catalogue.publication ? 0 : 1)
       const isDone = left === 0 || left >= missing
       this.#pollsToRetry = left > 0 && isDone ? RETRY_POLLS : 0
-      if (isDone && this.#catalogue.publication) return this.#tellUnowned(plan)
+      if (isDone && this.#catalogue.publication) {
+        this.#fingerprint = fingerprint
+        return this.#tellUnowned(plan)
+      }
       missing = left
       await applyPlan(this.#sql, this.#publication, this.#catalogue, plan)
     }
