@@ -122,7 +122,11 @@ async function checkPart(part: number): Promise<void> {
   } finally {
     await server.stop()
   }
-  process.send?.(tally)
+  // What is not yet written when the channel is closed is lost.
+  await new Promise<void>((resolve) => {
+    if (process.send) process.send(tally, () => resolve())
+    else resolve()
+  })
   process.disconnect?.()
 }
 

@@ -219,6 +219,8 @@ it('says that the database is down, and goes on when it is back', async () => {
   const { cache } = await world.open()
   const { sql } = await capture(cache)
   const busy = sql.many`select pg_sleep(60)`
+  // It may be rejected before it is waited for.
+  busy.catch(() => {})
   await until(
     async () =>
       (
