@@ -32,7 +32,12 @@ function rowOf(id) {
 }
 
 const source = new BenchSource()
-const cache = createCache({ source, l1: { maxEntries: entries, maxBytes: Number.POSITIVE_INFINITY } })
+// To fill it takes longer than a process may be silent.
+const cache = createCache({
+  source,
+  maxSilence: '1h',
+  l1: { maxEntries: entries, maxBytes: Number.POSITIVE_INFINITY },
+})
 await cache.settled()
 const entry = cache.define('entry', ({ depend }, id) => {
   depend(dependencyOf(id))
