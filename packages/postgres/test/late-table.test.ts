@@ -64,8 +64,7 @@ test('a table that loses its identity leaves the publication before its own upda
   await until(() => !isFollowed('public.posts'))
   await db.sql('update posts set id = 2')
   expect(log.log.whyNotFollowed('public.posts')).toContain('no usable replica identity')
-  await log.caughtUp()
-  expect(log.changes).toContainEqual({ kind: 'table', table: 'public.posts', reason: 'ddl' })
+  await until(() => log.changes.some((change) => change.kind === 'table' && change.table === 'public.posts'))
 })
 
 test('a table that left the publication for a moment is not believed', async () => {
