@@ -13,6 +13,8 @@ beforeAll(async () => {
     create table events (id int, day date) partition by range (day);
     create table events_2026 partition of events for values from ('2026-01-01') to ('2027-01-01');
     create table events_2027 partition of events for values from ('2027-01-01') to ('2028-01-01');
+    create table marked (id int primary key, mark text, note text);
+    alter table marked replica identity full;
     create table base (id int primary key);
     create table derived (extra text) inherits (base);
     create view titles as select id, title from posts;
@@ -24,9 +26,12 @@ beforeAll(async () => {
     insert into posts values (1, 1, 'one'), (2, 1, 'two');
     insert into secrets values (1, 'hidden');
     insert into events values (1, '2026-05-05'), (2, '2027-05-05');
+    insert into marked values (1, 'm', 'n');
     insert into base values (1);
     insert into derived values (2, 'more');
     create function lies(int) returns text immutable language plpgsql as $$ begin return (select word from secrets where id = $1); end $$;
+    create function lies_of_both(int) returns text immutable language plpgsql as $$
+      begin return (select note from marked where id = $1) || (select word from secrets where id = $1); end $$;
     create function says(int) returns text stable language sql as $$ select word from secrets where id = $1 $$;
   `)
 })
@@ -74,6 +79,19 @@ it('finds a table that a function hides behind a wrong volatility, and never kee
     await world.admin.query("update secrets set word = 'hidden'")
     await world.closeCaches()
   }
+})
+
+it('depends on all columns of what a lying function reads beside its statement', async () => {
+  const { cache } = await opened({ selfCheck: 'always' })
+  const lying = cache.define('lying', ({ sql }) =>
+    sql
+      .query<{ note: string }>('select mark, lies_of_both(1) as note from marked where id = 1')
+      .then(({ rows }) => rows[0]!.note),
+  )
+  expect(await lying()).toBe('nhidden')
+  await until(async () => (await lying.ask()).from === 'l1')
+  await world.admin.query("update marked set note = 'changed '")
+  await until(async () => (await lying()) === 'changed hidden')
 })
 
 it('reports nothing of a function whose reads are not looked for', async () => {

@@ -47,6 +47,8 @@ export class SelfCheck {
     return {
       ...analysis,
       rows: [],
+      // What is hidden in it may read other columns than it names.
+      columns: new Map(),
       tables: [...known, ...relations].map((relation) => ({ relation, reason: 'self-check' as const })),
       unfollowable: [
         ...analysis.unfollowable,
