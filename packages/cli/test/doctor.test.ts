@@ -2,7 +2,7 @@ import * as fs from 'node:fs'
 import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
 import pg from 'pg'
 import { afterEach, expect, test } from 'vitest'
-import { main } from '../src/main.js'
+import { run } from './run.js'
 
 const databases: TestDatabase[] = []
 
@@ -17,20 +17,7 @@ async function start(settings?: Record<string, string>): Promise<TestDatabase> {
 }
 
 /** Runs `npx tidemark doctor …`. */
-async function doctor(...args: string[]) {
-  const printed = { out: '', err: '' }
-  const exitCode = await main(['doctor', ...args], {
-    env: {},
-    out: (text) => {
-      printed.out += text
-    },
-    err: (text) => {
-      printed.err += text
-    },
-    input: async () => undefined,
-  })
-  return { ...printed, exitCode }
-}
+const doctor = (...args: string[]) => run(['doctor', ...args])
 
 test('a database that can be followed is said to be, and the exit code is 0', async () => {
   const { url } = await start()

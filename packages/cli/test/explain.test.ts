@@ -1,7 +1,7 @@
 import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { main } from '../src/main.js'
+import { run } from './run.js'
 
 let database: TestDatabase
 
@@ -15,20 +15,7 @@ beforeAll(async () => {
 afterAll(() => database?.drop())
 
 /** Runs `npx tidemark explain …`. */
-async function explain(args: readonly string[], input?: string) {
-  const printed = { out: '', err: '' }
-  const exitCode = await main(['explain', ...args, '--url', database.url], {
-    env: {},
-    out: (text) => {
-      printed.out += text
-    },
-    err: (text) => {
-      printed.err += text
-    },
-    input: async () => input,
-  })
-  return { ...printed, exitCode }
-}
+const explain = (args: readonly string[], input?: string) => run(['explain', ...args, '--url', database.url], { input })
 
 test('a query is explained table by table, with what would be better', async () => {
   const ran = await explain(['select title from posts where author_id = $1'])

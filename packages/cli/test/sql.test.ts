@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Embedded, startEmbedded } from '@tidemark/embedded'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { main } from '../src/main.js'
+import { run } from './run.js'
 
 let dataDir: string
 let database: Embedded
@@ -17,22 +17,6 @@ afterAll(async () => {
   await database?.stop()
   fs.rmSync(dataDir, { recursive: true, force: true })
 })
-
-/** Runs a command line, and says what it printed and how it ended. */
-async function run(args: string[], { env = {}, input }: { env?: Record<string, string>; input?: string } = {}) {
-  const printed = { out: '', err: '' }
-  const exitCode = await main(args, {
-    env,
-    out: (text) => {
-      printed.out += text
-    },
-    err: (text) => {
-      printed.err += text
-    },
-    input: async () => input,
-  })
-  return { ...printed, exitCode }
-}
 
 test('sql finds the PostgreSQL that runs in the data folder, and prints what each statement did', async () => {
   const made = await run(
