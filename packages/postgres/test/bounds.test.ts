@@ -1,9 +1,5 @@
-import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
-import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Analyst } from '../src/sql/analyst.js'
-import { describe as describeStatement } from '../src/sql/describe.js'
-import { explainAnalysis } from '../src/sql/explain.js'
+import { Explained } from './explained.js'
 
 const SCHEMA = `
   create type mood as enum ('live', 'draft');
@@ -14,29 +10,15 @@ const SCHEMA = `
   create table other.posts (id bigint primary key, author_id bigint);
 `
 
-let database: TestDatabase
-let client: pg.Client
-const analyst = new Analyst(() => 1)
+let explained: Explained
 
 beforeAll(async () => {
-  database = await testDatabase()
-  client = new pg.Client({ connectionString: database.url })
-  await client.connect()
-  await client.query(SCHEMA)
+  explained = await Explained.create(SCHEMA)
 })
 
-afterAll(async () => {
-  await client?.end()
-  await database?.drop()
-})
+afterAll(() => explained?.drop())
 
-async function reads(text: string): Promise<string[]> {
-  const analysis = await analyst.analyse(text, '', {
-    ask: async (query, values) => (await client.query({ text: query, values, rowMode: 'array' })).rows[0]![0],
-    describe: (query) => describeStatement((each) => client.query(each as pg.Query), query),
-  })
-  return explainAnalysis(analysis)
-}
+const reads = (text: string): Promise<string[]> => explained.reads(text)
 
 /** Query → what it depends on. */
 const cases: Record<string, Record<string, string[]>> = {
