@@ -71,7 +71,8 @@ async function startTemporary(
   }
 }
 
-async function dropDatabase(server: Embedded, name: string): Promise<void> {
+/** Drops a database with its slots, and with whoever is connected. */
+export async function dropDatabase(server: Embedded, name: string): Promise<void> {
   const client = new pg.Client({ connectionString: server.url })
   await client.connect()
   try {
