@@ -61,13 +61,12 @@ export class Tables {
   #version = 0
   #fingerprint = UNSEEN
   #catalogue: Catalogue = { publication: undefined, tables: new Map() }
-  /** The publication at the last poll that was made to its end. */
-  #polled: Catalogue['publication']
   #definitions = NO_DEFINITIONS
   /** The definitions of which every change is in the log, and what else changed since. */
   #told = NO_DEFINITIONS
   readonly #lost = new Set<string>()
-  #hasOtherPublication = false
+  /** The publication when all was told last. */
+  #toldPublication: Catalogue['publication']
   /** Table → the entry in the publication under which every change of it is delivered. */
   readonly #settled = new Map<number, number>()
   /** Entries that were seen, with the transaction of our own that was written afterwards. */
@@ -118,7 +117,6 @@ export class Tables {
     this.#version = version
     this.lost()
     await this.#look()
-    this.#polled = this.#catalogue.publication
     this.told()
   }
 
@@ -150,7 +148,6 @@ export class Tables {
 
   /** Looks whether the catalogue changed, publishes what is new, and settles what it can. */
   async poll(): Promise<CatalogueChange> {
-    const before = this.#polled
     const known = this.#fingerprint
     const now = await readFingerprint(this.#sql, this.#publication, this.#version)
     const isSame = now.schema === known.schema && now.publication === known.publication
@@ -161,25 +158,27 @@ export class Tables {
       await this.#settle()
       this.#follow()
     }
-    const { publication } = this.#catalogue
-    this.#polled = publication
-    if (before && publication?.oid === before.oid && publication.state !== before.state)
-      this.#hasOtherPublication = true
     const [told, current] = [this.#told, this.#definitions]
     return {
       definitions:
         told.fingerprint === current.fingerprint ? undefined : { from: told.fingerprint, to: current.fingerprint },
       hasLost: this.#lost.size > 0 || this.#hasOtherPublication,
       touched: this.#touched(),
-      isPublicationGone: publication?.oid !== before?.oid,
+      isPublicationGone: this.#catalogue.publication?.oid !== this.#toldPublication?.oid,
     }
   }
 
   /** What the last look found is in the log now. */
   told(): void {
     this.#told = this.#definitions
+    this.#toldPublication = this.#catalogue.publication
     this.#lost.clear()
-    this.#hasOtherPublication = false
+  }
+
+  /** The same publication, altered: what it left out meanwhile may be lost. */
+  get #hasOtherPublication(): boolean {
+    const [told, current] = [this.#toldPublication, this.#catalogue.publication]
+    return told !== undefined && told.oid === current?.oid && told.state !== current.state
   }
 
   #touched(): DefinitionChanges {
