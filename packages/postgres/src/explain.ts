@@ -65,7 +65,7 @@ function explainTable(relation: Relation, analysis: Analysis, facts: TableFacts 
   return {
     table,
     follows: unfollowable.length > 0 ? 'nothing' : isWhole ? 'table' : 'rows',
-    lines: explainAnalysis({ ...analysis, rows, tables, unfollowable, reasons: new Set() }),
+    lines: explainAnalysis({ ...analysis, rows, tables, unfollowable, reasons: new Map() }),
     identity: facts && IDENTITIES[facts.identity],
     advice,
   }

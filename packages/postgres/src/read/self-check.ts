@@ -1,4 +1,4 @@
-import type { Analysis } from '../sql/analyse.js'
+import { type Analysis, canBeFollowed } from '../sql/analyse.js'
 import type { Relation } from '../sql/catalogue.js'
 import type { Touched } from './touched.js'
 
@@ -41,19 +41,16 @@ export class SelfCheck {
     if (!found || found.size === 0) return analysis
     const relations = [...found.values()].map(relationOf)
     const known = [...analysis.rows, ...analysis.tables].map(({ relation }) => relation)
-    const isFollowable = ({ kind, persistence }: Touched): boolean => /^[rp]$/.test(kind) && persistence === 'p'
-    const reasons = new Set(analysis.reasons)
-    if ([...found.values()].some(({ isRowSecured }) => isRowSecured)) reasons.add('row-security')
+    const secured = relations.filter(({ isRowSecured }) => isRowSecured).map(({ table }) => table)
+    const reasons = new Map(analysis.reasons)
+    if (secured.length > 0) reasons.set('row-security', new Set([...(reasons.get('row-security') ?? []), ...secured]))
     return {
       ...analysis,
       rows: [],
       // What is hidden in it may read other columns than it names.
       columns: new Map(),
       tables: [...known, ...relations].map((relation) => ({ relation, reason: 'self-check' as const })),
-      unfollowable: [
-        ...analysis.unfollowable,
-        ...[...found.values()].filter((each) => !isFollowable(each)).map(relationOf),
-      ],
+      unfollowable: [...analysis.unfollowable, ...relations.filter((relation) => !canBeFollowed(relation))],
       reasons,
     }
   }

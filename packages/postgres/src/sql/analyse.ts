@@ -31,10 +31,11 @@ export interface Analysis {
   readonly views: readonly string[]
   /** Relations that send no changes whatever is done: views are followed through, these are not. */
   readonly unfollowable: readonly Relation[]
-  /** Why the answer is not kept; `time` and `session` only where no expiry or session is declared. */
-  readonly reasons: ReadonlySet<NotKept>
-  /** By what in the statement, or behind it, a reason shows: functions, tables. */
-  readonly causes: ReadonlyMap<NotKept, ReadonlySet<string>>
+  /**
+   * Why the answer is not kept, and by what in the statement, or behind it, that shows: functions, tables. `time` and `session` count
+   * only where no expiry or session is declared.
+   */
+  readonly reasons: ReadonlyMap<NotKept, ReadonlySet<string>>
   readonly parameterTypes: readonly number[]
   /** Parameters (from 1) whose value may be 'now'. */
   readonly momentParameters: readonly number[]
@@ -52,10 +53,10 @@ export interface Material {
 
 /** The analysis of a text that is no single SELECT, or can't be looked into. */
 export function unread(reason: Extract<NotKept, 'writes' | 'not-understood'>): Analysis {
-  const reasons = new Set<NotKept>([reason])
+  const reasons = new Map([[reason, new Set<string>()]])
   return {
     ...{ isRead: false, rows: [], tables: [], columns: new Map(), views: [], unfollowable: [], reasons },
-    ...{ causes: new Map(), parameterTypes: [], momentParameters: [] },
+    ...{ parameterTypes: [], momentParameters: [] },
   }
 }
 
@@ -88,9 +89,9 @@ export function analyse(material: Material): Analysis {
       .map(({ relation }) => ({ relation, reason: undefined })),
     ...facts.relations.flatMap((relation) => hiddenReads(relation, reads)),
   ]
-  const causes = causesOf(mentions, behind, facts)
+  const reasons = reasonsOf(mentions, behind, facts)
   const hasMoment = dependsOnMoment(mentions, reads) || behind.some((each) => each.momentConstants.size > 0)
-  if (hasMoment) causes.set('time', (causes.get('time') ?? new Set()).add("a constant such as 'now'"))
+  if (hasMoment) reasons.set('time', (reasons.get('time') ?? new Set()).add("a constant such as 'now'"))
   return {
     isRead: true,
     rows: rows.filter((row) => row.ways !== 'condition' || row.isConditioned),
@@ -98,22 +99,21 @@ export function analyse(material: Material): Analysis {
     columns: columnsRead([statement], facts),
     views: facts.relations.filter(({ kind, isSystem }) => kind === 'v' && !isSystem).map(({ table }) => table),
     unfollowable: facts.relations.filter((relation) => !canBeFollowed(relation)),
-    reasons: new Set(causes.keys()),
-    causes,
+    reasons,
     parameterTypes,
     momentParameters: parameterTypes.flatMap((type, index) => (mayNameMoment(type, mentions) ? [index + 1] : [])),
   }
 }
 
-function causesOf(mentions: Mentions, behind: readonly Mentions[], facts: Facts): Map<NotKept, Set<string>> {
-  const causes = new Map<NotKept, Set<string>>()
+function reasonsOf(mentions: Mentions, behind: readonly Mentions[], facts: Facts): Map<NotKept, Set<string>> {
+  const reasons = new Map<NotKept, Set<string>>()
   const secured = facts.relations.filter(isSecured).map(({ table }) => table)
-  if (secured.length > 0) causes.set('row-security', new Set(secured))
+  if (secured.length > 0) reasons.set('row-security', new Set(secured))
   for (const each of [mentions, ...behind]) {
     for (const [reason, found] of codeReasons(each, facts))
-      causes.set(reason, new Set([...(causes.get(reason) ?? []), ...found]))
+      reasons.set(reason, new Set([...(reasons.get(reason) ?? []), ...found]))
   }
-  return causes
+  return reasons
 }
 
 /** What is read behind the query's back. */
@@ -133,7 +133,8 @@ function isSecured(relation: Relation): boolean {
   return relation.isRowSecured || (relation.hasPolicies && relation.via.some((via) => via !== 'query'))
 }
 
-function canBeFollowed({ kind, persistence, isSystem }: Relation): boolean {
+/** Whether changes of it are in the log, once it is published. */
+export function canBeFollowed({ kind, persistence, isSystem }: Relation): boolean {
   if (isSystem || persistence === 't') return false
   return kind === 'v' || ((kind === 'r' || kind === 'p') && persistence === 'p')
 }

@@ -52,8 +52,7 @@ function analysis(ways: RowRead['ways'], over: Partial<Analysis> & Partial<RowRe
     columns: new Map(),
     views: [],
     unfollowable: [],
-    reasons: new Set(),
-    causes: new Map(),
+    reasons: new Map(),
     parameterTypes: [20, 20],
     momentParameters: [],
     ...over,
@@ -256,7 +255,8 @@ it('lets expiry decide where nothing is followed', () => {
 })
 
 it('counts a declared session, and only for what a session decides', () => {
-  const reasons = new Set<NotKept>(['session', 'row-security', 'function', 'time', 'writes'])
+  const names: NotKept[] = ['session', 'row-security', 'function', 'time', 'writes']
+  const reasons = new Map(names.map((name) => [name, new Set<string>()]))
   expect(told(analysis(byAuthor, { reasons })).reasons).toEqual(['session', 'row-security', 'function', 'writes'])
   expect(told(analysis(byAuthor, { reasons }), { session: { role: 'a' } }).reasons).toEqual(['function', 'writes'])
   expect(told(analysis(byAuthor, { reasons })).expiry).toEqual(['time'])

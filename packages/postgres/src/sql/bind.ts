@@ -90,7 +90,7 @@ export class Binding {
 
   #judge(): void {
     const { reasons, unfollowable, momentParameters } = this.#analysis
-    for (const reason of reasons) {
+    for (const reason of reasons.keys()) {
       const isDeclared = this.#reading.session !== undefined
       if (reason === 'time') this.#reading.needsExpiry(reason)
       else if ((reason !== 'session' && reason !== 'row-security') || !isDeclared) this.#reading.unkept(reason)

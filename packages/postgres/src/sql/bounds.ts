@@ -1,7 +1,7 @@
 import { areAlike, BOOL, elementsFit, equalityOf, fits, incomparable, orderOf, TEXT, VARCHAR } from './canonical.js'
 import type { Column, Relation } from './catalogue.js'
 import type { Formula, Operator } from './conditions.js'
-import type { BoundColumn, Occurrence, TableOccurrence } from './scope.js'
+import { type BoundColumn, isSameColumn, type Occurrence, type TableOccurrence } from './scope.js'
 import { NAMED, type Value } from './values.js'
 
 /** What is known of a column's values. The first four name them; of the others one may be looked up as a range. */
@@ -145,7 +145,7 @@ class Way {
         (atom) =>
           !['same', 'null', 'not-null'].includes(atom.kind) &&
           'column' in atom &&
-          isSame(atom.column, { occurrence, column }),
+          isSameColumn(atom.column, { occurrence, column }),
       )
       if (isMentioned) return incomparable(column) ?? 'type'
     }
@@ -171,7 +171,7 @@ class Way {
   #choiceOf(atom: Atom, target: BoundColumn): Choice | undefined {
     if (atom.kind === 'same') return undefined
     if (atom.kind === 'null') return this.#canBeNull(atom.column, target) ? { kind: 'null' } : undefined
-    if (!isSame(atom.column, target) && !this.#equal.has(atom.column, target)) return undefined
+    if (!isSameColumn(atom.column, target) && !this.#equal.has(atom.column, target)) return undefined
     if (atom.kind === 'not-null') return target.column.isGenerated ? undefined : { kind: 'not-null' }
     const [own, column] = [atom.column.column, target.column]
     if (incomparable(column) || incomparable(own)) return undefined
@@ -216,7 +216,7 @@ class Way {
   #canBeNull(named: BoundColumn, target: BoundColumn): boolean {
     const { column, occurrence } = target
     if (column.isGenerated || column.kind === 'c' || column.kind === 'd') return false
-    if (isSame(named, target)) return !occurrence.isNullable
+    if (isSameColumn(named, target)) return !occurrence.isNullable
     if (!this.#named.has(named, target)) return false
     return this.#named.membersOf(named).every((member) => !member.occurrence.isNullable)
   }
@@ -291,10 +291,6 @@ class Classes {
       root = parent
     return root
   }
-}
-
-function isSame(left: BoundColumn, right: BoundColumn): boolean {
-  return left.occurrence === right.occurrence && left.column.number === right.column.number
 }
 
 function nameOf({ occurrence, column }: BoundColumn): string {

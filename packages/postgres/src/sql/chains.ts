@@ -1,7 +1,8 @@
+import { escapeIdentifier } from 'pg'
 import type { Bounds, Choice } from './bounds.js'
-import { INT2, INT4, INT8, INTEGERS, stored, TIMESTAMPTZ, told } from './canonical.js'
+import { INT2, INT4, INT8, INTEGERS, stored, TIMESTAMPTZ } from './canonical.js'
 import type { Ask, Column } from './catalogue.js'
-import { elementsOf, textOf } from './row-set.js'
+import { listOf, textOf } from './row-set.js'
 
 type Chain = Extract<Choice, { kind: 'chain' }>
 
@@ -56,7 +57,7 @@ class ChainQuery {
   text({ relation, column, bounds }: Chain, cast = '::text'): string | undefined {
     const conditions = this.#conditions(bounds)
     if (conditions.length === 0) return undefined
-    return `select ${quote(column.name)}${cast} from ${relation.table} where ${conditions.join(' and ')}`
+    return `select ${escapeIdentifier(column.name)}${cast} from ${relation.table} where ${conditions.join(' and ')}`
   }
 
   #conditions(bounds: Bounds): string[] {
@@ -64,21 +65,12 @@ class ChainQuery {
   }
 
   #condition(column: Column, choice: Choice): string | undefined {
-    const name = column.kind === 'e' ? `${quote(column.name)}::text` : quote(column.name)
+    const name = `${escapeIdentifier(column.name)}${column.kind === 'e' ? '::text' : ''}`
     switch (choice.kind) {
       case 'in':
-        if (choice.takesNull) return undefined
-        return this.#list(
-          name,
-          column,
-          choice.values.map((value) => textOf(column, value, this.#parameters)),
-        )
+        return choice.takesNull ? undefined : this.#list(name, column, choice)
       case 'any':
-        return this.#list(
-          name,
-          column,
-          elementsOf(this.#parameters[choice.parameter - 1])?.map((each) => told(column, each)),
-        )
+        return this.#list(name, column, choice)
       case 'null':
         return `${name} is null`
       case 'compare': {
@@ -95,7 +87,8 @@ class ChainQuery {
     }
   }
 
-  #list(name: string, column: Column, texts: readonly (string | null | undefined)[] | undefined): string | undefined {
+  #list(name: string, column: Column, choice: Choice): string | undefined {
+    const texts = listOf(column, choice, this.#parameters)
     if (!texts || texts.length > VALUES_MAX || !texts.every((text) => text !== undefined)) return undefined
     const values = texts.flatMap((text) => (text === null ? [] : (this.#value(column, text) ?? [])))
     return values.length === 0 ? 'false' : `${name} in (${values.join(', ')})`
@@ -117,8 +110,4 @@ function isInteger(type: number, text: string): boolean {
     [INT8, 64],
   ]).get(type)!
   return BigInt.asIntN(bits, BigInt(text)) === BigInt(text)
-}
-
-function quote(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
 }

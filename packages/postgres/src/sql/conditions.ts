@@ -47,7 +47,8 @@ export type Formula =
   | { readonly kind: 'true' }
 
 const TRUE: Formula = { kind: 'true' }
-const NONE: Formula = { kind: 'and', parts: [] }
+/** No condition: all rows meet it. */
+export const NONE: Formula = { kind: 'and', parts: [] }
 const FALSE: Formula = { kind: 'or', parts: [] }
 
 const OPPOSITE: Readonly<Record<string, string>> = { '=': '<>', '<>': '=', '<': '>=', '<=': '>', '>': '<=', '>=': '<' }

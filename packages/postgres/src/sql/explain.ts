@@ -11,9 +11,9 @@ export function explainAnalysis(analysis: Analysis): string[] {
     ...analysis.rows.map(explainRows),
     ...analysis.tables.map(({ relation, reason }) => `all of ${relation.table}${reason ? ` (${reason})` : ''}`),
     ...analysis.unfollowable.map(({ table }) => `sends no changes: ${table}`),
-    ...[...analysis.reasons].map((reason) => {
-      const causes = [...(analysis.causes.get(reason) ?? [])].join(', ')
-      return `${reason === 'time' ? 'needs an expiry' : 'not kept'}: ${reason}${causes ? ` (${causes})` : ''}`
+    ...[...analysis.reasons].map(([reason, found]) => {
+      const causes = found.size > 0 ? ` (${[...found].join(', ')})` : ''
+      return `${reason === 'time' ? 'needs an expiry' : 'not kept'}: ${reason}${causes}`
     }),
   ]
 }

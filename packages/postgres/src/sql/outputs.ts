@@ -3,7 +3,7 @@ import { as, strings } from './ast.js'
 import { columnOf } from './conditions.js'
 import type { Item } from './from.js'
 import { levelOf } from './from.js'
-import type { BoundColumn, Output, SelectAnswer } from './scope.js'
+import { type BoundColumn, isSameColumn, type Output, type SelectAnswer } from './scope.js'
 
 /**
  * The columns of a SELECT's answer: those that are plain columns of its FROM, by name and place. Where it groups, only those that it
@@ -61,10 +61,7 @@ function groupOf(node: Node, outputs: readonly Output[], column: BoundColumn | u
 }
 
 function isIn({ column }: Output, groups: readonly (BoundColumn | undefined)[]): boolean {
-  return groups.some(
-    (group) =>
-      group !== undefined && group.occurrence === column?.occurrence && group.column.number === column.column.number,
-  )
+  return groups.some((group) => group && column && isSameColumn(group, column))
 }
 
 /** `*` and `t.*`. Behind USING the order is another, so the places are not known. */

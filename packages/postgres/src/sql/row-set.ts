@@ -109,7 +109,8 @@ function valuesOf(
   return [...texts]
 }
 
-function listOf(
+/** What a list allows or excludes, as texts; of another bound undefined. */
+export function listOf(
   column: Column,
   choice: Choice,
   parameters: readonly unknown[],
@@ -132,7 +133,7 @@ export function textOf(column: Column, value: Value, parameters: readonly unknow
 }
 
 /** The elements of an array parameter, of any depth. */
-export function elementsOf(value: unknown): readonly unknown[] | undefined {
+function elementsOf(value: unknown): readonly unknown[] | undefined {
   if (value === null || value === undefined) return []
   return Array.isArray(value) ? value.flat(6) : undefined
 }

@@ -28,6 +28,10 @@ export interface BoundColumn {
   readonly column: Column
 }
 
+export function isSameColumn(left: BoundColumn, right: BoundColumn): boolean {
+  return left.occurrence === right.occurrence && left.column.number === right.column.number
+}
+
 /** A column of a SELECT's answer, and the column whose values it shows; undefined: an expression. */
 export interface Output {
   readonly name: string

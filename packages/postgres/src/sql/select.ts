@@ -1,7 +1,7 @@
 import type { FuncCall, Node, SelectStmt } from './ast.js'
 import { as, strings, walk } from './ast.js'
 import type { Facts, Relation } from './catalogue.js'
-import { type Formula, formulaOf } from './conditions.js'
+import { type Formula, formulaOf, NONE } from './conditions.js'
 import { combined } from './derived.js'
 import { type FromContext, fromItems, levelOf } from './from.js'
 import { nameOfParts } from './mentions.js'
@@ -30,7 +30,6 @@ interface Place {
   readonly hidden: Coarse | undefined
 }
 
-const NONE: Formula = { kind: 'and', parts: [] }
 const TOP: Place = { outer: undefined, ctes: new Map(), given: NONE, hidden: undefined }
 
 /** A statement that names more tables than this, through its views and common table expressions, is looked into no further. */
