@@ -163,5 +163,6 @@ function collectTexts(formula: Formula, mentions: Mentions, texts: Set<A_Const>)
 function isNone(formula: Formula): boolean {
   // That a subquery's column is named says nothing of it.
   if (formula.kind === 'same' && formula.isName) return true
+  if (formula.kind === 'if') return true
   return formula.kind === 'and' && formula.parts.every(isNone)
 }

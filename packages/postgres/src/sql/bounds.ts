@@ -1,8 +1,9 @@
-import { areAlike, BOOL, elementsFit, equalityOf, fits, incomparable, orderOf, TEXT, VARCHAR } from './canonical.js'
+import { areAlike, BOOL, elementsFit, equalityOf, incomparable, orderOf, TEXT, VARCHAR } from './canonical.js'
 import type { Column, Relation } from './catalogue.js'
 import type { Formula, Operator } from './conditions.js'
+import { type Atom, decided } from './presence.js'
 import { type BoundColumn, isSameColumn, type Occurrence, type TableOccurrence } from './scope.js'
-import { NAMED, type Value } from './values.js'
+import { type Value, valueFits } from './values.js'
 
 /** What is known of a column's values. The first four name them; of the others one may be looked up as a range. */
 export type Choice =
@@ -22,8 +23,6 @@ export type Bounds = readonly { readonly column: Column; readonly choice: Choice
 
 /** Why no condition bounds the rows that matter. */
 export type Unbound = 'condition' | 'generated' | 'operator' | 'collation' | 'type'
-
-type Atom = Exclude<Formula, { kind: 'and' | 'or' | 'true' }>
 
 /** More ways than this are not followed: conditions are left out, which only widens. */
 const WAYS_MAX = 64
@@ -48,8 +47,9 @@ export function boundsOf(
 ): readonly Bounds[] | Unbound {
   const ways: Bounds[] = []
   const texts = new Set<string>()
-  for (const atoms of waysOf([...occurrence.formulas, given])) {
-    const way = new Way(usable(atoms, occurrence), types)
+  const isUsable = (atom: Atom): boolean => !isHiddenFrom(atom, occurrence)
+  for (const atoms of waysOf(decided([...occurrence.formulas, given], types, isUsable))) {
+    const way = new Way([...new Set(atoms)].filter(isUsable), types)
     const bounds = way.boundsOf(occurrence, [])
     if (bounds.length === 0) return way.unboundReason(occurrence)
     const text = textOf(bounds)
@@ -65,8 +65,7 @@ export function boundsOf(
 /** Disjunctive normal form. What would exceed the limit is left out. */
 function waysOf(conjuncts: readonly Formula[]): readonly (readonly Atom[])[] {
   let ways: readonly (readonly Atom[])[] = [[]]
-  // The same condition often comes by several ways.
-  for (const conjunct of new Set(conjuncts.flatMap(flat))) {
+  for (const conjunct of conjuncts.flatMap(flat)) {
     const parts = alternatives(conjunct)
     if (ways.length * parts.length > WAYS_MAX) continue
     ways = ways.flatMap((way) => parts.map((part) => [...way, ...part]))
@@ -75,13 +74,13 @@ function waysOf(conjuncts: readonly Formula[]): readonly (readonly Atom[])[] {
 }
 
 function flat(formula: Formula): readonly Formula[] {
-  if (formula.kind === 'true') return []
   return formula.kind === 'and' ? formula.parts.flatMap(flat) : [formula]
 }
 
 function alternatives(formula: Formula): readonly (readonly Atom[])[] {
   switch (formula.kind) {
     case 'true':
+    case 'if':
       return [[]]
     case 'and':
       return waysOf(formula.parts)
@@ -94,10 +93,8 @@ function alternatives(formula: Formula): readonly (readonly Atom[])[] {
   }
 }
 
-function usable(atoms: readonly Atom[], { number }: Occurrence): readonly Atom[] {
-  const isHidden = (atom: Atom) =>
-    atom.kind === 'same' && atom.notIn && atom.notIn[0] <= number && number < atom.notIn[1]
-  return [...new Set(atoms)].filter((atom) => !isHidden(atom))
+function isHiddenFrom(atom: Atom, { number }: Occurrence): boolean {
+  return atom.kind === 'same' && atom.notIn !== undefined && atom.notIn[0] <= number && number < atom.notIn[1]
 }
 
 /** What holds together. */
@@ -175,7 +172,7 @@ class Way {
     if (atom.kind === 'not-null') return target.column.isGenerated ? undefined : { kind: 'not-null' }
     const [own, column] = [atom.column.column, target.column]
     if (incomparable(column) || incomparable(own)) return undefined
-    const doesFit = (value: Value) => this.#fits(own, value) && this.#fits(column, value)
+    const doesFit = (value: Value) => [own, column].every((each) => valueFits(each, value, this.#types))
     switch (atom.kind) {
       case 'in': {
         if (!atom.values.every(doesFit)) return undefined
@@ -219,14 +216,6 @@ class Way {
     if (isSameColumn(named, target)) return !occurrence.isNullable
     if (!this.#named.has(named, target)) return false
     return this.#named.membersOf(named).every((member) => !member.occurrence.isNullable)
-  }
-
-  #fits(column: Column, value: Value): boolean {
-    if ('constant' in value) return value.type === NAMED ? column.kind === 'e' : fits(column, value.type, undefined)
-    const type = this.#types[value.parameter - 1]
-    if (type === undefined) return false
-    if (value.cast === NAMED) return column.kind === 'e' && (type === column.type || type === TEXT || type === VARCHAR)
-    return fits(column, type, value.cast)
   }
 }
 

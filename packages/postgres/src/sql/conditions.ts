@@ -1,7 +1,7 @@
 import type { A_Expr, FuncCall, Node, SelectStmt } from './ast.js'
 import { as, strings } from './ast.js'
 import { BOOL, INT2, INT4, INT8, NUMERIC, TEXT, VARCHAR } from './canonical.js'
-import type { BoundColumn, Level, SelectAnswer } from './scope.js'
+import type { BoundColumn, Level, Occurrence, SelectAnswer } from './scope.js'
 import { resolve } from './scope.js'
 import { isSameConstant, readArray, readValue, typeOf, type Value } from './values.js'
 
@@ -44,6 +44,8 @@ export type Formula =
       readonly escape: string | undefined
     }
   | { readonly kind: 'null' | 'not-null'; readonly column: BoundColumn }
+  /** `holds` where the row has one of these, which stand on a side of an outer join that may be filled with NULLs. */
+  | { readonly kind: 'if'; readonly present: readonly Occurrence[]; readonly holds: Formula }
   | { readonly kind: 'true' }
 
 const TRUE: Formula = { kind: 'true' }

@@ -129,7 +129,8 @@ function fromJoin(join: JoinExpr, before: Item, context: FromContext): Item {
 
 /**
  * A condition of ON bounds a side's rows if rows that fail it bring nothing: both sides of an inner join, the side that is filled
- * with NULLs of an outer one, none of a full one. Returns what holds for every row of the join.
+ * with NULLs of an outer one, none of a full one; and what refuses the NULLs makes it an inner one. Returns what holds for every row
+ * of the join.
  */
 function applyOn({ jointype }: JoinExpr, on: Formula, left: Item, right: Item): readonly Formula[] {
   const isInner = jointype === 'JOIN_INNER'
@@ -146,7 +147,13 @@ function applyOn({ jointype }: JoinExpr, on: Formula, left: Item, right: Item): 
   if (isInner || isRight) for (const occurrence of left.occurrences) occurrence.formulas.push(...right.holds)
   if (isInner || isLeft) for (const occurrence of right.occurrences) occurrence.formulas.push(...left.holds)
   if (isInner) return [...left.holds, ...right.holds, on]
-  return isLeft ? left.holds : isRight ? right.holds : []
+  const ifPresent = ({ occurrences, holds }: Item): Formula => ({
+    kind: 'if',
+    present: occurrences,
+    holds: { kind: 'and', parts: [...holds, on] },
+  })
+  if (isLeft) return [...left.holds, ifPresent(right)]
+  return isRight ? [...right.holds, ifPresent(left)] : [ifPresent(left), ifPresent(right)]
 }
 
 function sharedColumns(join: JoinExpr, left: Item, right: Item): readonly string[] {

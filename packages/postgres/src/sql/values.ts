@@ -6,6 +6,7 @@ import {
   DATE,
   FLOAT4,
   FLOAT8,
+  fits,
   INT2,
   INT4,
   INT8,
@@ -18,6 +19,7 @@ import {
   UUID,
   VARCHAR,
 } from './canonical.js'
+import type { Column } from './catalogue.js'
 
 /**
  * A value that a statement compares with: a parameter, or a constant. `type` is its type's OID; 0 takes the other side's. A type that is
@@ -48,6 +50,19 @@ const TYPES: ReadonlyMap<string, number> = new Map([
   ['numeric', NUMERIC],
   ['uuid', UUID],
 ])
+
+/**
+ * Says whether comparing with the value goes by the column's own equality and order.
+ *
+ * @param types  type OIDs of the statement's parameters, from the server
+ */
+export function valueFits(column: Column, value: Value, types: readonly number[]): boolean {
+  if ('constant' in value) return value.type === NAMED ? column.kind === 'e' : fits(column, value.type, undefined)
+  const type = types[value.parameter - 1]
+  if (type === undefined) return false
+  if (value.cast === NAMED) return column.kind === 'e' && (type === column.type || type === TEXT || type === VARCHAR)
+  return fits(column, type, value.cast)
+}
 
 export function readValue(node: Node | undefined): Value | undefined {
   const cast = as('TypeCast', node)
