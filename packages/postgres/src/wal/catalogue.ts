@@ -1,3 +1,4 @@
+import { type Pulse, pulseColumns, pulseSql } from './catalogue-pulse.js'
 import type { SqlConnection } from './connection.js'
 import { DEFINITIONS_FINGERPRINT } from './definitions.js'
 
@@ -51,6 +52,7 @@ export interface Catalogue {
 export interface Fingerprint {
   readonly schema: string
   readonly publication: string
+  readonly pulse: Pulse
 }
 
 interface TableRow {
@@ -76,10 +78,25 @@ interface TableRow {
  *
  * TRUNCATE, VACUUM, CLUSTER, ANALYZE, REINDEX, REFRESH MATERIALIZED VIEW and temporary tables do not change it: the first is in the
  * log itself, the others change no answer that is kept without an expiry.
+ *
+ * @param known  the last one: if nothing was written since, it is still the same
  */
-export async function readFingerprint(sql: SqlConnection, publication: string, version: number): Promise<Fingerprint> {
-  const rows = await sql.rows<{ schema: string; publication: string | null }>(fingerprintSql(version), [publication])
-  return { schema: rows[0]!.schema, publication: rows[0]!.publication ?? '' }
+export async function readFingerprint(
+  sql: SqlConnection,
+  publication: string,
+  version: number,
+  known: Fingerprint | undefined,
+): Promise<Fingerprint> {
+  if (known) {
+    const [now] = await sql.rows<Pulse & { recent: boolean }>(pulseSql(version), [known.pulse.xmin])
+    const { counts, xmin, recent } = now!
+    if (!recent && counts === known.pulse.counts) return { ...known, pulse: { counts, xmin } }
+  }
+  const [row] = await sql.rows<Pulse & { schema: string; publication: string | null }>(fingerprintSql(version), [
+    publication,
+  ])
+  const { schema, counts, xmin } = row!
+  return { schema, publication: row!.publication ?? '', pulse: { counts, xmin } }
 }
 
 export async function readCatalogue(sql: SqlConnection, publication: string, version: number): Promise<Catalogue> {
@@ -211,5 +228,6 @@ function fingerprintSql(version: number): string {
     (select md5(string_agg(e.oid || ':' || e.xmin, ',' order by e.oid)) from (
       select oid, xmin::text from p
       union all select oid, xmin::text from pg_publication_rel where prpubid in (select oid from p)
-      ${schemas}) e) as publication`
+      ${schemas}) e) as publication,
+    ${pulseColumns(version)}`
 }

@@ -46,7 +46,7 @@ export interface TablesMark {
 /** Releases where ALTER PUBLICATION was seen to reach transactions that were open (test/late-table.test.ts). */
 const REACHES_OPEN_FROM: Record<number, number> = { 14: 140_023, 15: 150_018, 16: 160_014, 17: 170_010, 18: 180_004 }
 const NAMES_MAX = 32
-const UNSEEN: Fingerprint = { schema: '', publication: '' }
+const UNSEEN: Fingerprint = { schema: '', publication: '', pulse: { counts: '', xmin: '' } }
 const WANTED_MAX = 10_000
 const RETRY_POLLS = 10
 
@@ -149,8 +149,9 @@ export class Tables {
   /** Looks whether the catalogue changed, publishes what is new, and settles what it can. */
   async poll(): Promise<CatalogueChange> {
     const known = this.#fingerprint
-    const now = await readFingerprint(this.#sql, this.#publication, this.#version)
+    const now = await readFingerprint(this.#sql, this.#publication, this.#version, known === UNSEEN ? undefined : known)
     const isSame = now.schema === known.schema && now.publication === known.publication
+    if (isSame) this.#fingerprint = now
     const isRetry = this.#pollsToRetry > 0 && --this.#pollsToRetry === 0
     if (!isSame || isRetry) await this.#look()
     this.#unsettle()
@@ -210,7 +211,7 @@ export class Tables {
     let missing = Number.POSITIVE_INFINITY
     for (;;) {
       // The fingerprint first: what changes between the two reads shows in the next one.
-      let fingerprint = await readFingerprint(this.#sql, this.#publication, this.#version)
+      let fingerprint = await readFingerprint(this.#sql, this.#publication, this.#version, undefined)
       if (fingerprint.schema !== this.#definitions.fingerprint) {
         this.#definitions = await readDefinitions(this.#sql)
         fingerprint = { ...fingerprint, schema: this.#definitions.fingerprint }
