@@ -2,6 +2,7 @@ import { Client, type ClientConfig } from 'pg'
 import { error, type Finding, ok } from './doctor/finding.js'
 import { checkActivity, checkServer } from './doctor/server.js'
 import { checkTables } from './doctor/tables.js'
+import { checkTriggers } from './doctor/triggers.js'
 import { type ConnectionOptions, SqlConnection } from './wal/connection.js'
 import { RightsError, startError, WalLevelError } from './wal/errors.js'
 import { connectReplication, connectSql, isSameServer, replicationClient, type Server } from './wal/server.js'
@@ -41,7 +42,7 @@ export async function doctor(url: string, options: DoctorOptions = {}): Promise<
     const [row] = await direct.rows<{ version: number }>("select current_setting('server_version_num')::int as version")
     findings.push(...(await checkServer(direct)))
     findings.push(...(await checkTables(direct, publication, row!.version)))
-    findings.push(...(await checkActivity(direct)))
+    findings.push(...(await checkTriggers(direct)), ...(await checkActivity(direct)))
     return withoutRepeats(findings)
   } catch (reason) {
     return [unreachable(reason)]

@@ -1,9 +1,11 @@
+import type pg from 'pg'
 import type { Change } from 'tidemark'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { INSTALL_SQL } from '../src/wal/ddl-triggers.js'
 import { type Recorder, until, type World, world } from './recorder.js'
 
 /*
- * What each kind of DDL touches, as the log tells it.
+ * What each kind of DDL touches, as the log tells it: by a look at the catalogue, or by event triggers, at the command's own position.
  */
 
 /** What changes say, shortly: tables without their schema, `+` for new columns, `*` for everything; nothing for a renewal. */
@@ -19,7 +21,8 @@ function said(changes: readonly Change[]): string {
     .join(' ')
 }
 
-const statements: readonly (readonly [what: string, sql: string, touched: string])[] = [
+/** `told`: what event triggers tell, where that is not the same. */
+const statements: readonly (readonly [what: string, sql: string, touched: string, told?: string])[] = [
   ['a new table', 'create table fresh (id int primary key)', 'fresh'],
   ['an index', 'create index posts_v on posts (v)', ''],
   ['a unique index', 'create unique index authors_name on authors (name)', ''],
@@ -41,6 +44,7 @@ const statements: readonly (readonly [what: string, sql: string, touched: string
     'a table renamed and back',
     'alter table authors rename to writers; alter table writers rename to authors',
     'authors',
+    'authors writers',
   ],
   ['a table in another schema', 'create schema s; alter table orphans set schema s', 'orphans s.orphans'],
   ['a renamed schema', 'alter schema s rename to s2', 's.orphans s2.orphans'],
@@ -51,7 +55,7 @@ const statements: readonly (readonly [what: string, sql: string, touched: string
     'authors',
   ],
   ['a new partition', 'create table leaf2 partition of tree for values from (100) to (200)', 'leaf2 tree'],
-  ['a detached partition', 'alter table tree detach partition leaf1', 'leaf1 tree'],
+  ['a detached partition', 'alter table tree detach partition leaf1', 'leaf1 tree', 'tree'],
   ['an attached partition', 'alter table tree attach partition leaf1 for values from (0) to (100)', 'tree'],
   ['a dropped partition', 'drop table leaf2', 'leaf2 tree'],
   ['a column of all partitions', 'alter table tree add x2 int', '+leaf1 +tree'],
@@ -90,20 +94,20 @@ const statements: readonly (readonly [what: string, sql: string, touched: string
     'a setting of the database',
     'do $$ begin execute format($x$alter database %I set search_path = s2, public$x$, current_database()); end $$',
     '* settings of the database or a role changed',
+    '',
   ],
-  ['a table that left the publication', 'alter publication tidemark drop table authors', 'authors'],
+  ['a table that left the publication', 'alter publication tidemark drop table authors', 'authors', ''],
   [
     'a publication changed',
     "alter publication tidemark set (publish = 'insert'); alter publication tidemark set (publish = 'insert, update, delete, truncate')",
     '* the publication changed',
+    '',
   ],
 ]
 
-let db: World
-let log: Recorder
-
-beforeAll(async () => {
-  db = await world()
+/** A database on which all the statements can be run, in their order. */
+async function made(): Promise<World> {
+  const db = await world()
   await db.sql(
     ...[...statements, undefined].map((_, i) => `create table mark${i} (id int primary key)`),
     'create table posts (id int primary key, v int)',
@@ -117,37 +121,121 @@ beforeAll(async () => {
     "create function f(int) returns int language sql immutable as 'select 1'",
     "create function g() returns trigger language plpgsql as 'begin return new; end'",
   )
-  log = await db.log()
-})
-
-afterAll(async () => {
-  await db?.end()
-})
-
-let marks = 0
-
-/** What statements are told to touch. A table of its own is marked after them, so that it is told of last. */
-async function touchedBy(...statements: string[]): Promise<string> {
-  const mark = `public.mark${marks++}`
-  await db.sql(...statements, `alter table ${mark} add marked int`)
-  await until(async () => {
-    await log.caughtUp()
-    return log.changes.some(
-      (change) => change.kind === 'everything' || (change.kind === 'table' && change.table === mark),
-    )
-  })
-  return said(
-    (await log.since()).filter((change) => !(change.kind === 'table' && change.table.startsWith('public.mark'))),
-  )
+  return db
 }
 
-test.each(statements)('%s', async (_, sql, touched) => {
-  expect(await touchedBy(sql)).toBe(touched)
+describe('a look at the catalogue tells of', () => {
+  let db: World
+  let log: Recorder
+
+  beforeAll(async () => {
+    db = await made()
+    log = await db.log()
+  })
+
+  afterAll(async () => {
+    await db?.end()
+  })
+
+  let marks = 0
+
+  /** What statements are told to touch. A table of its own is marked after them, so that it is told of last. */
+  async function touchedBy(...statements: string[]): Promise<string> {
+    const mark = `public.mark${marks++}`
+    await db.sql(...statements, `alter table ${mark} add marked int`)
+    await until(async () => {
+      await log.caughtUp()
+      return log.changes.some(
+        (change) => change.kind === 'everything' || (change.kind === 'table' && change.table === mark),
+      )
+    })
+    return said(
+      (await log.since()).filter((change) => !(change.kind === 'table' && change.table.startsWith('public.mark'))),
+    )
+  }
+
+  const asLooked = statements.map(([what, sql, touched]) => [what, sql, touched] as const)
+  test.each(asLooked)('%s', async (_, sql, touched) => {
+    expect(await touchedBy(sql)).toBe(touched)
+  })
+
+  test('materialised views and temporary tables change nothing', async () => {
+    const temporary = await db.connect()
+    await temporary.query('create temp table t (id int primary key); create temp view tv as select * from t')
+    const made = 'create materialized view stored as select count(*) from parent'
+    expect(await touchedBy(made, 'refresh materialized view stored', 'drop materialized view stored')).toBe('')
+  })
 })
 
-test('materialised views and temporary tables change nothing', async () => {
-  const temporary = await db.connect()
-  await temporary.query('create temp table t (id int primary key); create temp view tv as select * from t')
-  const made = 'create materialized view stored as select count(*) from parent'
-  expect(await touchedBy(made, 'refresh materialized view stored', 'drop materialized view stored')).toBe('')
+describe('event triggers tell, in the transaction itself, of', () => {
+  let db: World
+  let client: pg.Client
+  let log: Recorder
+
+  beforeAll(async () => {
+    db = await made()
+    await db.sql(INSTALL_SQL)
+    client = await db.connect()
+    log = await db.log({ cataloguePollMs: 60_000 })
+  })
+
+  afterAll(async () => {
+    await db?.end()
+  })
+
+  let marks = 0
+
+  /** Waits until a look at the catalogue has told of all up to here. */
+  async function looked(): Promise<void> {
+    const table = `mark${marks++ % statements.length}`
+    const xid = await ran(`alter table ${table} add marked${marks} int`)
+    const isMark = (change: Change): boolean =>
+      change.kind === 'everything' || (change.kind === 'table' && change.table === `public.${table}`)
+    await until(async () => {
+      await log.caughtUp()
+      return log.commits.some((commit) => (commit.xid ?? 0) > xid && commit.changes.some(isMark))
+    })
+  }
+
+  async function ran(sql: string): Promise<number> {
+    await client.query('begin')
+    await client.query(sql)
+    const { rows } = await client.query<{ xid: string }>('select pg_current_xact_id()::text as xid')
+    await client.query('commit')
+    return Number(rows[0]!.xid)
+  }
+
+  /** What the log tells of one transaction. */
+  async function told(sql: string): Promise<string> {
+    await looked()
+    const xid = await ran(sql)
+    await log.caughtUp()
+    return said(log.commits.filter((commit) => commit.xid === xid).flatMap(({ changes }) => changes))
+  }
+
+  const inTransaction = statements
+    .filter(([, sql]) => !sql.startsWith('vacuum'))
+    .map(([what, sql, touched, otherwise = touched]) => [what, sql, otherwise] as const)
+  test.each(inTransaction)('%s', async (_, sql, touched) => {
+    expect(await told(sql)).toBe(touched)
+  })
+
+  test('what a function does, and not what is rolled back', async () => {
+    expect(await told("do $$ begin alter table parent rename v to w; execute 'drop table leaf1'; end $$")).toBe(
+      'leaf1 parent s2.orphans tree',
+    )
+    await client.query('begin; drop table parent cascade; rollback')
+    expect(await told('comment on table parent is null')).toBe('')
+  })
+
+  test('a schema dropped with all that is in it', async () => {
+    expect(await told('drop schema s2 cascade')).toBe('parent posts s2.orphans s2.posts')
+  })
+
+  test('nothing temporary', async () => {
+    const before = log.commits.length
+    await client.query('create temp table t (id int); alter table t add x int; drop table t')
+    await log.caughtUp()
+    expect(log.commits.length).toBe(before)
+  })
 })

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { isBefore } from '../../../test/machine.js'
 import { doctor, doctorSql, type Finding } from '../src/doctor.js'
+import { UNINSTALL_SQL } from '../src/wal/ddl-triggers.js'
 import { type World, world } from './recorder.js'
 
 let db: World
@@ -50,12 +51,32 @@ test('each finding of tables names the SQL that mends it, and that SQL does', as
   expect(script).toContain('alter table public.keyless replica identity full;')
   expect(script).toContain('alter table public.counted replica identity full;')
   const client = await db.connect()
-  // alter system can't run in the implicit transaction of several statements.
-  for (const statement of script.split(/;[^\n]*\n/).filter((text) => text.trim() !== '')) await client.query(statement)
+  for (const { fix } of findings.filter(({ severity, isSql }) => severity !== 'ok' && isSql)) {
+    // alter system can't run in the implicit transaction of several statements.
+    const statements = fix.startsWith('alter system') ? fix.split(/;[^\n]*\n?/) : [fix]
+    for (const statement of statements.filter((text) => text.trim() !== '')) await client.query(statement)
+  }
   // The test server has this one on its command line, which wins.
   const after = (await doctor(db.url)).filter(({ code }) => code !== 'slot-wal')
   expect(after.filter(({ severity, isSql }) => severity !== 'ok' && isSql)).toEqual([])
   expect(doctorSql(after)).toBe('')
+})
+
+test('event triggers for DDL are offered, and seen when they are there, switched off, or of another version', async () => {
+  await db.sql(UNINSTALL_SQL)
+  const missing = of(await doctor(db.url), 'ddl-triggers')
+  expect(missing).toMatchObject([{ severity: 'advice', isSql: true }])
+  expect(doctorSql(missing)).toMatch(/^-- advice, ddl-triggers: .*create event trigger/s)
+  await db.sql(missing[0]!.fix)
+  expect(of(await doctor(db.url), 'ddl-triggers')).toMatchObject([{ severity: 'ok' }])
+  await db.sql('alter event trigger tidemark_drop disable')
+  const [disabled] = of(await doctor(db.url), 'ddl-triggers')
+  expect(disabled).toMatchObject({ severity: 'warning' })
+  await db.sql(disabled!.fix)
+  expect(of(await doctor(db.url), 'ddl-triggers')).toMatchObject([{ severity: 'ok' }])
+  await db.sql("create or replace function tidemark.tell_ddl() returns event_trigger language plpgsql as 'begin end'")
+  expect(of(await doctor(db.url), 'ddl-triggers')).toMatchObject([{ severity: 'warning' }])
+  await db.sql(UNINSTALL_SQL)
 })
 
 test('slots that nobody reads and transactions that are open for long are named', async () => {

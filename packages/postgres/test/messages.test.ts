@@ -109,3 +109,20 @@ test('a process that learns of a change of the catalogue from the log knows what
     for (const change of told(each)) expect(change).toEqual({ kind: 'table', table: 'public.announced', reason: 'ddl' })
   }
 })
+
+test('what somebody writes as an event trigger would can only drop, and breaks nothing', async () => {
+  const forged = [
+    '- {"v":3}',
+    '- {"v":3,"d":7,"g":[]}',
+    '- {"v":3,"d":[null],"g":[]}',
+    '- {"v":3,"d":[{"class":"relation","oid":1,"name":"x","def":"","quiet":"","xmin":"","more":{"columns":7,"parents":8}}],"g":[]}',
+    '- {"v":3,"d":[{"class":"policy","oid":1,"name":"","def":"","quiet":"","xmin":"","more":{}}],"g":[["relation",2]]}',
+    '- {"v":3,"d":[{"class":"nothing","oid":1,"name":"","def":"","quiet":"","xmin":"","more":{}}],"g":[[]]}',
+  ]
+  await stranger.since()
+  for (const content of forged) {
+    await db.sql(`select pg_logical_emit_message(true, 'tidemark/ddl', '${content}')`)
+    for (const change of await stranger.since()) expect(['everything', 'table', 'target']).toContain(change.kind)
+  }
+  expect(stranger.losses).toEqual([])
+})

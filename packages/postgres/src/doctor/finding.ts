@@ -1,7 +1,7 @@
 /** What a look at a server found. */
 export interface Finding {
-  /** error: it can't be followed. warning: it can, at the cost that is named. ok: as it should be. */
-  readonly severity: 'ok' | 'warning' | 'error'
+  /** error: it can't be followed. warning: it can, at the cost that is named. advice: it could be better. ok: as it should be. */
+  readonly severity: 'ok' | 'advice' | 'warning' | 'error'
   /** An error's code (see docs/errors.md), or a stable name. */
   readonly code: string
   readonly title: string
@@ -19,6 +19,10 @@ export function ok(code: string, title: string): Finding {
 
 export function warning(code: string, title: string, cost: string, fix: string, isSql = true): Finding {
   return { severity: 'warning', code, title, cost, fix, isSql }
+}
+
+export function advice(code: string, title: string, cost: string, fix: string): Finding {
+  return { severity: 'advice', code, title, cost, fix, isSql: true }
 }
 
 export function error(code: string, title: string, cost: string, fix: string, isSql = true): Finding {

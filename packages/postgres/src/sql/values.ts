@@ -30,7 +30,7 @@ export type Value =
   | { readonly constant: string | null; readonly type: number; readonly node: A_Const | undefined }
 
 /** A type that is known by its name only. */
-export const NAMED = -1
+const NAMED = -1
 
 /** Built-in types that a cast may name. */
 const TYPES: ReadonlyMap<string, number> = new Map([

@@ -27,9 +27,24 @@ interface Pair {
  * Tells what of the cache a change of the catalogue touches. Entries depend on tables by name, and on the
  * views that they came through; so a relation touches itself and all above it, each under its names of before and after. What was
  * created is touched too: it may have been read, and changed again, since.
+ *
+ * @param keys  which objects are compared; by default all
  */
-export function changesBetween(before: Definitions, after: Definitions): DefinitionChanges {
-  return new Comparison(before, after).run()
+export function changesBetween(
+  before: Definitions,
+  after: Definitions,
+  keys: ReadonlySet<string> = new Set([...before.byKey.keys(), ...after.byKey.keys()]),
+): DefinitionChanges {
+  return new Comparison(before, after, keys).run()
+}
+
+/** What either touches. */
+export function together(one: DefinitionChanges, other: DefinitionChanges): DefinitionChanges {
+  return {
+    tables: new Set([...one.tables, ...other.tables]),
+    widened: new Set([...one.widened, ...other.widened]),
+    everything: one.everything ?? other.everything,
+  }
 }
 
 /** Changes as they are delivered. */
@@ -49,9 +64,8 @@ class Comparison {
   readonly #widened = new Set<string>()
   #everything: string | undefined
 
-  constructor(before: Definitions, after: Definitions) {
-    this.#states = [new State(before), new State(after)]
-    const keys = new Set([...before.byKey.keys(), ...after.byKey.keys()])
+  constructor(before: Definitions, after: Definitions, keys: ReadonlySet<string>) {
+    this.#states = [State.of(before), State.of(after)]
     this.#pairs = pairsOf(keys, before, after)
   }
 
@@ -167,7 +181,16 @@ class State {
   readonly #columns = new Map<string, number[]>()
   readonly secured: number[] = []
 
-  constructor({ byKey }: Definitions) {
+  static readonly #known = new WeakMap<Definitions, State>()
+
+  /** Many comparisons may begin from one state. */
+  static of(definitions: Definitions): State {
+    const known = State.#known.get(definitions) ?? new State(definitions)
+    State.#known.set(definitions, known)
+    return known
+  }
+
+  private constructor({ byKey }: Definitions) {
     for (const each of byKey.values()) {
       if (each.class !== 'relation') {
         push(this.#others, `${each.class} ${each.name}`, each.oid)
@@ -244,7 +267,8 @@ function columnsOf({ before, after }: Pair): 'same' | 'added' | 'other' {
 }
 
 function pairsOf(keys: ReadonlySet<string>, before: Definitions, after: Definitions): Pair[] {
-  return [...keys].map((key) => ({ before: before.byKey.get(key), after: after.byKey.get(key) }))
+  const pairs = [...keys].map((key) => ({ before: before.byKey.get(key), after: after.byKey.get(key) }))
+  return pairs.filter(({ before, after }) => before || after)
 }
 
 function push(map: Map<string, number[]>, name: string, oid: number): void {

@@ -149,7 +149,7 @@ export class Following {
       readMessage: (prefix, content) => {
         // Another process saw a change of the catalogue: this one looks what it is.
         if (prefix === DDL_PREFIX) this.#watch.soon()
-        return messages.read(prefix, content)
+        return messages.read(prefix, content, tables.definitions)
       },
       redescribed: () => this.#watch.soon(),
     })

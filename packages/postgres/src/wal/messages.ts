@@ -1,6 +1,8 @@
 import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto'
 import { type Change, LimitError, type Target, type TargetChange } from 'tidemark'
 import { changesOf, type DefinitionChanges, TABLES_MAX } from './definition-changes.js'
+import type { Amendment, Definition } from './definitions.js'
+import type { KnownDefinitions } from './known-definitions.js'
 
 /** Changes that are not rows enter the WAL under these prefixes. */
 export const TARGET_PREFIX = 'tidemark/target'
@@ -12,10 +14,14 @@ export const HEARTBEAT_PREFIX = 'tidemark/heartbeat'
 const VERSION = 1
 /** Messages of version 1 about the catalogue do not say what they touch. */
 const DDL_VERSION = 2
+/** Those that event triggers write say how the objects are that a command touched. */
+export const TOLD_VERSION = 3
 /** So many states of the catalogue that others announced are remembered. */
 const ANNOUNCED_MAX = 100
 const TARGETS_MAX = 100_000
 const OWN_MAX = 10_000
+
+type Hearing = Pick<KnownDefinitions, 'amend' | 'heard'>
 
 /**
  * Writes and reads the messages of the log.
@@ -72,10 +78,10 @@ export class Messages {
   }
 
   /** What a message says; nothing if it is not ours or can't be read (counted). Never throws. */
-  read(prefix: string, content: Buffer): readonly Change[] {
+  read(prefix: string, content: Buffer, known: Hearing): readonly Change[] {
     if (prefix !== TARGET_PREFIX && prefix !== DDL_PREFIX) return []
     const opened = this.#open(prefix, content.toString('utf8'))
-    if (opened && prefix === DDL_PREFIX) return this.#readDdl(opened)
+    if (opened && prefix === DDL_PREFIX) return this.#readDdl(opened, known)
     const change = opened && this.#readTarget(opened)
     if (change) return [change]
     this.malformed++
@@ -98,13 +104,24 @@ export class Messages {
    * What is not believed drops what it names too: that is never less than ignoring it. But it does not count as announced, so each
    * process still looks for itself what changed, and tells it.
    */
-  #readDdl({ body, version, isBelieved }: Opened): readonly Change[] {
-    if (version > DDL_VERSION) return [NEWER]
+  #readDdl({ body, version, isBelieved }: Opened, known: Hearing): readonly Change[] {
+    if (version > TOLD_VERSION) return [NEWER]
+    if (version === TOLD_VERSION) {
+      try {
+        const amendment = amendmentOf(body)
+        return amendment ? changesOf(known.amend(amendment)) : [UNKNOWN]
+      } catch {
+        // Anybody may write such a message, and anything into it.
+        return [UNKNOWN]
+      }
+    }
     const { b: from, f: to, t: tables = [], c: widened = [], e: everything } = body
-    if (version < DDL_VERSION || !isNames(tables) || !isNames(widened))
-      return [{ kind: 'everything', reason: 'the catalogue changed' }]
-    if (isBelieved && typeof from === 'string' && typeof to === 'string') this.#announce(from, to)
-    const reason = typeof everything === 'string' ? (isBelieved ? everything : 'the catalogue changed') : undefined
+    if (version < DDL_VERSION || !isNames(tables) || !isNames(widened)) return [UNKNOWN]
+    if (isBelieved && typeof from === 'string' && typeof to === 'string') {
+      this.#announce(from, to)
+      known.heard(to)
+    }
+    const reason = typeof everything === 'string' ? (isBelieved ? everything : UNKNOWN.reason) : undefined
     const changes = changesOf({ tables: new Set(tables), widened: new Set(widened), everything: reason })
     return changes.length > 0 ? changes : [RENEWAL]
   }
@@ -150,6 +167,7 @@ export class Messages {
   }
 }
 
+const UNKNOWN = { kind: 'everything', reason: 'the catalogue changed' } as const
 const NEWER: Change = { kind: 'everything', reason: 'a message of a newer version of Tidemark' }
 
 /** The catalogue changed in a way that touches no answer, but may the analyses. */
@@ -170,6 +188,21 @@ interface Opened {
 
 function isNames(names: unknown): names is string[] {
   return Array.isArray(names) && names.length <= 2 * TABLES_MAX && names.every((name) => typeof name === 'string')
+}
+
+/** What an event trigger wrote; anybody may have written it. */
+function amendmentOf({ d: definitions, g: gone }: Record<string, unknown>): Amendment | undefined {
+  const isDefinition = (each: Definition): boolean =>
+    typeof each === 'object' &&
+    typeof each?.class === 'string' &&
+    [each.name, each.def, each.quiet, each.xmin].every((text) => typeof text === 'string') &&
+    typeof each.oid === 'number' &&
+    typeof each.more === 'object' &&
+    each.more !== null
+  const isGone = (each: unknown): boolean =>
+    Array.isArray(each) && typeof each[0] === 'string' && typeof each[1] === 'number'
+  if (!Array.isArray(definitions) || !definitions.every(isDefinition)) return undefined
+  return Array.isArray(gone) && gone.every(isGone) ? { definitions, gone } : undefined
 }
 
 function encodeTarget(target: Target): readonly string[] {

@@ -9,8 +9,8 @@ import {
   readFingerprint,
 } from './catalogue.js'
 import type { SqlConnection } from './connection.js'
-import { changesBetween, type DefinitionChanges, NO_CHANGES } from './definition-changes.js'
-import { NO_DEFINITIONS, readDefinitions } from './definitions.js'
+import type { DefinitionChanges } from './definition-changes.js'
+import { KnownDefinitions } from './known-definitions.js'
 import type { Relation } from './protocol.js'
 import { applyPlan, checkPublication, type Plan, planPublication, unownedError } from './publication.js'
 import { ownTransaction } from './slot.js'
@@ -61,9 +61,7 @@ export class Tables {
   #version = 0
   #fingerprint = UNSEEN
   #catalogue: Catalogue = { publication: undefined, tables: new Map() }
-  #definitions = NO_DEFINITIONS
-  /** The definitions of which every change is in the log, and what else changed since. */
-  #told = NO_DEFINITIONS
+  readonly definitions = new KnownDefinitions()
   readonly #lost = new Set<string>()
   /** The publication when all was told last. */
   #toldPublication: Catalogue['publication']
@@ -118,6 +116,7 @@ export class Tables {
     this.lost()
     await this.#look()
     this.told()
+    this.definitions.start()
   }
 
   /** The slot stands: its creation waited for every transaction that was open when the publication was ready. */
@@ -159,10 +158,8 @@ export class Tables {
       await this.#settle()
       this.#follow()
     }
-    const [told, current] = [this.#told, this.#definitions]
     return {
-      definitions:
-        told.fingerprint === current.fingerprint ? undefined : { from: told.fingerprint, to: current.fingerprint },
+      definitions: this.definitions.step,
       hasLost: this.#lost.size > 0 || this.#hasOtherPublication,
       touched: this.#touched(),
       isPublicationGone: this.#catalogue.publication?.oid !== this.#toldPublication?.oid,
@@ -171,7 +168,7 @@ export class Tables {
 
   /** What the last look found is in the log now. */
   told(): void {
-    this.#told = this.#definitions
+    this.definitions.told()
     this.#toldPublication = this.#catalogue.publication
     this.#lost.clear()
   }
@@ -183,7 +180,7 @@ export class Tables {
   }
 
   #touched(): DefinitionChanges {
-    const changes = this.#told === this.#definitions ? NO_CHANGES : changesBetween(this.#told, this.#definitions)
+    const changes = this.definitions.touched()
     const everything = changes.everything ?? (this.#hasOtherPublication ? 'the publication changed' : undefined)
     return { ...changes, tables: new Set([...changes.tables, ...this.#lost]), everything }
   }
@@ -211,11 +208,8 @@ export class Tables {
     let missing = Number.POSITIVE_INFINITY
     for (;;) {
       // The fingerprint first: what changes between the two reads shows in the next one.
-      let fingerprint = await readFingerprint(this.#sql, this.#publication, this.#version, undefined)
-      if (fingerprint.schema !== this.#definitions.fingerprint) {
-        this.#definitions = await readDefinitions(this.#sql)
-        fingerprint = { ...fingerprint, schema: this.#definitions.fingerprint }
-      }
+      const now = await readFingerprint(this.#sql, this.#publication, this.#version, undefined)
+      const fingerprint = { ...now, schema: await this.definitions.look(this.#sql, now.schema) }
       this.#catalogue = await readCatalogue(this.#sql, this.#publication, this.#version)
       checkPublication(this.#publication, this.#catalogue)
       this.#name()
