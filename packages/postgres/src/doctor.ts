@@ -1,10 +1,13 @@
 import { Client, type ClientConfig } from 'pg'
+import { checkActivity } from './doctor/activity.js'
 import { error, type Finding, ok } from './doctor/finding.js'
-import { checkActivity, checkServer } from './doctor/server.js'
+import { recognise } from './doctor/provider.js'
+import { checkRights } from './doctor/rights.js'
+import { checkServer } from './doctor/server.js'
 import { checkTables } from './doctor/tables.js'
 import { checkTriggers } from './doctor/triggers.js'
 import { type ConnectionOptions, SqlConnection } from './wal/connection.js'
-import { RightsError, startError, WalLevelError } from './wal/errors.js'
+import { RightsError, StandbyError, startError, WalLevelError } from './wal/errors.js'
 import { connectReplication, connectSql, isSameServer, replicationClient, type Server } from './wal/server.js'
 
 export type { Finding } from './doctor/finding.js'
@@ -14,6 +17,8 @@ export interface DoctorOptions {
   readonly directUrl?: string
   /** Default `tidemark`. */
   readonly publication?: string
+  /** The shared slot, where the application uses one. */
+  readonly slot?: string
   readonly ssl?: ClientConfig['ssl']
 }
 
@@ -27,23 +32,33 @@ const QUERY_TIMEOUT_MS = 30_000
  * Never throws: a server that can't be reached is a finding.
  */
 export async function doctor(url: string, options: DoctorOptions = {}): Promise<Finding[]> {
-  const { directUrl = url, publication = 'tidemark', ssl } = options
+  const { directUrl = url, publication = 'tidemark', slot, ssl } = options
   const to = (address: string): ConnectionOptions => ({
     url: address,
     applicationName: 'tidemark doctor',
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     ...(ssl === undefined ? {} : { ssl }),
   })
-  const direct = new SqlConnection(() => connectSql(to(directUrl), {}, undefined), QUERY_TIMEOUT_MS)
+  // The role's own bound may be too short for a look at a large catalogue.
+  const settings = { statement_timeout: `${QUERY_TIMEOUT_MS}` }
+  const direct = new SqlConnection(() => connectSql(to(directUrl), settings, undefined), QUERY_TIMEOUT_MS)
   try {
-    const { finding, server } = await checkReplication(to(directUrl))
-    const findings = [finding]
-    if (directUrl !== url && server) findings.push(await checkPooled(url, ssl, server))
+    const attempt = await checkReplication(to(directUrl))
+    const { server } = attempt
+    const provider = await recognise(direct)
     const [row] = await direct.rows<{ version: number }>("select current_setting('server_version_num')::int as version")
-    findings.push(...(await checkServer(direct)))
-    findings.push(...(await checkTables(direct, publication, row!.version)))
-    findings.push(...(await checkTriggers(direct)), ...(await checkActivity(direct)))
-    return withoutRepeats(findings)
+    const findings = [
+      ...(directUrl !== url && server ? [await checkPooled(url, ssl, server)] : []),
+      ...(await checkServer(direct, provider, server?.pid)),
+      ...(await checkRights(direct, provider, attempt.mayReplicate)),
+      ...(await checkTables(direct, publication, row!.version)),
+      ...(await checkTriggers(direct)),
+      ...(await checkActivity(direct, slot)),
+    ]
+    // What stopped the replication connection, and was found again with the way to mend it, is told once.
+    const { finding } = attempt
+    const isFound = findings.some(({ severity, code }) => severity === 'error' && code === finding.code)
+    return isFound ? findings : [finding, ...findings]
   } catch (reason) {
     return [unreachable(reason)]
   } finally {
@@ -59,16 +74,25 @@ export function doctorSql(findings: readonly Finding[]): string {
     .join('\n')
 }
 
+interface Attempt {
+  readonly finding: Finding
+  readonly server?: Server
+  /** undefined if the attempt ended before it told. */
+  readonly mayReplicate?: boolean
+}
+
 /** Whether the address opens a replication connection to a server that can be followed. */
-async function checkReplication(
-  options: ConnectionOptions,
-): Promise<{ readonly finding: Finding; readonly server?: Server }> {
+async function checkReplication(options: ConnectionOptions): Promise<Attempt> {
   const replication = replicationClient(options)
   try {
     const server = await connectReplication(replication)
-    return { finding: ok('follow', 'the address opens a replication connection'), server }
+    return { finding: ok('follow', 'the address opens a replication connection'), server, mayReplicate: true }
   } catch (reason) {
-    return { finding: unreachable(reason) }
+    const finding = unreachable(reason)
+    if (reason instanceof RightsError) return { finding, mayReplicate: false }
+    // These are found out through the connection, once it stands.
+    const stood = reason instanceof WalLevelError || reason instanceof StandbyError
+    return stood ? { finding, mayReplicate: true } : { finding }
   } finally {
     await replication.end().catch(() => {})
   }
@@ -105,12 +129,4 @@ function unreachable(reason: unknown): Finding {
   const sql = reason instanceof WalLevelError || reason instanceof RightsError ? reason.sql : undefined
   const cost = 'Changes cannot be followed: entries live until they expire.'
   return sql === undefined ? error(code, message, cost, message, false) : error(code, message, cost, `${sql};`)
-}
-
-/** A setting that already stopped the replication connection is found again among the settings. */
-function withoutRepeats(findings: readonly Finding[]): Finding[] {
-  const isRepeat = (finding: Finding, i: number): boolean =>
-    finding.severity === 'error' &&
-    findings.findIndex(({ code, severity }) => code === finding.code && severity === 'error') < i
-  return findings.filter((finding, i) => !isRepeat(finding, i))
 }

@@ -8,6 +8,7 @@ interface DoctorOptions {
   readonly directUrl?: string
   readonly data?: string
   readonly publication?: string
+  readonly slot?: string
   readonly sql?: true
   readonly json?: true
 }
@@ -22,6 +23,7 @@ export function doctorCommand(program: Command, terminal: Terminal, ends: Ends):
     .option('--direct-url <connection>', "the server's own address, where --url is a pooler's")
     .option('--data <folder>', 'the folder of the private PostgreSQL (default: TIDEMARK_DATA, else .tidemark)')
     .option('--publication <name>', 'the publication that the application uses (default: tidemark)')
+    .option('--slot <name>', 'the shared slot, if the application uses one')
     .option('--sql', 'print only the SQL that mends it, to give to a database administrator')
     .option('--json', 'print the findings as JSON')
     .action(async ({ url, data, sql, json, ...options }: DoctorOptions) => {

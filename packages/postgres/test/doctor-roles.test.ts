@@ -1,0 +1,134 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { checkRights } from '../src/doctor/rights.js'
+import { doctor, doctorSql, type Finding } from '../src/doctor.js'
+import { SqlConnection } from '../src/wal/connection.js'
+import { connectSql } from '../src/wal/server.js'
+import { type World, world } from './recorder.js'
+
+/** The doctor as roles that may little, and on servers as managed services give them. */
+let db: World
+let bare: World
+
+beforeAll(async () => {
+  db = await world({ max_slot_wal_keep_size: '-1' })
+  bare = await world({ wal_level: 'replica', max_slot_wal_keep_size: '-1', max_wal_senders: '3' })
+  await db.sql(
+    'create table theirs (id int primary key, v int)',
+    'insert into theirs values (1, 1)',
+    'create role app login replication',
+    'create role plain login',
+  )
+  await bare.sql('create role plain login')
+})
+
+afterAll(async () => {
+  await db?.end()
+  await bare?.end()
+})
+
+function as(role: string, { url }: World): string {
+  const address = new URL(url)
+  address.username = role
+  return address.href
+}
+
+function of(findings: readonly Finding[], code: string): readonly Finding[] {
+  return findings.filter((finding) => finding.code === code)
+}
+
+test('a role that owns nothing and may only replicate gets every finding, and SQL for somebody who has the rights', async () => {
+  const findings = await doctor(as('app', db))
+  expect(findings.filter(({ severity }) => severity === 'error')).toEqual([])
+  expect(of(findings, 'replication')).toMatchObject([{ severity: 'ok' }])
+  expect(of(findings, 'wal-level')).toMatchObject([{ severity: 'ok' }])
+  expect(doctorSql(of(findings, 'create'))).toMatch(/grant create on database \w+ to app;/)
+  expect(doctorSql(of(findings, 'publication'))).toContain(
+    'create publication "tidemark" for table only public.theirs;',
+  )
+})
+
+test('what the role is not shown is said, with the grant that shows it; and is not passed off as well', async () => {
+  const writer = await db.connect()
+  await writer.query('begin; update theirs set v = 2')
+  const { rows } = await writer.query('select pg_backend_pid() as pid')
+  const [unseen] = of(await doctor(as('app', db)), 'unseen')
+  expect(unseen).toMatchObject({
+    severity: 'advice',
+    title: expect.stringMatching(new RegExp(`write transactions are open in process ${rows[0].pid} in test_`)),
+    fix: 'grant pg_read_all_stats to app;',
+  })
+  await writer.query('rollback')
+  expect(of(await doctor(as('app', db)), 'unseen')[0]!.title).not.toContain('process')
+  await db.sql(unseen!.fix)
+  expect(of(await doctor(as('app', db)), 'unseen')).toEqual([])
+})
+
+test('a role whose statements may not take long is looked at all the same', async () => {
+  await db.sql("alter role app set statement_timeout = '1ms'")
+  const findings = await doctor(as('app', db))
+  await db.sql('alter role app reset statement_timeout')
+  expect(findings.filter(({ severity }) => severity === 'error')).toEqual([])
+  expect(of(findings, 'activity')).toHaveLength(1)
+})
+
+test('that a role may replicate is told by the attempt, not by the attribute', async () => {
+  const options = { url: as('plain', db), applicationName: 'test', connectTimeoutMs: 5_000 }
+  const sql = new SqlConnection(() => connectSql(options, {}, undefined), 5_000)
+  expect(of(await checkRights(sql, undefined, true), 'replication')).toMatchObject([{ severity: 'ok' }])
+  expect(of(await checkRights(sql, undefined, undefined), 'TIDEMARK_RIGHTS')).toMatchObject([{ severity: 'error' }])
+  await sql.close()
+  expect(of(await doctor(as('plain', db)), 'TIDEMARK_RIGHTS')).toMatchObject([
+    { severity: 'error', fix: 'alter role plain replication;', isSql: true },
+  ])
+})
+
+test.for([
+  { role: 'rdsadmin', walLevel: 'rds.logical_replication = 1', setting: 'parameter group' },
+  { role: 'cloudsqladmin', walLevel: 'cloudsql.logical_decoding = on', setting: 'flags' },
+  { role: 'azure_pg_admin', walLevel: 'wal_level = logical', setting: 'server parameters' },
+  { role: 'supabase_admin', walLevel: 'wal_level = logical', setting: 'CLI' },
+  { role: 'neon_superuser', walLevel: 'enable logical replication', setting: 'support' },
+])(
+  'a service that has the role $role is told its own way, as ALTER SYSTEM is refused there',
+  async ({ role, walLevel, setting }) => {
+    await bare.sql(`create role ${role}`)
+    const findings = await doctor(bare.url)
+    await bare.sql(`drop role ${role}`)
+    expect(of(findings, 'TIDEMARK_WAL_LEVEL')).toMatchObject([
+      { severity: 'error', isSql: false, fix: expect.stringContaining(walLevel) },
+    ])
+    expect(of(findings, 'slot-wal')).toMatchObject([
+      { isSql: false, fix: expect.stringMatching(new RegExp(`${setting}.*max_slot_wal_keep_size = 10GB`)) },
+    ])
+    expect(doctorSql(findings)).not.toContain('alter system')
+  },
+)
+
+test('on Amazon RDS, which its setting tells too, a role may replicate by membership', async () => {
+  await db.sql(
+    `do $$ begin execute format('alter database %I set rds.logical_replication = off', current_database()); end $$`,
+  )
+  const findings = await doctor(as('plain', db))
+  await db.sql(
+    `do $$ begin execute format('alter database %I reset rds.logical_replication', current_database()); end $$`,
+  )
+  expect(of(findings, 'TIDEMARK_RIGHTS')).toMatchObject([{ fix: 'grant "rds_replication" to plain;' }])
+})
+
+test('the shared slot is told apart from others: missing, held by nobody, held, or of another program', async () => {
+  const shared = async () => (await doctor(db.url, { slot: 'shared' })).filter(({ code }) => /slot$/i.test(code))
+  expect(await shared()).toMatchObject([
+    { code: 'shared-slot', severity: 'ok', title: expect.stringContaining('first start') },
+  ])
+  const log = await db.log({ slot: 'shared' })
+  expect(await shared()).toMatchObject([
+    { severity: 'ok', title: expect.stringMatching(/holds \d+ MB of WAL, read by process \d+/) },
+  ])
+  await log.log.close()
+  const [idle] = await shared()
+  expect(idle).toMatchObject({ severity: 'warning', title: expect.stringContaining('held by no process') })
+  expect(of(await doctor(db.url, { slot: 'shared' }), 'slot-idle')).toEqual([])
+  await db.sql(idle!.fix, "select pg_create_logical_replication_slot('shared', 'test_decoding')")
+  expect(await shared()).toMatchObject([{ code: 'TIDEMARK_SLOT', severity: 'error' }])
+  await db.sql("select pg_drop_replication_slot('shared')")
+})
