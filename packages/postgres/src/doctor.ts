@@ -118,14 +118,14 @@ async function checkPooled(url: string, ssl: ClientConfig['ssl'], server: Server
       false,
     )
   } catch (reason) {
-    return unreachable(startError(reason, 'connect'))
+    return unreachable(startError(reason, client))
   } finally {
     await client.end().catch(() => {})
   }
 }
 
 function unreachable(reason: unknown): Finding {
-  const { code, message } = startError(reason, 'start')
+  const { code, message } = startError(reason)
   const sql = reason instanceof WalLevelError || reason instanceof RightsError ? reason.sql : undefined
   const cost = 'Changes cannot be followed: entries live until they expire.'
   return sql === undefined ? error(code, message, cost, message, false) : error(code, message, cost, `${sql};`)

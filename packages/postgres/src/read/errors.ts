@@ -1,6 +1,7 @@
 import { DatabaseError } from 'pg'
 import { SourceDownError, TidemarkError } from 'tidemark'
 import { sqlErrorAt } from '../sql/errors.js'
+import { whyDown } from '../wal/errors.js'
 
 /** A session was declared for a loader (`cache.as`), and can't be set where its query runs. */
 export class SessionError extends TidemarkError {
@@ -15,12 +16,7 @@ export class ClientError extends TidemarkError {
 /** Says in Tidemark's terms why a connection could not be had. */
 export function connectionError(error: unknown): TidemarkError {
   if (error instanceof TidemarkError) return error
-  const state = stateOf(error)
-  return new SourceDownError(
-    `PostgreSQL cannot be reached, or refused the connection${state ? ` (${state})` : ''}. Check that it runs, and that ` +
-      'host, port, database, user and password of the address are right.',
-    { cause: error },
-  )
+  return new SourceDownError(whyDown(error), { cause: error })
 }
 
 /**
@@ -57,9 +53,4 @@ function reasonOf(state: string): string {
     default:
       return 'see the cause'
   }
-}
-
-function stateOf(error: unknown): string | undefined {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return typeof code === 'string' ? code : undefined
 }

@@ -1,4 +1,4 @@
-import { DatabaseError } from 'pg'
+import { type Client, DatabaseError, escapeIdentifier } from 'pg'
 import { LogGapError, SourceDownError, TidemarkError } from 'tidemark'
 
 /** `wal_level` is not `logical`: the server writes too little into its WAL to be followed. */
@@ -66,22 +66,22 @@ function codeOf(error: unknown): string {
 /**
  * Says in Tidemark's terms why the server could not be reached, or the log not be taken up.
  *
- * @param step  `connect`: the start-up of an ordinary connection; `replicate`: of a replication connection; `start`: what follows
+ * @param client  the connection that could not be opened; undefined for what fails later
  */
-export function startError(error: unknown, step: 'connect' | 'replicate' | 'start'): TidemarkError {
+export function startError(error: unknown, client?: Client): TidemarkError {
   if (error instanceof TidemarkError) return error
   const state = sqlState(error)
-  return (step === 'start' ? undefined : refused(state, step === 'replicate', error)) ?? failed(state, error)
+  return (client && refused(state, client, error)) ?? failed(state, error)
 }
 
 /** A server takes every start-up parameter that we send, and a walsender every replication command; a pooler does not. */
-function refused(state: string | undefined, isReplication: boolean, cause: unknown): TidemarkError | undefined {
+function refused(state: string | undefined, client: Client, cause: unknown): TidemarkError | undefined {
   switch (state) {
     case '08P01':
     case '42601':
       return new PoolerError(
-        'The address does not answer as a PostgreSQL server does: it is probably a connection pooler. ' +
-          'Following the WAL needs a connection to the server itself: give its address as directUrl.',
+        "The address is probably a connection pooler's: it does not answer as PostgreSQL itself does. " +
+          'Give the address of the server itself as directUrl; queries may still go through the pooler.',
         { cause },
       )
     case '42704':
@@ -89,16 +89,24 @@ function refused(state: string | undefined, isReplication: boolean, cause: unkno
         cause,
       })
     case '42501':
-    case '28000':
-      if (!isReplication) return undefined
-      return new RightsError(
-        'The role may not start replication, or pg_hba.conf does not let it connect.',
-        'alter role <role> replication',
-        { cause },
-      )
+      return mayNotConnect(client, cause)
     default:
       return undefined
   }
+}
+
+function mayNotConnect({ user, database }: Client, cause: unknown): RightsError {
+  const role = user ? escapeIdentifier(user) : '<role>'
+  // The server checks the right to replicate elsewhere than the right to connect; the code is the same.
+  if (cause instanceof DatabaseError && cause.routine === 'CheckMyDatabase') {
+    const sql = `grant connect on database ${database ? escapeIdentifier(database) : '<database>'} to ${role}`
+    return new RightsError('The role may not connect to the database.', sql, { cause })
+  }
+  return new RightsError(
+    'The role may not replicate (on Amazon RDS it must be a member of rds_replication).',
+    `alter role ${role} replication`,
+    { cause },
+  )
 }
 
 function failed(state: string | undefined, cause: unknown): TidemarkError {
@@ -117,10 +125,32 @@ function failed(state: string | undefined, cause: unknown): TidemarkError {
     case '55000':
       return new WalLevelError(walLevelText, { cause })
     default:
-      return new SourceDownError(
-        `PostgreSQL cannot be reached, or refused what Tidemark asked${codeOf(cause)}. ` +
-          'Check that it runs and that host, port, user and password of the address are right; Tidemark keeps trying.',
-        { cause },
+      return new SourceDownError(`${whyDown(cause)} Tidemark keeps trying.`, { cause })
+  }
+}
+
+/** Why PostgreSQL could not be reached, and what to do; never the server's own words, which may hold names or values. */
+export function whyDown(error: unknown): string {
+  const code = codeOf(error)
+  switch (code) {
+    case ' (ECONNREFUSED)':
+    case ' (ENOENT)':
+      return `Nothing answers at the address of PostgreSQL${code}. Check that it runs, and the address's host and port.`
+    case ' (ENOTFOUND)':
+    case ' (EAI_AGAIN)':
+      return `The host of PostgreSQL's address cannot be found${code}. Correct it, or see to the name service.`
+    case ' (28P01)':
+      return `PostgreSQL refused the user or the password${code}. Correct them in the address.`
+    case ' (28000)':
+      return `PostgreSQL does not let this user in from here${code}. Correct the user in the address, or add a line to pg_hba.conf.`
+    case ' (3D000)':
+      return `The database of the address does not exist${code}. Correct its name, or create it.`
+    case ' (57P03)':
+      return `PostgreSQL is starting or stopping${code}. Wait until it accepts connections.`
+    default:
+      return (
+        `PostgreSQL cannot be reached, or refused what Tidemark asked${code}. ` +
+        'Check that it runs, and that host, port, database, user and password of the address are right.'
       )
   }
 }

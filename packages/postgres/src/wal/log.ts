@@ -130,7 +130,7 @@ export class WalLog implements Log {
     try {
       await this.#writer.message(TARGET_PREFIX, content)
     } catch (error) {
-      throw startError(error, 'start')
+      throw startError(error)
     }
   }
 
@@ -222,7 +222,7 @@ export class WalLog implements Log {
     try {
       return await this.#follow(replication, await this.#prepare(replication), listener)
     } catch (error) {
-      return startError(error, 'start')
+      return startError(error)
     } finally {
       this.#replication = undefined
       this.#following?.cut()

@@ -35,7 +35,7 @@ export async function connectReplication(replication: Client): Promise<Server> {
     await replication.connect()
     return await identify(replication)
   } catch (error) {
-    throw startError(error, 'replicate')
+    throw startError(error, replication)
   }
 }
 
@@ -56,7 +56,7 @@ export async function connectSql(
     return made
   } catch (error) {
     await made.end().catch(() => {})
-    throw startError(error, 'connect')
+    throw startError(error, made)
   }
 }
 
