@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isBefore } from '../../../test/machine.js'
 import { compareKeys, type Key, keyOf } from '../../tidemark/src/dependencies/order.js'
 import { areAlike, equalityOf, incomparable, orderOf, stored, told } from '../src/sql/canonical.js'
-import { type Column, loadRelations } from '../src/sql/catalogue.js'
+import { type Column, loadFacts } from '../src/sql/catalogue.js'
 
 /*
  * How it might be wrong: `column = $1` holds for a row on the server, but the text that a dependency gets from the parameter has not
@@ -42,7 +42,7 @@ beforeAll(async () => {
       g int generated always as (i4) stored)`)
   const ask = async (text: string, values: unknown[]): Promise<string> =>
     (await client.query({ text, values, rowMode: 'array' })).rows[0]![0]
-  const { named } = await loadRelations(ask, [{ schema: undefined, name: 't' }])
+  const { named } = await loadFacts(ask, [{ schema: undefined, name: 't' }], [])
   columns = new Map(named.get('"t"')!.columns.map((column) => [column.name, column]))
 })
 
@@ -343,7 +343,7 @@ it('an operator = of somebody else makes a type incomparable', async () => {
     create operator = (leftarg = mood, rightarg = mood, function = never)`)
   const ask = async (query: string, values: unknown[]): Promise<string> =>
     (await client.query({ text: query, values, rowMode: 'array' })).rows[0]![0]
-  const { named } = await loadRelations(ask, [{ schema: 'public', name: 't' }])
+  const { named } = await loadFacts(ask, [{ schema: 'public', name: 't' }], [])
   const column = named.get('"public"."t"')!.columns.find(({ name }) => name === 'm')!
   expect(incomparable(column)).toBe('operator')
   await client.query('drop operator = (mood, mood)')

@@ -1,5 +1,5 @@
 import { type Analysis, analyse, unread, unreadReason } from './analyse.js'
-import { type Ask, type Facts, loadFunctions, loadRelations, type Relation } from './catalogue.js'
+import { type Ask, type Facts, loadFacts, type Relation } from './catalogue.js'
 import type { Description } from './describe.js'
 import { type Mentions, mentionsOf } from './mentions.js'
 import { loadParser, parseSql } from './parse.js'
@@ -66,21 +66,21 @@ async function analyseOn(text: string, server: Server): Promise<Analysis> {
 }
 
 async function factsOf(mentions: Mentions, ask: Ask): Promise<{ facts: Facts; behind: readonly Mentions[] }> {
-  const { named, relations, isCatalogFirst } = await loadRelations(ask, mentions.relations)
-  const definitions = relations.flatMap((relation) => relation.definitions)
+  const facts = await loadFacts(ask, mentions.relations, [mentions])
+  const definitions = facts.relations.flatMap((relation) => relation.definitions)
+  if (definitions.length === 0) return { facts, behind: [] }
   const behind = definitions.map(mentionsOfDefinition)
   const mentioned = behind.flatMap((each) => each.relations)
   // What the definitions call by which name; and the server's list of what a view reads leaves system relations out.
-  const inside = mentioned.length > 0 ? await loadRelations(ask, mentioned) : { named: new Map(), relations: [] }
-  const known = new Map(relations.map((relation) => [relation.oid, relation]))
+  const inside = await loadFacts(ask, mentioned, [mentions, ...behind])
+  const known = new Map(facts.relations.map((relation) => [relation.oid, relation]))
   const hidden: Relation[] = inside.relations
     .filter(({ oid }) => !known.has(oid))
     .map((relation) => ({ ...relation, via: ['view'] }))
   for (const relation of hidden) known.set(relation.oid, relation)
-  const all = new Map([...inside.named].map(([name, { oid }]) => [name, known.get(oid)!]))
-  for (const [name, relation] of named) all.set(name, relation)
-  const functions = await loadFunctions(ask, [mentions, ...behind])
-  return { facts: { named: all, relations: [...relations, ...hidden], isCatalogFirst, ...functions }, behind }
+  const named = new Map([...inside.named].map(([name, { oid }]) => [name, known.get(oid)!]))
+  for (const [name, relation] of facts.named) named.set(name, relation)
+  return { facts: { ...inside, named, relations: [...facts.relations, ...hidden] }, behind }
 }
 
 function mentionsOfDefinition(definition: string): Mentions {

@@ -74,36 +74,25 @@ export interface Facts {
 /** Runs a statement that answers one row of one text column. */
 export type Ask = (text: string, values: unknown[]) => Promise<string>
 
-/** Asks for the relations that a statement reads, also through views and policies. */
-export async function loadRelations(
-  ask: Ask,
-  names: readonly Name[],
-): Promise<Pick<Facts, 'named' | 'relations' | 'isCatalogFirst'>> {
-  const answer = JSON.parse(await ask(RELATIONS, [names.map(quoted)])) as {
-    isCatalogFirst: boolean
-    relations: (Relation & { names: string[] })[] | null
-  }
-  const named = new Map<string, Relation>()
-  const relations = answer.relations ?? []
-  for (const relation of relations) for (const name of relation.names) named.set(name, relation)
-  return { named, relations, isCatalogFirst: answer.isCatalogFirst }
-}
-
-/** Asks for what may run when these functions, operators and attributes are evaluated. */
-export async function loadFunctions(
-  ask: Ask,
-  mentions: readonly Mentions[],
-): Promise<Pick<Facts, 'functions' | 'hasUnknownCode'>> {
+/** Asks for the relations that a statement reads, also through views and policies, and for what may run when the mentions are evaluated. */
+export async function loadFacts(ask: Ask, names: readonly Name[], mentions: readonly Mentions[]): Promise<Facts> {
   const functions = mentions.flatMap((each) => each.functions)
   const answer = JSON.parse(
-    await ask(FUNCTIONS, [
+    await ask(FACTS, [
+      names.map(quoted),
       functions.map((each) => each.name),
       functions.flatMap((each) => each.schema ?? []),
       mentions.flatMap((each) => each.operators),
       mentions.flatMap((each) => each.attributes),
     ]),
-  ) as { functions: FunctionFact[] | null; hasUnknownCode: boolean }
-  return { functions: answer.functions ?? [], hasUnknownCode: answer.hasUnknownCode }
+  ) as {
+    read: { isCatalogFirst: boolean; relations: (Relation & { names: string[] })[] | null }
+    run: { functions: FunctionFact[] | null; hasUnknownCode: boolean }
+  }
+  const relations = answer.read.relations ?? []
+  const named = new Map(relations.flatMap((relation) => relation.names.map((name) => [name, relation] as const)))
+  const { isCatalogFirst } = answer.read
+  return { named, relations, isCatalogFirst, ...answer.run, functions: answer.run.functions ?? [] }
 }
 
 /**
@@ -183,7 +172,7 @@ select json_build_object(
       then json_build_array(pg_catalog.pg_get_viewdef(c.oid))
       else coalesce((select json_agg('select ' || pg_catalog.pg_get_expr(p.polqual, p.polrelid)) from pg_catalog.pg_policy p
         where p.polrelid = c.oid and p.polqual is not null and (c.via::text <> '["query"]' or pg_catalog.row_security_active(c.oid))), '[]') end
-  )))::text
+  )))
 from relation c`
 
 /**
@@ -201,11 +190,13 @@ select json_build_object(
       'volatility', case when prokind = 'a' and exists (select from pg_catalog.pg_aggregate a, unknown u where a.aggfnoid = code.oid
         and u.oid in (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn))
         then 'v' else provolatile end))
-    from code where proname = any($1) and (nspname = any(pg_catalog.current_schemas(true)) or nspname = any($2))),
+    from code where proname = any($2) and (nspname = any(pg_catalog.current_schemas(true)) or nspname = any($3))),
   'hasUnknownCode',
-    exists (select from pg_catalog.pg_operator o where o.oprname = any($3) and o.oprnamespace <> 'pg_catalog'::regnamespace
+    exists (select from pg_catalog.pg_operator o where o.oprname = any($4) and o.oprnamespace <> 'pg_catalog'::regnamespace
       and o.oprcode in (select oid from unknown))
-    or exists (select from code p join pg_catalog.pg_type t on t.oid = p.proargtypes[0] where p.proname = any($4) and p.pronargs = 1
+    or exists (select from code p join pg_catalog.pg_type t on t.oid = p.proargtypes[0] where p.proname = any($5) and p.pronargs = 1
       and p.oid in (select oid from unknown) and t.typtype in ('c', 'p'))
     or exists (select from pg_catalog.pg_cast c where c.castfunc in (select oid from unknown))
-)::text`
+)`
+
+const FACTS = `select json_build_object('read', (${RELATIONS}), 'run', (${FUNCTIONS}))::text`
