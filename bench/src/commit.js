@@ -2,6 +2,7 @@
 // pause between. Prints {"p50", "p99": ms}.
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import { followRaw } from './floor.js'
 import { quantile } from './measure.js'
 
 const PAUSE_MS = 20
@@ -11,17 +12,8 @@ const [kind, url, count] = process.argv.slice(2)
 const followers = {
   /** The floor: a bare replication connection; seen is the commit's message, undecoded. */
   async raw() {
-    const client = new pg.Client({ connectionString: url, replication: 'database' })
-    await client.connect()
-    await client.query('CREATE_REPLICATION_SLOT bench_raw TEMPORARY LOGICAL pgoutput')
     let seen = () => {}
-    client.connection.on('copyData', ({ chunk }) => {
-      const isCommit = chunk[0] === 0x77 && chunk[25] === 0x43
-      if (isCommit) seen()
-    })
-    const options = `proto_version '1', publication_names 'bench'`
-    client.query(`START_REPLICATION SLOT bench_raw LOGICAL 0/0 (${options})`).catch(() => {})
-    await new Promise((resolve) => client.connection.once('replicationStart', resolve))
+    await followRaw(url, 'bench_raw', () => seen())
     return { next: () => new Promise((resolve) => (seen = resolve)) }
   },
 

@@ -16,7 +16,9 @@ export async function withDatabase({ isDurable }, use) {
     await client.query(`
       create table posts (id bigint primary key, author_id bigint not null, title text not null, body text not null, upvotes int not null);
       insert into posts select i, i % 100, 'title ' || i, repeat('body ', 40), 0 from generate_series(1, 1000) i;
-      create publication bench for table posts`)
+      create table bulk (id bigint, author_id bigint not null, title text not null, body text not null, upvotes int not null);
+      alter table bulk replica identity full;
+      create publication bench for table posts, bulk`)
     await client.end()
     return await use({ url, version: server.serverVersion })
   } finally {

@@ -1,7 +1,7 @@
 // All benchmarks: `node main.js [--smoke] [part …]`. Prints the tables, and writes them to docs/benchmarks.md unless --smoke.
 import { awaits, holders, peeks, stampedes } from './contenders.js'
 import { withDatabase } from './database.js'
-import { alternate, runAlone } from './measure.js'
+import { alternate, median, runAlone } from './measure.js'
 import { describeMachine, Page } from './page.js'
 import { scales } from './workload.js'
 
@@ -139,6 +139,95 @@ const parts = {
       page.goal('commit → L1 p50 ≤ 1.5 × the raw pgoutput message', seen.get(L1).p50 / seen.get(RAW).p50, 1.5)
     }),
 
+  rate: () =>
+    withDatabase({ isDurable: false }, async ({ url, version }) => {
+      const kinds = { [RAW]: 'raw', [L1]: 'l1' }
+      const at = async (rate) => {
+        const seen = new Map(Object.keys(kinds).map((name) => [name, []]))
+        await alternate(
+          Object.keys(kinds),
+          Math.min(scale.rounds, 3),
+          async (name) => seen.get(name).push(await runAlone('rate.js', [kinds[name], url, rate, scale.rateSeconds])),
+          () => 0,
+        )
+        return new Map([...seen].map(([name, rounds]) => [name, medians(rounds)]))
+      }
+      const [paced, most] = [await at(2_000), await at(0)]
+      const line = (figures) => (name) => {
+        const { p50, p99, rate, first, last } = figures.get(name)
+        return [name, rate.toFixed(0), ...[p50, p99, first, last].map((ms) => ms.toFixed(2))]
+      }
+      page.table(
+        'From a commit to seeing it, under load',
+        [
+          `PostgreSQL ${version}; seen by`,
+          'commits/s',
+          'p50 ms',
+          'p99 ms',
+          'p50 of the first fifth',
+          'p50 of the last fifth',
+        ],
+        [...Object.keys(kinds).map(line(paced)), ...Object.keys(kinds).map(line(most))],
+      )
+      const [raw, own] = [paced.get(RAW), paced.get(L1)]
+      page.goal('2,000 commits/s: commit → L1 p50 ≤ 1.5 × the raw pgoutput message', own.p50 / raw.p50, 1.5)
+      page.goal('2,000 commits/s: p99 ≤ 2 ×', own.p99 / raw.p99, 2)
+      page.goal(
+        'single-row commits as fast as they can be made: the lag of the last fifth ÷ that of the first',
+        most.get(L1).last / most.get(L1).first,
+        2,
+      )
+    }),
+
+  bulk: () =>
+    withDatabase({ isDurable: false }, async ({ url, version }) => {
+      const kinds = { [RAW]: 'raw', 'a cache with 1,000 entries of the table': 'l1' }
+      for (const [transactions, rows] of scale.bulk) {
+        const each = `${transactions} transactions of ${rows.toLocaleString('en')} rows`
+        const rates = await alternate(
+          Object.keys(kinds),
+          Math.min(scale.rounds, 3),
+          (name) => runAlone('bulk.js', [kinds[name], url, transactions, rows]),
+          (printed) => printed.rate,
+        )
+        const [raw, own] = [...rates.values()]
+        page.table(
+          `A backlog of ${each}`,
+          [`PostgreSQL ${version}; followed by`, 'rows/s', '× the first'],
+          [...rates].map(([name, rate]) => [name, rate.toFixed(0), (rate / raw).toFixed(2)]),
+        )
+        page.goal(`a backlog of ${each} ≥ 0.7 × raw decoding`, own / raw, 0.7, 'least')
+      }
+    }),
+
+  analyse: () =>
+    withDatabase({ isDurable: false }, async ({ url }) => {
+      const { fresh, trips, known } = await runAlone('analyse.js', [url])
+      page.table(
+        'The analysis of a statement',
+        ['', ''],
+        [
+          ['a new text, our own time, ms', fresh.toFixed(2)],
+          ['round trips for it', trips.toFixed(0)],
+          ['a known text, ns', known.toFixed(0)],
+        ],
+      )
+      page.goal('analysis of a new text, median ms', fresh, 1)
+      page.goal('analysis of a known text, µs', known / 1_000, 5)
+    }),
+
+  fill: () =>
+    withDatabase({ isDurable: false }, async ({ url }) => {
+      const modes = { 'pg alone': 'bare', 'self-check off': 'off', sampled: 'sampled', 'each query': 'always' }
+      const ms = await alternate(
+        Object.keys(modes),
+        Math.min(scale.rounds, 3),
+        (name) => runAlone('fill.js', [modes[name], url]),
+        (printed) => printed.ms,
+      )
+      page.table('A fill by one small query', ['', 'ms', '× the first'], rows(ms, ms.get('pg alone'), 3))
+    }),
+
   hotrow: () =>
     withDatabase({ isDurable: false }, async ({ url }) => {
       const rows = []
@@ -193,6 +282,11 @@ async function commits(url) {
     (printed) => printed.p50,
   )
   return new Map([...p50].map(([name, ms]) => [name, { p50: ms, p99: p99.get(name) }]))
+}
+
+/** Of each figure the median of the rounds. */
+function medians(rounds) {
+  return Object.fromEntries(Object.keys(rounds[0]).map((name) => [name, median(rounds.map((round) => round[name]))]))
 }
 
 function hits(kind, contenders) {

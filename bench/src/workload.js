@@ -12,6 +12,11 @@ export const scales = {
     changeEntries: [1e3, 1e5, 1e6],
     shapes: [10, 100, 1_000],
     commits: 300,
+    rateSeconds: 10,
+    bulk: [
+      [100, 5_000],
+      [2, 250_000],
+    ],
     hotSeconds: 5,
   },
   smoke: {
@@ -24,6 +29,11 @@ export const scales = {
     changeEntries: [1e3, 1e4],
     shapes: [10, 100],
     commits: 20,
+    rateSeconds: 0.5,
+    bulk: [
+      [4, 500],
+      [1, 20_000],
+    ],
     hotSeconds: 0.5,
   },
 }
