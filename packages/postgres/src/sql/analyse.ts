@@ -71,10 +71,13 @@ export function unreadReason(statements: readonly Node[], mentions: Mentions): '
  *
  * Whatever it does not understand is read as a whole, with a reason; nothing that the statement mentions, or that stands behind
  * a view or a policy, is left out.
+ *
+ * @returns `torn` if a table that it names is not among the facts: the server accepted the statement, so the catalogue changed meanwhile
  */
-export function analyse(material: Material): Analysis {
+export function analyse(material: Material): Analysis | 'torn' {
   const { statement, mentions, behind, facts, parameterTypes } = material
   const reads = readsOf(statement, facts)
+  if (reads.isTorn) return 'torn'
   const rows = reads.occurrences.map(({ occurrence, given }) => ({
     relation: occurrence.relation,
     ways: boundsOf(occurrence, given, parameterTypes),

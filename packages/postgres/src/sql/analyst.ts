@@ -11,6 +11,8 @@ export interface Server {
 }
 
 const ANALYSES_MAX = 1_000
+/** While a migration runs, what a name means may change between two questions. */
+const TRIES = 3
 
 /** Analyses texts with what the server knows of them, once for each state of the catalogue. */
 export class Analyst {
@@ -56,8 +58,12 @@ async function analyseOn(text: string, server: Server): Promise<Analysis> {
     const reason = unreadReason(parsed.statements, mentions)
     if (reason) return unread(reason)
     const { parameterTypes } = await server.describe(text)
-    const { facts, behind } = await factsOf(mentions, server.ask)
-    return analyse({ statement: parsed.statements[0]!, mentions, behind, facts, parameterTypes })
+    for (let i = 0; i < TRIES; i++) {
+      const { facts, behind } = await factsOf(mentions, server.ask)
+      const analysis = analyse({ statement: parsed.statements[0]!, mentions, behind, facts, parameterTypes })
+      if (analysis !== 'torn') return analysis
+    }
+    return unread('not-understood')
   } catch (error) {
     // The tree was parsed, but is deeper than the walk through it may go.
     if (error instanceof RangeError) return unread('not-understood')

@@ -42,6 +42,8 @@ export interface WholeRead {
 export class Reads {
   readonly occurrences: { readonly occurrence: TableOccurrence; readonly given: Formula }[] = []
   readonly whole: WholeRead[] = []
+  /** A name in FROM means no relation that is known. */
+  isTorn = false
   readonly #facts: Facts
   readonly #seen = new Set<RangeVar>()
   readonly #looked = new Set<Relation>()
@@ -54,7 +56,9 @@ export class Reads {
   /** The relation that a name in FROM means. Its reading is noted by the caller, as an occurrence or as a whole. */
   relation(node: RangeVar): Relation | undefined {
     this.#seen.add(node)
-    return this.#facts.named.get(quoted(nameOfRelation(node)))
+    const relation = this.#facts.named.get(quoted(nameOfRelation(node)))
+    this.isTorn ||= relation === undefined
+    return relation
   }
 
   /** A name that is no relation's: a common table expression. */
@@ -111,7 +115,8 @@ export class Reads {
   addUnseen(statement: Node): void {
     walk(statement, (tag, content) => {
       if (tag !== 'RangeVar' || this.#seen.has(content as RangeVar)) return
-      const relation = this.relation(content as RangeVar)
+      // It may be the name of a common table expression.
+      const relation = this.#facts.named.get(quoted(nameOfRelation(content as RangeVar)))
       if (relation) this.whole.push({ relation, reason: 'not-understood' })
     })
   }
