@@ -4,7 +4,7 @@ import { createCache } from 'tidemark'
 import { now } from './clock.js'
 import { generator } from './random.js'
 
-const { options, keys, tenants, seed, maxSilence, number } = JSON.parse(process.argv[2])
+const { options, keys, tenants, seed, maxSilence, number, marks } = JSON.parse(process.argv[2])
 const TICK_MS = 10
 const REPORT_MS = 100
 
@@ -14,18 +14,28 @@ const views = Array.from({ length: tenants }, (_, n) => cache.tenant(`tenant${n}
 const load = ({ sql }, id) => sql.one`select tenant, version from items where id = ${id}`
 const item = cache.define('item', load)
 const items = views.map((view) => view.in(item))
+/** How often a view was replaced, where a scenario does so: read of some of its rows, and judged as one. */
+const mark = cache.define('mark', ({ sql }, id) => sql.one`select mark from marked where id = ${id}`)
+const MARKED = 10
 const random = generator(seed + number)
 
 let rate = 0
 let owed = 0
 let reads = []
-/** Reads that failed, `[start, code]`. */
+/** Reads that failed, `[start, code, end]`. */
 let errors = []
 
 cache.on('started', ({ emptied }) => process.send({ kind: 'started', at: now(), emptied }))
 cache.on('lost', ({ reason }) => process.send({ kind: 'lost', at: now(), code: reason.code }))
 
+async function readMark() {
+  const start = now()
+  const { value, state, from } = await mark.ask(random(MARKED))
+  reads.push(['marked', Number(value?.mark ?? -1), start, state, from, now()])
+}
+
 async function readOne() {
+  if (marks && random(10) === 0) return readMark().catch((error) => errors.push([now(), error.code, now()]))
   const id = random(keys)
   const start = now()
   try {
@@ -33,7 +43,7 @@ async function readOne() {
     if (value !== undefined && value.tenant !== `tenant${id % tenants}`) process.send({ kind: 'crossed', id, value })
     reads.push([id, Number(value?.version ?? -1), start, state, from, now()])
   } catch (error) {
-    errors.push([start, error.code ?? error.name])
+    errors.push([start, error.code ?? error.name, now()])
   }
 }
 
@@ -63,6 +73,10 @@ setInterval(() => {
 process.on('message', async ({ do: what, id, ...wanted }) => {
   if (what === 'read') rate = wanted.rate
   if (what === 'settle') await cache.settled()
+  if (what === 'entry') {
+    const { from } = await cache.ask(wanted.text, ({ sql }) => sql.query(wanted.text).then(({ rows }) => rows))
+    return process.send({ kind: 'answer', id, from })
+  }
   if (what === 'kept') {
     const kept = []
     for (let key = 0; key < keys; key++) {

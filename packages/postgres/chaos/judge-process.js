@@ -21,6 +21,7 @@ async function versions() {
 const answers = {
   acks: ({ acks }) => judge.acked(acks),
   reads: ({ reads, process: number }) => judge.read(reads, number),
+  stop: () => process.exit(0),
   restored: async () => judge.restored(await versions(), now()),
   judge: (wanted) => judge.judge(wanted),
   freshIn: ({ process: number, from, to }) => judge.freshIn(number, from, to),

@@ -26,7 +26,7 @@ export class Load {
   statuses = []
   starts = []
   losses = []
-  /** Reads that failed, `[start, code]`. */
+  /** Reads that failed, `[start, code, end]`. */
   errors = []
   writes = 0
   failedWrites = 0
@@ -52,7 +52,7 @@ export class Load {
     return join(this.#folder, name)
   }
 
-  async start({ settings = {}, options = {}, processes = 3, maxSilence = '5s', schema = '' } = {}) {
+  async start({ settings = {}, options = {}, processes = 3, maxSilence = '5s', schema = '', marks = false } = {}) {
     const server = await startEmbedded({ dataDir: this.folder('primary'), isDurable: false, settings })
     this.servers.push(server)
     await server.createDatabase(DATABASE)
@@ -61,7 +61,7 @@ export class Load {
       await fill(client, this.scale)
       if (schema) await client.query(schema)
     })
-    this.config = { options: { url: this.url, ...options }, ...this.scale, seed: this.seed, maxSilence }
+    this.config = { options: { url: this.url, ...options }, ...this.scale, seed: this.seed, maxSilence, marks }
     this.judge = this.#add(new Child('judge-process.js', { url: this.url }))
     this.writer = this.#add(
       new Child('writer-process.js', { url: this.url, keys: this.scale.keys, seed: this.seed }, (message) => {

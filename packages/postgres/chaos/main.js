@@ -79,11 +79,11 @@ async function run(scenario) {
         .map(([state, count]) => `${count} ${state}`)
         .join(', '),
     )
-    const early = load.errors.filter(([start]) => start < faultAt)
+    const early = load.errors.filter(([, , end]) => end < faultAt)
     lines.goal('reads that failed before the fault', early.length, 0)
     lines.figure(
       'reads that failed from the fault on, by code',
-      byCode(load.errors.filter(([start]) => start >= faultAt)),
+      byCode(load.errors.filter(([, , end]) => end >= faultAt)),
     )
     if (early.length > 0) lines.figure('reads that failed before the fault, by code', byCode(early))
     lines.figure('writes acknowledged', load.writes)

@@ -1,6 +1,8 @@
+import { byLooking, byTriggers } from './definitions.js'
 import { dropPublication, dropSlots, loseSlots } from './gaps.js'
 import { promote, restore } from './history.js'
 import { freeze } from './lag.js'
+import { large } from './large.js'
 import { restartFast, restartImmediate } from './restart.js'
 import { takeover } from './takeover.js'
 
@@ -17,5 +19,8 @@ export const scenarios = [
   freeze,
   promote,
   restore,
+  byLooking,
+  byTriggers,
+  large,
   takeover,
 ]
