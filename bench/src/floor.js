@@ -20,11 +20,11 @@ export async function followRaw(url, slot, committed) {
   await new Promise((resolve) => client.connection.once('replicationStart', resolve))
 }
 
-/** A cache that follows the same, and holds the posts. */
+/** A cache that follows the same, as in production, and holds a post. */
 export async function followCached(url, publication, applied, options = {}) {
   const { createCache } = await import('tidemark')
   const { postgres } = await import('@tidemark/postgres')
-  const cache = createCache({ source: postgres({ url, publication, ...options }) })
+  const cache = createCache({ source: postgres({ url, publication, selfCheck: 'sampled', ...options }) })
   const post = cache.define('post', ({ sql }, id) => sql.one`select * from posts where id = ${id}`)
   const end = performance.now() + 60_000
   while (post.peek(1) === undefined) {

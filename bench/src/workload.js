@@ -14,8 +14,8 @@ export const scales = {
     commits: 300,
     rateSeconds: 10,
     bulk: [
-      [100, 5_000],
-      [2, 250_000],
+      [100, 2_000],
+      [1, 200_000],
     ],
     hotSeconds: 5,
   },

@@ -63,9 +63,9 @@ export class Reader {
     return value
   }
 
-  /** Microseconds since 2000 → milliseconds since 1970. */
+  /** Microseconds since 2000 → milliseconds since 1970, with their fraction. */
   timestamp(): number {
-    return Number(this.#buffer.readBigInt64BE(this.#take(8)) / 1000n) + POSTGRES_EPOCH_MS
+    return Number(this.#buffer.readBigInt64BE(this.#take(8))) / 1000 + POSTGRES_EPOCH_MS
   }
 
   text(): string {

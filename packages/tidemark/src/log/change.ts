@@ -55,7 +55,7 @@ export type Change = RowChange | TableChange | TargetChange | EverythingChange
  * One record of the log: everything that one transaction changed. Applied as a whole.
  *
  * `lsn` is its position (the end of the commit). `xid` is its 64-bit transaction id, or undefined where a loader that
- * starts after delivery is sure to see it. `committedAt` is the source's wall clock in ms. `prev` names the record before
+ * starts after delivery is sure to see it. `committedAt` is the source's wall clock in ms, with a fraction where it has one. `prev` names the record before
  * it, where the log has such names: a consumer that did not apply `prev` has a gap.
  */
 export interface Commit {
