@@ -2,10 +2,16 @@
 // Prints {"rate": rows/s from then until the last commit is seen}.
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import pg from 'pg'
 import { followCached, followRaw } from './floor.js'
 
 const [kind, url, transactions, rows] = process.argv.slice(2)
 let commits = 0
+const client = new pg.Client({ connectionString: url })
+await client.connect()
+// What earlier runs wrote would have to be read.
+await client.query('truncate bulk')
+await client.end()
 if (kind === 'raw') await followRaw(url, 'bench_bulk', () => commits++)
 else {
   const { cache } = await followCached(url, 'bench_bulk', ({ changes }) => {

@@ -63,7 +63,9 @@ const cases: Record<string, Record<string, string[]>> = {
     'select * from members where (group_id, user_id) = ($1, $2)': [
       'rows of public.members where group_id = $1 and user_id = $2',
     ],
-    'select * from posts where author_id = $1 order by at limit 20': ['rows of public.posts where author_id = $1'],
+    'select * from posts where author_id = $1 order by at limit 20': [
+      'rows of public.posts where author_id = $1, limit 20 by at',
+    ],
     'select * from posts where author_id = $1 and at > $2 and title like $3': [
       'rows of public.posts where author_id = $1 and title like $3 and at > $2',
     ],

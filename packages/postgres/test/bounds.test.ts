@@ -31,7 +31,44 @@ const cases: Record<string, Record<string, string[]>> = {
       'rows of public.posts where id >= $1 and id <= $2 or id >= $2 and id <= $1',
     ],
     'select * from posts where (at, id) < ($1, $2) order by at desc, id desc limit 20': [
-      'rows of public.posts where at <= $1',
+      'rows of public.posts where at <= $1, limit 20 by at desc',
+    ],
+    'select id, at as moment from posts order by moment limit $1': ['rows of public.posts, limit $1 by at'],
+    'select id, author_id as at from posts where author_id = $1 order by at limit 5': [
+      'rows of public.posts where author_id = $1, limit 5 by author_id',
+    ],
+    'select id, at from posts where author_id = $1 order by 2 desc nulls last limit 5': [
+      'rows of public.posts where author_id = $1, limit 5 by at desc',
+    ],
+    'select p.id, a.id from posts p join authors a on a.id = p.author_id where a.id = $1 order by p.id limit 5': [
+      'rows of public.posts where author_id = $1, limit 5 by id',
+      'rows of public.authors where id = $1',
+    ],
+    'select a.id, p.id from authors a left join posts p on p.author_id = a.id where a.id = $1 order by p.id limit 5': [
+      'rows of public.authors where id = $1',
+      'rows of public.posts where author_id = $1 (old values: outer-join)',
+    ],
+    'select id from posts where author_id = $1 order by id limit 5 offset 5': [
+      'rows of public.posts where author_id = $1 (old values: offset)',
+    ],
+    'select distinct id from posts where author_id = $1 order by id limit 5': [
+      'rows of public.posts where author_id = $1 (old values: distinct)',
+    ],
+    'select * from (select id from posts where author_id = $1 order by id limit 5) s order by id': [
+      'rows of public.posts where author_id = $1 (old values: subquery)',
+    ],
+    'select id from posts where author_id = $1 order by lower(title) limit 5': [
+      'rows of public.posts where author_id = $1',
+    ],
+    'select id from posts where author_id = $1 order by id using > limit 5': [
+      'rows of public.posts where author_id = $1',
+    ],
+    'select count(*) from posts where author_id = $1 order by count(*) limit 5': [
+      'rows of public.posts where author_id = $1 (old values: aggregate)',
+    ],
+    'select p.id from posts p join posts q on q.id = p.author_id where p.author_id = $1 order by p.id limit 5': [
+      'rows of public.posts where author_id = $1 (old values: self-join)',
+      'rows of public.posts where id = $1 (old values: self-join)',
     ],
     'select * from posts where id <> $1': ['rows of public.posts where id <> $1'],
     'select * from posts where not (id = $1)': ['rows of public.posts where id <> $1'],

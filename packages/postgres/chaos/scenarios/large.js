@@ -55,7 +55,10 @@ export const large = {
     report.figure('the whole took, ms', now() - at)
     report.goal('a process grew by, at most, MB', most / 2 ** 20, RSS_MAX / 2 ** 20)
     const late = await load.judged({ staleMs: LATE_MS, from: at, to: now() })
-    report.goal('share of answers that were older than 1 s', late.stale / late.reads, 0.01)
+    const share = late.stale / late.reads
+    // A short run is over before a process has compiled what it runs.
+    if (isSmoke) report.figure('share of answers that were older than 1 s', share)
+    else report.goal('share of answers that were older than 1 s', share, 0.01)
   },
 }
 

@@ -5,6 +5,7 @@ import { type Bounds, boundsOf, type Unbound } from './bounds.js'
 import type { Facts, Relation } from './catalogue.js'
 import { columnsRead } from './columns-read.js'
 import type { Formula } from './conditions.js'
+import type { Cut } from './cut.js'
 import { codeReasons, mayNameMoment } from './functions.js'
 import type { Mentions } from './mentions.js'
 import type { Coarse, Reads } from './reads.js'
@@ -17,6 +18,10 @@ export interface RowRead {
   readonly ways: readonly Bounds[] | Unbound
   /** Why rows that left can't be told from the answer; undefined if the answer shows each row that matters. */
   readonly hidden: Coarse | undefined
+  /** Where LIMIT cuts its rows off; undefined if each counts. */
+  readonly cut: Cut | undefined
+  /** No condition says which rows are read: then nothing is wider than the statement. */
+  readonly isAll: boolean
 }
 
 /** What a statement reads, and what else decides its answer. */
@@ -82,14 +87,12 @@ export function analyse(material: Material): Analysis | 'torn' {
     relation: occurrence.relation,
     ways: boundsOf(occurrence, given, parameterTypes),
     hidden: occurrence.hidden ?? (isRepeated(occurrence.relation, reads) ? ('self-join' as const) : undefined),
-    isConditioned: occurrence.formulas.some((formula) => !isNone(formula)) || !isNone(given),
+    cut: isRepeated(occurrence.relation, reads) ? undefined : occurrence.cut,
+    isAll: isNone(given) && occurrence.formulas.every(isNone),
   }))
   const tables = [
     ...reads.whole,
-    // Without any condition the query itself reads all of it; then nothing is wider than the query.
-    ...rows
-      .filter((row) => row.ways === 'condition' && !row.isConditioned)
-      .map(({ relation }) => ({ relation, reason: undefined })),
+    ...rows.filter(({ isAll, cut }) => isAll && !cut).map(({ relation }) => ({ relation, reason: undefined })),
     ...facts.relations.flatMap((relation) => hiddenReads(relation, reads)),
   ]
   const reasons = reasonsOf(mentions, behind, facts)
@@ -97,7 +100,7 @@ export function analyse(material: Material): Analysis | 'torn' {
   if (hasMoment) reasons.set('time', (reasons.get('time') ?? new Set()).add("a constant such as 'now'"))
   return {
     isRead: true,
-    rows: rows.filter((row) => row.ways !== 'condition' || row.isConditioned),
+    rows: rows.filter(({ isAll, cut }) => !isAll || cut),
     tables: tables.filter(({ relation }) => relation.kind !== 'v' || relation.isSystem),
     columns: columnsRead([statement], facts),
     views: facts.relations.filter(({ kind, isSystem }) => kind === 'v' && !isSystem).map(({ table }) => table),

@@ -5,6 +5,7 @@ import type { Choice } from './bounds.js'
 import { stored } from './canonical.js'
 import type { Ask, Column, Relation } from './catalogue.js'
 import { Chains } from './chains.js'
+import { shortened } from './cut.js'
 import { namesMoment } from './mentions.js'
 import type { Coarse } from './reads.js'
 import { areOldValuesKnown, dependenciesOf, ordersOf, type RowSet, rowSetOf } from './row-set.js'
@@ -23,6 +24,8 @@ export interface Answered {
   cell(row: number, field: number): unknown
 }
 
+/** All rows of a table. */
+const ALL: RowSet = { equal: [], range: undefined, also: [] }
 /** More dependencies than this of one table and query are not kept one by one: columns are left out, which only widens. */
 const ROWS_MAX = 1_000
 
@@ -123,15 +126,14 @@ export class Binding {
   }
 
   #dependOnRows(read: RowRead, answered: Answered | undefined, membersMax: number): void {
-    const { table } = read.relation
-    if (typeof read.ways === 'string') return this.#dependOnTable(read.relation, read.ways)
+    const { relation, cut, isAll } = read
+    const { table } = relation
     const identity = this.#followed.get(table)
-    const sets: RowSet[] = []
-    for (const way of read.ways) {
-      const set = rowSetOf(way, this.#values, this.#chains.values, identity, ROWS_MAX / read.ways.length)
-      if (typeof set === 'string') return this.#dependOnTable(read.relation, set)
-      sets.push(set)
-    }
+    const found = this.#setsOf(read, identity)
+    // Of all rows a cut may leave some.
+    const all = typeof found === 'string' ? [ALL] : found
+    const sets = cut && answered ? shortened(all, relation, identity, cut, this.#values, answered) : all
+    if (typeof found === 'string' && sets.includes(ALL)) return this.#dependOnTable(relation, isAll ? undefined : found)
     const isKnown = sets.every((set) => areOldValuesKnown(set, identity))
     const members = isKnown ? undefined : membersOf(read, identity, answered, membersMax)
     if (typeof members === 'string' && this.#tables) this.#reading.coarse(table, members)
@@ -141,7 +143,20 @@ export class Binding {
     for (const set of sets)
       for (const dependency of dependenciesOf(table, set, old)) this.#depend(read.relation, dependency)
     if (Array.isArray(members)) for (const dependency of members) this.#depend(read.relation, dependency)
+    if (typeof read.ways === 'string') return
     for (const { choice } of read.ways.flat()) if (choice.kind === 'chain') this.#dependOnChain(choice)
+  }
+
+  /** The rows that can matter, or why all can. */
+  #setsOf({ ways }: RowRead, identity: FollowedTable | undefined): readonly RowSet[] | Coarse {
+    if (typeof ways === 'string') return ways
+    const sets: RowSet[] = []
+    for (const way of ways) {
+      const set = rowSetOf(way, this.#values, this.#chains.values, identity, ROWS_MAX / ways.length)
+      if (typeof set === 'string') return set
+      sets.push(set)
+    }
+    return sets
   }
 
   /**

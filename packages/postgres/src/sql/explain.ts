@@ -18,9 +18,11 @@ export function explainAnalysis(analysis: Analysis): string[] {
   ]
 }
 
-function explainRows({ relation, ways, hidden }: RowRead): string {
-  if (typeof ways === 'string') return `all of ${relation.table} (${ways})`
-  return `rows of ${relation.table} where ${ways.map(explainWay).join(' or ')}${hidden ? ` (old values: ${hidden})` : ''}`
+function explainRows({ relation, ways, hidden, cut }: RowRead): string {
+  const limit = cut ? `, limit ${explainValue(cut.limit)} by ${cut.column.name}${cut.isDescending ? ' desc' : ''}` : ''
+  if (typeof ways === 'string') return cut ? `rows of ${relation.table}${limit}` : `all of ${relation.table} (${ways})`
+  const where = ways.map(explainWay).join(' or ')
+  return `rows of ${relation.table} where ${where}${limit}${hidden ? ` (old values: ${hidden})` : ''}`
 }
 
 function explainWay(bounds: Bounds): string {

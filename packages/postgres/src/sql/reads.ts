@@ -68,7 +68,7 @@ export class Reads {
 
   /** Notes a table that is read row by row; `given` holds whenever the statement that reads it matters. */
   occurrence(relation: Relation, given: Formula, hidden: Coarse | undefined): Occurrence {
-    const occurrence = {
+    const occurrence: TableOccurrence = {
       number: this.#number++,
       relation,
       columns: relation.columns,

@@ -2,6 +2,7 @@ import type { FuncCall, Node, SelectStmt } from './ast.js'
 import { as, strings, walk } from './ast.js'
 import type { Facts, Relation } from './catalogue.js'
 import { type Formula, formulaOf, NONE } from './conditions.js'
+import { cutOf } from './cut.js'
 import { combined } from './derived.js'
 import { type FromContext, fromItems, levelOf } from './from.js'
 import { nameOfParts } from './mentions.js'
@@ -62,13 +63,14 @@ class Walkthrough {
     const own = new Map<string, Cte | undefined>()
     const place = { ...outside, ctes: this.#withClause(select, outside, own) }
     const isSetOperation = select.op !== undefined && select.op !== 'SETOP_NONE'
-    const answer = isSetOperation ? this.#setOperation(select, place) : this.#plain(select, place)
+    const answer = isSetOperation ? this.#setOperation(select, place) : this.#plain(select, place, outside === TOP)
     for (const cte of own.values())
       if (cte && !cte.isUsed) this.#select(cte.select, { ...cte.place, hidden: 'cte', given: NONE })
     return { ...answer, range: [first, this.reads.next] }
   }
 
-  #plain(select: SelectStmt, place: Place): SelectAnswer {
+  /** @param isStatement  its answer is the statement's */
+  #plain(select: SelectStmt, place: Place, isStatement: boolean): SelectAnswer {
     const { ctes, outer } = place
     const kind = kindOf(select, (call) => this.#isAggregate(call))
     const hidden = place.hidden ?? kind.hidden
@@ -108,6 +110,8 @@ class Walkthrough {
       occurrence.formulas.push(where, ...from.holds)
       if (occurrence.isNullable) occurrence.hidden ??= 'outer-join'
     }
+    const cut = isStatement && !kind.hidden ? cutOf(select, level) : undefined
+    if (cut) cut.by.occurrence.cut = cut.cut
     // Also for subqueries of a SELECT that answers without rows (an aggregate): what it knows of its rows bounds a subquery only through
     // a column that the subquery names, and that it may name only where there is a row, or a group of some.
     holds.push(where, ...from.holds)

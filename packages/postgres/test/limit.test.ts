@@ -1,0 +1,94 @@
+import pg from 'pg'
+import type { Cache } from 'tidemark'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { Sql } from '../src/index.js'
+import { until, World } from './opened.js'
+
+/*
+ * ORDER BY with LIMIT: what lies behind the last row that is shown matters only once one of those before it goes.
+ */
+
+let world: World
+
+beforeAll(async () => {
+  world = await World.create(`
+    create table full_posts (id int primary key, author_id int, at timestamptz, title text);
+    create table key_posts (id int primary key, author_id int, at timestamptz, title text);
+    alter table full_posts replica identity full`)
+})
+afterEach(() => world.closeCaches())
+afterAll(() => world?.drop())
+
+const TABLES = ['full_posts', 'key_posts'] as const
+
+async function filled(table: string): Promise<void> {
+  await world.admin.query(`truncate ${table}; insert into ${table}
+    select i, 1, '2026-01-01'::timestamptz + i * interval '1 hour', 'title ' || i from generate_series(1, 10) i`)
+}
+
+describe.each(TABLES)('of %s', (table) => {
+  const feed = `select id, at, title from ${table} where author_id = $1 order by at desc limit 3`
+  const all = `select id, at from ${table} order by at limit 3`
+  const nullsLast = `select id, at from ${table} where author_id = $1 order by at desc nulls last limit 3`
+
+  /** Reads by `sql` and, as an ORM would, by a wrapped pool that makes Dates. */
+  async function opened(text: string, values: unknown[]) {
+    await filled(table)
+    const { cache, source } = await world.open()
+    const pool = source.wrapPool(new pg.Pool({ connectionString: world.database.url }))
+    world.onClose(() => pool.end())
+    const load = ({ sql }: { sql: Sql }) => sql.query(text, values).then(({ rows }) => rows)
+    const own = () => cache.get('own', load)
+    const byPool = () => cache.get('pool', () => pool.query(text, values).then(({ rows }) => rows))
+    const truth = async () => (await world.admin.query(text, values)).rows
+    /** Whether a write drops both; in any case they are right then. */
+    async function drops(write: string): Promise<boolean[]> {
+      for (const read of [own, byPool]) await until(async () => (await read()) && isKept(cache))
+      await until(async () => isKept(cache, 'own') && isKept(cache, 'pool'))
+      await world.admin.query(write)
+      // It comes through the log after the write.
+      await cache.invalidate({ tags: ['nothing'] })
+      const kept = ['own', 'pool'].map((key) => !isKept(cache, key))
+      expect(await own()).toEqual(await truth())
+      expect(await byPool()).toEqual(await truth())
+      return kept
+    }
+    return drops
+  }
+
+  it('a feed stays while what it does not show is written', async () => {
+    const drops = await opened(feed, [1])
+    expect(await drops(`update ${table} set title = 'old' where id = 5`)).toEqual([false, false])
+    expect(await drops(`delete from ${table} where id = 1`)).toEqual([false, false])
+    expect(await drops(`insert into ${table} values (11, 1, '2025-01-01', 'older')`)).toEqual([false, false])
+    expect(await drops(`insert into ${table} values (12, 1, '2026-02-01', 'newest')`)).toEqual([true, true])
+    expect(await drops(`update ${table} set title = 'shown' where id = 10`)).toEqual([true, true])
+    expect(await drops(`update ${table} set at = '2024-01-01' where id = 12`)).toEqual([true, true])
+    expect(await drops(`update ${table} set at = '2027-01-01' where id = 3`)).toEqual([true, true])
+    expect(await drops(`delete from ${table} where id = 3`)).toEqual([true, true])
+    expect(await drops(`insert into ${table} values (13, 1, null, 'no time comes first')`)).toEqual([true, true])
+  })
+
+  it('an answer that is shorter than its limit depends on all', async () => {
+    const drops = await opened(feed, [1])
+    expect(await drops(`delete from ${table} where id > 2`)).toEqual([true, true])
+    expect(await drops(`insert into ${table} values (3, 1, '2020-01-01', 'oldest')`)).toEqual([true, true])
+  })
+
+  it('of all rows of a table those behind do not count either', async () => {
+    const drops = await opened(all, [])
+    expect(await drops(`insert into ${table} values (11, 7, '2030-01-01', 'last')`)).toEqual([false, false])
+    expect(await drops(`insert into ${table} values (12, 7, null, 'no time comes last')`)).toEqual([false, false])
+    expect(await drops(`insert into ${table} values (13, 7, '2020-01-01', 'first')`)).toEqual([true, true])
+  })
+
+  it('NULL counts where it comes', async () => {
+    const drops = await opened(nullsLast, [1])
+    expect(await drops(`insert into ${table} values (11, 1, null, 'no time comes last')`)).toEqual([false, false])
+    expect(await drops(`update ${table} set at = null where id = 10`)).toEqual([true, true])
+  })
+})
+
+function isKept(cache: Cache<{ sql: Sql }>, key = 'own'): boolean {
+  return cache.peek(key) !== undefined
+}
