@@ -6,6 +6,7 @@ import { PoolerError, StandbyError, startError, VersionError, WalLevelError, wal
 
 /** pg_logical_emit_message reaches pgoutput from this version on. */
 const VERSION_MIN = 140_000
+const VERSION_TRANSACTION_TIMEOUT = 170_000
 
 export interface Server {
   readonly epoch: string
@@ -33,7 +34,9 @@ export function replicationClient(options: ConnectionOptions): Client {
 export async function connectReplication(replication: Client): Promise<Server> {
   try {
     await replication.connect()
-    return await identify(replication)
+    const server = await identify(replication)
+    await unlimit(replication, server)
+    return server
   } catch (error) {
     throw startError(error, replication)
   }
@@ -53,11 +56,17 @@ export async function connectSql(
         'The address answers as another server, or another run of it, than the one that is followed.',
       )
     }
+    if (server) await unlimit(made, server)
     return made
   } catch (error) {
     await made.end().catch(() => {})
     throw startError(error, made)
   }
+}
+
+/** Takes off what the role may have set, and older versions would refuse as a start-up parameter: it bounds the decoding of a transaction. */
+async function unlimit(client: Client, { version }: Server): Promise<void> {
+  if (version >= VERSION_TRANSACTION_TIMEOUT) await client.query('set transaction_timeout = 0')
 }
 
 async function identify(replication: Client): Promise<Server> {

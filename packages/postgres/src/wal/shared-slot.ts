@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { type Clock, parsePosition, type SlotStatus } from 'tidemark'
 import type { SqlConnection } from './connection.js'
-import { SlotError, sqlState } from './errors.js'
+import { RightsError, SlotError, sqlState } from './errors.js'
 import { pause } from './pause.js'
 import { createSlot, ownTransaction, type Slot } from './slot.js'
 
@@ -81,14 +81,15 @@ export class SharedSlot {
     return { state: row.state ?? 'unknown', isActive: row.active, lsn, heldBytes, reason }
   }
 
-  /** Drops it, with the connection of whoever holds it: it is of no use, or fills the server's disk. */
+  /**
+   * Drops it, with the connection of whoever holds it: it is of no use, or fills the server's disk.
+   *
+   * @throws RightsError if that is another role's
+   */
   async drop(): Promise<void> {
     const end = this.#clock.now() + END_MS
     for (;;) {
-      const [row] = await this.#sql.rows<{ active: boolean }>(
-        `select active, case when active then pg_terminate_backend(active_pid) end from pg_replication_slots where slot_name = $1`,
-        [this.name],
-      )
+      const row = await this.#endHolder()
       if (!row) return
       if (!row.active) {
         await this.#sql.rows(
@@ -100,6 +101,25 @@ export class SharedSlot {
       if (this.#clock.now() > end)
         throw new SlotError(`The slot "${this.name}" can't be dropped: its walsender does not end.`)
       await pause(this.#clock, LOOK_MS, new AbortController().signal)
+    }
+  }
+
+  /** Ends whoever holds it; undefined if it is gone. */
+  async #endHolder(): Promise<{ readonly active: boolean } | undefined> {
+    try {
+      const [row] = await this.#sql.rows<{ active: boolean }>(
+        `select active, case when active then pg_terminate_backend(active_pid) end from pg_replication_slots where slot_name = $1`,
+        [this.name],
+      )
+      return row
+    } catch (error) {
+      if (sqlState(error) !== '42501') throw error
+      const [row] = await this.#sql.rows<{ role: string }>(`select format('%I', current_user) as role`)
+      throw new RightsError(
+        `The slot "${this.name}" has to be dropped, and another role's walsender holds it.`,
+        `grant pg_signal_backend to ${row!.role}`,
+        { cause: error },
+      )
     }
   }
 
