@@ -43,7 +43,10 @@ test('each finding of tables names the SQL that mends it, and that SQL does', as
   expect(of(findings, 'identity-missing').map(({ title }) => title)).toEqual(
     expect.arrayContaining([expect.stringContaining('public.keyless'), expect.stringContaining('public.indexed')]),
   )
-  expect(of(findings, 'not-in-wal')).toMatchObject([{ title: expect.stringContaining('public.loose') }])
+  expect(of(findings, 'not-in-wal')).toMatchObject([
+    { fix: expect.stringContaining('alter table public.loose set logged') },
+  ])
+  expect(of(findings, 'identity-narrow')[0]!.title).toContain('public.counted (rows changed so far: 1)')
   expect(of(findings, 'slot-wal')).toMatchObject([{ severity: 'warning' }])
 
   const script = doctorSql(findings)
@@ -88,6 +91,14 @@ test('slots that nobody reads and transactions that are open for long are named'
     { title: expect.stringContaining('prepared transaction stuck') },
   ])
   await db.sql(`select pg_drop_replication_slot('left_over')`, "rollback prepared 'stuck'")
+})
+
+test('a table that the publication does not list yet is named', async () => {
+  await db.sql('create publication later', 'create table late (id int primary key)')
+  expect(of(await doctor(db.url, { publication: 'later' }), 'publication')).toMatchObject([
+    { severity: 'ok', title: expect.stringMatching(/will list .*public\.late.* too/) },
+  ])
+  await db.sql('drop publication later')
 })
 
 test('missing rights are named with the SQL for somebody who has them', async () => {

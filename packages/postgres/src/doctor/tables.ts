@@ -85,7 +85,10 @@ function checkPublication(name: string, catalogue: Catalogue): Finding[] {
       ),
     )
   }
-  return findings.length > 0 ? findings : [ok('publication', `the publication "${name}" lists what can be followed`)]
+  if (findings.length > 0) return findings
+  if (plan.add.length > 0)
+    return [ok('publication', `the publication "${name}" will list ${names(plan.add)} too, once a process follows`)]
+  return [ok('publication', `the publication "${name}" lists what can be followed`)]
 }
 
 function checkIdentities(
@@ -94,14 +97,16 @@ function checkIdentities(
   version: number,
 ): Finding[] {
   const findings: Finding[] = []
-  const unlogged = tables.filter((table) => !table.isLogged)
-  if (unlogged.length > 0) {
+  const outside = tables.filter((table) => !table.isLogged)
+  if (outside.length > 0) {
+    const unlogged = outside.filter(({ kind }) => kind !== 'foreign')
+    const mends = unlogged.slice(0, 10).map(({ table }) => `alter table ${table} set logged (rewrites it)`)
     findings.push(
       warning(
         'not-in-wal',
-        `unlogged or foreign: ${names(unlogged)}`,
+        `unlogged or foreign: ${names(outside)}`,
         'Their changes are in no log: what reads them is kept only with an expiry.',
-        'alter table … set logged, or declare a ttl.',
+        [mends.join('; '), 'declare a ttl'].filter(Boolean).join(', or '),
         false,
       ),
     )
@@ -120,15 +125,14 @@ function checkIdentities(
     .filter(({ facts }) => facts && facts.changed > 0 && !(version >= 180_000 && facts.hasGenerated))
     .sort((a, b) => b.facts!.changed - a.facts!.changed)
     .slice(0, 10)
-    .map(({ table }) => table)
   if (narrow.length > 0) {
     findings.push(
       warning(
         'identity-narrow',
-        `updates and deletes do not say the old values of ${names(narrow)}`,
+        `updates and deletes do not say the old values of ${listed(narrow.map(({ table, facts }) => `${table.table} (rows changed so far: ${facts!.changed})`))}`,
         'Where an answer does not name its rows by identity (count, sum, distinct, exists, offset, outer joins), any update or delete of the ' +
           'table makes it stale. FULL makes this exact, and costs more WAL for each update and delete.',
-        narrow.map(({ table }) => `alter table ${table} replica identity full;`).join('\n'),
+        narrow.map(({ table }) => `alter table ${table.table} replica identity full;`).join('\n'),
       ),
     )
   }
