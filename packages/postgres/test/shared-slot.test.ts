@@ -1,5 +1,6 @@
 import { Client } from 'pg'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { isBefore } from '../../../test/machine.js'
 import { type Recorder, until, type World, world } from './recorder.js'
 
 /** The permanent slot that processes share, on a server of its own: slots are seen by all of a server. */
@@ -211,4 +212,60 @@ test('while a process hangs that holds the slot, another gives it up at the limi
   // Who follows through a slot of its own lost nothing.
   expect(log.losses).toEqual([])
   await holder.end().catch(() => {})
+})
+
+const invalidated = async (reason: string): Promise<boolean> => {
+  const [row] = await db.sql(
+    `select to_jsonb(s)->>'invalidation_reason' as reason from pg_replication_slots s where slot_name = '${slot}'`,
+  )
+  return row?.reason === reason
+}
+
+test.skipIf(isBefore(18))('a slot that the server gave up as idle is made anew', { timeout: 120_000 }, async () => {
+  const first = await db.log({ slot })
+  await first.log.close()
+  await db.sql("alter system set idle_replication_slot_timeout = '1s'", 'select pg_reload_conf()')
+  await until(
+    async () => {
+      await db.sql('checkpoint')
+      return invalidated('idle_timeout')
+    },
+    () => 'the server did not give it up',
+    60_000,
+  )
+  const problems: string[] = []
+  const log = await db.log({ slot, onProblem: ({ message }) => problems.push(message) })
+  expect(problems.join()).toContain('idle_timeout')
+  expect(log.log.status().slot).toMatchObject({ isHeld: true })
+  await db.sql('insert into posts values (1, 1)')
+  await log.caughtUp()
+  expect(log.rows.map((row) => row.new!.id)).toEqual(['1'])
+})
+
+test('a walsender that is frozen is noticed, and the log taken up beside it', { timeout: 120_000 }, async () => {
+  const log = await db.log({ slot })
+  const [row] = await db.sql(`select active_pid as pid from pg_replication_slots where slot_name = '${slot}'`)
+  const pid = Number(row!.pid)
+  process.kill(pid, 'SIGSTOP')
+  try {
+    await db.sql('insert into posts values (1, 1)')
+    await until(
+      () => log.starts.length === 2,
+      () => log.log.status().reason,
+      60_000,
+    )
+    expect(holds(log)).toBe(false)
+    // What was committed before the new start lies before it; what comes after it is delivered.
+    await db.sql('insert into posts values (2, 1)')
+    await log.caughtUp()
+    expect(log.rows.map((row) => row.new!.id)).toContain('2')
+  } finally {
+    process.kill(pid, 'SIGCONT')
+  }
+  // Thawed, it finds that nobody listens: the slot is free, and taken over again.
+  await until(() => holds(log), undefined, 60_000)
+  await db.sql('insert into posts values (3, 1)')
+  await log.caughtUp()
+  expect(log.rows.map((row) => row.new!.id).at(-1)).toBe('3')
+  expect(log.starts).toHaveLength(2)
 })
