@@ -5,6 +5,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { endLeftovers } from './leftovers.mjs'
+import { fetchPostgres13 } from './postgres13.mjs'
 import { findMissing, postgres15 } from './programs.mjs'
 import { checkPublished } from './published.mjs'
 import { runVitest } from './vitest.mjs'
@@ -24,6 +25,7 @@ main(async () => {
       await checkTypes(env),
       await runVitest(env, temporary, missing, process.argv.slice(2)),
       await runOnPostgres15(env, temporary, missing, process.argv.slice(2)),
+      await runOnPostgres13(env, temporary, missing, process.argv.slice(2)),
       await checkPublished(temporary),
       await endLeftovers(temporary),
     ])
@@ -41,13 +43,39 @@ async function checkTypes(env) {
     : { passed: 0, failed: 1, skipped: 0, problems: ['The tests do not compile, or a test of types fails; see above'] }
 }
 
-/** What follows PostgreSQL is tested on the oldest server at hand too. */
+/** What follows PostgreSQL is tested on an older server too. */
 async function runOnPostgres15(env, temporary, missing, filters) {
   const own =
     filters.length === 0 ? ['packages/postgres/'] : filters.filter((filter) => filter.startsWith('packages/postgres'))
   if (own.length === 0 || missing.includes('postgresql-15')) return { passed: 0, failed: 0, skipped: 0, problems: [] }
   console.log('The same on PostgreSQL 15:')
   return runVitest({ ...env, TIDEMARK_TEST_POSTGRES: postgres15 }, temporary, missing, own)
+}
+
+/** What differs on the oldest server that can be followed: it has no messages in its log. */
+async function runOnPostgres13(env, temporary, missing, filters) {
+  const nothing = { passed: 0, failed: 0, skipped: 0, problems: [] }
+  if (filters.length > 0) return nothing
+  const postgres13 = fetchPostgres13(temporary)
+  if (!postgres13) {
+    console.log('The registry has no PostgreSQL 13 for this machine: it is not tested.')
+    return nothing
+  }
+  console.log('What differs, on PostgreSQL 13:')
+  const files = [
+    'catalogue',
+    'definitions',
+    'late-table',
+    'log-contract',
+    'messages',
+    'progress',
+    'replay',
+    'rows',
+    'source',
+    'start',
+  ]
+  const own = files.map((name) => `packages/postgres/test/${name}.test.ts`)
+  return runVitest({ ...env, TIDEMARK_TEST_POSTGRES: postgres13 }, temporary, missing, own)
 }
 
 function report(results) {

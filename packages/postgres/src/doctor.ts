@@ -52,7 +52,7 @@ export async function doctor(url: string, options: DoctorOptions = {}): Promise<
       ...(await checkServer(direct, provider, server?.pid)),
       ...(await checkRights(direct, provider, attempt.mayReplicate)),
       ...(await checkTables(direct, publication, row!.version)),
-      ...(await checkTriggers(direct)),
+      ...(await checkTriggers(direct, row!.version)),
       ...(await checkActivity(direct, slot)),
     ]
     // What stopped the replication connection, and was found again with the way to mend it, is told once.

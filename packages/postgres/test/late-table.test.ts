@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { isBefore } from '../../../test/machine.js'
 import { type Recorder, until, type World, world } from './recorder.js'
 
 let db: World
@@ -45,18 +46,21 @@ test('a table counts as followed only when no transaction that wrote to it befor
   expect((await log.rowsSince()).map((change) => change.new?.id)).toEqual(['3'])
 })
 
-test('a long transaction that wrote elsewhere does not hold a late table up, and its later rows are delivered', async () => {
-  const writer = await db.connect()
-  await writer.query('begin; insert into posts values (1)')
-  await db.sql('create table late (id int primary key)')
-  await until(() => isFollowed('public.late'))
-  await writer.query('insert into late values (7); commit')
-  await log.caughtUp()
-  expect(log.rows.map((row) => [row.table, row.new?.id])).toEqual([
-    ['public.posts', '1'],
-    ['public.late', '7'],
-  ])
-})
+// On older ones such a table waits for the end of every transaction that is open.
+if (!isBefore(14)) {
+  test('a long transaction that wrote elsewhere does not hold a late table up, and its later rows are delivered', async () => {
+    const writer = await db.connect()
+    await writer.query('begin; insert into posts values (1)')
+    await db.sql('create table late (id int primary key)')
+    await until(() => isFollowed('public.late'))
+    await writer.query('insert into late values (7); commit')
+    await log.caughtUp()
+    expect(log.rows.map((row) => [row.table, row.new?.id])).toEqual([
+      ['public.posts', '1'],
+      ['public.late', '7'],
+    ])
+  })
+}
 
 test('a table that loses its identity leaves the publication before its own updates fail for long', async () => {
   await db.sql('insert into posts values (1)')
@@ -103,5 +107,6 @@ test('two processes that start at once share one publication', async () => {
     await db.sql(
       `select count(*)::int as n from pg_publication_rel r join pg_publication p on p.oid = prpubid where pubname = 'shared'`,
     ),
-  ).toEqual([{ n: 31 }])
+    // With the one for messages, where the log carries none.
+  ).toEqual([{ n: isBefore(14) ? 32 : 31 }])
 })

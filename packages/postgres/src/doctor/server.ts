@@ -47,13 +47,13 @@ export async function checkServer(
 
 function checkVersion({ version, versionText }: ServerRow): Finding[] {
   const major = Math.floor(version / 10_000)
-  if (major < 14) {
+  if (major < 13) {
     return [
       error(
         'TIDEMARK_VERSION',
         `PostgreSQL ${versionText} is too old to be followed`,
         'Entries live until they expire.',
-        'Upgrade to PostgreSQL 14 or later.',
+        'Upgrade to PostgreSQL 13 or later.',
         false,
       ),
     ]

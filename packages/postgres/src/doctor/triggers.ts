@@ -1,9 +1,10 @@
 import type { SqlConnection } from '../wal/connection.js'
-import { INSTALL_SQL, triggersState } from '../wal/ddl-triggers.js'
+import { INSTALL_SQL, TRIGGERS_VERSION, triggersState } from '../wal/ddl-triggers.js'
 import { advice, type Finding, ok, warning } from './finding.js'
 
 /** Whether changes of definitions are told by event triggers. */
-export async function checkTriggers(sql: SqlConnection): Promise<Finding[]> {
+export async function checkTriggers(sql: SqlConnection, version: number): Promise<Finding[]> {
+  if (version < TRIGGERS_VERSION) return []
   const code = 'ddl-triggers'
   switch (await triggersState(sql)) {
     case 'installed':

@@ -1,6 +1,6 @@
 import { type Pulse, pulseColumns, pulseSql } from './catalogue-pulse.js'
 import type { SqlConnection } from './connection.js'
-import { DEFINITIONS_FINGERPRINT } from './definitions.js'
+import { definitionsFingerprint } from './definitions.js'
 
 /** Which old values a table's changes carry: those of these columns (all of them under `full`). */
 export interface Identity {
@@ -224,7 +224,7 @@ function fingerprintSql(version: number): string {
       : ''
   return `
     with p as materialized (select oid, xmin from pg_publication where pubname = $1)
-    select ${DEFINITIONS_FINGERPRINT} as schema,
+    select ${definitionsFingerprint(version)} as schema,
     (select md5(string_agg(e.oid || ':' || e.xmin, ',' order by e.oid)) from (
       select oid, xmin::text from p
       union all select oid, xmin::text from pg_publication_rel where prpubid in (select oid from p)

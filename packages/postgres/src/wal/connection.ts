@@ -27,7 +27,6 @@ const OWN_SETTINGS: Readonly<Record<string, string>> = {
   default_transaction_read_only: 'off',
   // A transaction of ours must not wait for a standby: it would never tell that the standby's absence hides others.
   synchronous_commit: 'local',
-  idle_session_timeout: '0',
   idle_in_transaction_session_timeout: '0',
   // Questions to the catalogue look dear and are not: compiling one takes longer than its answer.
   jit: 'off',

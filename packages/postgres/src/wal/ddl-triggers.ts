@@ -2,6 +2,8 @@ import type { SqlConnection } from './connection.js'
 import { definitionsSql } from './definitions.js'
 import { DDL_PREFIX, TOLD_VERSION } from './messages.js'
 
+/** Event triggers tell by messages, which the log carries from this version on. */
+export const TRIGGERS_VERSION = 140_000
 /** More than this of definitions is not told one by one (a schema is renamed): then everything counts as touched. */
 const CONTENT_MAX = 1_000_000
 
@@ -43,7 +45,7 @@ begin
     )
     select array_agg(oid) into told_relations from family;
     select json_build_object('v', ${TOLD_VERSION}, 'd', coalesce(json_agg(row_to_json(d)), '[]'), 'g', '[]'::json) into told
-    from (${definitionsSql((kind, oid) => {
+    from (${definitionsSql(TRIGGERS_VERSION, (kind, oid) => {
       if (kind === 'relation') return `${oid} = any (told_relations)`
       return kind === 'setting' || kind === 'role' || kind === 'index' ? 'false' : `${oid} = any (told_others)`
     })}) d;

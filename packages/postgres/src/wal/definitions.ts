@@ -49,9 +49,9 @@ export interface Definitions {
 
 export const NO_DEFINITIONS: Definitions = { fingerprint: '', byKey: new Map() }
 
-export async function readDefinitions(sql: SqlConnection): Promise<Definitions> {
+export async function readDefinitions(sql: SqlConnection, version: number): Promise<Definitions> {
   const [row] = await sql.rows<{ fingerprint: string; all: Definition[] | null }>(
-    `with d as materialized (${ALL})
+    `with d as materialized (${all(version)})
      select ${FINGERPRINT} as fingerprint, (select json_agg(row_to_json(d)) from d) as "all"`,
   )
   const byKey = new Map((row!.all ?? []).map((each) => [keyOf(each), each]))
@@ -96,9 +96,10 @@ const FINGERPRINT = `(select md5(string_agg(md5(d::text), ',' order by class, oi
 /**
  * The SQL of the definitions.
  *
+ * @param version  the server's
  * @param only  which of a class, by the column of its OIDs
  */
-export const definitionsSql = (only: (kind: Definition['class'], oid: string) => string): string => `
+export const definitionsSql = (version: number, only: (kind: Definition['class'], oid: string) => string): string => `
   select 'relation' as class, c.oid::int8 as oid, format('%I.%I', n.nspname, c.relname) as name,
     row(n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, c.relrowsecurity, c.relforcerowsecurity, c.relowner,
       case when c.relkind = 'v' then c.reloptions end,
@@ -122,7 +123,7 @@ export const definitionsSql = (only: (kind: Definition['class'], oid: string) =>
   ) a on true
   left join lateral (
     select jsonb_agg(inhparent::int8 order by inhseqno) as parents,
-      string_agg(concat_ws(':', inhparent, xmin, inhdetachpending), ',' order by inhseqno) as links
+      string_agg(concat_ws(':', inhparent, xmin${version >= 140_000 ? ', inhdetachpending' : ''}), ',' order by inhseqno) as links
     from pg_inherits where inhrelid = c.oid
   ) h on true
   where c.relkind in ('r', 'p', 'v', 'm', 'f', 'c') and c.relpersistence <> 't' and c.oid >= 16384
@@ -132,7 +133,7 @@ export const definitionsSql = (only: (kind: Definition['class'], oid: string) =>
     where ${only('policy', 'oid')}
   union all
   select 'function', oid::int8, proname, row(proname, pronamespace, proowner, provolatile, prokind, prorettype, proargtypes, pronargdefaults,
-      provariadic, prolang, prosecdef, proisstrict, proretset, md5(prosrc), md5(prosqlbody::text), proconfig)::text,
+      provariadic, prolang, prosecdef, proisstrict, proretset, md5(prosrc)${version >= 140_000 ? ', md5(prosqlbody::text)' : ''}, proconfig)::text,
     row(proacl, procost, prorows, proparallel, proleakproof)::text, xmin::text,
     jsonb_build_object('isCalled', prokind <> 'p' and prorettype not in ('trigger'::regtype, 'event_trigger'::regtype),
       'isKept', provolatile = 'i', 'isBuiltIn', exists (select from pg_proc b where b.proname = p.proname and b.oid < 16384))
@@ -168,7 +169,9 @@ export const definitionsSql = (only: (kind: Definition['class'], oid: string) =>
     from pg_index where indexrelid >= 16384 and indisvalid and indislive
       and indrelid in (select oid from pg_class where relpersistence <> 't') and ${only('index', 'indexrelid')}`
 
-const ALL = definitionsSql(() => 'true')
+const all = (version: number): string => definitionsSql(version, () => 'true')
 
 /** The SQL that tells whether anything changed. */
-export const DEFINITIONS_FINGERPRINT = `(with d as materialized (${ALL}) select ${FINGERPRINT})`
+export function definitionsFingerprint(version: number): string {
+  return `(with d as materialized (${all(version)}) select ${FINGERPRINT})`
+}

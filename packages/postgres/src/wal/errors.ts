@@ -85,7 +85,7 @@ function refused(state: string | undefined, client: Client, cause: unknown): Tid
         { cause },
       )
     case '42704':
-      return new VersionError('The server does not know a setting that PostgreSQL has since version 14. Upgrade it.', {
+      return new VersionError('The server does not know a setting that PostgreSQL 13 has. Upgrade it to 13 or later.', {
         cause,
       })
     case '42501':

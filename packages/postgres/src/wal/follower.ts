@@ -116,7 +116,7 @@ export class Stream {
     const command = `START_REPLICATION SLOT ${slot} LOGICAL 0/0`
     const names = escapeLiteral(escapeIdentifier(publication))
     this.#client
-      .query(`${command} (${optionsOf(version)}, messages 'true', publication_names ${names})`)
+      .query(`${command} (${optionsOf(version)}, publication_names ${names})`)
       .then(() => ended(new Error('The server ended the stream.')), ended)
   }
 
@@ -206,5 +206,5 @@ export class Stream {
 
 /** Where the server can, large transactions come in segments before they are committed, so that others need not wait for them. */
 function optionsOf(version: number): string {
-  return version >= 140_000 ? "proto_version '2', streaming 'on'" : "proto_version '1'"
+  return version >= 140_000 ? "proto_version '2', streaming 'on', messages 'true'" : "proto_version '1'"
 }

@@ -22,8 +22,8 @@ export class KnownDefinitions {
   #amended = NO_DEFINITIONS
 
   /** Reads them, if they are not those of the fingerprint. Returns theirs. */
-  async look(sql: SqlConnection, fingerprint: string): Promise<string> {
-    if (fingerprint !== this.#seen.fingerprint) this.#seen = await readDefinitions(sql)
+  async look(sql: SqlConnection, version: number, fingerprint: string): Promise<string> {
+    if (fingerprint !== this.#seen.fingerprint) this.#seen = await readDefinitions(sql, version)
     return this.#seen.fingerprint
   }
 

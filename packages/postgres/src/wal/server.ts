@@ -4,8 +4,8 @@ import { type ConnectionOptions, client, type SqlConnection } from './connection
 import { epochOf } from './epoch.js'
 import { PoolerError, StandbyError, startError, VersionError, WalLevelError, walLevelText } from './errors.js'
 
-/** pg_logical_emit_message reaches pgoutput from this version on. */
-const VERSION_MIN = 140_000
+const VERSION_MIN = 130_000
+const VERSION_IDLE_TIMEOUT = 140_000
 const VERSION_TRANSACTION_TIMEOUT = 170_000
 
 export interface Server {
@@ -66,6 +66,7 @@ export async function connectSql(
 
 /** Takes off what the role may have set, and older versions would refuse as a start-up parameter: it bounds the decoding of a transaction. */
 async function unlimit(client: Client, { version }: Server): Promise<void> {
+  if (version >= VERSION_IDLE_TIMEOUT) await client.query('set idle_session_timeout = 0')
   if (version >= VERSION_TRANSACTION_TIMEOUT) await client.query('set transaction_timeout = 0')
 }
 
@@ -92,9 +93,7 @@ async function identify(replication: Client): Promise<Server> {
   const row = rows[0]!
   const version = Number(row.version)
   if (version < VERSION_MIN) {
-    throw new VersionError(
-      'PostgreSQL before version 14 cannot carry messages in its log. Upgrade the server to 14 or later.',
-    )
+    throw new VersionError('PostgreSQL before version 13 cannot be followed. Upgrade the server to 13 or later.')
   }
   if (row.standby) {
     throw new StandbyError(

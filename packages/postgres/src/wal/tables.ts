@@ -209,7 +209,7 @@ export class Tables {
     for (;;) {
       // The fingerprint first: what changes between the two reads shows in the next one.
       const now = await readFingerprint(this.#sql, this.#publication, this.#version, undefined)
-      const fingerprint = { ...now, schema: await this.definitions.look(this.#sql, now.schema) }
+      const fingerprint = { ...now, schema: await this.definitions.look(this.#sql, this.#version, now.schema) }
       this.#catalogue = await readCatalogue(this.#sql, this.#publication, this.#version)
       checkPublication(this.#publication, this.#catalogue)
       this.#name()

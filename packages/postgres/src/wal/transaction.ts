@@ -1,5 +1,6 @@
 import type { Change, TableChange } from 'tidemark'
 import { ProtocolError } from './errors.js'
+import { isMessageTable, messageOf } from './message-table.js'
 import { Pending } from './pending.js'
 import { type PgoutputMessage, parsePgoutput, type Relation, rowRelation, rowXid } from './protocol.js'
 import { rowImages } from './row-images.js'
@@ -122,8 +123,7 @@ export class TransactionReader {
         // A non-transactional one is sent though its transaction may roll back: never a change.
         if (!message.isTransactional) return undefined
         const pending = this.#opened('message')
-        for (const change of this.#options.readMessage(message.prefix, message.content))
-          pending.addRequest(message.xid ?? pending.xid, change)
+        this.#read(pending, message.xid ?? pending.xid, message)
         return undefined
       }
       case 'type':
@@ -197,7 +197,17 @@ export class TransactionReader {
     const { relation, names } = this.#known(message.oid)
     if (!names) return this.#unbounded(pending, sub)
     const images = rowImages(relation, message)
+    if (isMessageTable(relation)) return this.#read(pending, sub, messageOf(images.new))
     for (const table of names) pending.add(sub, { kind: 'row', op: message.kind, table, ...images })
+  }
+
+  #read(
+    pending: Pending,
+    sub: number,
+    message: { readonly prefix: string; readonly content: Buffer } | undefined,
+  ): void {
+    if (!message) return
+    for (const change of this.#options.readMessage(message.prefix, message.content)) pending.addRequest(sub, change)
   }
 
   #truncated(oid: number, xid: number | undefined): void {

@@ -1,4 +1,5 @@
 import type { SqlConnection } from './connection.js'
+import { needsMessageTable, writeToTable } from './message-table.js'
 import { HEARTBEAT_PREFIX } from './messages.js'
 import { ownTransaction } from './slot.js'
 import type { TransactionWriter } from './visibility.js'
@@ -6,6 +7,8 @@ import type { TransactionWriter } from './visibility.js'
 /** Writes transactions of our own; all commit locally, as its connection says, so that a missing standby can't hold them up. */
 export class Writer implements TransactionWriter {
   readonly #sql: SqlConnection
+  /** The server's; before the first one is known nothing is written. */
+  version = 0
   #queued: Promise<number> | undefined
 
   constructor(sql: SqlConnection) {
@@ -33,6 +36,7 @@ export class Writer implements TransactionWriter {
 
   /** Writes a transactional message; resolves when it is committed and flushed. */
   async message(prefix: string, content: string): Promise<void> {
+    if (needsMessageTable(this.version)) return writeToTable(this.#sql, prefix, content)
     await this.#sql.rows('select pg_logical_emit_message(true, $1, $2)', [prefix, content])
   }
 }
