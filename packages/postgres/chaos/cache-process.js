@@ -74,8 +74,10 @@ process.on('message', async ({ do: what, id, ...wanted }) => {
   if (what === 'read') rate = wanted.rate
   if (what === 'settle') await cache.settled()
   if (what === 'entry') {
-    const { from } = await cache.ask(wanted.text, ({ sql }) => sql.query(wanted.text).then(({ rows }) => rows))
-    return process.send({ kind: 'answer', id, from })
+    const answer = await cache
+      .ask(wanted.text, ({ sql }) => sql.query(wanted.text).then(({ rows }) => rows))
+      .catch(({ code }) => ({ from: code }))
+    return process.send({ kind: 'answer', id, from: answer.from })
   }
   if (what === 'kept') {
     const kept = []
