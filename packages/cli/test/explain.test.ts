@@ -23,6 +23,7 @@ test('a query is explained table by table, with what would be better', async () 
   expect(ran.out).toMatch(
     /^public\.posts \(replica identity default\)\n {2}rows of public\.posts where author_id = \$1/,
   )
+  expect(ran.out).toMatch(/^ {2}columns read: author_id, title$/m)
   expect(ran.out).toContain('alter table public.posts replica identity full')
   expect(ran.out).toMatch(/kept until a change touches/)
 })
@@ -30,6 +31,7 @@ test('a query is explained table by table, with what would be better', async () 
 test('it is read from the standard input too, and printed as JSON', async () => {
   const ran = await explain(['--json'], 'select * from posts where id = 1')
   expect(JSON.parse(ran.out)).toMatchObject({ tables: [{ table: 'public.posts', follows: 'rows' }], notKept: [] })
+  expect(JSON.parse(ran.out).tables[0]).not.toHaveProperty('reads')
   expect((await explain([], undefined)).exitCode).toBe(2)
 })
 

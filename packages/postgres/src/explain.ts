@@ -10,6 +10,8 @@ export interface TableExplanation {
   readonly follows: 'rows' | 'table' | 'nothing'
   /** A line for each place where it is read: `rows of public.posts where author_id = $1`, `all of public.posts (condition)`. */
   readonly lines: readonly string[]
+  /** The columns that are read: an update which changes none of them touches nothing. undefined: all, or that is not known. */
+  readonly reads: readonly string[] | undefined
   /** Its replica identity: what a change tells of the row before it. undefined where it has none (a view, a sequence). */
   readonly identity: 'default' | 'full' | 'index' | 'nothing' | undefined
   /** What can be done about it, in sentences: empty if all is well. */
@@ -66,6 +68,7 @@ function explainTable(relation: Relation, analysis: Analysis, facts: TableFacts 
     table,
     follows: unfollowable.length > 0 ? 'nothing' : isWhole ? 'table' : 'rows',
     lines: explainAnalysis({ ...analysis, rows, tables, unfollowable, reasons: new Map() }),
+    reads: unfollowable.length > 0 ? undefined : analysis.columns.get(relation.oid),
     identity: facts && IDENTITIES[facts.identity],
     advice,
   }

@@ -40,6 +40,7 @@ test('GET and POST say what a statement depends on, why, and what would be bette
       {
         table: 'public.posts',
         follows: 'rows',
+        reads: ['author_id', 'title'],
         identity: 'default',
         lines: [expect.stringContaining('rows of public.posts where author_id = $1')],
         advice: [expect.stringContaining('alter table public.posts replica identity full')],

@@ -59,10 +59,12 @@ async function explain(
 }
 
 function formatExplanation({ tables, notKept }: Explanation): string {
-  const blocks = tables.map(({ table, lines, identity, advice }) =>
+  const blocks = tables.map(({ table, lines, reads, identity, advice }) =>
     [
       `${table}${identity ? ` (replica identity ${identity})` : ''}`,
-      ...[...lines, ...advice].map((line) => `  ${line}`),
+      ...[...lines, ...(reads ? [`columns read: ${reads.join(', ') || 'none'}`] : []), ...advice].map(
+        (line) => `  ${line}`,
+      ),
     ].join('\n'),
   )
   const verdict =

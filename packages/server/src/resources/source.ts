@@ -19,6 +19,7 @@ export interface Explanation {
     readonly table: string
     readonly follows: 'rows' | 'table' | 'nothing'
     readonly lines: readonly string[]
+    readonly reads: readonly string[] | undefined
     readonly identity: 'default' | 'full' | 'index' | 'nothing' | undefined
     readonly advice: readonly string[]
   }[]

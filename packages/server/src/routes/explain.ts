@@ -24,6 +24,10 @@ const explanation = z.object({
         .enum(['rows', 'table', 'nothing'])
         .describe('Whether rows or the whole table are followed; nothing: it sends no changes'),
       lines: z.array(z.string()).describe('What it depends on, and why: a line for each place where it is read'),
+      reads: z
+        .array(z.string())
+        .optional()
+        .describe('The columns that are read: an update which changes none of them touches nothing; missing: all'),
       identity: z.enum(['default', 'full', 'index', 'nothing']).optional().describe('The replica identity'),
       advice: z.array(z.string()).describe('What would make it better'),
     }),
@@ -65,7 +69,12 @@ async function explain(source: ResourceSource, sql: string): Promise<z.infer<typ
 
 function toAnswer({ tables, notKept }: Explanation): z.infer<typeof explanation> {
   return {
-    tables: tables.map(({ lines, advice, ...table }) => ({ ...table, lines: [...lines], advice: [...advice] })),
+    tables: tables.map(({ lines, reads, advice, ...table }) => ({
+      ...table,
+      lines: [...lines],
+      ...(reads && { reads: [...reads] }),
+      advice: [...advice],
+    })),
     notKept: [...notKept],
   }
 }
