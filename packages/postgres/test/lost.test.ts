@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { SilentLine } from './line.js'
 import { until, type World, world } from './recorder.js'
 
 const LOADER = new URL('./typescript-loader.mjs', import.meta.url).href
@@ -36,6 +37,49 @@ test('a terminated walsender is a loss, and a new slot is taken up at once', asy
   expect(log.rows.map((row) => row.new!.id)).toEqual(['2'])
   expect(await slots()).toHaveLength(1)
 })
+
+test('a dropped publication is noticed within 5 s, however rarely the catalogue is looked at', async () => {
+  const log = await db.log({ cataloguePollMs: 60_000 })
+  await db.sql('drop publication tidemark')
+  await until(
+    () => log.losses.length === 1,
+    () => 'it was not noticed',
+    5_000,
+  )
+  expect(log.losses[0]).toMatchObject({ code: 'TIDEMARK_LOG_GAP', message: expect.stringContaining('"tidemark"') })
+  await log.hasStarted(2)
+  await until(() => log.log.followed('public.posts') !== undefined)
+  await db.sql('insert into posts values (1)')
+  await log.caughtUp()
+  expect(log.rows.map((row) => row.new!.id)).toEqual(['1'])
+})
+
+test.each([{ slot: 'shared_by_all' }, {}])(
+  'a slot that the server invalidated is noticed within 5 s, though nothing is heard on its connection: %j',
+  { timeout: 60_000 },
+  async (options) => {
+    await db.end()
+    db = await world({ max_slot_wal_keep_size: '1MB', wal_keep_size: '0', max_wal_size: '32MB', min_wal_size: '32MB' })
+    await db.sql('create table posts (id int primary key)')
+    const line = await SilentLine.to(db.url)
+    try {
+      const log = await db.log({ ...options, url: line.url })
+      line.silenceReplication()
+      // Little that would be sent: a walsender whose socket is full can't be ended, and the checkpoint would wait for it.
+      const message = "select pg_logical_emit_message(false, 'fill', '')"
+      for (let i = 0; i < 4; i++) await db.sql(message, 'select pg_switch_wal()')
+      await db.sql('checkpoint')
+      await until(
+        () => log.losses.length === 1,
+        () => 'it was not noticed',
+        5_000,
+      )
+      expect(log.losses[0]!.code).toBe('TIDEMARK_LOG_GAP')
+    } finally {
+      await line.end()
+    }
+  },
+)
 
 test('a commit while the connection is lost lies before the new start, and is not delivered', async () => {
   const log = await db.log()

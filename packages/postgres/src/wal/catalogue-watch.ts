@@ -1,5 +1,6 @@
 import { type Clock, LogGapError } from 'tidemark'
 import { PublicationError } from './errors.js'
+import { publicationGone } from './loss-watch.js'
 import { DDL_PREFIX, type Messages } from './messages.js'
 import { pause } from './pause.js'
 import type { Tables, TablesMark } from './tables.js'
@@ -76,11 +77,7 @@ export class CatalogueWatch {
     this.#isWanted = false
     const { definitions, hasLost, touched, isPublicationGone } = await tables.poll()
     this.#options.looked()
-    if (isPublicationGone) {
-      throw new LogGapError(
-        `The publication "${publication}" was dropped or replaced, and changes meanwhile may be lost; the log is taken up anew.`,
-      )
-    }
+    if (isPublicationGone) throw publicationGone(publication)
     const isNew = definitions !== undefined && !messages.isAnnounced(definitions.from, definitions.to)
     if (hasLost || isNew) {
       const { from, to } = definitions ?? { from: '', to: '' }

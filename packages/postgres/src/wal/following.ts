@@ -1,9 +1,10 @@
 import type { Client } from 'pg'
 import { type Clock, LogGapError, type LogListener, type TidemarkError } from 'tidemark'
 import { CatalogueWatch } from './catalogue-watch.js'
-import type { ConnectionOptions } from './connection.js'
+import type { ConnectionOptions, SqlConnection } from './connection.js'
 import { sqlState } from './errors.js'
 import { Stream } from './follower.js'
+import { type FollowedThrough, LossWatch } from './loss-watch.js'
 import { DDL_PREFIX, type Messages } from './messages.js'
 import { pause } from './pause.js'
 import { connectReplication, replicationClient, SENDER_TIMEOUT_MS, type Server } from './server.js'
@@ -19,6 +20,8 @@ const REACH_LOOK_MS = 20
 
 export interface FollowingOptions {
   readonly connection: ConnectionOptions
+  /** For questions that must not wait behind dear ones. */
+  readonly probes: SqlConnection
   readonly server: Server
   readonly publication: string
   readonly tables: Tables
@@ -115,6 +118,7 @@ export class Following {
     this.#stream.start()
     const ended = new AbortController()
     const watching = this.#watch.run(ended.signal).then((reason) => reason && this.#stream.cut(reason))
+    const watchingLoss = this.#watchLoss(ended.signal)
     const watchingSlot = this.#watchSlot(ended.signal)
     let reason = await this.#stream.ended
     while (this.#successor) {
@@ -126,7 +130,7 @@ export class Following {
     }
     this.#listener.lost(reason)
     ended.abort()
-    await Promise.all([watching, watchingSlot])
+    await Promise.all([watching, watchingLoss, watchingSlot])
     const { epoch } = this.#options.server
     const { mark } = this.#watch
     const { isBroken, lsn } = this.#stream
@@ -184,6 +188,14 @@ export class Following {
     if (changes.length === 0) return this.#listener.progress(endLsn)
     const { visibility } = this.#options
     this.#listener.commit({ lsn: endLsn, xid: widenXid(xid, visibility.xmax), committedAt, changes })
+  }
+
+  async #watchLoss(signal: AbortSignal): Promise<void> {
+    const { probes, publication, tables, clock } = this.#options
+    const followed = (): FollowedThrough | undefined =>
+      tables.publicationOid === undefined ? undefined : { slot: this.#slot, publication: tables.publicationOid }
+    const reason = await new LossWatch({ sql: probes, clock, publicationName: publication, followed }).run(signal)
+    if (reason) this.#stream.cut(reason)
   }
 
   // ── the shared slot ────────────────────────────────────────────────────────────────────────────────────

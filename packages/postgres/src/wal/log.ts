@@ -329,6 +329,7 @@ export class WalLog implements Log {
     } = this.#options
     return {
       connection: this.#connection,
+      probes: this.#probes,
       server,
       publication: this.#publication,
       tables: this.#tables,

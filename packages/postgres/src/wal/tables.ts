@@ -88,6 +88,11 @@ export class Tables {
     return this.#unsettled.length > 0
   }
 
+  /** The oid of the publication that is followed; undefined while none was found. */
+  get publicationOid(): number | undefined {
+    return this.#toldPublication?.oid
+  }
+
   followed(table: string): FollowedTable | undefined {
     return this.#followed.get(table)
   }
