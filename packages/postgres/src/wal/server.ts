@@ -25,8 +25,12 @@ const SLOT_WAIT_MAX_MS = 600_000
 
 /** A replication connection, not yet connected. */
 export function replicationClient(options: ConnectionOptions): Client {
-  // statement_timeout does not bound replication commands; lock_timeout does.
-  const settings = { wal_sender_timeout: `${SENDER_TIMEOUT_MS}`, lock_timeout: `${SLOT_WAIT_MAX_MS}` }
+  // statement_timeout does not bound replication commands, where lock_timeout does; but it would bound what is asked beside them.
+  const settings = {
+    wal_sender_timeout: `${SENDER_TIMEOUT_MS}`,
+    lock_timeout: `${SLOT_WAIT_MAX_MS}`,
+    statement_timeout: '0',
+  }
   return client(options, settings, true)
 }
 
