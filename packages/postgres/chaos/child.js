@@ -16,6 +16,8 @@ export class Child {
       // As it is where this happens: in development each query is checked by two more.
       env: { ...process.env, NODE_ENV: 'production' },
     })
+    // What it is told while it ends.
+    this.#process.on('error', () => {})
     this.ready = new Promise((resolve, reject) => {
       this.#process.on('message', (message) => {
         if (message.kind === 'ready') resolve()

@@ -20,8 +20,12 @@ const WAIT_MS = 60_000
 export class Load {
   #folder = mkdtempSync(join(tmpdir(), 'tidemark-chaos-'))
   #children = []
+  #frozen = new Set()
+  #hasEnded = false
   /** The servers of the run; the first is where it begins. */
   servers = []
+  /** Servers beside it. */
+  standbys = []
   nodes = []
   statuses = []
   starts = []
@@ -168,9 +172,30 @@ export class Load {
     return (await this.judge.ask({ do: 'judge', ...wanted })).result
   }
 
+  /** Stops a process of a server until `thaw`, or the end. */
+  freeze(pid) {
+    if (this.#hasEnded || this.#frozen.has(pid)) return
+    process.kill(pid, 'SIGSTOP')
+    this.#frozen.add(pid)
+  }
+
+  thaw() {
+    for (const pid of this.#frozen) {
+      try {
+        process.kill(pid, 'SIGCONT')
+      } catch {
+        // It ended meanwhile.
+      }
+    }
+    this.#frozen.clear()
+  }
+
   async end() {
+    this.#hasEnded = true
+    // A server does not end while a process of it stands still.
+    this.thaw()
     await Promise.all([...this.#children].reverse().map((child) => child.end()))
-    for (const server of this.servers) await server.stop().catch(() => {})
+    for (const server of [...this.standbys, ...this.servers]) await server.stop().catch(() => {})
     rmSync(this.#folder, { recursive: true, force: true })
   }
 

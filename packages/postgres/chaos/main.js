@@ -27,6 +27,15 @@ const scales = {
   },
 }
 
+/** The load that runs now. */
+let current
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.once(signal, async () => {
+    await current?.end()
+    process.exit(130)
+  })
+}
+
 const { scale, seed, wanted } = read(process.argv.slice(2))
 const report = new Report()
 for (const scenario of scenarios) {
@@ -45,6 +54,7 @@ process.exit(report.failed === 0 ? 0 : 1)
 async function run(scenario) {
   const lines = report.scenario(scenario.title, seed)
   const load = new Load(scale, seed)
+  current = load
   try {
     await load.start(scenario.setup?.(scale))
     const beganAt = now()

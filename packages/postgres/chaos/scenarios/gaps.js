@@ -45,7 +45,7 @@ export const loseSlots = {
     // Frozen walsenders acknowledge nothing, so the WAL that their slots need goes.
     const pids = await load.admin(`select active_pid as pid ${SLOTS} and active`)
     let at
-    for (const { pid } of pids) process.kill(pid, 'SIGSTOP')
+    for (const { pid } of pids) load.freeze(pid)
     let checkpoint
     try {
       await load.admin(async (client) => {
@@ -59,7 +59,7 @@ export const loseSlots = {
       checkpoint = load.admin('checkpoint')
       await sleep(500)
     } finally {
-      for (const { pid } of pids) thaw(pid)
+      load.thaw()
     }
     await checkpoint
     await noticed(load, report, at)
@@ -74,12 +74,4 @@ export const dropPublication = {
     await load.admin('drop publication tidemark')
     await noticed(load, report, at)
   },
-}
-
-function thaw(pid) {
-  try {
-    process.kill(pid, 'SIGCONT')
-  } catch {
-    // It ended meanwhile.
-  }
 }

@@ -30,6 +30,7 @@ export const promote = {
   async run(load, report) {
     const primary = load.server
     const standby = await standbyOf(load)
+    load.standbys.push(standby)
     await load.until(
       async () =>
         (

@@ -10,20 +10,15 @@ export const freeze = {
   setup: () => ({ maxSilence: MAX_SILENCE_MS }),
   async run(load, report, { isSmoke }) {
     const frozenMs = isSmoke ? 4_000 : 30_000
-    const frozen = new Set()
     const at = now()
     try {
       // Those that come anew too, so that nobody gets around it.
       while (now() - at < frozenMs) {
-        for (const { pid } of await load.admin(SENDERS)) {
-          if (frozen.has(pid)) continue
-          frozen.add(pid)
-          process.kill(pid, 'SIGSTOP')
-        }
+        for (const { pid } of await load.admin(SENDERS)) load.freeze(pid)
         await sleep(100)
       }
     } finally {
-      for (const pid of frozen) thaw(pid)
+      load.thaw()
     }
     const until = at + frozenMs
     await load.recovered()
@@ -39,12 +34,4 @@ export const freeze = {
     }
     report.goal('answers called fresh while nothing was known for maxSilence', fresh, 0)
   },
-}
-
-function thaw(pid) {
-  try {
-    process.kill(pid, 'SIGCONT')
-  } catch {
-    // It ended meanwhile.
-  }
 }
