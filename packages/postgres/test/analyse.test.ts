@@ -27,6 +27,7 @@ const SCHEMA = `
   create table other.posts (id bigint primary key, author_id bigint);
   create function stable_one() returns int language sql stable as 'select 1';
   create function pure_one() returns int language sql immutable as 'select 1';
+  create function at_least(int, since timestamptz default now()) returns int language sql immutable as 'select 1';
   create function full_name(authors) returns text language sql stable as 'select $1.name';
   create aggregate odd_sum (int) (sfunc = int4pl, stype = int);
 `
@@ -318,6 +319,8 @@ const cases: Record<string, Record<string, string[]>> = {
     'select stable_one()': ['not kept: function (public.stable_one())'],
     'select enum_range(null::mood)': ['not kept: function (enum_range())'],
     'select pure_one()': [],
+    'select at_least(1)': ['not kept: function (public.at_least())'],
+    "select at_least(1, '2026-01-01 00:00:00Z')": [],
     'select a.full_name from authors a where id = 1': [
       'rows of public.authors where id = 1',
       'not kept: function (an operator, a cast or an attribute calls a function that is not IMMUTABLE)',

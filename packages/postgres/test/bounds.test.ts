@@ -70,6 +70,10 @@ const cases: Record<string, Record<string, string[]>> = {
       'rows of public.posts where author_id = $1 (old values: self-join)',
       'rows of public.posts where id = $1 (old values: self-join)',
     ],
+    'select count(*), (select count(*) from comments) as n from posts where false': [
+      'rows of public.posts where id in () (old values: aggregate)',
+      'all of public.comments',
+    ],
     'select * from posts where id <> $1': ['rows of public.posts where id <> $1'],
     'select * from posts where not (id = $1)': ['rows of public.posts where id <> $1'],
     'select * from posts where not (id = $1 or author_id < 5)': [

@@ -56,6 +56,8 @@ export interface FunctionFact {
   /** How many arguments a call may have. */
   readonly argsMin: number
   readonly argsMax: number
+  /** How many of the last arguments have a default, which may be any expression. */
+  readonly defaults: number
 }
 
 /** What the server says of all that a statement mentions, on the connection that will run it. */
@@ -187,6 +189,7 @@ with code as (
 select json_build_object(
   'functions', (select json_agg(json_build_object('schema', nspname, 'name', proname, 'isAggregate', prokind = 'a',
       'argsMin', pronargs - pronargdefaults - case when provariadic = 0 then 0 else 1 end, 'argsMax', case when provariadic = 0 then pronargs else 100 end,
+      'defaults', pronargdefaults,
       'volatility', case when prokind = 'a' and exists (select from pg_catalog.pg_aggregate a, unknown u where a.aggfnoid = code.oid
         and u.oid in (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn))
         then 'v' else provolatile end))

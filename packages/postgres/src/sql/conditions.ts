@@ -84,6 +84,12 @@ export function formulaOf(condition: Node | undefined, level: Level, isTrue = tr
   return column ? { kind: 'in', column, values: [{ constant: isTrue ? 't' : 'f', type: BOOL, node: undefined }] } : TRUE
 }
 
+/** Whether no row at all meets it: `where false`. */
+export function neverHolds(formula: Formula): boolean {
+  if (formula.kind === 'or') return formula.parts.every(neverHolds)
+  return formula.kind === 'and' && formula.parts.some(neverHolds)
+}
+
 export function same(left: BoundColumn | undefined, right: BoundColumn | undefined): Formula {
   return left && right ? { kind: 'same', left, right } : TRUE
 }

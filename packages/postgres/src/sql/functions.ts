@@ -109,7 +109,11 @@ function candidatesOf({ schema, name, args }: Call, functions: readonly Function
 }
 
 function reasonOf(candidate: FunctionFact, { name, args }: Call): CodeReason | undefined {
-  if (candidate.schema !== 'pg_catalog') return candidate.volatility === 'i' ? undefined : 'function'
+  if (candidate.schema !== 'pg_catalog') {
+    // A default is computed for the call, whatever the function is.
+    const takesDefault = candidate.defaults > 0 && (args === undefined || args < candidate.argsMin + candidate.defaults)
+    return candidate.volatility === 'i' && !takesDefault ? undefined : 'function'
+  }
   if (TIME.has(name) || (name === 'age' && args === 1)) return 'time'
   if (SESSION.has(name) || /^has_.*_privilege$|_is_visible$/.test(name)) return 'session'
   if (WRITES.has(name) || /^pg_(try_)?advisory_/.test(name)) return 'writes'

@@ -1,7 +1,7 @@
 import type { FuncCall, Node, SelectStmt } from './ast.js'
 import { as, strings, walk } from './ast.js'
 import type { Facts, Relation } from './catalogue.js'
-import { type Formula, formulaOf, NONE } from './conditions.js'
+import { type Formula, formulaOf, NONE, neverHolds } from './conditions.js'
 import { cutOf } from './cut.js'
 import { combined } from './derived.js'
 import { type FromContext, fromItems, levelOf } from './from.js'
@@ -114,7 +114,8 @@ class Walkthrough {
     if (cut) cut.by.occurrence.cut = cut.cut
     // Also for subqueries of a SELECT that answers without rows (an aggregate): what it knows of its rows bounds a subquery only through
     // a column that the subquery names, and that it may name only where there is a row, or a group of some.
-    holds.push(where, ...from.holds)
+    // But what never holds bounds all of them, and such a SELECT answers all the same.
+    holds.push(...[where, ...from.holds].filter((formula) => !(kind.isWhole && neverHolds(formula))))
     const { whereClause, targetList, distinctClause, groupClause, havingClause, windowClause, sortClause } = select
     expression(
       [whereClause, targetList, distinctClause, groupClause, havingClause, windowClause, sortClause],
