@@ -75,15 +75,6 @@ async function unlimit(client: Client, { version }: Server): Promise<void> {
 }
 
 async function identify(replication: Client): Promise<Server> {
-  const system = await replication.query<{ systemid: string; timeline: number; dbname: string | null }>(
-    'IDENTIFY_SYSTEM',
-  )
-  const { systemid, timeline, dbname } = system.rows[0] ?? {}
-  if (systemid === undefined || timeline === undefined || !dbname) {
-    throw new PoolerError(
-      'The address did not open a replication connection. Give the address of the server itself as directUrl.',
-    )
-  }
   const { rows } = await replication.query<{
     started: string
     version: string
@@ -102,6 +93,16 @@ async function identify(replication: Client): Promise<Server> {
   if (row.standby) {
     throw new StandbyError(
       'The server is a standby; it cannot say what is visible on the primary. Give the address of the primary.',
+    )
+  }
+  // Asked once it is known that recovery is over: until then a standby that is promoted names the timeline of before.
+  const system = await replication.query<{ systemid: string; timeline: number; dbname: string | null }>(
+    'IDENTIFY_SYSTEM',
+  )
+  const { systemid, timeline, dbname } = system.rows[0] ?? {}
+  if (systemid === undefined || timeline === undefined || !dbname) {
+    throw new PoolerError(
+      'The address did not open a replication connection. Give the address of the server itself as directUrl.',
     )
   }
   if (row.level !== 'logical') throw new WalLevelError(walLevelText)
