@@ -12,11 +12,13 @@ export const freeze = {
     const frozenMs = isSmoke ? 4_000 : 30_000
     const at = now()
     try {
-      // Those that come anew too, so that nobody gets around it.
-      while (now() - at < frozenMs) {
-        for (const { pid } of await load.admin(SENDERS)) load.freeze(pid)
-        await sleep(100)
-      }
+      // Those that come anew too, before they stream, so that nobody gets around it.
+      await load.admin(async (client) => {
+        while (now() - at < frozenMs) {
+          for (const { pid } of (await client.query(SENDERS)).rows) load.freeze(pid)
+          await sleep(5)
+        }
+      })
     } finally {
       load.thaw()
     }
