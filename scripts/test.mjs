@@ -67,6 +67,7 @@ async function runOnPostgres13(env, temporary, missing, filters) {
     'definitions',
     'late-table',
     'log-contract',
+    'message-table',
     'messages',
     'progress',
     'replay',

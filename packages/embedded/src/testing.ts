@@ -78,7 +78,13 @@ export async function dropDatabase(server: Embedded, name: string): Promise<void
   try {
     // An active slot keeps its database, even from DROP … WITH (FORCE).
     const ours = 'from pg_replication_slots where database = $1'
-    await client.query(`select pg_terminate_backend(active_pid, 5000) ${ours} and active`, [name])
+    await client.query(`select pg_terminate_backend(active_pid) ${ours} and active`, [name])
+    // Version 13 can't wait for it by itself.
+    for (let look = 0; look < 500; look++) {
+      const { rowCount } = await client.query(`select ${ours} and active`, [name])
+      if (rowCount === 0) break
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
     await client.query(`select pg_drop_replication_slot(slot_name) ${ours} and not active`, [name])
     await client.query(`drop database ${pg.escapeIdentifier(name)} with (force)`)
   } finally {

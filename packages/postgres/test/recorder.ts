@@ -15,6 +15,8 @@ export interface World {
   sql(...statements: string[]): Promise<Record<string, unknown>[]>
   /** Follows, and waits until the log was taken up. */
   log(options?: Partial<WalLogOptions>): Promise<Recorder>
+  /** A log that is not followed (yet). */
+  unfollowed(): WalLog
   /** Follows. */
   open(options?: Partial<WalLogOptions>): Recorder
   end(): Promise<void>
@@ -32,9 +34,13 @@ export async function world(settings?: Readonly<Record<string, string>>): Promis
     clients.push(client)
     return client
   }
-  const open = (options?: Partial<WalLogOptions>): Recorder => {
+  const unfollowed = (options?: Partial<WalLogOptions>): WalLog => {
     const log = new WalLog({ url, cataloguePollMs: 100, ...options })
     logs.push(log)
+    return log
+  }
+  const open = (options?: Partial<WalLogOptions>): Recorder => {
+    const log = unfollowed(options)
     const recorder = new Recorder(log)
     log.follow(recorder)
     return recorder
@@ -55,6 +61,7 @@ export async function world(settings?: Readonly<Record<string, string>>): Promis
       await recorder.hasStarted(1)
       return recorder
     },
+    unfollowed: () => unfollowed(),
     open,
     async end() {
       for (const log of logs) await log.close()

@@ -47,6 +47,7 @@ beforeEach(() => {
     },
   })
   const reader = new TransactionReader({
+    hasMessageTable: false,
     rowsMax: 10,
     bytesMax: 1_000,
     namesOf: () => ['public.t'],

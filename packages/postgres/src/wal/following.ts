@@ -5,6 +5,7 @@ import type { ConnectionOptions, SqlConnection } from './connection.js'
 import { sqlState } from './errors.js'
 import { Stream } from './follower.js'
 import { type FollowedThrough, LossWatch } from './loss-watch.js'
+import { needsMessageTable } from './message-table.js'
 import { DDL_PREFIX, type Messages } from './messages.js'
 import { pause } from './pause.js'
 import { connectReplication, replicationClient, SENDER_TIMEOUT_MS, type Server } from './server.js'
@@ -150,6 +151,7 @@ export class Following {
       rowsMax,
       bytesMax,
       namesOf: (relation) => tables.namesOf(relation),
+      hasMessageTable: needsMessageTable(this.#options.server.version),
       readMessage: (prefix, content) => {
         // Another process saw a change of the catalogue: this one looks what it is.
         if (prefix === DDL_PREFIX) this.#watch.soon()

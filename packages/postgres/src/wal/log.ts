@@ -15,7 +15,7 @@ import { startError } from './errors.js'
 import { Following, type FollowingOptions, type Place } from './following.js'
 import { Heartbeat } from './heartbeat.js'
 import type { WalLogOptions } from './log-options.js'
-import { createMessageTable, needsMessageTable } from './message-table.js'
+import { needsMessageTable, prepareMessageTable } from './message-table.js'
 import { Messages, TARGET_PREFIX } from './messages.js'
 import { pause } from './pause.js'
 import { connectReplication, connectSql, endWalsender, isSameServer, replicationClient, type Server } from './server.js'
@@ -239,8 +239,8 @@ export class WalLog implements Log {
     this.#server = server
     await Promise.all(this.#connections.map((sql) => sql.recheck((client) => isSameServer(client, server))))
     this.#visibility.forget()
-    this.#writer.version = server.version
-    if (needsMessageTable(server.version)) await createMessageTable(this.#sql)
+    this.#writer.follow(server.version)
+    if (needsMessageTable(server.version)) await prepareMessageTable(this.#sql, this.#publication)
     // In this order: a slot that is older than its publication fails for ever, or skips silently.
     await this.#tables.prepare(server.version)
     const taken = (await this.#takeShared(replication, server)) ?? (await this.#takeOwn(replication, server))

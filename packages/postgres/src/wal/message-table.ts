@@ -1,6 +1,8 @@
-import type { Image } from 'tidemark'
+import { escapeIdentifier } from 'pg'
+import { type Image, SourceDownError } from 'tidemark'
+import type { Catalogue } from './catalogue.js'
 import type { SqlConnection } from './connection.js'
-import { RightsError, sqlState } from './errors.js'
+import { PublicationError, RightsError, sqlState } from './errors.js'
 import type { Relation } from './protocol.js'
 
 /*
@@ -12,17 +14,18 @@ import type { Relation } from './protocol.js'
 const VERSION_MESSAGES = 140_000
 const SCHEMA = 'tidemark'
 const NAME = 'messages'
+const TABLE = `${SCHEMA}.${NAME}`
 /** So many rows it has: who writes at the same moment seldom waits for another. */
 const PLACES = 32
 
-const CREATE = `create schema if not exists ${SCHEMA};
-create table if not exists ${SCHEMA}.${NAME} (place int primary key, prefix text not null, content text not null);`
+const CREATE_SCHEMA = `create schema if not exists ${SCHEMA}`
+const CREATE_TABLE = `create table if not exists ${TABLE} (place int primary key, prefix text not null, content text not null)`
 
 export function needsMessageTable(version: number): boolean {
   return version < VERSION_MESSAGES
 }
 
-export function isMessageTable({ schema, name }: Relation): boolean {
+export function isMessageTable({ schema, name }: Pick<Relation, 'schema' | 'name'>): boolean {
   return schema === SCHEMA && name === NAME
 }
 
@@ -33,31 +36,97 @@ export function messageOf(row: Image | null): { readonly prefix: string; readonl
   return { prefix, content: Buffer.from(content) }
 }
 
+interface Standing {
+  readonly role: string
+  readonly hasSchema: boolean
+  readonly hasTable: boolean
+  readonly mayWrite: boolean
+  /** A publication of the name exists. */
+  readonly hasPublication: boolean
+}
+
 /**
- * Makes the table: before the publication is looked at, which then lists it.
+ * Makes the table where it is missing: before the publication is looked at, which then lists it.
  *
- * @throws RightsError if the role may not
+ * @throws RightsError if the role may not make it, or not write into it
  */
-export async function createMessageTable(sql: SqlConnection): Promise<void> {
+export async function prepareMessageTable(sql: SqlConnection, publication: string): Promise<void> {
+  const before = await look(sql, publication)
+  if (before.mayWrite) return
   try {
-    await sql.rows(CREATE)
+    if (!before.hasSchema) await createOnce(sql, CREATE_SCHEMA)
+    if (!before.hasTable) await createOnce(sql, CREATE_TABLE)
   } catch (error) {
-    // Another process made it at the same moment.
-    if (sqlState(error) === '23505' || sqlState(error) === '42P07') return
     if (sqlState(error) !== '42501') throw error
-    const [row] = await sql.rows<{ role: string }>('select quote_ident(current_user) as role')
     throw new RightsError(
       'PostgreSQL 13 carries messages only in a table, which the role may not create.',
-      `create schema ${SCHEMA} authorization ${row!.role}`,
+      [CREATE_SCHEMA, CREATE_TABLE, ...grants(before), ...(before.hasPublication ? [publish(publication)] : [])].join(
+        '; ',
+      ),
+      { cause: error },
+    )
+  }
+  const after = await look(sql, publication)
+  if (after.mayWrite) return
+  throw new RightsError(
+    `PostgreSQL 13 carries messages only in a table, ${TABLE}, into which the role may not write.`,
+    grants(after).join('; '),
+  )
+}
+
+/** @throws PublicationError if the publication does not send the table's rows: nobody would hear of what is written into it */
+export function checkMessageTable(publication: string, { tables }: Catalogue): void {
+  for (const table of tables.values()) if (isMessageTable(table) && table.entry !== 0 && !table.isRestricted) return
+  throw new PublicationError(
+    `PostgreSQL 13 carries messages only in the table ${TABLE}, which the publication "${publication}" does not send, and the role ` +
+      `may not change that. Have somebody with the right run: ${publish(publication)}`,
+  )
+}
+
+export async function writeToTable(sql: SqlConnection, prefix: string, content: string): Promise<void> {
+  try {
+    await sql.rows(
+      `insert into ${TABLE} (place, prefix, content) values ($1, $2, $3)
+       on conflict (place) do update set prefix = excluded.prefix, content = excluded.content`,
+      [Math.floor(Math.random() * PLACES), prefix, content],
+    )
+  } catch (error) {
+    if (sqlState(error) !== '42P01') throw error
+    throw new SourceDownError(
+      `The table ${TABLE}, which carries messages on PostgreSQL 13, does not exist; it is made when the log is taken up. ` +
+        'Wait until it is followed, or see in its status why it is not.',
       { cause: error },
     )
   }
 }
 
-export async function writeToTable(sql: SqlConnection, prefix: string, content: string): Promise<void> {
-  await sql.rows(
-    `insert into ${SCHEMA}.${NAME} (place, prefix, content) values ($1, $2, $3)
-     on conflict (place) do update set prefix = excluded.prefix, content = excluded.content`,
-    [Math.floor(Math.random() * PLACES), prefix, content],
+async function look(sql: SqlConnection, publication: string): Promise<Standing> {
+  const [row] = await sql.rows<Standing>(
+    `select quote_ident(current_user) as role, n.oid is not null as "hasSchema",
+       c.oid is not null as "hasTable",
+       coalesce(has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')
+         and has_table_privilege(c.oid, 'insert') and has_table_privilege(c.oid, 'update'), false) as "mayWrite",
+       exists (select from pg_publication where pubname = $3) as "hasPublication"
+     from (values (1)) one left join pg_namespace n on n.nspname = $1
+     left join pg_class c on c.relnamespace = n.oid and c.relname = $2`,
+    [SCHEMA, NAME, publication],
   )
+  return row!
+}
+
+/** Another process may make it at the same moment. */
+async function createOnce(sql: SqlConnection, text: string): Promise<void> {
+  try {
+    await sql.rows(text)
+  } catch (error) {
+    if (!['23505', '42P06', '42P07'].includes(sqlState(error) ?? '')) throw error
+  }
+}
+
+function grants({ role }: Standing): string[] {
+  return [`grant usage on schema ${SCHEMA} to ${role}`, `grant select, insert, update on ${TABLE} to ${role}`]
+}
+
+function publish(publication: string): string {
+  return `alter publication ${escapeIdentifier(publication)} add table only ${TABLE}`
 }

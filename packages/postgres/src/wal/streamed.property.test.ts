@@ -135,6 +135,7 @@ function surviving(steps: readonly Step[]): Step[] {
 
 function read(messages: readonly Sent[], rowsMax: number): { transactions: Transaction[]; reader: TransactionReader } {
   const reader = new TransactionReader({
+    hasMessageTable: false,
     rowsMax,
     bytesMax: 1e9,
     namesOf: ({ schema, name }) => [`${schema}.${name}`],

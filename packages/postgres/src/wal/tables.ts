@@ -11,6 +11,7 @@ import {
 import type { SqlConnection } from './connection.js'
 import type { DefinitionChanges } from './definition-changes.js'
 import { KnownDefinitions } from './known-definitions.js'
+import { checkMessageTable, needsMessageTable } from './message-table.js'
 import type { Relation } from './protocol.js'
 import { applyPlan, checkPublication, type Plan, planPublication, unownedError } from './publication.js'
 import { ownTransaction } from './slot.js'
@@ -223,6 +224,7 @@ export class Tables {
       const isDone = left === 0 || left >= missing
       this.#pollsToRetry = left > 0 && isDone ? RETRY_POLLS : 0
       if (isDone && this.#catalogue.publication) {
+        if (needsMessageTable(this.#version)) checkMessageTable(this.#publication, this.#catalogue)
         this.#fingerprint = fingerprint
         return this.#tellUnowned(plan)
       }

@@ -25,6 +25,7 @@ beforeEach(() => {
   names = { posts: ['public.posts'] }
   redescribed = 0
   reader = new TransactionReader({
+    hasMessageTable: false,
     rowsMax: 3,
     bytesMax: 1_000,
     namesOf: (relation) => names[relation.name],

@@ -19,6 +19,8 @@ export interface TransactionOptions {
   readonly bytesMax: number
   /** The names under which a relation's rows are read: its own and its ancestors'; undefined if it is not known (yet). */
   namesOf(relation: Relation): readonly string[] | undefined
+  /** The server sends messages as rows of a table of ours. */
+  readonly hasMessageTable: boolean
   /** What a message of the log says; nothing if it is none of ours. */
   readMessage(prefix: string, content: Buffer): readonly Change[]
   /** A relation was described again: its definition, or that of something near it, was changed. */
@@ -88,10 +90,7 @@ export class TransactionReader {
     const oid = rowRelation(data, isStreamed)
     if (pending && oid !== undefined) {
       const sub = isStreamed ? rowXid(data) : pending.xid
-      if (!pending.count(sub, data.length)) {
-        this.#rowOfLarge(pending, sub, oid)
-        return undefined
-      }
+      if (!pending.count(sub, data.length) && this.#isRowOfLarge(pending, sub, oid)) return undefined
     }
     return this.#message(parsePgoutput(data, isStreamed))
   }
@@ -197,7 +196,7 @@ export class TransactionReader {
     const { relation, names } = this.#known(message.oid)
     if (!names) return this.#unbounded(pending, sub)
     const images = rowImages(relation, message)
-    if (isMessageTable(relation)) return this.#read(pending, sub, messageOf(images.new))
+    if (this.#isMessages(relation)) return this.#read(pending, sub, messageOf(images.new))
     for (const table of names) pending.add(sub, { kind: 'row', op: message.kind, table, ...images })
   }
 
@@ -224,12 +223,19 @@ export class TransactionReader {
     else pending.mark(sub, [change.table])
   }
 
-  #rowOfLarge(pending: Pending, sub: number, oid: number): void {
-    if (oid === this.#lastOid && sub === this.#lastSub) return
-    const { names } = this.#known(oid)
+  /** Of a large transaction only a row's table counts; false if it is a message, which counts for what it says. */
+  #isRowOfLarge(pending: Pending, sub: number, oid: number): boolean {
+    if (oid === this.#lastOid && sub === this.#lastSub) return true
+    const { names, relation } = this.#known(oid)
+    if (names && this.#isMessages(relation)) return false
     this.#mark(pending, sub, names)
     this.#lastOid = oid
     this.#lastSub = sub
+    return true
+  }
+
+  #isMessages(relation: Relation): boolean {
+    return this.#options.hasMessageTable && isMessageTable(relation)
   }
 
   /** Its names are not known: the whole transaction counts for everything, and the catalogue is looked at. */

@@ -7,12 +7,16 @@ import type { TransactionWriter } from './visibility.js'
 /** Writes transactions of our own; all commit locally, as its connection says, so that a missing standby can't hold them up. */
 export class Writer implements TransactionWriter {
   readonly #sql: SqlConnection
-  /** The server's; before the first one is known nothing is written. */
-  version = 0
+  #version: number | undefined
   #queued: Promise<number> | undefined
 
   constructor(sql: SqlConnection) {
     this.#sql = sql
+  }
+
+  /** Another server, or run of it, is followed from now on. */
+  follow(version: number): void {
+    this.#version = version
   }
 
   /** Those who ask before it is sent share one. */
@@ -36,7 +40,16 @@ export class Writer implements TransactionWriter {
 
   /** Writes a transactional message; resolves when it is committed and flushed. */
   async message(prefix: string, content: string): Promise<void> {
-    if (needsMessageTable(this.version)) return writeToTable(this.#sql, prefix, content)
+    if (needsMessageTable(await this.#serverVersion())) return writeToTable(this.#sql, prefix, content)
     await this.#sql.rows('select pg_logical_emit_message(true, $1, $2)', [prefix, content])
+  }
+
+  /** Before the log was taken up for the first time nobody has said which server it is. */
+  async #serverVersion(): Promise<number> {
+    if (this.#version !== undefined) return this.#version
+    const [row] = await this.#sql.rows<{ version: number }>(
+      "select current_setting('server_version_num')::int as version",
+    )
+    return this.#version ?? row!.version
   }
 }
