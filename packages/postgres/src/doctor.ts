@@ -1,10 +1,12 @@
 import { Client, type ClientConfig } from 'pg'
 import { checkActivity } from './doctor/activity.js'
 import { error, type Finding, ok } from './doctor/finding.js'
+import { checkFollowers } from './doctor/followers.js'
 import { recognise } from './doctor/provider.js'
 import { checkRights } from './doctor/rights.js'
 import { checkServer } from './doctor/server.js'
 import { checkTables } from './doctor/tables.js'
+import { checkTimeLimits } from './doctor/time-limits.js'
 import { checkTriggers } from './doctor/triggers.js'
 import { type ConnectionOptions, SqlConnection } from './wal/connection.js'
 import { RightsError, StandbyError, startError, WalLevelError } from './wal/errors.js'
@@ -26,8 +28,8 @@ const CONNECT_TIMEOUT_MS = 5_000
 const QUERY_TIMEOUT_MS = 30_000
 
 /**
- * Looks at what following a database needs: address, settings, rights, identities of tables, slots, poolers, version. Changes nothing
- * on the server; for a moment it opens a replication connection.
+ * Looks at what following a database needs: address, settings, rights, identities of tables, slots, lag, poolers, time limits, version.
+ * Changes nothing on the server; for a moment it opens a replication connection.
  *
  * Never throws: a server that can't be reached is a finding.
  */
@@ -39,8 +41,8 @@ export async function doctor(url: string, options: DoctorOptions = {}): Promise<
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     ...(ssl === undefined ? {} : { ssl }),
   })
-  // The role's own bound may be too short for a look at a large catalogue.
-  const settings = { statement_timeout: `${QUERY_TIMEOUT_MS}` }
+  // The role's own bounds may be too short for a look at a large catalogue.
+  const settings = { statement_timeout: `${QUERY_TIMEOUT_MS}`, lock_timeout: '0' }
   const direct = new SqlConnection(() => connectSql(to(directUrl), settings, undefined), QUERY_TIMEOUT_MS)
   try {
     const attempt = await checkReplication(to(directUrl))
@@ -48,12 +50,13 @@ export async function doctor(url: string, options: DoctorOptions = {}): Promise<
     const provider = await recognise(direct)
     const [row] = await direct.rows<{ version: number }>("select current_setting('server_version_num')::int as version")
     const findings = [
-      ...(directUrl !== url && server ? [await checkPooled(url, ssl, server)] : []),
+      ...(await checkQueries(url, ssl, directUrl === url ? undefined : server)),
       ...(await checkServer(direct, provider, server?.pid)),
       ...(await checkRights(direct, provider, attempt.mayReplicate)),
       ...(await checkTables(direct, publication, row!.version)),
       ...(await checkTriggers(direct, row!.version)),
       ...(await checkActivity(direct, slot)),
+      ...(await checkFollowers(direct, slot)),
     ]
     // What stopped the replication connection, and was found again with the way to mend it, is told once.
     const { finding } = attempt
@@ -98,9 +101,13 @@ async function checkReplication(options: ConnectionOptions): Promise<Attempt> {
   }
 }
 
-/** Whether the queries' address leads to the server and database that are followed. */
-async function checkPooled(url: string, ssl: ClientConfig['ssl'], server: Server): Promise<Finding> {
-  // A pooler may refuse start-up parameters: none are sent.
+/**
+ * The address of the loaders' queries: their time limits, and whether it leads to the server and database that are followed.
+ *
+ * @param server  what is followed; undefined if that is by the same address, or not known
+ */
+async function checkQueries(url: string, ssl: ClientConfig['ssl'], server: Server | undefined): Promise<Finding[]> {
+  // As loaders connect: a pooler may refuse start-up parameters, and what is set would hide what the role has set.
   const client = new Client({
     connectionString: url,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -109,19 +116,23 @@ async function checkPooled(url: string, ssl: ClientConfig['ssl'], server: Server
   client.on('error', () => {})
   try {
     await client.connect()
-    if (await isSameServer(client, server)) return ok('pooler', 'both addresses lead to the same database')
-    return error(
-      'TIDEMARK_POOLER',
-      'url and directUrl lead to different databases, or url leads to a standby',
-      'What is read at the one is not what is followed at the other: nothing is kept.',
-      'Let both name the same primary and database.',
-      false,
-    )
+    return [...(server ? [await checkPooled(client, server)] : []), ...(await checkTimeLimits(client))]
   } catch (reason) {
-    return unreachable(startError(reason, client))
+    return [unreachable(startError(reason, client))]
   } finally {
     await client.end().catch(() => {})
   }
+}
+
+async function checkPooled(client: Client, server: Server): Promise<Finding> {
+  if (await isSameServer(client, server)) return ok('pooler', 'both addresses lead to the same database')
+  return error(
+    'TIDEMARK_POOLER',
+    'url and directUrl lead to different databases, or url leads to a standby',
+    'What is read at the one is not what is followed at the other: nothing is kept.',
+    'Let both name the same primary and database.',
+    false,
+  )
 }
 
 function unreachable(reason: unknown): Finding {

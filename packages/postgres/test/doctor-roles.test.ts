@@ -1,4 +1,6 @@
+import { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { isBefore } from '../../../test/machine.js'
 import { checkRights } from '../src/doctor/rights.js'
 import { doctor, doctorSql, type Finding } from '../src/doctor.js'
 import { SqlConnection } from '../src/wal/connection.js'
@@ -63,13 +65,57 @@ test('what the role is not shown is said, with the grant that shows it; and is n
   expect(of(await doctor(as('app', db)), 'unseen')).toEqual([])
 })
 
+const LIMITS = ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']
+if (!isBefore(14)) LIMITS.push('idle_session_timeout')
+if (!isBefore(17)) LIMITS.push('transaction_timeout')
+
 test('a role whose statements may not take long is looked at all the same', async () => {
-  await db.sql("alter role app set statement_timeout = '1ms'")
+  for (const limit of LIMITS) await db.sql(`alter role app set ${limit} = '20ms'`)
   const findings = await doctor(as('app', db))
-  await db.sql('alter role app reset statement_timeout')
+  for (const limit of LIMITS) await db.sql(`alter role app reset ${limit}`)
   expect(findings.filter(({ severity }) => severity === 'error')).toEqual([])
   expect(of(findings, 'activity')).toHaveLength(1)
 })
+
+test('time limits that bound only what may be bounded are no warning, and are named', async () => {
+  expect(of(await doctor(as('app', db)), 'time-limits')).toMatchObject([
+    { severity: 'ok', title: expect.stringContaining('it has none') },
+  ])
+  await db.sql("alter role app set statement_timeout = '15s'")
+  expect(of(await doctor(as('app', db)), 'time-limits')).toMatchObject([
+    { severity: 'ok', title: expect.stringContaining('statement_timeout 15 s') },
+  ])
+  await db.sql('alter role app reset statement_timeout')
+})
+
+test.for(LIMITS)(
+  'a %s so short that it ends what is healthy is told with its cost, and the SQL mends it',
+  async (limit) => {
+    const found = async (url = as('app', db)) => of(await doctor(url), 'time-limits')
+    const database = new URL(db.url).pathname.slice(1)
+    const address = new URL(as('app', db))
+    address.searchParams.set('options', `-c ${limit}=300`)
+    expect(await found(address.href)).toMatchObject([
+      { severity: 'warning', isSql: false, title: `${limit} is 300 ms, by the address` },
+    ])
+    for (const [set, whose] of [
+      ['alter role app', 'for role app'],
+      [`alter database ${database}`, `for database ${database}`],
+      [`alter role app in database ${database}`, `for role app in database ${database}`],
+    ] as const) {
+      await db.sql(`${set} set ${limit} = '300ms'`)
+      const [finding] = await found()
+      expect(finding).toMatchObject({ severity: 'warning', title: `${limit} is 300 ms ${whose}`, isSql: true })
+      // The role itself may run it.
+      const client = new Client({ connectionString: as('app', db) })
+      await client.connect()
+      await client.query(finding!.fix)
+      await client.end()
+      expect(await found()).toMatchObject([{ severity: 'ok' }])
+      await db.sql(`alter role app in database ${database} reset ${limit}`, `${set} reset ${limit}`)
+    }
+  },
+)
 
 test('that a role may replicate is told by the attempt, not by the attribute', async () => {
   const options = { url: as('plain', db), applicationName: 'test', connectTimeoutMs: 5_000 }

@@ -47,6 +47,7 @@ test('a role that owns nothing follows through a slot of its own and through the
 
 test('the time limits of the role do not reach into what Tidemark does', async () => {
   const limits = ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']
+  if (!isBefore(14)) limits.push('idle_session_timeout')
   if (!isBefore(17)) limits.push('transaction_timeout')
   for (const limit of limits) await db.sql(`alter role app set ${limit} = '100ms'`)
   const log = await db.log({ url: as('app') })

@@ -2,9 +2,13 @@ import { escapeLiteral } from 'pg'
 import type { SqlConnection } from '../wal/connection.js'
 import { error, type Finding, listed, ok, warning } from './finding.js'
 
-/** A slot this far behind holds a notable part of a disk. */
-const SLOT_LAG_BYTES = 2 ** 30
-const LONG_SECONDS = 60
+/** From when on something is worth a warning. */
+export interface ActivityBounds {
+  /** WAL that a slot holds: a notable part of a disk. Default 1 GiB. */
+  readonly heldBytes?: number
+  /** How long a write transaction is open. Default 60. */
+  readonly openSeconds?: number
+}
 
 interface SlotRow {
   name: string
@@ -24,7 +28,11 @@ interface SlotRow {
  *
  * @param shared  the slot that the processes share, if they do
  */
-export async function checkActivity(sql: SqlConnection, shared: string | undefined): Promise<Finding[]> {
+export async function checkActivity(
+  sql: SqlConnection,
+  shared: string | undefined,
+  { heldBytes = 2 ** 30, openSeconds = 60 }: ActivityBounds = {},
+): Promise<Finding[]> {
   // Columns that not every version has are read by name from the row as JSON.
   const slots = await sql.rows<SlotRow>(
     `select slot_name::text as name, temporary, case when active then active_pid end as pid, wal_status as status,
@@ -33,7 +41,11 @@ export async function checkActivity(sql: SqlConnection, shared: string | undefin
        extract(epoch from clock_timestamp() - (to_jsonb(s)->>'inactive_since')::timestamptz)::float8 as "idleSeconds"
      from pg_replication_slots s order by slot_name`,
   )
-  const others = [...slots.filter(({ name }) => name !== shared).flatMap(checkSlot), ...(await checkTransactions(sql))]
+  const unshared = slots.filter(({ name }) => name !== shared)
+  const others = [
+    ...unshared.flatMap((slot) => checkSlot(slot, heldBytes)),
+    ...(await checkTransactions(sql, openSeconds)),
+  ]
   return [
     ...(shared === undefined ? [] : [checkShared(shared, slots)]),
     ...(others.length > 0
@@ -42,7 +54,7 @@ export async function checkActivity(sql: SqlConnection, shared: string | undefin
   ]
 }
 
-function checkSlot({ name, temporary, pid, status, held, idleSeconds }: SlotRow): Finding[] {
+function checkSlot({ name, temporary, pid, status, held, idleSeconds }: SlotRow, heldBytes: number): Finding[] {
   const drop = `select pg_drop_replication_slot(${escapeLiteral(name)});`
   if (status === 'lost')
     return [warning('slot-lost', `slot ${name} has lost its WAL`, 'It is of no use and occupies a place.', drop)]
@@ -56,7 +68,7 @@ function checkSlot({ name, temporary, pid, status, held, idleSeconds }: SlotRow)
       ),
     ]
   }
-  if ((held ?? 0) < SLOT_LAG_BYTES) return []
+  if ((held ?? 0) < heldBytes) return []
   return [
     warning(
       'slot-lag',
@@ -99,7 +111,7 @@ function checkShared(name: string, slots: readonly SlotRow[]): Finding {
   )
 }
 
-async function checkTransactions(sql: SqlConnection): Promise<Finding[]> {
+async function checkTransactions(sql: SqlConnection, openSeconds: number): Promise<Finding[]> {
   const long = await sql.rows<{ name: string; seconds: number }>(
     `select 'process ' || pid || coalesce(' in ' || datname, '') as name,
        extract(epoch from clock_timestamp() - xact_start)::float8 as seconds from pg_stat_activity
@@ -108,7 +120,7 @@ async function checkTransactions(sql: SqlConnection): Promise<Finding[]> {
      select 'prepared transaction ' || gid || ' in ' || database, extract(epoch from clock_timestamp() - prepared)::float8
      from pg_prepared_xacts
      order by seconds desc`,
-    [LONG_SECONDS],
+    [openSeconds],
   )
   if (long.length === 0) return []
   const names = listed(long.map(({ name, seconds }) => `${name} (${duration(seconds)})`))

@@ -60,7 +60,7 @@ async function checkSight(sql: SqlConnection, role: string): Promise<Finding[]> 
   return [
     advice(
       'unseen',
-      `role ${role} is not shown since when transactions of other roles are open${writers}`,
+      `role ${role} is not shown since when transactions of other roles are open, nor how much walsenders have sent${writers}`,
       'One that is open for long delays every start, and is not named here.',
       `grant pg_read_all_stats to ${role};`,
     ),

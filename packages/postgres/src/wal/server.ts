@@ -5,8 +5,6 @@ import { epochOf } from './epoch.js'
 import { PoolerError, StandbyError, startError, VersionError, WalLevelError, walLevelText } from './errors.js'
 
 const VERSION_MIN = 130_000
-const VERSION_IDLE_TIMEOUT = 140_000
-const VERSION_TRANSACTION_TIMEOUT = 170_000
 
 export interface Server {
   readonly epoch: string
@@ -39,7 +37,7 @@ export async function connectReplication(replication: Client): Promise<Server> {
   try {
     await replication.connect()
     const server = await identify(replication)
-    await unlimit(replication, server)
+    await unlimit(replication)
     return server
   } catch (error) {
     throw startError(error, replication)
@@ -60,7 +58,7 @@ export async function connectSql(
         'The address answers as another server, or another run of it, than the one that is followed.',
       )
     }
-    if (server) await unlimit(made, server)
+    await unlimit(made)
     return made
   } catch (error) {
     await made.end().catch(() => {})
@@ -68,10 +66,14 @@ export async function connectSql(
   }
 }
 
-/** Takes off what the role may have set, and older versions would refuse as a start-up parameter: it bounds the decoding of a transaction. */
-async function unlimit(client: Client, { version }: Server): Promise<void> {
-  if (version >= VERSION_IDLE_TIMEOUT) await client.query('set idle_session_timeout = 0')
-  if (version >= VERSION_TRANSACTION_TIMEOUT) await client.query('set transaction_timeout = 0')
+/**
+ * Takes off what the role may have set, and not every version takes as a start-up parameter: of what bounds the decoding of a transaction,
+ * or a connection that nothing is asked on for long, each version has other ones.
+ */
+async function unlimit(client: Client): Promise<void> {
+  await client.query(
+    "select set_config(name, '0', false) from pg_settings where name in ('idle_session_timeout', 'transaction_timeout')",
+  )
 }
 
 async function identify(replication: Client): Promise<Server> {
