@@ -37,6 +37,8 @@ export function rowSetOf(
   })
   const empty = equal.find(({ values }) => values.length === 0)
   if (empty) return noRow(empty.column)
+  const unknown = bounds.find(({ column, choice }) => isWithNull(column, choice, parameters))
+  if (unknown) return noRow(unknown.column)
   const ranges = rangesOf(bounds, parameters)
   const also = bounds.flatMap(({ column, choice }) => conditionOf(column, choice, parameters) ?? [])
   const named = narrowed(equal, identity, max)
@@ -56,6 +58,24 @@ export function rowSetOf(
 /** No row can match, whatever changes. An entry without dependencies would not be kept, so it gets one that nothing touches. */
 function noRow(column: Column): RowSet {
   return { equal: [], range: undefined, also: [{ is: 'in', column: column.name, order: 'text', values: [] }] }
+}
+
+/** It compares with NULL, which is true of no row. */
+function isWithNull(column: Column, choice: Choice, parameters: readonly unknown[]): boolean {
+  switch (choice.kind) {
+    case 'compare':
+      return textOf(column, choice.value, parameters) === null
+    case 'prefix':
+      return patternOf(choice.value, parameters) === null
+    case 'not-in':
+      return !choice.takesNull && choice.values.some((value) => textOf(column, value, parameters) === null)
+    case 'not-any': {
+      const value = parameters[choice.parameter - 1] ?? null
+      return value === null || elementsOf(value)?.some((each) => each === null || each === undefined) === true
+    }
+    default:
+      return false
+  }
 }
 
 export function areOldValuesKnown({ equal, range, also }: RowSet, identity: FollowedTable | undefined): boolean {
@@ -167,7 +187,7 @@ function prefixRange(
   { value, escape: escaping }: Extract<Choice, { kind: 'prefix' }>,
   parameters: readonly unknown[],
 ): Range | undefined {
-  const pattern = 'constant' in value ? value.constant : wireText(parameters[value.parameter - 1])
+  const pattern = patternOf(value, parameters)
   if (typeof pattern !== 'string') return undefined
   const { prefix, isWhole } =
     escaping === undefined ? { prefix: pattern, isWhole: false } : prefixOf(pattern.toWellFormed(), escaping)
@@ -181,6 +201,10 @@ function prefixRange(
     from,
     ...(after === undefined ? {} : { to: { value: after, isIncluded: false } }),
   }
+}
+
+function patternOf(value: Value, parameters: readonly unknown[]): string | null | undefined {
+  return 'constant' in value ? value.constant : wireText(parameters[value.parameter - 1])
 }
 
 function prefixOf(pattern: string, escaping: string): { prefix: string; isWhole: boolean } {
@@ -202,7 +226,10 @@ function conditionOf(column: Column, choice: Choice, parameters: readonly unknow
   if (choice.kind === 'not-null') return { is: 'not-null', column: column.name }
   const order = equalityOf(column)
   if ((choice.kind !== 'not-in' && choice.kind !== 'not-any') || !order) return undefined
-  const values = (listOf(column, choice, parameters) ?? []).filter((text) => typeof text === 'string')
+  const list = listOf(column, choice, parameters)
+  // Every row differs from all of none, also one that is NULL.
+  if (!list || list.length === 0) return undefined
+  const values = list.filter((text) => typeof text === 'string')
   if (values.length > VALUES_MAX) return undefined
   // Nothing differs from NULL, and what can't be told may be left out; NULL itself differs from none of the others.
   return values.length === 0
