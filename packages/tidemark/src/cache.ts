@@ -7,12 +7,20 @@ import type { CacheEvents } from './events.js'
 import type { Mode } from './log/change.js'
 import type { LogStatus } from './log/log.js'
 import type { NotKept, Session, Source } from './source.js'
+import type { L2 } from './tiers/l2.js'
 
 export interface CacheOptions<Context extends object> {
   /** What loaders read and the log follows. Without one, entries leave by explicit invalidation and expiry only. */
   readonly source?: Source<Context>
   /** The memory tier's limits. Defaults: 100,000 entries, 256 MiB (approximate size of keys and values). */
   readonly l1?: { readonly maxEntries?: number; readonly maxBytes?: number }
+  /** A tier that processes share. It needs a source that all of them follow. Default: none. */
+  readonly l2?: L2
+  /**
+   * Names what computes the values. Processes of different versions leave each other's entries in L2 alone; so do loaders whose text
+   * differs. Raise it when the same loader computes something else, as what it calls was changed. Default: empty.
+   */
+  readonly version?: string
   /** After this long without proof of currency nothing is served as fresh. Default 5 s. */
   readonly maxSilence?: Duration
   /** How long a read waits for a position that it carries. Default 1 s. */

@@ -20,6 +20,8 @@ import { Refusals } from './read/refusals.js'
 import type { NotKept, Source } from './source.js'
 import { Watch, watchAfter } from './streams/watch.js'
 import { L1, type L1Limits } from './tiers/l1.js'
+import type { L2 } from './tiers/l2.js'
+import { SharedTier } from './tiers/shared.js'
 import type { SlotKey } from './tiers/space.js'
 
 export interface CoreOptions extends ReadLimits {
@@ -27,6 +29,10 @@ export interface CoreOptions extends ReadLimits {
   readonly l1: L1Limits
   readonly maxSilenceMs: number
   readonly watchMax: number
+  readonly l2: L2 | undefined
+  readonly version: string
+  /** Changes that wait for an L2 which does not answer. */
+  readonly ringMax: number
   readonly clock: Clock
 }
 
@@ -40,6 +46,7 @@ export class Core implements Keeper, Applier {
   readonly refusals = new Refusals()
   readonly invalidations: Invalidations
   readonly follower: Follower
+  readonly shared: SharedTier | undefined
   readonly clock: Clock
   readonly options: CoreOptions
   readonly #acquired: Acquired
@@ -58,6 +65,9 @@ export class Core implements Keeper, Applier {
     this.spaces = new Keyspaces(this.l1)
     this.reads = new Reads(this, options)
     this.invalidations = new Invalidations(this.follower)
+    const { l2, version, maxSilenceMs, ringMax: changesMax } = options
+    const { follower, clock, counters } = this
+    this.shared = l2 && new SharedTier({ l2, follower, clock, counters, maxSilenceMs, changesMax, version })
     this.#detach = this.follower.attach(this, options.maxSilenceMs)
     if (acquired.isSecondCopy) {
       this.notice(
@@ -122,6 +132,7 @@ export class Core implements Keeper, Applier {
   apply(commit: Commit): void {
     apply(this.#applying, commit)
     this.invalidations.applied(commit)
+    this.shared?.applied(commit)
   }
 
   get #applying(): ApplyContext {
@@ -139,6 +150,7 @@ export class Core implements Keeper, Applier {
   started(position: string, emptied: number): void {
     if (this.follower.generation > 1) this.counters.gaps++
     this.invalidations.started()
+    this.shared?.started()
     if (this.observers.hears('started')) this.observers.emit('started', { position, emptied })
   }
 
@@ -260,6 +272,7 @@ export class Core implements Keeper, Applier {
     this.invalidations.close()
     this.#detach()
     this.l1.clear()
+    await this.shared?.close()
     await this.#acquired.release()
   }
 }

@@ -10,6 +10,14 @@ export interface Counters {
   stale: number
   /** Reads answered `fenced`. */
   fenced: number
+  /** Misses that L2 answered; what it had that was contradicted, or could not be judged, here; calls that failed. */
+  l2Hits: number
+  l2Misses: number
+  l2Disbelieved: number
+  l2Errors: number
+  /** What was kept and L2 stored too, or refused. */
+  l2Stored: number
+  l2Refused: number
   /** Runs of loaders; those that failed; those whose result was kept. */
   loads: number
   loadErrors: number
@@ -46,6 +54,12 @@ export function zeroCounters(): Counters {
     misses: 0,
     stale: 0,
     fenced: 0,
+    l2Hits: 0,
+    l2Misses: 0,
+    l2Disbelieved: 0,
+    l2Errors: 0,
+    l2Stored: 0,
+    l2Refused: 0,
     loads: 0,
     loadErrors: 0,
     kept: 0,

@@ -11,6 +11,8 @@ import { View } from './view.js'
 const NAMES = [
   'source',
   'l1',
+  'l2',
+  'version',
   'maxSilence',
   'waitMax',
   'proofWait',
@@ -32,6 +34,12 @@ export function createCache<Context extends object = object>(options: CacheOptio
   const { source, clock = systemClock, l1 = {}, defaults = {} } = options
   if (source !== undefined && typeof source?.openLog !== 'function')
     throw new OptionError("source must be a source, like postgres({ url }) of '@tidemark/postgres'.")
+  if (options.l2 !== undefined && (typeof options.l2?.read !== 'function' || source === undefined))
+    throw new OptionError(
+      "l2 must be a tier that processes share, like redisL2({ url }) of '@tidemark/redis', beside a source whose log they all follow.",
+    )
+  if (options.version !== undefined && typeof options.version !== 'string')
+    throw new OptionError('version must be a text: it names what computes the values.')
   namesOf(l1, ['maxEntries', 'maxBytes'], 'l1')
   namesOf(defaults, ENTRY_OPTIONS, 'defaults')
   const unfollowedTtlMs = source?.unfollowedTtlMs ?? Number.POSITIVE_INFINITY
@@ -46,10 +54,13 @@ export function createCache<Context extends object = object>(options: CacheOptio
     waitMaxMs: milliseconds(options.waitMax ?? '1s', 'waitMax'),
     proofWaitMs: milliseconds(options.proofWait ?? '1s', 'proofWait'),
     watchMax: countOf(options.watchMax, 'watchMax', 10_000),
+    l2: options.l2,
+    version: options.version ?? '',
+    ringMax: countOf(options.ringMax, 'ringMax', 100_000),
     clock,
   }
   const ring = {
-    changesMax: countOf(options.ringMax, 'ringMax', 100_000),
+    changesMax: settings.ringMax,
     rowsMax: countOf(options.ringRowsMax, 'ringRowsMax', 10_000),
   }
   // Last: what was refused must leave nothing open.

@@ -150,6 +150,11 @@ export class WalLog implements Log {
       : this.#status
   }
 
+  /** Whoever follows the same publication of the same database is delivered the same. */
+  get name(): string | undefined {
+    return this.#server && JSON.stringify([this.#server.database, this.#publication])
+  }
+
   /** Messages under our prefixes that could not be read, so far. */
   get malformedMessages(): number {
     return this.#messages.malformed

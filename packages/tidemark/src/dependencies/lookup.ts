@@ -173,7 +173,7 @@ export class DependencyIndex {
   }
 }
 
-interface Tuples {
+export interface Tuples {
   /** The row's tuple as it is now; undefined if there is no row, or it is not known. */
   readonly now: Tuple | undefined
   readonly was: Tuple | undefined
@@ -181,7 +181,11 @@ interface Tuples {
   readonly isUnknown: boolean
 }
 
-function tuplesOf({ columns, orders, old }: RowsScope, change: RowChange): Tuples {
+/** The tuples of a changed row under a shape. */
+export function tuplesOf(
+  { columns, orders, old }: Pick<RowsScope, 'columns' | 'orders' | 'old'>,
+  change: RowChange,
+): Tuples {
   const now = change.op === 'delete' ? undefined : tupleFrom(columns, orders, (column) => valueAfter(change, column))
   const was = change.op === 'insert' ? undefined : tupleFrom(columns, orders, (column) => valueBefore(change, column))
   const isUnknown =

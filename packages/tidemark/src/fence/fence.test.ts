@@ -83,7 +83,7 @@ describe('the ring', () => {
           expect(ring.changes).toBeLessThanOrEqual(changesMax)
           const oldest = oldestBegan ?? INFINITY
           const before = ring.select(() => true)
-          ring.trim(oldest, INFINITY)
+          ring.trim(oldest, INFINITY, undefined)
           const held = new Set(ring.select(() => true).map((record) => record.lsn))
           // What left says so: `from` is the end of the last that is gone.
           for (const record of all) expect(held.has(record.lsn)).toBe(record.lsn > ring.from)

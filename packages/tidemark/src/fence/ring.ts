@@ -64,14 +64,20 @@ export class Ring {
    *
    * @param oldestBegan  the tick at which the oldest running fill began; Infinity if none runs
    * @param appliedBefore  what was applied later stays, for sources that lag (monotonic ms)
+   * @param l2  what L2 has not applied stays, as its entries are held against it, if it was applied after `since` (monotonic ms)
    */
-  trim(oldestBegan: number, appliedBefore: number): void {
+  trim(
+    oldestBegan: number,
+    appliedBefore: number,
+    l2: { readonly m: number; readonly since: number } | undefined,
+  ): void {
     while (this.#head < this.#records.length) {
       const record = this.#records[this.#head]!
       if (
         record.provenAt >= oldestBegan ||
         record.provenAt === Number.POSITIVE_INFINITY ||
-        record.appliedAt > appliedBefore
+        record.appliedAt > appliedBefore ||
+        (l2 && record.lsn > l2.m && record.appliedAt > l2.since)
       )
         return
       this.#shift()

@@ -12,6 +12,9 @@ import { Proof } from './proof.js'
 /** How long after the source did not answer it is asked again. */
 const LOOK_AGAIN_MS = 100
 
+/** A tier that is further behind than this is not waited for: its entries are not believed until it has caught up. */
+const L2_HOLD_MS = 2_000
+
 /** What a cache does when the log moves. All calls are synchronous. */
 export interface Applier {
   /** Make stale what the commit touches: it is applied when this returns. */
@@ -47,6 +50,8 @@ export class Follower implements LogListener {
   readonly #appliers = new Set<Applier>()
   readonly #fills = new Set<RunningFill>()
   readonly #waiters = new Set<{ readonly lsn: number; readonly resolve: () => void }>()
+  /** L2 tiers, by how far they have applied the log: 0 for those that do not say. */
+  readonly #l2s = new Set<{ readonly m: number }>()
   #tick = 0
   #retainMs = 0
   /** Ends the wait for what lies before a start to be visible, where the log could not say how to prove it. */
@@ -135,6 +140,14 @@ export class Follower implements LogListener {
   /** Keep the ring's changes for at least this long from now on: a replica was read, or a loader declared its lag. */
   retain(ms: number): void {
     if (ms > this.#retainMs) this.#retainMs = ms
+  }
+
+  /** The ring keeps what the tier has not applied yet, for a while. Returns how it ends. */
+  holdFor(l2: { readonly m: number }): () => void {
+    this.#l2s.add(l2)
+    return () => {
+      this.#l2s.delete(l2)
+    }
   }
 
   /** Whether the log says enough about the time since the fill began to believe it (rules Start and Trim). */
@@ -338,7 +351,14 @@ export class Follower implements LogListener {
     // What lags is compared with changes from before its fill began, however long the fill takes.
     const appliedBefore =
       this.#retainMs === 0 ? Number.POSITIVE_INFINITY : (oldest?.beganAt ?? this.#clock.now()) - this.#retainMs
-    this.ring.trim(trimRules.oldestNeeded(oldest?.began ?? Number.POSITIVE_INFINITY), appliedBefore)
+    this.ring.trim(trimRules.oldestNeeded(oldest?.began ?? Number.POSITIVE_INFINITY), appliedBefore, this.#heldForL2())
+  }
+
+  #heldForL2(): { m: number; since: number } | undefined {
+    if (this.#l2s.size === 0) return undefined
+    let m = Number.POSITIVE_INFINITY
+    for (const l2 of this.#l2s) if (l2.m < m) m = l2.m
+    return { m, since: this.#clock.now() - L2_HOLD_MS }
   }
 
   #oldestFill(): RunningFill | undefined {

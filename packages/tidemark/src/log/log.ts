@@ -64,6 +64,11 @@ export interface LogListener {
 export interface Log {
   /** The log lives in this process: following it is being current, and all that it delivers can be seen. */
   readonly isLocal?: boolean
+  /**
+   * What tells it from other logs of the same epoch, once it was taken up: of two processes whose logs have the same epoch and name,
+   * each is delivered what the other is.
+   */
+  readonly name?: string | undefined
   /** Begins to follow, once; keeps trying until `close`. Returns at once and never throws. */
   follow(listener: LogListener): void
   /** Asks the source what is visible and flushed. Rejects if the source does not answer within its own bound. */

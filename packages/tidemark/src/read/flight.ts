@@ -2,11 +2,12 @@ import { BehindError, LoaderTimeoutError } from '../errors.js'
 import { rules } from '../fence/fence.js'
 import type { Follower } from '../follow/follower.js'
 import type { Policy } from '../options.js'
+import type { SharedTier } from '../tiers/shared.js'
 import type { SlotKey } from '../tiers/space.js'
 import { enter, leave } from './current.js'
 import { Fill } from './fill.js'
 import { behind, type Floor, isLoadedFor, isShown, strictest } from './floor.js'
-import { type Keeper, type Kept, keep } from './keep.js'
+import { type Keeper, type Kept, keep, keepShared } from './keep.js'
 import type { Keyspace } from './keyspace.js'
 import { deadline } from './wait.js'
 
@@ -120,6 +121,7 @@ export class Flight {
   }
 
   async fly(): Promise<void> {
+    if (this.#keeper.shared && (await this.#isShared(this.#keeper.shared))) return
     while (this.#isFlying) {
       const running = this.follower.begin(this.#policy.sourceLagMs)
       const { clock, counters } = this.#keeper
@@ -159,6 +161,34 @@ export class Flight {
     }
   }
 
+  /** Answers from the tier that processes share, if it can: valid as of now, so for whoever asked. */
+  async #isShared(tier: SharedTier): Promise<boolean> {
+    const isAnyFromSource = (): boolean => this.#floor()?.isFromSource === true
+    if (isAnyFromSource()) return false
+    const { clock, counters } = this.#keeper
+    const shared = await tier.read(this.space, this.key, this.#load)
+    if (!this.#isFlying) return true
+    const now = clock.now()
+    if (!shared || isAnyFromSource() || !this.#keeper.isTrusted(now)) return false
+    // Who refills early, or anew, wants something newer than what it has.
+    const { earlyRefresh } = this.#policy
+    const share = earlyRefresh === 0 ? 1 : earlyRefresh
+    if (now - shared.filledAt >= shared.lifetimeMs * share) return false
+    let kept: Kept
+    try {
+      kept = keepShared(this.#keeper, this.space, this.key, this.#policy, shared)
+    } catch {
+      counters.l2Errors++
+      return false
+    }
+    counters.l2Hits++
+    const asOf = this.follower.tidemark
+    const readers = [...this.#readers]
+    this.#end()
+    for (const reader of readers) reader.resolve({ ...kept, state: 'fresh', asOf })
+    return true
+  }
+
   get #isFlying(): boolean {
     return this.space.flights.get(this.key) === this
   }
@@ -196,7 +226,7 @@ export class Flight {
 
   /** The loader has ended: keep the result if the fence allows, answer who may have it, and return who may not. */
   #land(fill: Fill, value: unknown): Waiting[] {
-    const kept = keep(this.#keeper, this.space, this.key, this.#policy, fill, value)
+    const kept = keep(this.#keeper, this.space, this.key, this.#load, this.#policy, fill, value)
     const tidemark = this.follower.tidemark
     const again: Waiting[] = []
     for (const reader of [...this.#readers]) {

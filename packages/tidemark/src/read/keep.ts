@@ -6,6 +6,7 @@ import type { Follower } from '../follow/follower.js'
 import type { Policy } from '../options.js'
 import type { NotKept } from '../source.js'
 import type { L1 } from '../tiers/l1.js'
+import type { Shared, SharedTier } from '../tiers/shared.js'
 import type { SlotKey } from '../tiers/space.js'
 import { copyOf, seal } from '../values.js'
 import type { Fill } from './fill.js'
@@ -17,6 +18,8 @@ export interface Keeper {
   readonly follower: Follower
   readonly counters: Counters
   readonly clock: Clock
+  /** The tier that processes share, where there is one. */
+  readonly shared: SharedTier | undefined
   /** A source is there, so that an answer without dependencies is one whose reads were missed. */
   readonly hasSource: boolean
   isTrusted(now: number): boolean
@@ -41,6 +44,7 @@ export interface Kept {
   readonly overtaken: Overtaken | undefined
   /** It was computed from something stale. */
   readonly isStale: boolean
+  readonly from: 'source' | 'l2'
 }
 
 /** What a key takes, roughly. */
@@ -51,7 +55,15 @@ const KEY_BYTES = 64
  *
  * @throws ValueError (`TIDEMARK_VALUE`) if the value cannot be kept as it is
  */
-export function keep(keeper: Keeper, space: Keyspace, key: SlotKey, policy: Policy, fill: Fill, value: unknown): Kept {
+export function keep(
+  keeper: Keeper,
+  space: Keyspace,
+  key: SlotKey,
+  load: object,
+  policy: Policy,
+  fill: Fill,
+  value: unknown,
+): Kept {
   const now = keeper.clock.now()
   // What is to be cloned for each reader is not frozen in the loader's hands either.
   const own = policy.isCloned ? copyOf(value) : value
@@ -78,11 +90,44 @@ export function keep(keeper: Keeper, space: Keyspace, key: SlotKey, policy: Poli
       copied: isCopied,
     })
     if (slot < 0) notKept = 'too-large'
-    else keeper.counters.kept++
+    else {
+      keeper.counters.kept++
+      const lsn = keeper.follower.tidemark
+      keeper.shared?.kept(space, key, load, { value: own, lsn, dependencies, itself, filledAt: now, lifetimeMs })
+    }
   }
   if (notKept) keeper.counters.notKept[notKept] = (keeper.counters.notKept[notKept] ?? 0) + 1
   keeper.filled(space, key, slot, now - fill.startedAt, notKept)
-  return { value: own, isCopied, filledAt: now, dependencies, lifetimeMs, notKept, overtaken, isStale: fill.isStale }
+  const { isStale } = fill
+  return { value: own, isCopied, filledAt: now, dependencies, lifetimeMs, notKept, overtaken, isStale, from: 'source' }
+}
+
+/** Stores in L1 what L2 had. @throws ValueError (`TIDEMARK_VALUE`) if L2 brought back what can't be kept */
+export function keepShared(keeper: Keeper, space: Keyspace, key: SlotKey, policy: Policy, shared: Shared): Kept {
+  const { value, dependencies, filledAt, lifetimeMs } = shared
+  const sealed = seal(value)
+  const isCopied = sealed.copied || policy.isCloned
+  const slot = keeper.l1.store(space, key, value, {
+    lsn: Math.max(shared.lsn, keeper.follower.tidemark),
+    filledAt,
+    lifetimeMs,
+    dependencies,
+    bytes: sealed.bytes + KEY_BYTES,
+    copied: isCopied,
+  })
+  const notKept = slot < 0 ? 'too-large' : undefined
+  keeper.filled(space, key, slot, 0, notKept)
+  return {
+    value,
+    isCopied,
+    filledAt,
+    dependencies,
+    lifetimeMs,
+    notKept,
+    overtaken: undefined,
+    isStale: false,
+    from: 'l2',
+  }
 }
 
 function whyNot(

@@ -335,7 +335,7 @@ export class Reads {
     const state = floor?.isFromSource ? 'fenced' : landed.state
     const asOf = state === 'fresh' && landed.asOf !== undefined ? this.#position(landed.asOf) : undefined
     const value = landed.isCopied ? copyOf(landed.value) : landed.value
-    return { value, state, from: isJoined ? 'joined' : 'source', asOf, filledAt: this.#wall(landed.filledAt) }
+    return { value, state, from: isJoined ? 'joined' : landed.from, asOf, filledAt: this.#wall(landed.filledAt) }
   }
 
   /** Counts the answer, and hands what it was computed from to the entry whose loader asked. */

@@ -1,0 +1,205 @@
+import { deepStrictEqual as equal } from 'node:assert/strict'
+import type { Dependency } from '../dependencies/dependency.js'
+import type { L2, L2Answer, L2Batch, L2Entry, L2Fill } from '../tiers/l2.js'
+
+/** An L2 as the contract sees it: empty, and of nobody else. */
+export interface L2UnderTest {
+  readonly l2: L2
+  close(): Promise<void>
+}
+
+/** One case of the contract: `run` rejects where the L2 does not keep it. */
+export interface L2Case {
+  readonly name: string
+  run(): Promise<void>
+}
+
+const EPOCH = 'epoch-1'
+/** What L1 can hold, a value is the same from L2. */
+const VALUES: readonly unknown[] = [
+  null,
+  undefined,
+  [],
+  0,
+  -0,
+  Number.NaN,
+  '',
+  '\u0000 é 😀',
+  12_345_678_901_234_567_890n,
+  new Date(5),
+  new Map([[1, { a: new Set(['x']) }]]),
+  new Uint8Array([0, 255]),
+  { a: [undefined, { b: null }] },
+]
+const POST: Dependency = { kind: 'key', tenant: 'default', key: 'post(1)' }
+
+/** What every L2 must do, as cases for any test runner. `open` is called once for each case. */
+export function l2Contract(open: () => Promise<L2UnderTest>): L2Case[] {
+  const cases: L2Case[] = []
+  const test = (name: string, run: (l2: L2) => Promise<void>): void => {
+    cases.push({
+      name,
+      async run() {
+        const opened = await open()
+        try {
+          await run(opened.l2)
+        } finally {
+          await opened.close()
+        }
+      },
+    })
+  }
+
+  test('it has nothing, and takes nothing, before a batch says where the log stands', async (l2) => {
+    equal(await l2.read('a'), { tide: undefined, entry: undefined })
+    equal(await l2.fill('a', fill(100)), 'refused')
+    equal(await l2.read('a'), { tide: undefined, entry: undefined })
+    equal((await l2.invalidate(batch(90, 100))).state, 'applied')
+    equal(await l2.read('a'), { tide: { epoch: EPOCH, m: 100 }, entry: undefined })
+  })
+
+  test('it brings back what it was given, whatever the value and the key', async (l2) => {
+    await l2.invalidate(batch(90, 100))
+    for (const [i, value] of VALUES.entries()) {
+      const key = `{${i}}:"\u0000 é 😀`
+      const entry = { ...fill(100), value, expiresAt: i % 2 === 0 ? 1_900_000_000_000 : Number.POSITIVE_INFINITY }
+      equal(await l2.fill(key, entry), 'stored')
+      const { dependencies, filledAt, expiresAt } = entry
+      equal(await entryOf(l2, key), { value, lsn: 100, dependencies, filledAt, expiresAt })
+    }
+  })
+
+  test('a change removes what has its stamp and is older, and nothing else', async (l2) => {
+    await l2.invalidate(batch(90, 100))
+    await l2.fill('a', fill(100, 'posts', '1'))
+    await l2.fill('b', fill(100, 'posts', '2'))
+    await l2.fill('c', fill(100, 'comments', '1'))
+    await l2.fill('d', fill(120, 'posts', '1'))
+    await told(l2, batch(100, 120, [110, 'posts', '1']))
+    equal(await lsns(l2, 'a', 'b', 'c', 'd'), [undefined, 100, 100, 120])
+  })
+
+  test('a mark of a whole shape removes all that is older and has it, also among others', async (l2) => {
+    await l2.invalidate(batch(90, 100))
+    await l2.fill('a', fill(100, 'posts', '1'))
+    const both = {
+      ...fill(100, 'comments', '1'),
+      stamps: [
+        { shape: 'comments', name: '1' },
+        { shape: 'posts', name: '9' },
+      ],
+    }
+    await l2.fill('b', both)
+    await l2.fill('c', fill(100, 'comments', '1'))
+    await told(l2, batch(100, 120, [110, 'posts', undefined]))
+    equal(await lsns(l2, 'a', 'b', 'c'), [undefined, undefined, 100])
+    equal(await l2.fill('a', fill(109, 'posts', '1')), 'refused')
+    equal(await l2.fill('a', fill(110, 'posts', '1')), 'stored')
+  })
+
+  test('a fill is refused after a change that it did not see, of another epoch, and where a later one is', async (l2) => {
+    await l2.invalidate(batch(90, 100))
+    await l2.fill('x', fill(100, 'posts', '1'))
+    await told(l2, batch(100, 120, [110, 'posts', '1']))
+    equal(await l2.fill('a', fill(109, 'posts', '1')), 'refused')
+    equal(await l2.fill('a', fill(110, 'posts', '1')), 'stored')
+    equal(await l2.fill('a', fill(130, 'posts', '1')), 'stored')
+    equal(await l2.fill('a', fill(120, 'posts', '1')), 'refused')
+    equal(await l2.fill('a', { ...fill(140, 'posts', '1'), epoch: 'epoch-0' }), 'refused')
+    equal(await lsns(l2, 'a'), [130])
+  })
+
+  test('a shape that is new is believed from there on where it was registered', async (l2) => {
+    await l2.invalidate(batch(90, 100))
+    equal(await l2.fill('a', fill(99, 'posts', '1')), 'refused')
+    equal(await l2.fill('a', fill(100, 'posts', '1')), 'stored')
+  })
+
+  test('marks for other shapes than it has do nothing, and the answer has the shapes', async (l2) => {
+    await l2.invalidate(batch(90, 100))
+    await l2.fill('a', fill(100, 'posts', '1'))
+    const answer = await l2.invalidate({ ...batch(100, 120), shapes: 'other' })
+    equal({ state: answer.state, m: answer.m, shapes: answer.shapes }, { state: 'shapes', m: 100, shapes: ['posts'] })
+    await l2.fill('b', fill(100, 'comments', '1'))
+    const next = await l2.invalidate({ ...batch(100, 120), shapes: answer.shapesId })
+    equal([next.state, [...(next.shapes ?? [])].sort()], ['shapes', ['comments', 'posts']])
+    equal((await l2.read('a')).tide, { epoch: EPOCH, m: 100 })
+  })
+
+  test('a batch that was applied, or that overlaps one, changes nothing of what was', async (l2) => {
+    await l2.invalidate(batch(90, 100))
+    await l2.fill('a', fill(100, 'posts', '1'))
+    await told(l2, batch(100, 120, [110, 'posts', '1']))
+    await l2.fill('a', fill(115, 'posts', '1'))
+    equal((await l2.invalidate(batch(100, 120, [110, 'posts', '1']))).state, 'applied')
+    equal(await lsns(l2, 'a'), [115])
+    await told(l2, batch(90, 130, [95, 'posts', '1'], [110, 'posts', '1'], [114, 'posts', '1']))
+    equal(await lsns(l2, 'a'), [115])
+    await told(l2, batch(80, 140, [95, 'posts', '1'], [110, 'posts', '1'], [135, 'posts', '1']))
+    equal(await lsns(l2, 'a'), [undefined])
+    equal((await l2.read('a')).tide, { epoch: EPOCH, m: 140 })
+  })
+
+  test('a batch after a gap waits, or starts anew with nothing', async (l2) => {
+    await l2.invalidate(batch(90, 100))
+    await l2.fill('a', fill(100, 'posts', '1'))
+    const gap = batch(110, 120)
+    equal((await l2.invalidate(gap)).state, 'behind')
+    equal(await lsns(l2, 'a'), [100])
+    const answer = await l2.invalidate({ ...gap, mayReset: true })
+    equal([answer.state, answer.m], ['applied', 120])
+    equal(await lsns(l2, 'a'), [undefined])
+    equal(await l2.fill('a', fill(119, 'posts', '1')), 'refused')
+    equal(await l2.fill('a', fill(120, 'posts', '1')), 'stored')
+  })
+
+  test('another epoch starts anew with nothing, whatever its positions', async (l2) => {
+    await l2.invalidate(batch(90, 100))
+    await l2.fill('a', fill(100, 'posts', '1'))
+    await l2.invalidate({ ...batch(10, 20), epoch: 'epoch-2' })
+    equal(await l2.read('a'), { tide: { epoch: 'epoch-2', m: 20 }, entry: undefined })
+    equal(await l2.fill('a', fill(100, 'posts', '1')), 'refused')
+  })
+
+  test('an empty batch moves its tidemark', async (l2) => {
+    await l2.invalidate(batch(90, 100))
+    await told(l2, batch(100, 150))
+    equal((await l2.read('a')).tide, { epoch: EPOCH, m: 150 })
+  })
+
+  return cases
+}
+
+function fill(lsn: number, shape = 'key', name = 'post(1)'): L2Fill {
+  const filledAt = 1_700_000_000_000
+  return {
+    epoch: EPOCH,
+    value: { lsn },
+    lsn,
+    dependencies: [POST],
+    stamps: [{ shape, name }],
+    filledAt,
+    expiresAt: Number.POSITIVE_INFINITY,
+  }
+}
+
+function batch(prev: number, end: number, ...marks: [number, string, string | undefined][]): L2Batch {
+  const named = marks.map(([lsn, shape, name]) => ({ lsn, shape, name }))
+  return { epoch: EPOCH, prev, end, shapes: undefined, marks: named, mayReset: false }
+}
+
+/** Tells it, with the shapes that it has. */
+async function told(l2: L2, batch: L2Batch): Promise<L2Answer> {
+  const answer = await l2.invalidate(batch)
+  const again = answer.state === 'shapes' ? await l2.invalidate({ ...batch, shapes: answer.shapesId }) : answer
+  equal(again.state, 'applied')
+  return again
+}
+
+async function entryOf(l2: L2, key: string): Promise<L2Entry | undefined> {
+  return (await l2.read(key)).entry
+}
+
+async function lsns(l2: L2, ...keys: string[]): Promise<(number | undefined)[]> {
+  return Promise.all(keys.map(async (key) => (await entryOf(l2, key))?.lsn))
+}

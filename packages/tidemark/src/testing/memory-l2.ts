@@ -1,0 +1,167 @@
+import { randomUUID } from 'node:crypto'
+import type { L2, L2Answer, L2Batch, L2Entry, L2Fill, L2Read, L2Tide } from '../tiers/l2.js'
+import { copyOf } from '../values.js'
+
+interface Stored extends L2Entry {
+  readonly stamps: readonly { readonly shape: string; readonly name: string }[]
+}
+
+/** All that an L2 holds: what a backup of it has. */
+interface Held {
+  tide: L2Tide | undefined
+  shapesId: string
+  /** Shape → since. */
+  readonly shapes: Map<string, number>
+  /** Shape and name → the last position that touched it, oldest first. */
+  readonly stamps: Map<string, number>
+  readonly entries: Map<string, Stored>
+}
+
+/** Each rule as a function of its own, so that the simulation can plant the bug of leaving it out. */
+export const l2Rules = {
+  /** A batch that follows what was never applied: something is lost. */
+  isGap: (m: number, prev: number): boolean => m < prev,
+  /** What was applied before is not applied again, nor taken back. */
+  isNew: (m: number, lsn: number): boolean => lsn > m,
+  /** Nothing is believed from before its shape was stamped. */
+  isBefore: (lsn: number, since: number): boolean => lsn < since,
+  /** The marks were made for the shapes that there are. */
+  hasShapes: (batch: string | undefined, held: string): boolean => batch === held,
+  /** An entry of a later position stays. */
+  isOlder: (lsn: number, held: number): boolean => lsn < held,
+}
+
+/**
+ * The contract of an L2 in memory, in as few words as it takes: for tests of what uses one, and what others are compared with. Like any
+ * L2 it may lose everything (`flush`), or go back to an earlier state (`save`, `restore`).
+ */
+export class MemoryL2 implements L2 {
+  readonly #stampsMax: number
+  #held = nothing()
+  #saved: Held | undefined
+  /** While true, every call rejects. */
+  isDown = false
+
+  constructor(options: { readonly stampsMax?: number } = {}) {
+    this.#stampsMax = options.stampsMax ?? 100_000
+  }
+
+  get size(): number {
+    return this.#held.entries.size
+  }
+
+  get tide(): L2Tide | undefined {
+    return this.#held.tide
+  }
+
+  async read(key: string): Promise<L2Read> {
+    this.#mustBeUp()
+    const { tide, entries } = this.#held
+    const entry = entries.get(key)
+    if (!entry || !this.#isValid(entry)) return { tide, entry: undefined }
+    const { stamps: _, ...found } = entry
+    return { tide, entry: { ...found, value: copyOf(found.value) } }
+  }
+
+  async fill(key: string, { epoch, ...entry }: L2Fill): Promise<'stored' | 'refused'> {
+    this.#mustBeUp()
+    const { tide, shapes, entries } = this.#held
+    if (tide?.epoch !== epoch) return 'refused'
+    for (const { shape } of entry.stamps) {
+      if (shapes.has(shape)) continue
+      shapes.set(shape, tide.m)
+      this.#held.shapesId = randomUUID()
+    }
+    const former = entries.get(key)
+    if (!this.#isValid(entry) || (former && l2Rules.isOlder(entry.lsn, former.lsn))) return 'refused'
+    entries.set(key, { ...entry, value: copyOf(entry.value) })
+    return 'stored'
+  }
+
+  async invalidate({ epoch, prev, end, shapes, marks, mayReset }: L2Batch): Promise<L2Answer> {
+    this.#mustBeUp()
+    const { tide } = this.#held
+    if (tide?.epoch !== epoch || (l2Rules.isGap(tide.m, prev) && mayReset)) {
+      this.#held = { ...nothing(), tide: { epoch, m: end } }
+      return this.#answer('applied')
+    }
+    if (l2Rules.isGap(tide.m, prev)) return this.#answer('behind')
+    if (tide.m >= end) return this.#answer('applied')
+    if (!l2Rules.hasShapes(shapes, this.#held.shapesId)) {
+      return { ...this.#answer('shapes'), shapes: [...this.#held.shapes.keys()] }
+    }
+    for (const { lsn, shape, name } of marks) if (l2Rules.isNew(tide.m, lsn)) this.#mark(shape, name, lsn)
+    this.#held.tide = { epoch, m: end }
+    return this.#answer('applied')
+  }
+
+  async close(): Promise<void> {
+    // Others may use it.
+  }
+
+  /** All is gone. */
+  flush(): void {
+    this.#held = nothing()
+  }
+
+  /** A backup is made. */
+  save(): void {
+    this.#saved = copied(this.#held)
+  }
+
+  /** The last backup is brought back. */
+  restore(): void {
+    if (this.#saved) this.#held = copied(this.#saved)
+  }
+
+  /** One entry is evicted. */
+  evict(key: string): void {
+    this.#held.entries.delete(key)
+  }
+
+  #mark(shape: string, name: string | undefined, lsn: number): void {
+    const { shapes, stamps } = this.#held
+    if (name === undefined) {
+      shapes.set(shape, Math.max(lsn, shapes.get(shape) ?? 0))
+      return
+    }
+    const stamp = stampKey(shape, name)
+    stamps.delete(stamp)
+    stamps.set(stamp, lsn)
+    for (const [oldest, at] of stamps) {
+      if (stamps.size <= this.#stampsMax) break
+      stamps.delete(oldest)
+      const [of] = JSON.parse(oldest) as [string]
+      shapes.set(of, Math.max(at, shapes.get(of) ?? 0))
+    }
+  }
+
+  #isValid({ lsn, stamps: own }: Stored): boolean {
+    const { shapes, stamps } = this.#held
+    return own.every(({ shape, name }) => {
+      const since = shapes.get(shape)
+      if (since === undefined || l2Rules.isBefore(lsn, since)) return false
+      return (stamps.get(stampKey(shape, name)) ?? 0) <= lsn
+    })
+  }
+
+  #answer(state: L2Answer['state']): L2Answer {
+    return { state, m: this.#held.tide!.m, shapesId: this.#held.shapesId }
+  }
+
+  #mustBeUp(): void {
+    if (this.isDown) throw new Error('The test took L2 down.')
+  }
+}
+
+function nothing(): Held {
+  return { tide: undefined, shapesId: randomUUID(), shapes: new Map(), stamps: new Map(), entries: new Map() }
+}
+
+function copied({ tide, shapesId, shapes, stamps, entries }: Held): Held {
+  return { tide, shapesId, shapes: new Map(shapes), stamps: new Map(stamps), entries: new Map(entries) }
+}
+
+function stampKey(shape: string, name: string): string {
+  return JSON.stringify([shape, name])
+}

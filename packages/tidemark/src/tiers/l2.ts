@@ -1,0 +1,102 @@
+import type { Dependency } from '../dependencies/dependency.js'
+
+/**
+ * The tier that processes share. It is never the authority: it may lose anything at any moment, go back to an older state, or not
+ * answer, and all that costs is misses. All of its state is reached by one atomic step per call:
+ *
+ * - the *epoch* of the log that it follows, and `m`, its own tidemark: every change up to there is applied in it;
+ * - *shapes*, each with `since`, the position from which its stamps count, and all of them together with a random id, drawn anew
+ *   whenever one is added;
+ * - *stamps*: (shape, name) → the last position at which a change touched what has it. Dropped oldest first, by a limit, which raises
+ *   the shape's `since` to the position of what was dropped; never by time;
+ * - *entries*, each with the position as of which it is valid, and the stamps that it depends on.
+ *
+ * Positions are numbers that only grow within an epoch; those of different epochs are not ordered. Every call may reject, which counts
+ * as a miss; none may take longer than the implementation's own deadline.
+ */
+export interface L2 {
+  /** The entry under the key, if it is still valid here, and where L2 stands; both as of one moment. */
+  read(key: string): Promise<L2Read>
+  /**
+   * Stores an entry. Refused if the epoch is another one than L2's, if its position lies before the `since` of one of its shapes, if
+   * one of its stamps is later than its position, or if the entry there has a later one. The first fill of a shape registers it, with
+   * `since = m`. So nothing is stored before a batch has said where the log stands.
+   */
+  fill(key: string, entry: L2Fill): Promise<'stored' | 'refused'>
+  /**
+   * Applies what happened in the log between `prev` and `end`:
+   *
+   * - another epoch than L2's, or none yet, or `m < prev` with `mayReset`: L2 has lost something. It forgets all that it holds, and
+   *   stands at `end`;
+   * - `m < prev` else: nothing is done, and the answer is `behind`;
+   * - `m >= end`: nothing to do, `applied`;
+   * - `shapes` is not the id of the shapes that it has: nothing is done; the answer is `shapes`, with all of them;
+   * - else each mark with a position after `m` sets its stamp, or raises the `since` of its shape; entries that are older than
+   *   one of their stamps, or than a `since`, are never read again; then `m = end`.
+   */
+  invalidate(batch: L2Batch): Promise<L2Answer>
+  /** Lets go of connections and files that are its own. */
+  close(): Promise<void>
+}
+
+/** Where L2 stands; undefined while no batch has said so. */
+export interface L2Tide {
+  readonly epoch: string
+  readonly m: number
+}
+
+export interface L2Read {
+  readonly tide: L2Tide | undefined
+  /** Of that epoch. */
+  readonly entry: L2Entry | undefined
+}
+
+export interface L2Entry {
+  /** As it was kept: what can't be brought back as what it was is not stored. */
+  readonly value: unknown
+  /** The position as of which it is valid. */
+  readonly lsn: number
+  readonly dependencies: readonly Dependency[]
+  /** When its fill ended, and when it expires: wall-clock ms; Infinity if it does not. */
+  readonly filledAt: number
+  readonly expiresAt: number
+}
+
+export interface L2Fill extends L2Entry {
+  readonly epoch: string
+  /** What a mark in a batch names it by; at least one. */
+  readonly stamps: readonly L2Stamp[]
+}
+
+/** Texts without a meaning to L2, of up to a few hundred characters each. */
+export interface L2Stamp {
+  readonly shape: string
+  readonly name: string
+}
+
+export interface L2Batch {
+  readonly epoch: string
+  readonly prev: number
+  readonly end: number
+  /** The id of the shapes that the marks were made for; undefined if none are known. */
+  readonly shapes: string | undefined
+  /** In the order of their positions, all in `(prev, end]`. */
+  readonly marks: readonly L2Mark[]
+  readonly mayReset: boolean
+}
+
+export interface L2Mark {
+  readonly lsn: number
+  readonly shape: string
+  /** undefined: all that has the shape. */
+  readonly name: string | undefined
+}
+
+export interface L2Answer {
+  readonly state: 'applied' | 'behind' | 'shapes'
+  readonly m: number
+  /** The id of the shapes that L2 has now. */
+  readonly shapesId: string
+  /** All of them, where the answer is `shapes`. */
+  readonly shapes?: readonly string[]
+}

@@ -1,0 +1,199 @@
+import { createHash } from 'node:crypto'
+import type { Clock } from '../clock.js'
+import type { Counters } from '../counters.js'
+import type { Dependency } from '../dependencies/dependency.js'
+import type { Follower } from '../follow/follower.js'
+import type { Commit } from '../log/change.js'
+import type { Keyspace } from '../read/keyspace.js'
+import { sessionText } from '../read/keyspaces.js'
+import type { L2, L2Entry } from './l2.js'
+import { L2Sender } from './l2-sender.js'
+import type { SlotKey } from './space.js'
+import { stampsOf } from './stamps.js'
+
+/** More fills than this are not on their way to L2 at once; what is beyond stays in L1 only. */
+const FILLS_MAX = 1_000
+
+export interface SharedOptions {
+  readonly l2: L2
+  readonly follower: Follower
+  readonly clock: Clock
+  readonly counters: Counters
+  readonly maxSilenceMs: number
+  readonly changesMax: number
+  /** What computes the values; processes of another one leave each other's entries alone. */
+  readonly version: string
+}
+
+/** An entry that L2 had, and that nothing known here contradicts. */
+export interface Shared {
+  readonly value: unknown
+  readonly lsn: number
+  readonly dependencies: readonly Dependency[]
+  /** Monotonic ms. */
+  readonly filledAt: number
+  readonly lifetimeMs: number
+}
+
+/** What is kept, and goes to L2 too. */
+export interface Keeping {
+  readonly value: unknown
+  readonly lsn: number
+  readonly dependencies: readonly Dependency[]
+  /** Its own key is one more. */
+  readonly itself: Dependency
+  readonly filledAt: number
+  readonly lifetimeMs: number
+}
+
+/** The cache's side of L2: what is believed of it, and what it is told. */
+export class SharedTier {
+  readonly #options: SharedOptions
+  readonly #sender: L2Sender
+  readonly #release: () => void
+  readonly #names = new WeakMap<Keyspace, string>()
+  #filling = 0
+  #isClosed = false
+
+  constructor(options: SharedOptions) {
+    this.#options = options
+    const { l2, follower, clock, counters, maxSilenceMs, changesMax } = options
+    const epoch = (): string | undefined => this.#epoch
+    this.#sender = new L2Sender({ l2, follower, clock, counters, everyMs: maxSilenceMs / 3, changesMax, epoch })
+    this.#release = follower.holdFor(this.#sender)
+    // Another cache on the same source may have begun to follow it long ago.
+    if (follower.isFollowing) this.#sender.started()
+  }
+
+  started(): void {
+    this.#sender.started()
+  }
+
+  applied(commit: Commit): void {
+    this.#sender.applied(commit)
+  }
+
+  /** The entry as L2 has it, valid as of this process's tidemark; undefined for any reason. Never rejects. */
+  async read(space: Keyspace, key: SlotKey, load: object): Promise<Shared | undefined> {
+    const { l2, counters, follower } = this.#options
+    const { generation } = follower
+    const epoch = this.#epoch
+    if (epoch === undefined || !follower.isFollowing || this.#isClosed) return undefined
+    let found: Awaited<ReturnType<L2['read']>>
+    try {
+      found = await l2.read(this.#keyOf(space, key, load))
+    } catch {
+      counters.l2Errors++
+      return undefined
+    }
+    const { tide, entry } = found
+    if (tide?.epoch === epoch && generation === follower.generation) this.#sender.stands(tide.m)
+    if (!entry) {
+      counters.l2Misses++
+      return undefined
+    }
+    const itself: Dependency = { kind: 'key', tenant: space.tenant, key: space.text(key) }
+    const isBelieved =
+      tide?.epoch === epoch &&
+      epoch === this.#epoch &&
+      generation === follower.generation &&
+      follower.isFollowing &&
+      beliefRules.isBelieved(follower, entry, tide.m, [...entry.dependencies, itself])
+    if (!isBelieved) {
+      counters.l2Disbelieved++
+      return undefined
+    }
+    return this.#aged(entry)
+  }
+
+  /** Sends what was kept to L2, behind the reader's back. */
+  kept(space: Keyspace, key: SlotKey, load: object, keeping: Keeping): void {
+    const { l2, counters, clock } = this.#options
+    const epoch = this.#epoch
+    if (epoch === undefined || this.#isClosed) return
+    if (this.#filling >= FILLS_MAX) {
+      counters.l2Refused++
+      return
+    }
+    const { value, lsn, dependencies, itself } = keeping
+    const filledAt = Math.round(clock.wall() - (clock.now() - keeping.filledAt))
+    const fill = {
+      epoch,
+      value,
+      lsn,
+      dependencies,
+      stamps: stampsOf([...dependencies, itself]),
+      filledAt,
+      expiresAt: filledAt + keeping.lifetimeMs,
+    }
+    this.#filling++
+    void this.#fill(l2, this.#keyOf(space, key, load), fill, counters)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#release()
+    this.#sender.close()
+    await this.#options.l2.close()
+  }
+
+  async #fill(l2: L2, key: string, fill: Parameters<L2['fill']>[1], counters: Counters): Promise<void> {
+    try {
+      if ((await l2.fill(key, fill)) === 'stored') counters.l2Stored++
+      else counters.l2Refused++
+    } catch {
+      counters.l2Errors++
+    } finally {
+      this.#filling--
+    }
+  }
+
+  /** Processes share L2 if they follow the same history through logs that deliver the same. */
+  get #epoch(): string | undefined {
+    const { log, epoch } = this.#options.follower
+    return epoch === undefined ? undefined : JSON.stringify([epoch, log.name ?? null])
+  }
+
+  #aged({ value, lsn, dependencies, filledAt, expiresAt }: L2Entry): Shared | undefined {
+    const { clock, counters } = this.#options
+    const wall = clock.wall()
+    if (expiresAt <= wall) {
+      counters.l2Misses++
+      return undefined
+    }
+    // A clock that is ahead of ours must not make it younger than just filled.
+    const age = Math.max(0, wall - filledAt)
+    return { value, lsn, dependencies, filledAt: clock.now() - age, lifetimeMs: expiresAt - wall + age }
+  }
+
+  #keyOf(space: Keyspace, key: SlotKey, load: object): string {
+    let name = this.#names.get(space)
+    if (name === undefined) {
+      name = JSON.stringify([this.#options.version, space.tenant, space.name ?? null, sessionText(space.session)])
+      this.#names.set(space, name)
+    }
+    return `${name}${fingerprintOf(load)}${space.text(key)}`
+  }
+}
+
+/** The rule as a function, so that the simulation can plant the bug of leaving it out. */
+export const beliefRules = {
+  /** Whether this process knows all changes after what L2 has applied and the entry holds for, and none of them touches it. */
+  isBelieved(follower: Follower, entry: L2Entry, m: number, dependencies: readonly Dependency[]): boolean {
+    const from = Math.max(m, entry.lsn)
+    if (from < follower.ring.from) return false
+    return !follower.ring.firstTouching(dependencies, (record) => record.lsn > from)
+  },
+}
+
+const fingerprints = new WeakMap<object, string>()
+
+/** Another text of the loader is another definition: a deploy leaves the entries of the one before alone. */
+function fingerprintOf(load: object): string {
+  let fingerprint = fingerprints.get(load)
+  if (fingerprint === undefined) {
+    fingerprint = createHash('sha256').update(String(load)).digest('base64url').slice(0, 16)
+    fingerprints.set(load, fingerprint)
+  }
+  return fingerprint
+}

@@ -1,0 +1,157 @@
+import type { Dependency, RowsDependency } from '../dependencies/dependency.js'
+import { tuplesOf } from '../dependencies/lookup.js'
+import { isUnchanged } from '../dependencies/match.js'
+import type { Order } from '../dependencies/order.js'
+import { tupleOf } from '../dependencies/tuple.js'
+import type { Change, RowChange, Target } from '../log/change.js'
+import type { L2Mark, L2Stamp } from './l2.js'
+
+/*
+ * How dependencies and changes meet in L2, which knows neither: each dependency is a stamp, a name within a shape; each change
+ * becomes marks for the shapes that L2 has. What is no equality is widened to what its equalities say, or to its table.
+ */
+
+/** A dependency without its values. */
+type Shape =
+  | readonly ['tag' | 'key', tenant: string]
+  | readonly ['table', table: string, reads: readonly string[] | null]
+  | RowsShape
+
+type RowsShape = readonly [
+  'rows',
+  table: string,
+  columns: readonly string[],
+  orders: readonly Order[] | null,
+  reads: readonly string[] | null,
+  old: RowsDependency['old'],
+]
+
+/** The stamps of an entry; each once. */
+export function stampsOf(dependencies: readonly Dependency[]): L2Stamp[] {
+  const stamps = new Map<string, L2Stamp>()
+  for (const dependency of dependencies) {
+    const stamp = stampOf(dependency)
+    stamps.set(`${stamp.shape}\u0000${stamp.name}`, stamp)
+  }
+  return [...stamps.values()]
+}
+
+function stampOf(dependency: Dependency): L2Stamp {
+  switch (dependency.kind) {
+    case 'tag':
+      return { shape: textOf(['tag', dependency.tenant]), name: dependency.tag }
+    case 'key':
+      return { shape: textOf(['key', dependency.tenant]), name: dependency.key }
+    case 'table':
+      return { shape: textOf(['table', dependency.table, dependency.reads ?? null]), name: '' }
+    case 'rows': {
+      const { table, columns, values, orders, old } = dependency
+      const reads = readsOf(dependency)
+      if (columns.length === 0) return { shape: textOf(['table', table, reads]), name: '' }
+      return {
+        shape: textOf(['rows', table, columns, orders ?? null, reads, old]),
+        name: nameOf(tupleOf(values, orders)),
+      }
+    }
+  }
+}
+
+/** Without its further conditions a row counts that they may begin or cease to hold for. */
+function readsOf({ reads, range, also, columns, orders }: RowsDependency): readonly string[] | null {
+  if (!reads) return null
+  const folded = columns.filter((_, i) => orders?.[i] === 'folded')
+  const conditions = [...(range ? [range] : []), ...(also ?? [])].map(({ column }) => column)
+  return [...new Set([...reads, ...conditions, ...folded])].sort()
+}
+
+/** The shapes that L2 has, by what a change names. */
+export class Shapes {
+  readonly #tables = new Map<string, Set<string>>()
+  readonly #parsed = new Map<string, Shape>()
+
+  constructor(texts: readonly string[]) {
+    for (const text of texts) {
+      const shape = JSON.parse(text) as Shape
+      this.#parsed.set(text, shape)
+      if (shape[0] === 'tag' || shape[0] === 'key') continue
+      const table = this.#tables.get(shape[1])
+      if (table) table.add(text)
+      else this.#tables.set(shape[1], new Set([text]))
+    }
+  }
+
+  /** Adds what the changes of a commit touch to the marks: by shape and name, the last position. */
+  mark(changes: readonly Change[], lsn: number, marks: Marks): void {
+    for (const change of changes) {
+      switch (change.kind) {
+        case 'row':
+          for (const text of this.#tables.get(change.table) ?? []) this.#markRow(text, change, lsn, marks)
+          break
+        case 'table':
+          for (const text of this.#tables.get(change.table) ?? []) {
+            if (change.reason === 'columns-added' && this.#readsOf(text)) continue
+            marks.add(text, undefined, lsn)
+          }
+          break
+        case 'everything':
+          for (const texts of this.#tables.values()) for (const text of texts) marks.add(text, undefined, lsn)
+          break
+        case 'target':
+          for (const target of change.targets) this.#markTarget(target, lsn, marks)
+          break
+        default:
+          change satisfies never
+      }
+    }
+  }
+
+  #readsOf(text: string): readonly string[] | null {
+    const shape = this.#parsed.get(text)!
+    return shape[0] === 'rows' ? shape[4] : shape[0] === 'table' ? shape[2] : null
+  }
+
+  #markRow(text: string, change: RowChange, lsn: number, marks: Marks): void {
+    const shape = this.#parsed.get(text)!
+    const reads = this.#readsOf(text)
+    if (shape[0] !== 'rows') {
+      if (!isUnchanged(change, reads ?? undefined)) marks.add(text, '', lsn)
+      return
+    }
+    const [, , columns, orders, , old] = shape
+    const { now, was, isUnknown } = tuplesOf({ columns, old, ...(orders && { orders }) }, change)
+    if (isUnknown) return marks.add(text, undefined, lsn)
+    if (now !== undefined && now === was && isUnchanged(change, reads ?? undefined)) return
+    if (now !== undefined) marks.add(text, nameOf(now), lsn)
+    if (was !== undefined && was !== now) marks.add(text, nameOf(was), lsn)
+  }
+
+  #markTarget(target: Target, lsn: number, marks: Marks): void {
+    const text = textOf([target.kind, target.tenant])
+    if (!this.#parsed.has(text)) return
+    marks.add(text, target.kind === 'tag' ? target.tag : target.key, lsn)
+  }
+}
+
+/** The marks of a batch: of each stamp the last one, in the order of their positions. */
+export class Marks {
+  readonly #marks = new Map<string, L2Mark>()
+
+  add(shape: string, name: string | undefined, lsn: number): void {
+    const key = name === undefined ? shape : `${shape}\u0000${name}`
+    this.#marks.delete(key)
+    this.#marks.set(key, { lsn, shape, name })
+  }
+
+  get all(): L2Mark[] {
+    return [...this.#marks.values()]
+  }
+}
+
+function textOf(shape: Shape): string {
+  return JSON.stringify(shape)
+}
+
+/** NULL is no text. */
+function nameOf(tuple: string | number | null): string {
+  return tuple === null ? '~' : `=${tuple}`
+}
