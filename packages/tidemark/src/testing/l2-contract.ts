@@ -62,11 +62,24 @@ export function l2Contract(open: () => Promise<L2UnderTest>): L2Case[] {
     await l2.invalidate(batch(90, 100))
     for (const [i, value] of VALUES.entries()) {
       const key = `{${i}}:"\u0000 é 😀`
-      const entry = { ...fill(100), value, expiresAt: i % 2 === 0 ? 1_900_000_000_000 : Number.POSITIVE_INFINITY }
-      equal(await l2.fill(key, entry), 'stored')
-      const { dependencies, filledAt, expiresAt } = entry
-      equal(await entryOf(l2, key), { value, lsn: 100, dependencies, filledAt, expiresAt })
+      const remainingMs = i % 2 === 0 ? 600_000 : Number.POSITIVE_INFINITY
+      equal(await l2.fill(key, { ...fill(100), value, remainingMs }), 'stored')
+      const { value: back, lsn, dependencies } = (await entryOf(l2, key))!
+      equal({ value: back, lsn, dependencies }, { value, lsn: 100, dependencies: [POST] })
     }
+  })
+
+  test('an entry grows older, and is gone when its time is over', async (l2) => {
+    await l2.invalidate(batch(90, 100))
+    await l2.fill('a', { ...fill(100), ageMs: 500, remainingMs: 600_000 })
+    await l2.fill('b', { ...fill(100), ageMs: 500 })
+    await l2.fill('c', { ...fill(100), remainingMs: 40 })
+    const until = Date.now() + 10_000
+    while ((await entryOf(l2, 'c')) && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 5))
+    equal(await entryOf(l2, 'c'), undefined)
+    const [a, b] = [(await entryOf(l2, 'a'))!, (await entryOf(l2, 'b'))!]
+    equal([a.ageMs >= 535, a.ageMs < 60_000, Math.abs(a.ageMs + a.remainingMs - 600_500) < 5], [true, true, true])
+    equal([b.ageMs >= 535, b.remainingMs], [true, Number.POSITIVE_INFINITY])
   })
 
   test('a change removes what has its stamp and is older, and nothing else', async (l2) => {
@@ -171,15 +184,14 @@ export function l2Contract(open: () => Promise<L2UnderTest>): L2Case[] {
 }
 
 function fill(lsn: number, shape = 'key', name = 'post(1)'): L2Fill {
-  const filledAt = 1_700_000_000_000
   return {
     epoch: EPOCH,
     value: { lsn },
     lsn,
     dependencies: [POST],
     stamps: [{ shape, name }],
-    filledAt,
-    expiresAt: Number.POSITIVE_INFINITY,
+    ageMs: 0,
+    remainingMs: Number.POSITIVE_INFINITY,
   }
 }
 

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import type { L2, L2Answer, L2Batch, L2Entry, L2Fill, L2Read, L2Tide } from '../tiers/l2.js'
+import type { L2, L2Answer, L2Batch, L2Entry, L2Fill, L2Read, L2Stamp, L2Tide } from '../tiers/l2.js'
 import { copyOf } from '../values.js'
 
 interface Stored extends L2Entry {
-  readonly stamps: readonly { readonly shape: string; readonly name: string }[]
+  /** When it was stored, by L2's clock. */
+  readonly storedAt: number
+  readonly stamps: readonly L2Stamp[]
 }
 
 /** All that an L2 holds: what a backup of it has. */
@@ -37,13 +39,16 @@ export const l2Rules = {
  */
 export class MemoryL2 implements L2 {
   readonly #stampsMax: number
+  readonly #now: () => number
   #held = nothing()
   #saved: Held | undefined
   /** While true, every call rejects. */
   isDown = false
 
-  constructor(options: { readonly stampsMax?: number } = {}) {
+  /** @param options.now  its clock, in ms. Default: a monotonic one */
+  constructor(options: { readonly stampsMax?: number; readonly now?: () => number } = {}) {
     this.#stampsMax = options.stampsMax ?? 100_000
+    this.#now = options.now ?? (() => performance.now())
   }
 
   get size(): number {
@@ -58,9 +63,12 @@ export class MemoryL2 implements L2 {
     this.#mustBeUp()
     const { tide, entries } = this.#held
     const entry = entries.get(key)
-    if (!entry || !this.#isValid(entry)) return { tide, entry: undefined }
-    const { stamps: _, ...found } = entry
-    return { tide, entry: { ...found, value: copyOf(found.value) } }
+    if (!entry || !this.#isValid(entry.lsn, entry.stamps)) return { tide, entry: undefined }
+    const { value, lsn, dependencies, storedAt } = entry
+    const passed = this.#now() - storedAt
+    const [ageMs, remainingMs] = [entry.ageMs + passed, entry.remainingMs - passed]
+    if (remainingMs <= 0) return { tide, entry: undefined }
+    return { tide, entry: { value: copyOf(value), lsn, dependencies, ageMs, remainingMs } }
   }
 
   async fill(key: string, { epoch, ...entry }: L2Fill): Promise<'stored' | 'refused'> {
@@ -73,8 +81,8 @@ export class MemoryL2 implements L2 {
       this.#held.shapesId = randomUUID()
     }
     const former = entries.get(key)
-    if (!this.#isValid(entry) || (former && l2Rules.isOlder(entry.lsn, former.lsn))) return 'refused'
-    entries.set(key, { ...entry, value: copyOf(entry.value) })
+    if (!this.#isValid(entry.lsn, entry.stamps) || (former && l2Rules.isOlder(entry.lsn, former.lsn))) return 'refused'
+    entries.set(key, { ...entry, value: copyOf(entry.value), storedAt: this.#now() })
     return 'stored'
   }
 
@@ -136,7 +144,7 @@ export class MemoryL2 implements L2 {
     }
   }
 
-  #isValid({ lsn, stamps: own }: Stored): boolean {
+  #isValid(lsn: number, own: readonly L2Stamp[]): boolean {
     const { shapes, stamps } = this.#held
     return own.every(({ shape, name }) => {
       const since = shapes.get(shape)

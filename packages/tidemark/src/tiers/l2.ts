@@ -57,9 +57,12 @@ export interface L2Entry {
   /** The position as of which it is valid. */
   readonly lsn: number
   readonly dependencies: readonly Dependency[]
-  /** When its fill ended, and when it expires: wall-clock ms; Infinity if it does not. */
-  readonly filledAt: number
-  readonly expiresAt: number
+  /**
+   * How long ago its fill ended, and how long it is still fresh, in ms; Infinity if it does not expire by time. Time passes by L2's own
+   * clock, one for all: those of the processes may be apart. An entry whose time is over is none.
+   */
+  readonly ageMs: number
+  readonly remainingMs: number
 }
 
 export interface L2Fill extends L2Entry {

@@ -6,7 +6,7 @@ import type { Follower } from '../follow/follower.js'
 import type { Commit } from '../log/change.js'
 import type { Keyspace } from '../read/keyspace.js'
 import { sessionText } from '../read/keyspaces.js'
-import type { L2, L2Entry } from './l2.js'
+import type { L2, L2Entry, L2Fill, L2Read } from './l2.js'
 import { L2Sender } from './l2-sender.js'
 import type { SlotKey } from './space.js'
 import { stampsOf } from './stamps.js'
@@ -75,11 +75,12 @@ export class SharedTier {
 
   /** The entry as L2 has it, valid as of this process's tidemark; undefined for any reason. Never rejects. */
   async read(space: Keyspace, key: SlotKey, load: object): Promise<Shared | undefined> {
-    const { l2, counters, follower } = this.#options
+    const { l2, clock, counters, follower } = this.#options
     const { generation } = follower
     const epoch = this.#epoch
     if (epoch === undefined || !follower.isFollowing || this.#isClosed) return undefined
-    let found: Awaited<ReturnType<L2['read']>>
+    const askedAt = clock.now()
+    let found: L2Read
     try {
       found = await l2.read(this.#keyOf(space, key, load))
     } catch {
@@ -103,7 +104,9 @@ export class SharedTier {
       counters.l2Disbelieved++
       return undefined
     }
-    return this.#aged(entry)
+    const { value, lsn, dependencies, ageMs, remainingMs } = entry
+    // The answer was made after it was asked for: counted from there it is no younger than it is.
+    return { value, lsn, dependencies, filledAt: askedAt - ageMs, lifetimeMs: ageMs + remainingMs }
   }
 
   /** Sends what was kept to L2, behind the reader's back. */
@@ -115,17 +118,10 @@ export class SharedTier {
       counters.l2Refused++
       return
     }
-    const { value, lsn, dependencies, itself } = keeping
-    const filledAt = Math.round(clock.wall() - (clock.now() - keeping.filledAt))
-    const fill = {
-      epoch,
-      value,
-      lsn,
-      dependencies,
-      stamps: stampsOf([...dependencies, itself]),
-      filledAt,
-      expiresAt: filledAt + keeping.lifetimeMs,
-    }
+    const { value, lsn, dependencies, itself, lifetimeMs } = keeping
+    const ageMs = clock.now() - keeping.filledAt
+    const stamps = stampsOf([...dependencies, itself])
+    const fill = { epoch, value, lsn, dependencies, stamps, ageMs, remainingMs: lifetimeMs - ageMs }
     this.#filling++
     void this.#fill(l2, this.#keyOf(space, key, load), fill, counters)
   }
@@ -137,7 +133,7 @@ export class SharedTier {
     await this.#options.l2.close()
   }
 
-  async #fill(l2: L2, key: string, fill: Parameters<L2['fill']>[1], counters: Counters): Promise<void> {
+  async #fill(l2: L2, key: string, fill: L2Fill, counters: Counters): Promise<void> {
     try {
       if ((await l2.fill(key, fill)) === 'stored') counters.l2Stored++
       else counters.l2Refused++
@@ -152,18 +148,6 @@ export class SharedTier {
   get #epoch(): string | undefined {
     const { log, epoch } = this.#options.follower
     return epoch === undefined ? undefined : JSON.stringify([epoch, log.name ?? null])
-  }
-
-  #aged({ value, lsn, dependencies, filledAt, expiresAt }: L2Entry): Shared | undefined {
-    const { clock, counters } = this.#options
-    const wall = clock.wall()
-    if (expiresAt <= wall) {
-      counters.l2Misses++
-      return undefined
-    }
-    // A clock that is ahead of ours must not make it younger than just filled.
-    const age = Math.max(0, wall - filledAt)
-    return { value, lsn, dependencies, filledAt: clock.now() - age, lifetimeMs: expiresAt - wall + age }
   }
 
   #keyOf(space: Keyspace, key: SlotKey, load: object): string {
