@@ -16,6 +16,11 @@ const programs = [
     commands: [join(postgres15, 'postgres')],
     prepare: wantNoCluster,
   },
+  {
+    name: 'redis-server',
+    debianPackage: 'redis-server',
+    commands: ['redis-server'],
+  },
   { name: 'psql', debianPackage: 'postgresql-client', commands: ['psql'] },
 ]
 

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { npm, root } from './workspace.mjs'
 
 const majors = [20, 22, 24]
-const libraries = ['tidemark', '@tidemark/embedded', '@tidemark/postgres', '@tidemark/server']
+const libraries = ['tidemark', '@tidemark/embedded', '@tidemark/postgres', '@tidemark/redis', '@tidemark/server']
 const packages = [...libraries, '@tidemark/cli']
 
 const application = `
@@ -89,9 +89,19 @@ function publishInto(folder) {
     mkdirSync(join(modules, name))
     succeed('tar', ['-xzf', join(folder, filename), '--strip-components=1', '-C', join(modules, name)])
   }
-  for (const name of readdirSync(join(root, 'node_modules'))) {
+  linkModules(join(root, 'node_modules'), modules)
+  // What npm keeps beside a package, because another one wants another version of it.
+  for (const name of packages) {
+    const own = join(root, 'packages', name.replace('@tidemark/', ''), 'node_modules')
+    if (existsSync(own)) linkModules(own, join(modules, name, 'node_modules'))
+  }
+}
+
+function linkModules(from, to) {
+  mkdirSync(to, { recursive: true })
+  for (const name of readdirSync(from)) {
     if (name.startsWith('.') || name.startsWith('tidemark') || name === '@tidemark') continue
-    symlinkSync(join(root, 'node_modules', name), join(modules, name))
+    symlinkSync(join(from, name), join(to, name))
   }
 }
 

@@ -5,13 +5,18 @@ import type { CallOptions, Definition, Duration, EntryOptions, Loader } from './
 import type { Dependency } from './dependencies/dependency.js'
 import type { CacheEvents } from './events.js'
 import type { Mode } from './log/change.js'
-import type { LogStatus } from './log/log.js'
+import type { Log, LogStatus } from './log/log.js'
 import type { NotKept, Session, Source } from './source.js'
 import type { L2 } from './tiers/l2.js'
 
 export interface CacheOptions<Context extends object> {
   /** What loaders read and the log follows. Without one, entries leave by explicit invalidation and expiry only. */
   readonly source?: Source<Context>
+  /**
+   * The log that is followed, where it is not the source's own: `redisLog({ url })` of '@tidemark/redis' lets processes without PostgreSQL
+   * share what they invalidate. Caches may share one; it is closed with the last of them.
+   */
+  readonly log?: Log
   /** The memory tier's limits. Defaults: 100,000 entries, 256 MiB (approximate size of keys and values). */
   readonly l1?: { readonly maxEntries?: number; readonly maxBytes?: number }
   /** A tier that processes share. It needs a source that all of them follow. Default: none. */

@@ -10,6 +10,7 @@ import { View } from './view.js'
 
 const NAMES = [
   'source',
+  'log',
   'l1',
   'l2',
   'version',
@@ -31,15 +32,17 @@ const NAMES = [
  */
 export function createCache<Context extends object = object>(options: CacheOptions<Context> = {}): Cache<Context> {
   namesOf(options, NAMES, 'createCache()')
-  const { source, clock = systemClock, l1 = {}, defaults = {} } = options
+  const { source, log, clock = systemClock, l1 = {}, defaults = {} } = options
   if (source !== undefined && typeof source?.openLog !== 'function')
     throw new OptionError("source must be a source, like postgres({ url }) of '@tidemark/postgres'.")
-  if (options.l2 !== undefined && (typeof options.l2?.read !== 'function' || source === undefined))
+  if (options.l2 !== undefined && (typeof options.l2?.read !== 'function' || (source ?? log) === undefined))
     throw new OptionError(
-      "l2 must be a tier that processes share, like redisL2({ url }) of '@tidemark/redis', beside a source whose log they all follow.",
+      "l2 must be a tier that processes share, like redisL2({ url }) of '@tidemark/redis', beside a source or a log that they all follow.",
     )
   if (options.version !== undefined && typeof options.version !== 'string')
     throw new OptionError('version must be a text: it names what computes the values.')
+  if (log !== undefined && typeof log?.follow !== 'function')
+    throw new OptionError("log must be a log, like redisLog({ url }) of '@tidemark/redis'.")
   namesOf(l1, ['maxEntries', 'maxBytes'], 'l1')
   namesOf(defaults, ENTRY_OPTIONS, 'defaults')
   const unfollowedTtlMs = source?.unfollowedTtlMs ?? Number.POSITIVE_INFINITY
@@ -64,6 +67,6 @@ export function createCache<Context extends object = object>(options: CacheOptio
     rowsMax: countOf(options.ringRowsMax, 'ringRowsMax', 10_000),
   }
   // Last: what was refused must leave nothing open.
-  const core = new Core(settings, acquireFollower(source, clock, ring))
+  const core = new Core(settings, acquireFollower(source, log, clock, ring))
   return new View<Context>(core, new Definitions(core, defaults, defaultPolicy, unfollowedTtlMs))
 }

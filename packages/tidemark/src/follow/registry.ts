@@ -1,5 +1,7 @@
 import type { Clock } from '../clock.js'
+import { OptionError } from '../errors.js'
 import type { RingLimits } from '../fence/ring.js'
+import type { Log } from '../log/log.js'
 import { MemoryLog } from '../log/memory.js'
 import type { Source } from '../source.js'
 import { Follower } from './follower.js'
@@ -22,12 +24,23 @@ export interface Acquired {
 }
 
 /**
- * The follower of a source: one for each source in a process, so that a second cache on it (hot reload, two copies of this module)
- * never makes a second slot. It stops when its last cache is closed.
+ * The follower of a source, or of a log that is given beside it: one for each in a process, so that a second cache on it (hot reload, two
+ * copies of this module) never makes a second slot. It stops when its last cache is closed.
+ *
+ * @throws OptionError if the log was closed with an earlier cache
  */
-export function acquireFollower(source: Source | undefined, clock: Clock, limits: RingLimits): Acquired {
-  if (!source) return alone(new Follower(new MemoryLog(), clock, limits))
-  const acquired = acquireFollowing(source, clock, limits)
+export function acquireFollower(
+  source: Source | undefined,
+  log: Log | undefined,
+  clock: Clock,
+  limits: RingLimits,
+): Acquired {
+  const acquired = log
+    ? acquireLog(log, clock, limits)
+    : source
+      ? acquireFollowing(source, clock, limits)
+      : alone(new Follower(new MemoryLog(), clock, limits))
+  if (!source) return acquired
   sources().set(source, (sources().get(source) ?? 0) + 1)
   const release = async (): Promise<void> => {
     const users = sources().get(source)! - 1
@@ -36,6 +49,24 @@ export function acquireFollower(source: Source | undefined, clock: Clock, limits
     if (users === 0) await source.close()
   }
   return { ...acquired, release }
+}
+
+function acquireLog(log: Log, clock: Clock, limits: RingLimits): Acquired {
+  const known = logs().get(log)
+  if (known?.users === 0)
+    throw new OptionError('The log was closed with an earlier cache. Open a new one for this cache.')
+  const shared = known ?? { form: FORM, follower: new Follower(log, clock, limits), users: 0 }
+  if (shared.form !== FORM)
+    throw new OptionError('The log is followed by another, incompatible copy of tidemark. Open one log for each copy.')
+  shared.users++
+  if (!known) {
+    logs().set(log, shared)
+    shared.follower.follow()
+  }
+  const release = async (): Promise<void> => {
+    if (--shared.users === 0) await shared.follower.close()
+  }
+  return { follower: shared.follower, isSecondCopy: false, release }
 }
 
 function acquireFollowing(source: Source, clock: Clock, limits: RingLimits): Acquired {
@@ -69,6 +100,11 @@ async function release(id: string, shared: Shared): Promise<void> {
 /** The followers of this process, by source id: one list for all copies of this module. */
 function registry(): Map<string, Shared> {
   return ofProcess('tidemark.followers', () => new Map())
+}
+
+/** The followers of logs that are no source's own. */
+function logs(): WeakMap<Log, Shared> {
+  return ofProcess('tidemark.logs', () => new WeakMap())
 }
 
 /** How many caches use a source. */

@@ -95,7 +95,7 @@ export class World implements LoaderHooks {
         ringMax: 1_000,
         clock: this.clock,
       },
-      acquireFollower(this.source, this.clock, { changesMax, rowsMax }),
+      acquireFollower(this.source, undefined, this.clock, { changesMax, rowsMax }),
     )
     const definitions = new Definitions(this.core, {}, policyOf({}, NEVER), NEVER)
     const cache: SimCache = new View(this.core, definitions)

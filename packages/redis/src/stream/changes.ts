@@ -1,0 +1,84 @@
+import type { Change, Commit, Image, Target } from 'tidemark'
+
+/** The version of what records say. A higher one can't be read here, and is never skipped. */
+const VERSION = 1
+
+const TARGETS = ['key', 'tag'] as const satisfies readonly Target['kind'][]
+const REASONS = ['truncate', 'large', 'ddl', 'coarse', 'columns-added']
+
+/** A commit as it stands in a record, without its position. */
+export interface CommitBody {
+  readonly xid: number | undefined
+  readonly committedAt: number
+  readonly changes: readonly Change[]
+}
+
+/** The form of a commit in JSON. */
+export function encodeCommit({ xid, committedAt, changes }: CommitBody): Record<string, unknown> {
+  return { v: VERSION, x: xid, a: committedAt, c: changes }
+}
+
+/** Reads what `encodeCommit` wrote; undefined for anything else, and for any other version. Never throws. */
+export function decodeCommit(
+  body: Readonly<Record<string, unknown>>,
+): Pick<Commit, 'xid' | 'committedAt' | 'changes'> | undefined {
+  const { v, x: xid, a: committedAt, c: changes } = body
+  if (v !== VERSION || typeof committedAt !== 'number' || !Number.isFinite(committedAt)) return undefined
+  if (xid !== undefined && !Number.isSafeInteger(xid)) return undefined
+  if (!Array.isArray(changes) || !changes.every(isChange)) return undefined
+  return { xid: xid as number | undefined, committedAt, changes }
+}
+
+/** An object of a record's text, or undefined. */
+export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isObject(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+// ── what others may have written ─────────────────────────────────────────────────────────────────────────
+
+function isChange(value: unknown): value is Change {
+  if (!isObject(value)) return false
+  switch (value.kind) {
+    case 'row':
+      return isRow(value)
+    case 'table':
+      return typeof value.table === 'string' && REASONS.includes(value.reason as string)
+    case 'everything':
+      return typeof value.reason === 'string'
+    case 'target':
+      return (
+        Array.isArray(value.targets) &&
+        value.targets.every(isTarget) &&
+        (value.mode === 'drop' || value.mode === 'expire') &&
+        (value.nonce === undefined || typeof value.nonce === 'string')
+      )
+    default:
+      return false
+  }
+}
+
+function isRow({ table, op, old, new: current }: Readonly<Record<string, unknown>>): boolean {
+  if (typeof table !== 'string') return false
+  if (op === 'insert') return old === null && isImage(current)
+  if (op === 'delete') return isImage(old) && current === null
+  return op === 'update' && isImage(old) && isImage(current)
+}
+
+function isImage(value: unknown): value is Image {
+  return isObject(value) && Object.values(value).every((text) => text === null || typeof text === 'string')
+}
+
+function isTarget(value: unknown): value is Target {
+  if (!isObject(value) || typeof value.tenant !== 'string') return false
+  if (!TARGETS.some((kind) => kind === value.kind)) return false
+  return typeof value[value.kind as 'key' | 'tag'] === 'string'
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

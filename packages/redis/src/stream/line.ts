@@ -1,0 +1,168 @@
+import type { Clock } from 'tidemark'
+import { connectionTo, type RedisConnection, type StreamAddress } from './address.js'
+import { RedisDownError, streamError } from './errors.js'
+import { APPEND, LOOK, type Script } from './scripts.js'
+import { newEpoch, newToken, type Sealed } from './seal.js'
+
+/** A place in the stream: a record's id, and the random token that tells it from another history's. */
+export interface Place {
+  readonly id: string
+  readonly token: string
+}
+
+/** What the stream is now. */
+export interface Look {
+  /** Names the run of the server: what a crash or a fail-over may have lost shows as another. */
+  readonly run: string
+  /** Named by a random id in the stream itself: a flush loses it. */
+  readonly epoch: string
+  readonly newest: Place
+  /** Whether the history has this place, or begins right behind it. */
+  readonly has: (place: Place) => boolean
+}
+
+/** A record as it stands in the stream; what is not ours lacks fields. */
+export interface StreamEntry {
+  readonly id: string
+  readonly epoch: string | undefined
+  readonly previous: Place
+  readonly token: string
+  /** undefined for the birth of a history. */
+  readonly body: string | undefined
+  readonly seal: string
+}
+
+export interface LineOptions extends StreamAddress {
+  /** The key of the stream. */
+  readonly stream: string
+  readonly connectTimeoutMs: number
+  /** Within this a command answers, or the line counts as dead. */
+  readonly commandTimeoutMs: number
+  readonly clock: Clock
+}
+
+/**
+ * One connection to the server of the stream. It is opened once and never again: whoever uses it sees that it is lost.
+ * Every method throws RedisDownError (`TIDEMARK_REDIS_DOWN`) or RedisRefusedError (`TIDEMARK_REDIS_REFUSED`).
+ */
+export class Line {
+  readonly #redis: RedisConnection
+  readonly #options: LineOptions
+  #isOpen = true
+
+  private constructor(redis: RedisConnection, options: LineOptions) {
+    this.#redis = redis
+    this.#options = options
+  }
+
+  static async open(options: LineOptions): Promise<Line> {
+    const line = new Line(connectionTo(options, options.connectTimeoutMs), options)
+    line.#redis.on('end', () => {
+      line.#isOpen = false
+    })
+    // Twice: a host name may have several addresses, or a Sentinel be asked first.
+    await line.#bounded(2 * options.connectTimeoutMs, () => line.#redis.connect())
+    return line
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** What the stream is now; begins a history where there is none. */
+  async look(place?: Place): Promise<Look> {
+    const reply = await this.#run(LOOK, [newEpoch(), newToken(), place?.id ?? ''])
+    const [run, id, epoch, token, at, beforeId, beforeToken] = reply as string[]
+    const asked = place?.id
+    return {
+      run: run!,
+      epoch: epoch!,
+      newest: { id: id!, token: token! },
+      has: (place) =>
+        asked === place.id &&
+        (at === place.token || (at === '' && beforeId === place.id && beforeToken === place.token)),
+    }
+  }
+
+  /** Appends a record; returns its id. @param searched  so many of the newest are searched for it first: it may be there already */
+  async append(record: Sealed, retain: number, searched: number): Promise<string> {
+    const { token, body, seal } = record
+    return (await this.#run(APPEND, [newEpoch(), newToken(), token, body, seal, retain, searched])) as string
+  }
+
+  /** The records after an id, at most `count`, waiting up to `waitMs` for the first. */
+  async read(afterId: string, count: number, waitMs: number): Promise<StreamEntry[]> {
+    const { stream, commandTimeoutMs } = this.#options
+    const reply = (await this.#bounded(waitMs + commandTimeoutMs, () =>
+      this.#redis.xread('COUNT', count, 'BLOCK', waitMs, 'STREAMS', stream, afterId),
+    )) as unknown[] | null
+    if (!reply) return []
+    // One stream: [[key, entries]], or of a client that maps RESP3 plainly [key, entries].
+    const entries = Array.isArray(reply[0]) ? reply[0][1] : reply[1]
+    return (entries as [string, string[]][]).map(entryOf)
+  }
+
+  /** The records before an id (or the newest), newest first. */
+  async readBack(beforeId: string | undefined, count: number): Promise<StreamEntry[]> {
+    const { stream, commandTimeoutMs } = this.#options
+    const end = beforeId === undefined ? '+' : `(${beforeId}`
+    const entries = await this.#bounded(commandTimeoutMs, () => this.#redis.xrevrange(stream, end, '-', 'COUNT', count))
+    return entries.map(entryOf)
+  }
+
+  close(): void {
+    this.#isOpen = false
+    this.#redis.disconnect()
+  }
+
+  async #run(script: Script, args: (string | number)[]): Promise<unknown> {
+    const { stream, commandTimeoutMs } = this.#options
+    return this.#bounded(commandTimeoutMs, async () => {
+      try {
+        return await this.#redis.evalsha(script.sha, 1, stream, ...args)
+      } catch (error) {
+        if (!(error instanceof Error && error.message.includes('NOSCRIPT'))) throw error
+        return this.#redis.eval(script.text, 1, stream, ...args)
+      }
+    })
+  }
+
+  /** A line that does not answer may be half open: it is cut, so that nothing comes late. */
+  async #bounded<Result>(ms: number, command: () => Promise<Result>): Promise<Result> {
+    let timer: { cancel(): void } | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = this.#options.clock.after(ms, () => {
+        reject(new RedisDownError(`The Redis that holds the stream did not answer within ${ms} ms.`))
+        this.close()
+      })
+    })
+    try {
+      return await Promise.race([command(), late])
+    } catch (error) {
+      const known = streamError(error)
+      if (known instanceof RedisDownError) this.close()
+      throw known
+    } finally {
+      timer?.cancel()
+    }
+  }
+}
+
+function entryOf([id, flat]: [string, string[]]): StreamEntry {
+  const fields = new Map<string, string>()
+  for (let i = 0; i + 1 < flat.length; i += 2) fields.set(flat[i]!, flat[i + 1]!)
+  return {
+    id,
+    epoch: fields.get('e'),
+    previous: { id: fields.get('p') ?? '', token: fields.get('q') ?? '' },
+    token: fields.get('t') ?? '',
+    body: fields.get('b'),
+    seal: fields.get('h') ?? '',
+  }
+}
+
+/** The position that an id names; undefined for one that no record of ours has. */
+export function positionOf(id: string): number | undefined {
+  const position = Number(/^(\d{1,16})-0$/.exec(id)?.[1])
+  return Number.isSafeInteger(position) ? position : undefined
+}

@@ -1,0 +1,97 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+
+/** Waits for a condition; fails after 20 s. */
+export async function until(condition: () => boolean | Promise<boolean>, what = ''): Promise<void> {
+  const bound = Date.now() + 20_000
+  while (!(await condition())) {
+    if (Date.now() > bound) throw new Error(`never came true: ${condition} ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+/** A Redis of the test's own, on a free port and in a temporary folder. */
+export class RedisServer {
+  readonly port: number
+  readonly folder: string
+  readonly #settings: readonly string[]
+  #process: ChildProcess | undefined
+  #admin: Redis | undefined
+
+  private constructor(port: number, folder: string, settings: readonly string[]) {
+    this.port = port
+    this.folder = folder
+    this.#settings = settings
+  }
+
+  /** @param settings  as on the command line: `['--appendonly', 'yes']`. By default nothing is written to disk */
+  static async start(settings: readonly string[] = []): Promise<RedisServer> {
+    const folder = mkdtempSync(join(tmpdir(), 'tidemark-redis-'))
+    const server = new RedisServer(await freePort(), folder, settings)
+    await server.start()
+    return server
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`
+  }
+
+  /** A client of the test's own, which connects again by itself. */
+  get admin(): Redis {
+    this.#admin ??= new Redis(this.port, '127.0.0.1', { maxRetriesPerRequest: null, retryStrategy: () => 20 })
+    this.#admin.on('error', () => {})
+    return this.#admin
+  }
+
+  /** Resolves when it answers. */
+  async start(): Promise<void> {
+    const { port, folder } = this
+    const own = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--protected-mode', 'no']
+    this.#process = spawn('redis-server', [...own, ...this.#settings], { stdio: 'ignore' })
+    const failed = new Promise<never>((_, reject) => this.#process!.once('error', reject))
+    await Promise.race([failed, until(() => answers(port), 'redis-server answers')])
+  }
+
+  /** As if its machine had lost its power. */
+  async kill(): Promise<void> {
+    const ended = this.#process
+    if (!ended || ended.exitCode !== null || ended.signalCode !== null) return
+    const isOver = new Promise((resolve) => ended.once('exit', resolve))
+    ended.kill('SIGKILL')
+    await isOver
+  }
+
+  async drop(): Promise<void> {
+    this.#admin?.disconnect()
+    await this.kill()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+async function answers(port: number): Promise<boolean> {
+  const probe = new Redis(port, '127.0.0.1', { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 })
+  probe.on('error', () => {})
+  try {
+    await probe.connect()
+    return (await probe.ping()) === 'PONG'
+  } catch {
+    return false
+  } finally {
+    probe.disconnect()
+  }
+}
