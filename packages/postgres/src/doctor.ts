@@ -44,8 +44,10 @@ export async function doctor(url: string, options: DoctorOptions = {}): Promise<
   // The role's own bounds may be too short for a look at a large catalogue.
   const settings = { statement_timeout: `${QUERY_TIMEOUT_MS}`, lock_timeout: '0' }
   const direct = new SqlConnection(() => connectSql(to(directUrl), settings, undefined), QUERY_TIMEOUT_MS)
+  const attempt = await checkReplication(to(directUrl))
   try {
-    const attempt = await checkReplication(to(directUrl))
+    // Of a server that is too old not even the questions below are understood.
+    if (attempt.finding.code === 'TIDEMARK_VERSION') return [attempt.finding]
     const { server } = attempt
     const provider = await recognise(direct)
     const [row] = await direct.rows<{ version: number }>("select current_setting('server_version_num')::int as version")
@@ -63,7 +65,7 @@ export async function doctor(url: string, options: DoctorOptions = {}): Promise<
     const isFound = findings.some(({ severity, code }) => severity === 'error' && code === finding.code)
     return isFound ? findings : [finding, ...findings]
   } catch (reason) {
-    return [unreachable(reason)]
+    return attempt.server ? [unreachable(reason)] : [attempt.finding]
   } finally {
     await direct.close()
   }
@@ -86,8 +88,9 @@ interface Attempt {
 
 /** Whether the address opens a replication connection to a server that can be followed. */
 async function checkReplication(options: ConnectionOptions): Promise<Attempt> {
-  const replication = replicationClient(options)
+  let replication: Client | undefined
   try {
+    replication = replicationClient(options)
     const server = await connectReplication(replication)
     return { finding: ok('follow', 'the address opens a replication connection'), server, mayReplicate: true }
   } catch (reason) {
@@ -97,7 +100,7 @@ async function checkReplication(options: ConnectionOptions): Promise<Attempt> {
     const stood = reason instanceof WalLevelError || reason instanceof StandbyError
     return stood ? { finding, mayReplicate: true } : { finding }
   } finally {
-    await replication.end().catch(() => {})
+    await replication?.end().catch(() => {})
   }
 }
 
@@ -108,19 +111,20 @@ async function checkReplication(options: ConnectionOptions): Promise<Attempt> {
  */
 async function checkQueries(url: string, ssl: ClientConfig['ssl'], server: Server | undefined): Promise<Finding[]> {
   // As loaders connect: a pooler may refuse start-up parameters, and what is set would hide what the role has set.
-  const client = new Client({
-    connectionString: url,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    ...(ssl === undefined ? {} : { ssl }),
-  })
-  client.on('error', () => {})
+  let client: Client | undefined
   try {
+    client = new Client({
+      connectionString: url,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      ...(ssl === undefined ? {} : { ssl }),
+    })
+    client.on('error', () => {})
     await client.connect()
     return [...(server ? [await checkPooled(client, server)] : []), ...(await checkTimeLimits(client))]
   } catch (reason) {
     return [unreachable(startError(reason, client))]
   } finally {
-    await client.end().catch(() => {})
+    await client?.end().catch(() => {})
   }
 }
 

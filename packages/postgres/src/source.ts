@@ -14,6 +14,7 @@ import { Analyst, type Server } from './sql/analyst.js'
 import { SqlWritesError } from './sql/errors.js'
 import { explainAnalysis } from './sql/explain.js'
 import { type AnswerColumn, columnsOf, type Sql, sqlOf, type TypeParsers } from './sql/tag.js'
+import { whyDown } from './wal/errors.js'
 import { WalLog } from './wal/log.js'
 
 export interface PostgresOptions {
@@ -257,10 +258,17 @@ function check({
 }
 
 function checkUrl(name: string, url: unknown): void {
-  if (typeof url === 'string' && /^(postgres(ql)?:\/\/|socket:|\/)/.test(url)) return
-  throw new OptionError(
-    `postgres({ ${name} }) must be a connection string: postgres://user:password@host:5432/database`,
-  )
+  if (typeof url !== 'string' || !/^(postgres(ql)?:\/\/|socket:|\/)/.test(url)) {
+    throw new OptionError(
+      `postgres({ ${name} }) must be a connection string: postgres://user:password@host:5432/database`,
+    )
+  }
+  try {
+    // Reads the address, and the files that it names; connects to nothing.
+    new pg.Client({ connectionString: url })
+  } catch (error) {
+    throw new OptionError(`postgres({ ${name} }) is no address that can be used. ${whyDown(error)}`, { cause: error })
+  }
 }
 
 function checkCount(name: string, value: unknown, least: number): void {

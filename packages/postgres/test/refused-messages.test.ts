@@ -3,6 +3,9 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { type Embedded, startEmbedded } from '@tidemark/embedded'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { doctor } from '../src/doctor.js'
+import { OldServer } from './old-server.js'
+import { expectPlain } from './plain.js'
 import { type Recorder, until, type World, world } from './recorder.js'
 
 /** Each way in which a server can't be followed says in one sentence what is wrong, and in one what to do. */
@@ -137,6 +140,28 @@ const CASES: readonly Case[] = [
     open: () => db.open({ url: 'postgres://somebody:verysecret@nowhere.invalid/db' }),
   },
   {
+    wrong: 'a server that ends connections',
+    code: 'TIDEMARK_SOURCE_DOWN',
+    says: /stops or somebody had it ended.*57P01/,
+    mends: /look into its log/,
+    open: async () => db.open({ url: await answering('57P01') }),
+  },
+  {
+    wrong: 'a certificate file that there is not',
+    code: 'TIDEMARK_SOURCE_DOWN',
+    says: /A file that the address.*ENOENT/,
+    mends: /sslrootcert/,
+    open: () =>
+      db.open({ url: 'postgres://somebody:verysecret@127.0.0.1:1/db?sslmode=require&sslrootcert=/none/such' }),
+  },
+  {
+    wrong: 'an address that is none',
+    code: 'TIDEMARK_SOURCE_DOWN',
+    says: /cannot be read.*ERR_INVALID_URL/,
+    mends: /percent-encoded/,
+    open: () => db.open({ url: 'postgres://somebody:verysecret#@127.0.0.1:1/db' }),
+  },
+  {
     wrong: "a pooler's address",
     code: 'TIDEMARK_POOLER',
     says: /connection pooler/,
@@ -177,14 +202,6 @@ const CASES: readonly Case[] = [
   },
 ]
 
-function expectPlain({ message }: { readonly message: string }, says: RegExp, mends: RegExp): void {
-  const at = message.indexOf('. ')
-  expect(at).toBeGreaterThan(0)
-  expect(message.slice(0, at)).toMatch(says)
-  expect(message.slice(at)).toMatch(mends)
-  expect(message).not.toMatch(/verysecret|words of the server/)
-}
-
 test.for(CASES)('$wrong: $code', async ({ code, says, mends, open, before, after }) => {
   for (const statement of before?.split('; ') ?? []) await db.sql(statement)
   const error = await refusal(await open())
@@ -201,6 +218,20 @@ test('no walsender left: TIDEMARK_NO_SLOT', async () => {
   await few.end()
   expect(error.code).toBe('TIDEMARK_NO_SLOT')
   expectPlain(error, /no connection or walsender left/, /max_wal_senders/)
+})
+
+test('PostgreSQL 12: TIDEMARK_VERSION, also by the doctor, which asks nothing more of it', async () => {
+  const old = await OldServer.to(db.url)
+  try {
+    const error = await refusal(db.open({ url: old.url }))
+    expect(error.code).toBe('TIDEMARK_VERSION')
+    expectPlain(error, /before version 13 cannot be followed/, /Upgrade the server to 13 or later/)
+    expect(await doctor(old.url)).toMatchObject([
+      { severity: 'error', code: 'TIDEMARK_VERSION', title: error.message, isSql: false },
+    ])
+  } finally {
+    await old.end()
+  }
 })
 
 test('wal_level below logical: TIDEMARK_WAL_LEVEL', async () => {

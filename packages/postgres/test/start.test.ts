@@ -87,14 +87,23 @@ async function waitsFor(log: Recorder, { pid }: { readonly pid: number }): Promi
   )
 }
 
-test('while the slot waits for write transactions, the status names them', async () => {
+test('while the slot waits for write transactions, the status names them, and for how long they are open', async () => {
+  await db.sql('create role app login replication', 'create publication app', 'alter publication app owner to app')
   const writer = await openWriter()
   const log = db.open()
   await waitsFor(log, writer)
   expect(log.log.status()).toMatchObject({ state: 'waiting', reason: expect.stringContaining('TIDEMARK_SLOT_WAITS') })
+  expect(log.log.status().reason).toMatch(/\(database \w+, transaction open for \d+ s\)\. End it, or wait/)
+  // A role that is shown little of others' sessions.
+  const url = new URL(db.url)
+  url.username = 'app'
+  const unseeing = db.open({ url: url.href, publication: 'app' })
+  await waitsFor(unseeing, writer)
+  expect(unseeing.log.status().reason).toMatch(/\(database \w+, since when this role is not shown\)/)
   await writer.end()
   await log.hasStarted(1)
   expect(log.log.status()).toEqual({ state: 'following', reason: '' })
+  await unseeing.hasStarted(1)
 })
 
 test('a commit that is hidden as the slot begins is part of the proof that the start asks for', async () => {

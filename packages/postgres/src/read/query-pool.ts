@@ -1,10 +1,10 @@
-import { Client, type ClientConfig, type FieldDef, Pool, type PoolClient } from 'pg'
+import { Client, type ClientConfig, DatabaseError, type FieldDef, Pool, type PoolClient } from 'pg'
 import { ClosedError, type Reading, type Session } from 'tidemark'
 import type { Answered } from '../sql/bind.js'
 import { SqlError } from '../sql/errors.js'
 import { Backend, type Reader, TEXT } from './backend.js'
 import { cancelQueries } from './cancel.js'
-import { connectionError, queryError } from './errors.js'
+import { connectionError, endsConnection, queryError } from './errors.js'
 import { declaration } from './facts.js'
 import { notifyLate } from './notices.js'
 import { trackedClients } from './tracked.js'
@@ -81,8 +81,8 @@ export class QueryPool {
       return result
     } catch (error) {
       if (signal?.aborted) throw signal.reason
-      const known = queryError(error, isConnected(client), text)
-      giveBack(!(known instanceof SqlError))
+      const known = queryError(failureOf(client, error), isConnected(client), text)
+      giveBack(!(known instanceof SqlError) || endsConnection(known.sqlState))
       throw known
     } finally {
       aborted.stop()
@@ -106,7 +106,7 @@ export class QueryPool {
         // A new one never is spoilt, so this ends.
         if (!(await backend.isSpoilt(hasSession))) return { client, backend }
       } catch (error) {
-        const known = queryError(error, isConnected(client))
+        const known = queryError(failureOf(client, error), isConnected(client))
         client.release(true)
         throw known
       }
@@ -143,15 +143,16 @@ export class QueryPool {
 
 /** The time to connect is bounded, the time to wait for a free connection is not: the fill's own timeout bounds that. */
 class OwnClient extends Client {
-  hasFailed = false
+  /** What ended the connection: of the queries after it the driver says only that it has ended. */
+  failure: Error | undefined
 
   constructor(config?: ClientConfig) {
     super({ ...config, connectionTimeoutMillis: CONNECT_MAX_MS })
     trackedClients.add(this)
     // A connection that ends while it is lent tells its query; as an event it would end the process, at any moment between two
     // queries: the pool listens only while it is idle.
-    this.on('error', () => {
-      this.hasFailed = true
+    this.on('error', (error) => {
+      this.failure ??= error
     })
   }
 }
@@ -198,9 +199,13 @@ function statusOf(client: PoolClient): string | null {
   return (client as unknown as { getTransactionStatus(): string | null }).getTransactionStatus()
 }
 
+function failureOf(client: PoolClient, error: unknown): unknown {
+  return error instanceof DatabaseError ? error : ((client as unknown as OwnClient).failure ?? error)
+}
+
 function isConnected(client: PoolClient): boolean {
   const own = client as unknown as OwnClient
-  return !own.hasFailed && !own.connection.stream.destroyed
+  return !own.failure && !own.connection.stream.destroyed
 }
 
 function ignore(): void {}

@@ -20,17 +20,19 @@ export class SqlError extends TidemarkError {
   }
 }
 
-/** SqlError whose message names the place in the text. `what` ends without a full stop. */
+/** SqlError whose message names the place in the text. `what` ends without a full stop; `advice` are sentences. */
 export function sqlErrorAt(
   what: string,
   sqlState: string,
   text: string,
   position: number | undefined,
   options?: ErrorOptions,
+  advice = 'Correct the statement.',
 ): SqlError {
-  if (position === undefined) return new SqlError(`${what}.`, sqlState, undefined, options)
+  if (position === undefined) return new SqlError(`${what}. ${advice}`, sqlState, undefined, options)
   const place = placeOf(text, position)
-  return new SqlError(`${what}, at line ${place.line}, column ${place.column}.`, sqlState, position, options, place)
+  const where = `at line ${place.line}, column ${place.column}`
+  return new SqlError(`${what}, ${where}. ${advice}`, sqlState, position, options, place)
 }
 
 /** The SQL writes, or does something else than read, where only reads are allowed. */

@@ -50,8 +50,10 @@ function parseAnew(text: string): Parsed {
       '42601',
       text,
       [...text].indexOf('\0') + 1,
+      {},
+      'Take it out.',
     )
-  if (text.trim() === '') throw new SqlError('The SQL is empty.', '42601', undefined)
+  if (text.trim() === '') throw new SqlError('The SQL is empty. Pass a statement.', '42601', undefined)
   try {
     return { statements: (parser.parseSync(text).stmts ?? []).flatMap((raw) => raw.stmt ?? []) }
   } catch (error) {

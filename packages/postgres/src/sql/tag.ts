@@ -122,6 +122,9 @@ function checked<Row>(row: unknown, schema: Schema<Row> | undefined): Row {
   try {
     return schema.parse(row)
   } catch (error) {
-    throw new SqlRowsError('A row is not as its schema says; the cause says where.', { cause: error })
+    throw new SqlRowsError(
+      'A row is not as its schema says, and the cause says where. Correct the schema or the statement.',
+      { cause: error },
+    )
   }
 }

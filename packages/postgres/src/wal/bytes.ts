@@ -3,14 +3,13 @@ import type { TupleValue } from './protocol.js'
 
 /** Microseconds between 1970 and 2000, where PostgreSQL's clock begins. */
 export const POSTGRES_EPOCH_MS = 946_684_800_000
-export const NEWER = 'This version of Tidemark does not know it: is there a newer one?'
 
 export function code(tag: string): string {
   return `0x${tag.charCodeAt(0).toString(16).padStart(2, '0')}`
 }
 
 export function misplaced(tag: string): ProtocolError {
-  return new ProtocolError(`A pgoutput message holds ${code(tag)} where another part was due. ${NEWER}`)
+  return new ProtocolError(`A pgoutput message holds ${code(tag)} where another part was due.`)
 }
 
 /** Reads a message of the replication protocol from its beginning to its end, and no byte past it. */

@@ -51,6 +51,14 @@ export class SlotError extends TidemarkError {
 /** The server sent something that this version does not understand. */
 export class ProtocolError extends TidemarkError {
   readonly code = 'TIDEMARK_PROTOCOL'
+  /** @param what  what was sent, as a sentence */
+  constructor(what: string, options?: ErrorOptions) {
+    super(
+      `${what} The log is taken up anew by itself, from empty; if this repeats, look for a newer version of Tidemark, or report it with ` +
+        'the version of PostgreSQL.',
+      options,
+    )
+  }
 }
 
 /** The SQLSTATE, if the server itself answered with an error. */
@@ -122,8 +130,6 @@ function failed(state: string | undefined, cause: unknown): TidemarkError {
         'The server has no connection or walsender left. Raise max_wal_senders or max_connections (needs a restart), or end others.',
         { cause },
       )
-    case '55000':
-      return new WalLevelError(walLevelText, { cause })
     default:
       return new SourceDownError(`${whyDown(cause)} Tidemark keeps trying.`, { cause })
   }
@@ -132,25 +138,51 @@ function failed(state: string | undefined, cause: unknown): TidemarkError {
 /** Why PostgreSQL could not be reached, and what to do; never the server's own words, which may hold names or values. */
 export function whyDown(error: unknown): string {
   const code = codeOf(error)
+  if ((error as NodeJS.ErrnoException | undefined)?.syscall === 'open')
+    return `A file that the address of PostgreSQL names cannot be read${code}. Correct its sslrootcert, sslcert or sslkey.`
   switch (code) {
+    case ' (ERR_INVALID_URL)':
+      return (
+        `The address of PostgreSQL cannot be read${code}. Write it as postgres://user:password@host:5432/database, with the special ` +
+        'characters of the password percent-encoded: # as %23, / as %2F, ? as %3F.'
+      )
     case ' (ECONNREFUSED)':
     case ' (ENOENT)':
       return `Nothing answers at the address of PostgreSQL${code}. Check that it runs, and the address's host and port.`
+    case ' (ECONNRESET)':
+    case ' (EPIPE)':
+      return `The connection to PostgreSQL ended${code}. Ask again; if it repeats, see whether idle_session_timeout or the network ends it.`
     case ' (ENOTFOUND)':
     case ' (EAI_AGAIN)':
       return `The host of PostgreSQL's address cannot be found${code}. Correct it, or see to the name service.`
     case ' (28P01)':
       return `PostgreSQL refused the user or the password${code}. Correct them in the address.`
     case ' (28000)':
-      return `PostgreSQL does not let this user in from here${code}. Correct the user in the address, or add a line to pg_hba.conf.`
+      return `PostgreSQL does not let this user in from here${code}. Correct the user in the address, switch TLS on (ssl), or add a line to pg_hba.conf.`
     case ' (3D000)':
       return `The database of the address does not exist${code}. Correct its name, or create it.`
+    case ' (42501)':
+      return `PostgreSQL does not let this role connect to the database${code}. Run: grant connect on database <database> to <role>.`
+    case ' (53300)':
+      return `PostgreSQL has no connection left for this role${code}. Lower pool.max, end others, or raise max_connections or the role's limit.`
+    case ' (57P01)':
+    case ' (57P02)':
+      return `PostgreSQL ended the connection, as it stops or somebody had it ended${code}. Ask again; if it repeats, look into its log.`
+    case ' (57P05)':
+      return `PostgreSQL ended the connection, which was idle for longer than idle_session_timeout allows${code}. Ask again, or raise the limit.`
     case ' (57P03)':
       return `PostgreSQL is starting or stopping${code}. Wait until it accepts connections.`
+    case ' (CERT_HAS_EXPIRED)':
+    case ' (DEPTH_ZERO_SELF_SIGNED_CERT)':
+    case ' (ERR_TLS_CERT_ALTNAME_INVALID)':
+    case ' (SELF_SIGNED_CERT_IN_CHAIN)':
+    case ' (UNABLE_TO_GET_ISSUER_CERT_LOCALLY)':
+    case ' (UNABLE_TO_VERIFY_LEAF_SIGNATURE)':
+      return `The certificate of PostgreSQL is not trusted${code}. Give its authority (ssl: { ca }), or use the host name that it is for.`
     default:
       return (
         `PostgreSQL cannot be reached, or refused what Tidemark asked${code}. ` +
-        'Check that it runs, and that host, port, database, user and password of the address are right.'
+        'Check that it runs, and that host, port, database, user, password and TLS of the address are right.'
       )
   }
 }

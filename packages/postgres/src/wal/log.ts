@@ -223,9 +223,11 @@ export class WalLog implements Log {
   /** One start, from the first connection to its loss. Never throws; returns why it ended. */
   async #takeUp(listener: LogListener): Promise<TidemarkError> {
     if (this.#status.state !== 'lost') this.#status = { state: 'connecting', reason: 'it connects to PostgreSQL' }
-    const replication = replicationClient(this.#connection)
-    this.#replication = replication
+    let replication: Client | undefined
     try {
+      // Here already it may fail: the address may name a file, such as a certificate, that is gone.
+      replication = replicationClient(this.#connection)
+      this.#replication = replication
       return await this.#follow(replication, await this.#prepare(replication), listener)
     } catch (error) {
       return startError(error)
@@ -235,7 +237,7 @@ export class WalLog implements Log {
       this.#following = undefined
       this.#tables.lost()
       this.#heartbeat.stop()
-      await replication.end().catch(() => {})
+      await replication?.end().catch(() => {})
     }
   }
 

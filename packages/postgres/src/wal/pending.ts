@@ -1,5 +1,4 @@
-import type { Change } from 'tidemark'
-import { ProtocolError } from './errors.js'
+import { type Change, LimitError } from 'tidemark'
 
 /** A transaction of more rows, or more bytes, than this is kept as its tables. */
 export interface PendingLimits {
@@ -91,7 +90,10 @@ export class Pending {
     this.#requests += requests
     // The log is taken up anew, from empty.
     if (this.#requests > REQUESTS_MAX)
-      throw new ProtocolError('One transaction has more requests to invalidate than can be kept.')
+      throw new LimitError(
+        `One transaction invalidates more than ${REQUESTS_MAX} keys and tags. Split it, or name a tag that they share; the log is taken up ` +
+          'anew, from empty.',
+      )
     this.add(sub, change)
   }
 

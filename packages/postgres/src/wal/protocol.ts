@@ -1,4 +1,4 @@
-import { code, misplaced, NEWER, POSTGRES_EPOCH_MS, Reader } from './bytes.js'
+import { code, misplaced, POSTGRES_EPOCH_MS, Reader } from './bytes.js'
 import { ProtocolError } from './errors.js'
 
 /**
@@ -86,7 +86,7 @@ export function parseWal(buffer: Buffer): WalMessage {
       return { kind: 'keepalive', walEnd, wantsReply }
     }
     default:
-      throw new ProtocolError(`The server sent a replication message of unknown kind ${code(tag)}. ${NEWER}`)
+      throw new ProtocolError(`The server sent a replication message of unknown kind ${code(tag)}.`)
   }
 }
 
@@ -186,7 +186,7 @@ function parse(reader: Reader, tag: string): PgoutputMessage {
       reader.rest()
       return { kind: 'origin' }
     default:
-      throw new ProtocolError(`The server sent a pgoutput message of unknown kind ${code(tag)}. ${NEWER}`)
+      throw new ProtocolError(`The server sent a pgoutput message of unknown kind ${code(tag)}.`)
   }
 }
 

@@ -72,7 +72,7 @@ async function slotWaits(sql: SqlConnection, pid: number): Promise<string | unde
   const names = rows.map(({ pid, datname, seconds }) =>
     pid === 0
       ? 'a prepared transaction (select * from pg_prepared_xacts)'
-      : `process ${pid} (database ${datname ?? 'unknown'}, transaction open for ${seconds ?? '?'} s)`,
+      : `process ${pid} (database ${datname ?? 'unknown'}, ${seconds === null ? 'since when this role is not shown' : `transaction open for ${seconds} s`})`,
   )
   return (
     `${SLOT_WAITS}: the replication slot is created when every write transaction that is open now has ended; it waits for ` +
