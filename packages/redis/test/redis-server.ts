@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { createConnection, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
@@ -18,20 +18,29 @@ export async function until(condition: () => boolean | Promise<boolean>, what = 
 export class RedisServer {
   readonly port: number
   readonly folder: string
-  readonly #settings: readonly string[]
+  readonly #command: readonly string[]
   #process: ChildProcess | undefined
   #admin: Redis | undefined
 
-  private constructor(port: number, folder: string, settings: readonly string[]) {
+  private constructor(port: number, folder: string, command: readonly string[]) {
     this.port = port
     this.folder = folder
-    this.#settings = settings
+    this.#command = command
   }
 
   /** @param settings  as on the command line: `['--appendonly', 'yes']`. By default nothing is written to disk */
   static async start(settings: readonly string[] = []): Promise<RedisServer> {
     const folder = mkdtempSync(join(tmpdir(), 'tidemark-redis-'))
-    const server = new RedisServer(await freePort(), folder, settings)
+    const port = await freePort()
+    const own = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--protected-mode', 'no']
+    const server = new RedisServer(port, folder, [...own, ...settings])
+    await server.start()
+    return server
+  }
+
+  /** A Sentinel with this file of settings. */
+  static async sentinel(port: number, folder: string, file: string): Promise<RedisServer> {
+    const server = new RedisServer(port, folder, [file, '--sentinel'])
     await server.start()
     return server
   }
@@ -42,16 +51,17 @@ export class RedisServer {
 
   /** A client of the test's own, which connects again by itself. */
   get admin(): Redis {
-    this.#admin ??= new Redis(this.port, '127.0.0.1', { maxRetriesPerRequest: null, retryStrategy: () => 20 })
-    this.#admin.on('error', () => {})
+    if (!this.#admin) {
+      this.#admin = new Redis(this.port, '127.0.0.1', { maxRetriesPerRequest: null, retryStrategy: () => 20 })
+      this.#admin.on('error', () => {})
+    }
     return this.#admin
   }
 
   /** Resolves when it answers. */
   async start(): Promise<void> {
-    const { port, folder } = this
-    const own = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--protected-mode', 'no']
-    this.#process = spawn('redis-server', [...own, ...this.#settings], { stdio: 'ignore' })
+    const { port } = this
+    this.#process = spawn('redis-server', this.#command, { stdio: 'ignore' })
     const failed = new Promise<never>((_, reject) => this.#process!.once('error', reject))
     await Promise.race([failed, until(() => answers(port), 'redis-server answers')])
   }
@@ -83,15 +93,16 @@ export function freePort(): Promise<number> {
   })
 }
 
-async function answers(port: number): Promise<boolean> {
-  const probe = new Redis(port, '127.0.0.1', { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 })
-  probe.on('error', () => {})
-  try {
-    await probe.connect()
-    return (await probe.ping()) === 'PONG'
-  } catch {
-    return false
-  } finally {
-    probe.disconnect()
-  }
+/** Whether it answers at all, though it wants a password. */
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(port, '127.0.0.1', () => socket.write('PING\r\n'))
+    const end = (isAnswer: boolean): void => {
+      socket.destroy()
+      resolve(isAnswer)
+    }
+    socket.once('data', (bytes) => end(/^(\+PONG|-NOAUTH)/.test(bytes.toString())))
+    socket.once('error', () => end(false))
+    socket.once('close', () => end(false))
+  })
 }

@@ -13,6 +13,8 @@ export class RedisRefusedError extends TidemarkError {
 /** What a command's failure means. The server's own words can hold values, so they stay in `cause`. */
 export function streamError(error: unknown): TidemarkError {
   if (error instanceof TidemarkError) return error
+  // The client's errors carry the command with all that was to be written.
+  if (error instanceof Error && 'command' in error) delete error.command
   const kind = kindOf(error)
   const known = REFUSALS[kind]
   if (known !== undefined) return new RedisRefusedError(known, { cause: error })
@@ -30,6 +32,8 @@ export function streamError(error: unknown): TidemarkError {
 /** The first word of a server's error is its kind; errors of sockets and of the client have none. */
 function kindOf(error: unknown): string {
   if (!(error instanceof Error) || 'syscall' in error) return ''
+  // What a script may not call has no kind of its own.
+  if (error.message.startsWith("ERR The user executing the script can't run this command")) return 'NOPERM'
   // Inside a script, versions before 7 put the kind behind words of their own.
   const words = error.message.replace(/^ERR Error running script.*?: (?:@user_script: ?\d+: )*(?:-(?=[A-Z]))?/, '')
   return /^([A-Z]{3,})\b/.exec(words)?.[1] ?? ''
@@ -37,7 +41,7 @@ function kindOf(error: unknown): string {
 
 const REFUSALS: Readonly<Record<string, string>> = {
   NOPERM:
-    'The Redis user may not do what the stream needs. Allow it: +xadd +xread +xrange +xrevrange +xinfo +info +time +eval +evalsha on the key of the stream.',
+    'The Redis user may not do what the stream needs. Allow it: +xadd +xread +xrange +xrevrange +xinfo +info +time +exists +eval +evalsha on the key of the stream.',
   NOAUTH: 'Redis wants a password. Put it into the address: redis://user:password@host:6379',
   WRONGPASS: 'Redis does not know this user and password.',
   WRONGTYPE: 'The key of the stream holds something else. Name another one (option `stream`).',

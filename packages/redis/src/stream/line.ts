@@ -60,8 +60,17 @@ export class Line {
     line.#redis.on('end', () => {
       line.#isOpen = false
     })
+    let reason: Error | undefined
+    line.#redis.on('error', (error: Error) => {
+      reason = error
+    })
     // Twice: a host name may have several addresses, or a Sentinel be asked first.
-    await line.#bounded(2 * options.connectTimeoutMs, () => line.#redis.connect())
+    await line.#bounded(2 * options.connectTimeoutMs, () =>
+      line.#redis.connect().catch((error: unknown) => {
+        // The client only says that it was closed; what it was refused for it says as an event.
+        throw reason ?? error
+      }),
+    )
     return line
   }
 
@@ -95,10 +104,10 @@ export class Line {
     const { stream, commandTimeoutMs } = this.#options
     const reply = (await this.#bounded(waitMs + commandTimeoutMs, () =>
       this.#redis.xread('COUNT', count, 'BLOCK', waitMs, 'STREAMS', stream, afterId),
-    )) as unknown[] | null
+    )) as unknown
     if (!reply) return []
-    // One stream: [[key, entries]], or of a client that maps RESP3 plainly [key, entries].
-    const entries = Array.isArray(reply[0]) ? reply[0][1] : reply[1]
+    // One stream: [[key, entries]], or from a client that maps RESP3 plainly { key: entries }.
+    const entries = Array.isArray(reply) ? reply[0][1] : Object.values(reply)[0]
     return (entries as [string, string[]][]).map(entryOf)
   }
 
