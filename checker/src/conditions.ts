@@ -102,6 +102,10 @@ export function condition(writing: Writing, items: readonly Item[], outer: reado
     case 'unequal': {
       const { text, kind } = anyPlace(writing, scope, isOrdered)
       if (random.chance(0.3)) return orElse(sql`${text} not in (${writing.value(kind)}, ${writing.value(kind)})`, TRUE)
+      if (random.chance(0.1)) {
+        const value = random.some(kind.values, 0.3, 0)
+        return orElse(sql`${text} <> all(${{ value, cast: `${kind.cast}[]` }})`, TRUE)
+      }
       return orElse(sql`${text} <> ${writing.value(kind)}`, TRUE)
     }
     case 'columns': {

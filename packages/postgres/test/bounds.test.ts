@@ -4,7 +4,7 @@ import { Explained } from './explained.js'
 const SCHEMA = `
   create type mood as enum ('live', 'draft');
   create table authors (id bigint primary key, name text not null, email varchar(50));
-  create table posts (id bigint primary key, author_id bigint, title text, status mood, is_pinned boolean, at timestamptz);
+  create table posts (id bigint primary key, author_id bigint, title text, status mood, is_pinned boolean, at timestamptz, bits varbit);
   create table comments (id bigint primary key, post_id bigint, user_id int, body text);
   create schema other;
   create table other.posts (id bigint primary key, author_id bigint);
@@ -97,7 +97,8 @@ const cases: Record<string, Record<string, string[]>> = {
     'select * from posts where title not like $1': ['all of public.posts (condition)'],
     'select * from authors where email::text = $1': ['rows of public.authors where email = $1'],
     'select * from posts where status = cast($1::text as mood)': ['rows of public.posts where status = $1'],
-    'select * from posts where status > $1': ['all of public.posts (type)'],
+    'select * from posts where status > $1': ['rows of public.posts where status > $1'],
+    'select * from posts where bits > $1': ['all of public.posts (type)'],
     'select * from posts as p(a, b) where p.a = 1': ['rows of public.posts where id = 1'],
     'select * from posts where 1 = 1': ['all of public.posts'],
     'select * from posts where 1 = 0': ['rows of public.posts where id in ()'],

@@ -84,6 +84,12 @@ it('says why an answer is not kept', async () => {
   expect(await notKept(cache, ({ sql }) => sql.many`select *, ${'now'}::timestamptz from posts where id = 1`)).toBe(
     'time',
   )
+  expect(
+    await notKept(
+      cache,
+      ({ sql }) => sql.many`select * from posts where id = 1 and ${'today'}::text::date > '2020-01-01'`,
+    ),
+  ).toBe('time')
   expect(await notKept(cache, ({ sql }) => sql.many`select current_user from posts where id = 1`)).toBe('session')
   expect(await notKept(cache, ({ sql }) => sql.many`select * from posts where id = 1 for update`)).toBe('writes')
   expect(await notKept(cache, ({ sql }) => sql.many`insert into heap values (1) returning n`)).toBe('writes')

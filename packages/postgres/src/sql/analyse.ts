@@ -8,6 +8,7 @@ import type { Formula } from './conditions.js'
 import type { Cut } from './cut.js'
 import { codeReasons, mayNameMoment } from './functions.js'
 import type { Mentions } from './mentions.js'
+import { withTypes } from './named-types.js'
 import type { Coarse, Reads } from './reads.js'
 import { readsOf } from './select.js'
 
@@ -80,12 +81,14 @@ export function unreadReason(statements: readonly Node[], mentions: Mentions): '
  * @returns `torn` if a table that it names is not among the facts: the server accepted the statement, so the catalogue changed meanwhile
  */
 export function analyse(material: Material): Analysis | 'torn' {
-  const { statement, mentions, behind, facts, parameterTypes } = material
+  const { mentions, behind, facts, parameterTypes } = material
+  const statement = withTypes(material.statement, facts.types)
+  const types = parameterTypes.map((type) => facts.bases.get(type) ?? type)
   const reads = readsOf(statement, facts)
   if (reads.isTorn) return 'torn'
   const rows = reads.occurrences.map(({ occurrence, given }) => ({
     relation: occurrence.relation,
-    ways: boundsOf(occurrence, given, parameterTypes),
+    ways: boundsOf(occurrence, given, types),
     hidden: occurrence.hidden ?? (isRepeated(occurrence.relation, reads) ? ('self-join' as const) : undefined),
     cut: isRepeated(occurrence.relation, reads) ? undefined : occurrence.cut,
     isAll: isNone(given) && occurrence.formulas.every(isNone),
@@ -107,7 +110,9 @@ export function analyse(material: Material): Analysis | 'torn' {
     unfollowable: facts.relations.filter((relation) => !canBeFollowed(relation)),
     reasons,
     parameterTypes,
-    momentParameters: parameterTypes.flatMap((type, index) => (mayNameMoment(type, mentions) ? [index + 1] : [])),
+    momentParameters: types.flatMap((type, index) =>
+      mayNameMoment(type, mentions.types, facts.types) ? [index + 1] : [],
+    ),
   }
 }
 
@@ -150,17 +155,16 @@ function dependsOnMoment(mentions: Mentions, reads: Reads): boolean {
   if (mentions.momentConstants.size === 0) return false
   const texts = new Set<A_Const>()
   for (const { occurrence } of reads.occurrences)
-    for (const formula of occurrence.formulas) collectTexts(formula, mentions, texts)
+    for (const formula of occurrence.formulas) collectTexts(formula, texts)
   for (const constant of mentions.momentConstants) if (!texts.has(constant)) return true
   return false
 }
 
-function collectTexts(formula: Formula, mentions: Mentions, texts: Set<A_Const>): void {
-  if (formula.kind === 'and' || formula.kind === 'or')
-    for (const part of formula.parts) collectTexts(part, mentions, texts)
+function collectTexts(formula: Formula, texts: Set<A_Const>): void {
+  if (formula.kind === 'and' || formula.kind === 'or') for (const part of formula.parts) collectTexts(part, texts)
   if (formula.kind !== 'in' && formula.kind !== 'not-in') return
   const { type, kind } = formula.column.column
-  const isText = kind === 'e' || !mayNameMoment(type, { ...mentions, castTypes: new Set() })
+  const isText = kind === 'e' || !mayNameMoment(type, [], new Map())
   for (const value of formula.values)
     if (isText && 'node' in value && value.node && value.type === 0) texts.add(value.node)
 }

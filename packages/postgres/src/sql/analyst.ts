@@ -59,7 +59,7 @@ async function analyseOn(text: string, server: Server): Promise<Analysis> {
     if (reason) return unread(reason)
     const { parameterTypes } = await server.describe(text)
     for (let i = 0; i < TRIES; i++) {
-      const { facts, behind } = await factsOf(mentions, server.ask)
+      const { facts, behind } = await factsOf(mentions, parameterTypes, server.ask)
       const analysis = analyse({ statement: parsed.statements[0]!, mentions, behind, facts, parameterTypes })
       if (analysis !== 'torn') return analysis
     }
@@ -71,14 +71,18 @@ async function analyseOn(text: string, server: Server): Promise<Analysis> {
   }
 }
 
-async function factsOf(mentions: Mentions, ask: Ask): Promise<{ facts: Facts; behind: readonly Mentions[] }> {
-  const facts = await loadFacts(ask, mentions.relations, [mentions])
+async function factsOf(
+  mentions: Mentions,
+  parameterTypes: readonly number[],
+  ask: Ask,
+): Promise<{ facts: Facts; behind: readonly Mentions[] }> {
+  const facts = await loadFacts(ask, mentions.relations, [mentions], parameterTypes)
   const definitions = facts.relations.flatMap((relation) => relation.definitions)
   if (definitions.length === 0) return { facts, behind: [] }
   const behind = definitions.map(mentionsOfDefinition)
   const mentioned = behind.flatMap((each) => each.relations)
   // What the definitions call by which name; and the server's list of what a view reads leaves system relations out.
-  const inside = await loadFacts(ask, mentioned, [mentions, ...behind])
+  const inside = await loadFacts(ask, mentioned, [mentions, ...behind], parameterTypes)
   const known = new Map(facts.relations.map((relation) => [relation.oid, relation]))
   const hidden: Relation[] = inside.relations
     .filter(({ oid }) => !known.has(oid))

@@ -32,7 +32,7 @@ export function strings(nodes: readonly Node[] | undefined): string[] {
 
 /**
  * Calls `visit` for every node below `root`, whatever its kind: so nothing that a newer grammar adds is passed over.
- * Parts that the parser gives without their kind (a table in INTO, a call in CALL) are recognised by their fields.
+ * Parts that the parser gives without their kind (a table in INTO, a call in CALL, the type of a cast) are recognised by their fields.
  * Below a node for which `visit` returns false it does not go.
  */
 export function walk(root: unknown, visit: (tag: string, content: object) => unknown): void {
@@ -51,6 +51,7 @@ export function walk(root: unknown, visit: (tag: string, content: object) => unk
 function tagOf(key: string, value: object): string | undefined {
   if (/^[A-Z]/.test(key)) return key
   if ('relname' in value) return 'RangeVar'
+  if ('typemod' in value && 'names' in value) return 'TypeName'
   if ('funcname' in value) return 'FuncCall'
   if ('limitOption' in value || 'targetList' in value) return 'SelectStmt'
   return undefined

@@ -12,6 +12,7 @@ const column = (name: string, number: number, type = 20): Column => ({
   type,
   modifier: -1,
   kind: 'b',
+  labels: null,
   arrayType: 0,
   collation: 0,
   isDeterministic: true,

@@ -1,4 +1,4 @@
-import { areAlike, BOOL, elementsFit, equalityOf, incomparable, orderOf, TEXT, VARCHAR } from './canonical.js'
+import { areAlike, BOOL, elementsFit, equalityOf, incomparable, isRanked, orderOf, TEXT, VARCHAR } from './canonical.js'
 import type { Column, Relation } from './catalogue.js'
 import type { Formula, Operator } from './conditions.js'
 import { type Atom, decided } from './presence.js'
@@ -196,9 +196,11 @@ class Way {
           type !== undefined && elementsFit(own, type, atom.cast) && elementsFit(column, type, atom.cast) && isExact
         return fit ? { kind: atom.kind, parameter: atom.parameter } : undefined
       }
-      case 'compare':
-        if (!orderOf(own) || !orderOf(column) || !doesFit(atom.value)) return undefined
+      case 'compare': {
+        const isOrdered = [own, column].every((each) => orderOf(each) || isRanked(each))
+        if (!isOrdered || !doesFit(atom.value)) return undefined
         return { kind: 'compare', operator: atom.operator, value: atom.value }
+      }
       case 'prefix': {
         const isText = [own, column].every(({ type, kind }) => kind === 'b' && (type === TEXT || type === VARCHAR))
         return isText && doesFit(atom.value) ? { kind: 'prefix', value: atom.value, escape: atom.escape } : undefined

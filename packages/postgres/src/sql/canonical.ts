@@ -116,6 +116,11 @@ export function orderOf(column: Column): Order | undefined {
   return isText && !column.isBytewise ? undefined : comparisonOf(column)?.[1]
 }
 
+/** Whether `<` goes by a place in a list that is known: an enum's. */
+export function isRanked(column: Column): boolean {
+  return column.labels !== null && !incomparable(column) && !column.hasOwnOrder
+}
+
 function comparisonOf(column: Column): Comparison | undefined {
   if (column.kind === 'e') return ['text']
   if (column.isFolded) return ['folded']

@@ -10,6 +10,8 @@ export interface Column {
   readonly modifier: number
   /** pg_type.typtype: b base, e enum, c composite, r range …; of a domain, that of the type below it. */
   readonly kind: string
+  /** An enum's labels in their order; null for other types. */
+  readonly labels: readonly string[] | null
   /** OID of the type of arrays of it. */
   readonly arrayType: number
   readonly collation: number
@@ -67,17 +69,43 @@ export interface Facts {
   readonly relations: readonly Relation[]
   /** All functions that have one of the names, in any schema that the search path or the name allows. */
   readonly functions: readonly FunctionFact[]
+  /** Types that the statement, or what stands behind it, names, by the name, quoted. */
+  readonly types: NamedTypes
+  /** By the OID of a parameter's type that is a domain, or an array of one: what its values are compared as. */
+  readonly bases: ReadonlyMap<number, number>
   /** Built-in names win: pg_catalog comes first in the search path. */
   readonly isCatalogFirst: boolean
   /** An operator of the query, a function written as an attribute, or a cast anywhere, whose reads can't be known. */
   readonly hasUnknownCode: boolean
 }
 
+/** A type of the schema's own, or the one below it if it is a domain that says nothing of length, scale or collation. */
+export interface NamedType {
+  readonly oid: number
+  /** pg_type.typtype. */
+  readonly kind: string
+}
+
+export type NamedTypes = ReadonlyMap<string, NamedType>
+
 /** Runs a statement that answers one row of one text column. */
 export type Ask = (text: string, values: unknown[]) => Promise<string>
 
-/** Asks for the relations that a statement reads, also through views and policies, and for what may run when the mentions are evaluated. */
-export async function loadFacts(ask: Ask, names: readonly Name[], mentions: readonly Mentions[]): Promise<Facts> {
+/** Objects that the server did not bring have OIDs from this on (FirstNormalObjectId). */
+const FIRST_OWN_OID = 16_384
+
+/**
+ * Asks for the relations that a statement reads, also through views and policies, for what may run when the mentions are evaluated, and
+ * for the types that these name.
+ *
+ * @param parameterTypes  type OIDs of the statement's parameters
+ */
+export async function loadFacts(
+  ask: Ask,
+  names: readonly Name[],
+  mentions: readonly Mentions[],
+  parameterTypes: readonly number[] = [],
+): Promise<Facts> {
   const functions = mentions.flatMap((each) => each.functions)
   const answer = JSON.parse(
     await ask(FACTS, [
@@ -86,15 +114,21 @@ export async function loadFacts(ask: Ask, names: readonly Name[], mentions: read
       functions.flatMap((each) => each.schema ?? []),
       mentions.flatMap((each) => each.operators),
       mentions.flatMap((each) => each.attributes),
+      mentions.flatMap((each) => each.types.filter(({ schema }) => schema !== 'pg_catalog').map(quoted)),
+      parameterTypes.filter((type) => type >= FIRST_OWN_OID),
     ]),
   ) as {
     read: { isCatalogFirst: boolean; relations: (Relation & { names: string[] })[] | null }
     run: { functions: FunctionFact[] | null; hasUnknownCode: boolean }
+    types: (NamedType & { name: string | null; type: number; isPlain: boolean })[] | null
   }
   const relations = answer.read.relations ?? []
   const named = new Map(relations.flatMap((relation) => relation.names.map((name) => [name, relation] as const)))
   const { isCatalogFirst } = answer.read
-  return { named, relations, isCatalogFirst, ...answer.run, functions: answer.run.functions ?? [] }
+  const known = (answer.types ?? []).filter(({ isPlain }) => isPlain)
+  const types = new Map(known.flatMap(({ name, ...type }) => (name === null ? [] : [[name, type]])))
+  const bases = new Map(known.flatMap(({ name, type, oid }) => (name === null ? [[type, oid]] : [])))
+  return { named, relations, types, bases, isCatalogFirst, ...answer.run, functions: answer.run.functions ?? [] }
 }
 
 /**
@@ -155,7 +189,8 @@ select json_build_object(
     'via', c.via,
     'columns', case when c.relkind in ('r', 'p') then (
       select json_agg(json_build_object('number', a.attnum, 'name', a.attname, 'type', t.oid::int8, 'modifier', b.modifier,
-        'kind', t.typtype, 'arrayType', t.typarray::int8, 'collation', a.attcollation::int8, 'isGenerated', a.attgenerated <> '',
+        'kind', t.typtype, 'labels', case when t.typtype = 'e' then (
+          select json_agg(l.enumlabel order by l.enumsortorder) from pg_catalog.pg_enum l where l.enumtypid = t.oid) end, 'arrayType', t.typarray::int8, 'collation', a.attcollation::int8, 'isGenerated', a.attgenerated <> '',
         'isDeterministic', coalesce((select l.collisdeterministic from pg_catalog.pg_collation l where l.oid = a.attcollation), true),
         'isBytewise', a.attcollation in (select oid from bytewise), 'isFolded', t.oid in (select oid from folded),
         'hasOwnEquality', exists (select from own where name = '=' and ("left" in (a.atttypid, t.oid) or "right" in (a.atttypid, t.oid))),
@@ -202,4 +237,26 @@ select json_build_object(
     or exists (select from pg_catalog.pg_cast c where c.castfunc in (select oid from unknown))
 )`
 
-const FACTS = `select json_build_object('read', (${RELATIONS}), 'run', (${FUNCTIONS}))::text`
+/**
+ * What the values of named types, and of parameters, are compared as. A domain with a length would cut them, and one with a collation of its
+ * own may decide how the other side is compared: those are not plain.
+ */
+const TYPES = `
+with recursive named as (
+  select name, pg_catalog.to_regtype(name)::oid as oid from unnest($6::text[]) as n(name)
+  union all select null, oid from unnest($7::oid[]) as n(oid)
+), element as (
+  select n.name, n.oid, e.oid is not null as is_array, coalesce(e.oid, t.oid) as element
+  from named n join pg_catalog.pg_type t on t.oid = n.oid left join pg_catalog.pg_type e on e.oid = t.typelem and e.typarray = t.oid
+), below as (
+  select element, element as oid, true as is_plain, 0 as depth from (select distinct element from element) each
+  union all
+  select b.element, d.typbasetype, b.is_plain and d.typtypmod < 0 and d.typcollation = t.typcollation, b.depth + 1
+  from below b join pg_catalog.pg_type d on d.oid = b.oid and d.typtype = 'd' join pg_catalog.pg_type t on t.oid = d.typbasetype
+)
+select json_agg(json_build_object('name', e.name, 'type', e.oid::int8,
+  'oid', case when e.is_array then t.typarray else t.oid end::int8, 'kind', t.typtype, 'isPlain', b.is_plain))
+from element e, lateral (select * from below where below.element = e.element order by depth desc limit 1) b
+  join pg_catalog.pg_type t on t.oid = b.oid`
+
+const FACTS = `select json_build_object('read', (${RELATIONS}), 'run', (${FUNCTIONS}), 'types', (${TYPES}))::text`

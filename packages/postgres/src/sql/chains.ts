@@ -1,6 +1,6 @@
 import { escapeIdentifier } from 'pg'
 import type { Bounds, Choice } from './bounds.js'
-import { INT2, INT4, INT8, INTEGERS, stored, TIMESTAMPTZ } from './canonical.js'
+import { INT2, INT4, INT8, INTEGERS, isRanked, stored, TIMESTAMPTZ } from './canonical.js'
 import type { Ask, Column } from './catalogue.js'
 import { listOf, textOf } from './row-set.js'
 
@@ -74,6 +74,8 @@ class ChainQuery {
       case 'null':
         return `${name} is null`
       case 'compare': {
+        // As a text an enum has another order.
+        if (isRanked(column)) return undefined
         const text = textOf(column, choice.value, this.#parameters)
         const value = typeof text === 'string' ? this.#value(column, text) : undefined
         return value && `${name} operator(pg_catalog.${choice.operator}) ${value}`

@@ -1,6 +1,10 @@
 import type { Analysis, RowRead } from './analyse.js'
 import type { Bounds, Choice } from './bounds.js'
+import { BOOL, INTEGERS, NUMERIC } from './canonical.js'
 import type { Value } from './values.js'
+
+/** Types whose constants are written without quotes. */
+const BARE: ReadonlySet<number> = new Set([...INTEGERS, NUMERIC, BOOL])
 
 /**
  * An analysis in words, a line for each thing it depends on: `rows of public.posts where author_id = $1`,
@@ -62,9 +66,7 @@ function explainChoice(choice: Choice): string {
 
 function explainValue(value: Value): string {
   if ('parameter' in value) return `$${value.parameter}`
-  return value.constant === null
-    ? 'null'
-    : value.type <= 0
-      ? `'${value.constant.replaceAll("'", "''")}'`
-      : value.constant
+  if (value.constant === null) return 'null'
+  const isBare = BARE.has(value.type) || (value.type > 0 && !value.node?.sval)
+  return isBare ? value.constant : `'${value.constant.replaceAll("'", "''")}'`
 }

@@ -1,6 +1,6 @@
 import type { NotKept } from 'tidemark'
-import type { Facts, FunctionFact } from './catalogue.js'
-import type { Call, Mentions } from './mentions.js'
+import type { Facts, FunctionFact, NamedType, NamedTypes } from './catalogue.js'
+import { type Call, type Mentions, type Name, quoted } from './mentions.js'
 
 /** Why an answer can't be kept as it is, because of what runs while it is computed. */
 export type CodeReason = Extract<NotKept, 'time' | 'session' | 'function' | 'writes'>
@@ -51,7 +51,7 @@ const SESSION_VALUES = names(`
   SVFOP_CURRENT_USER SVFOP_CURRENT_ROLE SVFOP_USER SVFOP_SESSION_USER SVFOP_CURRENT_SCHEMA
 `)
 
-/** Types by which a parameter or a column's text may be read as a moment: all but these. */
+/** Types that text is cast to by which a parameter may be read as a moment: all but these, enums, and domains over them. */
 const TIMELESS_CASTS = names(`
   bool int2 int4 int8 float4 float8 numeric text varchar bpchar char name uuid oid json jsonb bytea regclass regtype interval
 `)
@@ -95,10 +95,13 @@ export function codeReasons(mentions: Mentions, facts: Facts): ReadonlyMap<CodeR
 }
 
 /** Says whether a parameter of this type may be read as a moment ('now', 'today'): then its value decides. */
-export function mayNameMoment(type: number | undefined, { castTypes }: Mentions): boolean {
+export function mayNameMoment(type: number | undefined, types: readonly Name[], named: NamedTypes): boolean {
   if (type === undefined || !TIMELESS_TYPES.has(type)) return true
-  for (const cast of castTypes) if (!TIMELESS_CASTS.has(cast)) return true
-  return false
+  return types.some((name) => !TIMELESS_CASTS.has(name.name) && !isTimeless(named.get(quoted(name))))
+}
+
+function isTimeless(type: NamedType | undefined): boolean {
+  return type !== undefined && (type.kind === 'e' || TIMELESS_TYPES.has(type.oid))
 }
 
 /** Every function that the call may mean; PostgreSQL's choice among them is not repeated here. */

@@ -1,4 +1,4 @@
-import type { A_Const, A_Expr, ColumnRef, FuncCall, Node, RangeVar } from './ast.js'
+import type { A_Const, A_Expr, ColumnRef, FuncCall, Node, RangeVar, TypeName } from './ast.js'
 import { strings, walk } from './ast.js'
 
 /** A name as SQL has it: with its schema, or to be found by the search path. */
@@ -31,8 +31,8 @@ export interface Mentions {
   readonly hasSample: boolean
   /** A data-modifying statement, SELECT INTO or a row lock, at any depth. */
   readonly hasWrites: boolean
-  /** Names of types that something is cast to. */
-  readonly castTypes: ReadonlySet<string>
+  /** Types that are named anywhere, most of them as what something is cast to. */
+  readonly types: readonly Name[]
 }
 
 /** What comparisons use without naming it: USING, CASE, IN, ORDER BY, BETWEEN. */
@@ -52,7 +52,7 @@ export function mentionsOf(statements: readonly Node[]): Mentions {
   const attributes = new Set<string>()
   const valueFunctions = new Set<string>()
   const momentConstants = new Set<A_Const>()
-  const castTypes = new Set<string>()
+  const types = new Map<string, Name>()
   let parameters = 0
   let hasSample = false
   let hasWrites = false
@@ -89,7 +89,7 @@ export function mentionsOf(statements: readonly Node[]): Mentions {
         parameters = Math.max(parameters, (content as { number?: number }).number ?? 0)
         break
       case 'TypeName':
-        addLast(castTypes, strings((content as { names?: Node[] }).names))
+        add(types, nameOfParts(strings((content as TypeName).names)))
         break
       case 'RangeTableSample':
         hasSample = true
@@ -110,7 +110,7 @@ export function mentionsOf(statements: readonly Node[]): Mentions {
     parameters,
     hasSample,
     hasWrites,
-    castTypes,
+    types: [...types.values()],
   }
 }
 

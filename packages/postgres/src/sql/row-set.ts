@@ -1,7 +1,7 @@
 import { afterPrefix, type Bound, type Condition, type Range, type RowsDependency } from 'tidemark'
 import type { FollowedTable } from '../wal/tables.js'
 import type { Bounds, Choice } from './bounds.js'
-import { canonical, equalityOf, orderOf, told, wireText } from './canonical.js'
+import { canonical, equalityOf, isRanked, orderOf, told, wireText } from './canonical.js'
 import type { Column } from './catalogue.js'
 import type { Value } from './values.js'
 
@@ -66,7 +66,7 @@ function isWithNull(column: Column, choice: Choice, parameters: readonly unknown
     case 'compare':
       return textOf(column, choice.value, parameters) === null
     case 'prefix':
-      return patternOf(choice.value, parameters) === null
+      return plainText(choice.value, parameters) === null
     case 'not-in':
       return !choice.takesNull && choice.values.some((value) => textOf(column, value, parameters) === null)
     case 'not-any': {
@@ -187,7 +187,7 @@ function prefixRange(
   { value, escape: escaping }: Extract<Choice, { kind: 'prefix' }>,
   parameters: readonly unknown[],
 ): Range | undefined {
-  const pattern = patternOf(value, parameters)
+  const pattern = plainText(value, parameters)
   if (typeof pattern !== 'string') return undefined
   const { prefix, isWhole } =
     escaping === undefined ? { prefix: pattern, isWhole: false } : prefixOf(pattern.toWellFormed(), escaping)
@@ -203,7 +203,7 @@ function prefixRange(
   }
 }
 
-function patternOf(value: Value, parameters: readonly unknown[]): string | null | undefined {
+function plainText(value: Value, parameters: readonly unknown[]): string | null | undefined {
   return 'constant' in value ? value.constant : wireText(parameters[value.parameter - 1])
 }
 
@@ -224,6 +224,7 @@ function prefixOf(pattern: string, escaping: string): { prefix: string; isWhole:
 
 function conditionOf(column: Column, choice: Choice, parameters: readonly unknown[]): Condition | undefined {
   if (choice.kind === 'not-null') return { is: 'not-null', column: column.name }
+  if (choice.kind === 'compare' && isRanked(column)) return rankOf(column, choice, parameters)
   const order = equalityOf(column)
   if ((choice.kind !== 'not-in' && choice.kind !== 'not-any') || !order) return undefined
   const list = listOf(column, choice, parameters)
@@ -235,6 +236,21 @@ function conditionOf(column: Column, choice: Choice, parameters: readonly unknow
   return values.length === 0
     ? { is: 'not-null', column: column.name }
     : { is: 'not-in', column: column.name, order, values }
+}
+
+/** Names the labels that are out of the range, rather than those that are in it: one that the enum gets later may stand anywhere. */
+function rankOf(
+  { name, labels }: Column,
+  { operator, value }: Extract<Choice, { kind: 'compare' }>,
+  parameters: readonly unknown[],
+): Condition | undefined {
+  const text = plainText(value, parameters)
+  const place = labels?.indexOf(text ?? '') ?? -1
+  if (!labels || place < 0) return undefined
+  const isBefore = operator.startsWith('<')
+  const isItself = operator.endsWith('=')
+  const values = labels.filter((_, index) => (index === place ? !isItself : index < place !== isBefore))
+  return values.length === 0 ? { is: 'not-null', column: name } : { is: 'not-in', column: name, order: 'text', values }
 }
 
 /**

@@ -6,6 +6,7 @@ import { cutOf } from './cut.js'
 import { combined } from './derived.js'
 import { type FromContext, fromItems, levelOf } from './from.js'
 import { nameOfParts } from './mentions.js'
+import { withTypes } from './named-types.js'
 import { outputsOf } from './outputs.js'
 import { parseSql } from './parse.js'
 import { type Coarse, Reads } from './reads.js'
@@ -169,7 +170,8 @@ class Walkthrough {
   #view(relation: Relation, { given, hidden }: Place): SelectAnswer | undefined {
     if (relation.definitions.length !== 1 || this.reads.next > OCCURRENCES_MAX) return undefined
     const parsed = parseSql(relation.definitions[0]!)
-    const statement = 'tooDeep' in parsed ? undefined : parsed.statements[0]
+    const [first] = 'tooDeep' in parsed ? [] : parsed.statements
+    const statement = first && withTypes(first, this.#facts.types)
     const select = as('SelectStmt', statement)
     if (!statement || !select) return undefined
     this.reads.lookedInto(relation)

@@ -22,15 +22,15 @@ import {
 import type { Column } from './catalogue.js'
 
 /**
- * A value that a statement compares with: a parameter, or a constant. `type` is its type's OID; 0 takes the other side's. A type that is
- * not known here, an enum's as a rule, is `NAMED`.
+ * A value that a statement compares with: a parameter, or a constant. `type` is its type's OID; 0 takes the other side's, `UNKNOWN` is of
+ * none that can be told.
  */
 export type Value =
   | { readonly parameter: number; readonly cast: number | undefined }
   | { readonly constant: string | null; readonly type: number; readonly node: A_Const | undefined }
 
-/** A type that is known by its name only. */
-const NAMED = -1
+/** A type that is known by its name only: a domain that changes values, or one of the schema that nobody asked for. */
+const UNKNOWN = -1
 
 /** Built-in types that a cast may name. */
 const TYPES: ReadonlyMap<string, number> = new Map([
@@ -51,24 +51,25 @@ const TYPES: ReadonlyMap<string, number> = new Map([
   ['uuid', UUID],
 ])
 
+const BUILT_IN: ReadonlySet<number> = new Set(TYPES.values())
+
 /**
  * Says whether comparing with the value goes by the column's own equality and order.
  *
  * @param types  type OIDs of the statement's parameters, from the server
  */
 export function valueFits(column: Column, value: Value, types: readonly number[]): boolean {
-  if ('constant' in value) return value.type === NAMED ? column.kind === 'e' : fits(column, value.type, undefined)
+  if ('constant' in value) return fits(column, value.type, undefined)
   const type = types[value.parameter - 1]
-  if (type === undefined) return false
-  if (value.cast === NAMED) return column.kind === 'e' && (type === column.type || type === TEXT || type === VARCHAR)
-  return fits(column, type, value.cast)
+  return type !== undefined && fits(column, type, value.cast)
 }
 
 export function readValue(node: Node | undefined): Value | undefined {
   const cast = as('TypeCast', node)
-  // A text that is cast to an enum: `cast($1::text as mood)`.
+  // A text that is cast to a type of the schema, as a rule an enum: `cast($1::text as mood)`.
   const inner = as('TypeCast', cast?.arg)
-  if (cast && inner && typeOf(inner.typeName, false) === TEXT && typeOf(cast.typeName, false) === NAMED)
+  const isOwn = cast?.typeName?.typeOid !== undefined && !BUILT_IN.has(cast.typeName.typeOid)
+  if (cast && inner && typeOf(inner.typeName, false) === TEXT && isOwn)
     return readValue({ TypeCast: { ...cast, arg: inner.arg! } })
   const parameter = as('ParamRef', cast ? cast.arg : node)
   const type = cast && typeOf(cast.typeName, false)
@@ -90,10 +91,15 @@ export function readArray(
   if (cast && type === undefined) return undefined
   const inner = cast ? cast.arg : node
   const elements = as('A_ArrayExpr', inner)?.elements
-  // A cast of the whole does nothing to texts; what it does to others is not told here.
-  if (elements) return !cast || type === TEXT || type === VARCHAR ? { elements } : undefined
+  // A cast of the whole is one of each element.
+  if (elements) return { elements: cast ? elements.map((arg) => castOf(arg, cast.typeName)) : elements }
   const parameter = as('ParamRef', inner)?.number
   return parameter ? { parameter, cast: type } : undefined
+}
+
+function castOf(arg: Node, typeName: TypeName | undefined): Node {
+  const { arrayBounds: _, ...element } = typeName ?? {}
+  return { TypeCast: { arg, typeName: element } }
 }
 
 /** Says whether two values written out are the same, if that can be told: `1 = 1`. */
@@ -107,7 +113,7 @@ function constantOf(node: A_Const, cast: number | undefined): Value | undefined 
   const constant = (text: string | null, type: number): Value => ({ constant: text, type: cast ?? type, node })
   if (node.isnull) return constant(null, 0)
   if (node.sval) return constant(node.sval.sval ?? '', 0)
-  if (cast === NAMED) return undefined
+  if (cast === UNKNOWN) return undefined
   if (node.boolval)
     return cast === undefined || cast === BOOL ? constant(node.boolval.boolval ? 't' : 'f', BOOL) : undefined
   if (node.ival) return constant(String(node.ival.ival ?? 0), INT4)
@@ -121,7 +127,8 @@ export function typeOf(name: TypeName | undefined, isArray: boolean): number | u
   const parts = strings(name?.names)
   const isPlain = !name?.setof && !name?.pct_type && !name?.typmods && (name?.arrayBounds !== undefined) === isArray
   if (!isPlain || parts.length === 0 || parts.length > 2) return undefined
+  if (name?.typeOid !== undefined) return name.typeOid
   const builtIn = TYPES.get(parts.at(-1)!)
-  if (parts.length === 1) return builtIn ?? NAMED
-  return parts[0] === 'pg_catalog' ? builtIn : NAMED
+  if (parts.length === 1) return builtIn ?? UNKNOWN
+  return parts[0] === 'pg_catalog' ? builtIn : UNKNOWN
 }
