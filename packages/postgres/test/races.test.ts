@@ -1,7 +1,7 @@
-import pg from 'pg'
-import { type Cache, createCache, type Log, type LogListener } from 'tidemark'
+import { createCache, type Log, type LogListener } from 'tidemark'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { postgres, type Sql } from '../src/index.js'
+import { hiddenUpdate, standbyIsAway, takeUp } from './hidden.js'
 import { until, World } from './opened.js'
 
 /*
@@ -20,32 +20,6 @@ beforeEach(async () => {
   await world.admin.query('set synchronous_commit = local')
 })
 afterEach(() => world?.drop())
-
-/** From now on commits wait for a standby that is away; or no longer. */
-async function standbyIsAway(isAway: boolean): Promise<void> {
-  await world.admin.query(`alter system set synchronous_standby_names = '${isAway ? 'nobody_such' : ''}'`)
-  await world.admin.query('select pg_reload_conf()')
-  await until(async () => {
-    const { rows } = await world.admin.query('show synchronous_standby_names')
-    return rows[0].synchronous_standby_names === (isAway ? 'nobody_such' : '')
-  })
-}
-
-/** Commits a new title that nobody sees; resolves once it waits for the standby, with how to wait for its end. */
-async function hiddenUpdate(): Promise<() => Promise<void>> {
-  const writer = new pg.Client({ connectionString: world.database.url })
-  await writer.connect()
-  const { rows } = await writer.query('select pg_backend_pid() as pid')
-  const done = writer.query("update posts set title = 'new' where id = 1")
-  await until(async () => {
-    const waiting = await world.admin.query('select wait_event from pg_stat_activity where pid = $1', [rows[0].pid])
-    return waiting.rows[0]?.wait_event === 'SyncRep'
-  })
-  return async () => {
-    await done
-    await writer.end()
-  }
-}
 
 const title = (sql: Sql) => sql.one<{ title: string }>`select title from posts where id = 1`
 const author = (sql: Sql) => sql.one<{ name: string }>`select name from authors where id = 1`
@@ -96,13 +70,13 @@ describe('a commit that is applied and not yet visible', () => {
     const { cache } = await world.open()
     const post = cache.define('post', ({ sql }) => title(sql))
     await until(async () => (await post.ask()).from === 'l1')
-    await standbyIsAway(true)
-    const shown = await hiddenUpdate()
+    await standbyIsAway(world.admin, true)
+    const shown = await hiddenUpdate(world)
     await until(() => post.peek() === undefined)
     const meanwhile = await post.ask()
     expect(meanwhile).toMatchObject({ value: { title: 'old' }, state: 'fenced' })
     expect(cache.explain(post.key()).notKept).toBe('unproven')
-    await standbyIsAway(false)
+    await standbyIsAway(world.admin, false)
     await shown()
     // Not by anybody's next write.
     expect(await post.ask()).toMatchObject({ value: { title: 'new' }, state: 'fresh' })
@@ -114,11 +88,11 @@ describe('a commit that is applied and not yet visible', () => {
     }))
     const post = cache.define('post', ({ sql }) => title(sql))
     await until(async () => (await post.ask()).from === 'l1')
-    await standbyIsAway(true)
-    const shown = await hiddenUpdate()
+    await standbyIsAway(world.admin, true)
+    const shown = await hiddenUpdate(world)
     await until(() => post.peek() === undefined)
     await post()
-    await standbyIsAway(false)
+    await standbyIsAway(world.admin, false)
     await shown()
     expect(await post.ask()).toMatchObject({ value: { title: 'old' }, state: 'fresh', from: 'l1' })
   })
@@ -128,81 +102,37 @@ describe('a commit that is applied and not yet visible', () => {
     const writer = cache.define('author', ({ sql }) => author(sql))
     const post = cache.define('post', ({ sql }) => title(sql))
     await until(async () => (await post.ask()).from === 'l1')
-    await standbyIsAway(true)
-    const shown = await hiddenUpdate()
+    await standbyIsAway(world.admin, true)
+    const shown = await hiddenUpdate(world)
     await until(() => post.peek() === undefined)
     expect(await writer.ask()).toMatchObject({ state: 'fresh', from: 'source' })
     expect(await writer.ask()).toMatchObject({ state: 'fresh', from: 'l1' })
-    await standbyIsAway(false)
+    await standbyIsAway(world.admin, false)
     await shown()
   })
 })
 
-/** A transaction that has written, so that the creation of a slot waits for it. */
-async function openWriter(): Promise<{ readonly pid: number; end(): Promise<void> }> {
-  const client = new pg.Client({ connectionString: world.database.url })
-  await client.connect()
-  await client.query('set synchronous_commit = local')
-  await client.query('begin')
-  const { rows } = await client.query('select pg_current_xact_id(), pg_backend_pid() as pid')
-  return {
-    pid: rows[0].pid,
-    async end() {
-      await client.query('rollback')
-      await client.end()
-    },
-  }
-}
-
-/**
- * Lets a cache take up the log so that a hidden commit lies before that place: a slot is made in three looks at what runs, and what
- * begins after the second may be over, and hidden, at the third.
- */
-async function takeUp(
-  open: () => Cache<{ sql: Sql }>,
-): Promise<{ cache: Cache<{ sql: Sql }>; shown: () => Promise<void> }> {
-  await standbyIsAway(true)
-  const first = await openWriter()
-  const cache = open()
-  const waitsFor = ({ pid }: { readonly pid: number }) =>
-    until(
-      () => cache.status().log.reason.includes(`process ${pid} `),
-      () => cache.status().log.reason,
-    )
-  await waitsFor(first)
-  const second = await openWriter()
-  await first.end()
-  await waitsFor(second)
-  const shown = await hiddenUpdate()
-  await second.end()
-  await until(
-    () => cache.status().current,
-    () => JSON.stringify(cache.status()),
-  )
-  return { cache, shown }
-}
-
 describe('a commit that is hidden when the log is taken up', () => {
   it('is waited for: nothing is kept until it can be seen', async () => {
-    const { cache, shown } = await takeUp(() => openWith(() => ({})))
+    const { cache, shown } = await takeUp(world, () => openWith(() => ({})))
     const post = cache.define('post', ({ sql }) => title(sql))
     expect(await post.ask()).toMatchObject({ value: { title: 'old' }, state: 'fenced' })
     expect(cache.status().keeping).toBe(false)
-    await standbyIsAway(false)
+    await standbyIsAway(world.admin, false)
     await shown()
     await until(async () => (await post.ask()).from === 'l1')
     expect(await post()).toEqual({ title: 'new' })
   })
 
   it('without the rule Start its old title is kept and called fresh for good', async () => {
-    const { cache, shown } = await takeUp(() =>
+    const { cache, shown } = await takeUp(world, () =>
       openWith((listener) => ({
         started: (start) => listener.started({ ...start, proof: { kind: 'visible' } }),
       })),
     )
     const post = cache.define('post', ({ sql }) => title(sql))
     await until(async () => (await post.ask()).from === 'l1')
-    await standbyIsAway(false)
+    await standbyIsAway(world.admin, false)
     await shown()
     expect(await post.ask()).toMatchObject({ value: { title: 'old' }, state: 'fresh', from: 'l1' })
   })

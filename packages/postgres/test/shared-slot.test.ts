@@ -1,6 +1,7 @@
 import { Client } from 'pg'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { isBefore } from '../../../test/machine.js'
+import { openWriter } from './hidden.js'
 import { type Recorder, until, type World, world } from './recorder.js'
 
 /** The permanent slot that processes share, on a server of its own: slots are seen by all of a server. */
@@ -77,7 +78,7 @@ test('the slot stays when its holder is closed, and the next one starts where it
   const second = await db.log({ slot })
   await second.caughtUp()
   expect(second.rows.map((row) => row.new!.id)).toContain('2')
-  expect(second.starts[0]!.proof.kind).toBe('xmin')
+  expect(second.starts[0]!.proof.kind).toBe('visible')
 })
 
 test('a change of the catalogue while the line was cut makes it start anew', async () => {
@@ -135,6 +136,23 @@ test('a slot that keeps too much of the WAL is given up, and said so', async () 
   await db.sql('insert into posts values (1, 1)')
   await second.caughtUp()
   expect(second.rows.map((row) => row.new!.id)).toEqual(['1'])
+})
+
+test('a slot that somebody is making is left alone', async () => {
+  const writer = await openWriter(db.url)
+  const maker = new Client({ connectionString: `${db.url}&replication=database` })
+  await maker.connect()
+  const made = maker.query(`CREATE_REPLICATION_SLOT ${slot} LOGICAL pgoutput`)
+  await until(isActive)
+  const problems: string[] = []
+  const log = db.open({ slot, onProblem: ({ message }) => problems.push(message) })
+  await until(() => log.log.status().state === 'waiting')
+  await writer.end()
+  await made
+  await log.hasStarted(1)
+  expect(problems).toEqual([])
+  await maker.end()
+  await until(() => holds(log))
 })
 
 test('a slot of that name that is none of ours is refused by name', async () => {

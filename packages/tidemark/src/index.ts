@@ -30,6 +30,7 @@ export {
   ValueError,
 } from './errors.js'
 export type { CacheEvents, EntryName } from './events.js'
+export { isStartSeen, isVisible } from './follow/visible.js'
 export type {
   Change,
   Commit,

@@ -8,7 +8,7 @@ import { type Transaction, TransactionReader } from './transaction.js'
 
 /** A replication connection whose other end is the test. */
 class FakeWire extends EventEmitter {
-  readonly sent: { readonly lsn: number; readonly wantsReply: boolean }[] = []
+  readonly sent: { readonly applied: number; readonly acknowledged: number; readonly wantsReply: boolean }[] = []
   isDestroyed = false
   readonly stream = {
     destroy: () => {
@@ -16,7 +16,8 @@ class FakeWire extends EventEmitter {
     },
   }
   sendCopyFromChunk(chunk: Buffer): void {
-    this.sent.push({ lsn: Number(chunk.readBigUInt64BE(9)), wantsReply: chunk[33] === 1 })
+    const [applied, acknowledged] = [1, 9].map((at) => Number(chunk.readBigUInt64BE(at)))
+    this.sent.push({ applied: applied!, acknowledged: acknowledged!, wantsReply: chunk[33] === 1 })
   }
   receive(chunk: Buffer): void {
     this.emit('copyData', { chunk })
@@ -31,6 +32,8 @@ let told: (number | string)[]
 let apply: (transaction: Transaction) => void
 let command: string
 let failQuery: (error: unknown) => void
+/** What may be acknowledged where that has to be proven, and what was told of it. */
+let place: { lsn: number; readonly committed: number[]; passed: number; asked: number }
 
 beforeEach(() => {
   clock = new ManualClock()
@@ -46,6 +49,12 @@ beforeEach(() => {
       })
     },
   })
+  place = { lsn: 0, committed: [], passed: 0, asked: 0 }
+  open()
+})
+
+/** @param isProven  only what `place` names may be acknowledged */
+function open(isProven = false): void {
   const reader = new TransactionReader({
     hasMessageTable: false,
     rowsMax: 10,
@@ -54,6 +63,16 @@ beforeEach(() => {
     readMessage: () => [],
     redescribed: () => {},
   })
+  const proven = {
+    get lsn() {
+      return place.lsn
+    },
+    committed: ({ endLsn }: { readonly endLsn: number }) => void place.committed.push(endLsn),
+    passed: (lsn: number) => {
+      place.passed = lsn
+    },
+    ask: () => void place.asked++,
+  }
   const options = {
     slot: 's',
     publication: 'a "quoted" one',
@@ -61,6 +80,7 @@ beforeEach(() => {
     statusIntervalMs: 100,
     silenceMaxMs: 1_000,
     clock,
+    ...(isProven ? { proven } : {}),
   }
   stream = new Stream(client as unknown as Client, 50, options, reader, {
     started: () => told.push('started'),
@@ -72,7 +92,12 @@ beforeEach(() => {
   })
   stream.start()
   wire.emit('replicationStart')
-})
+}
+
+/** The furthest place that was acknowledged. */
+function acknowledged(): number {
+  return Math.max(...wire.sent.map((status) => status.acknowledged))
+}
 
 function begin(): void {
   wire.receive(walData(encode({ kind: 'begin', finalLsn: 1, committedAt: 946_684_800_000, xid: 7 })))
@@ -93,7 +118,41 @@ test('the end of a commit is acknowledged once it is applied, at the next interv
   commit(100)
   expect(told).toEqual(['started', 100])
   await clock.advance(100)
-  expect(wire.sent.at(-1)).toEqual({ lsn: 100, wantsReply: false })
+  expect(acknowledged()).toBe(100)
+})
+
+test('the last word is never an acknowledgement: the server must neither count on us for a commit, nor wait for us to stop', async () => {
+  begin()
+  commit(100)
+  await clock.advance(100)
+  expect(wire.sent.at(-1)).toEqual({ applied: 100, acknowledged: 0, wantsReply: false })
+})
+
+test('where only what is proven may be acknowledged, what is applied waits for that', async () => {
+  wire.removeAllListeners()
+  wire.sent.length = 0
+  open(true)
+  begin()
+  commit(100)
+  wire.receive(keepalive(120, true))
+  await clock.advance(100)
+  expect(place).toMatchObject({ committed: [100], passed: 120 })
+  expect(place.asked).toBeGreaterThan(0)
+  expect(acknowledged()).toBe(0)
+  expect(wire.sent.at(-1)).toMatchObject({ applied: 120 })
+  place.lsn = 100
+  await clock.advance(100)
+  expect(acknowledged()).toBe(100)
+})
+
+test('what was applied from another stream is not applied again, and still has to be proven', () => {
+  wire.removeAllListeners()
+  open(true)
+  stream.skipTo(200)
+  begin()
+  commit(100)
+  expect(told).toEqual(['started', 'started'])
+  expect(place.committed).toEqual([100])
 })
 
 test('a keepalive moves the log when nothing is open, and nothing between a begin and its commit', () => {
@@ -102,7 +161,7 @@ test('a keepalive moves the log when nothing is open, and nothing between a begi
   begin()
   wire.receive(keepalive(200, true))
   expect(told.at(-1)).toBe(80)
-  expect(wire.sent.at(-1)).toEqual({ lsn: 80, wantsReply: false })
+  expect(acknowledged()).toBe(80)
   commit(150)
   expect(told.at(-1)).toBe(150)
 })
@@ -126,7 +185,7 @@ test('what could not be applied is not acknowledged, and ends the start', async 
   expect(wire.isDestroyed).toBe(true)
   expect(await stream.ended).toMatchObject({ code: 'TIDEMARK_LOG_GAP' })
   await clock.advance(5_000)
-  expect(wire.sent.every(({ lsn }) => lsn <= 50)).toBe(true)
+  expect(acknowledged()).toBeLessThanOrEqual(50)
 })
 
 test('what can not be understood ends the start', async () => {
@@ -136,7 +195,7 @@ test('what can not be understood ends the start', async () => {
 
 test('a line that leaves a question unanswered is given up', async () => {
   await clock.advance(600)
-  expect(wire.sent.at(-1)).toEqual({ lsn: 50, wantsReply: true })
+  expect(wire.sent.at(-1)).toEqual({ applied: 50, acknowledged: 0, wantsReply: true })
   wire.receive(keepalive(50, false))
   await clock.advance(900)
   expect(wire.isDestroyed).toBe(false)

@@ -2,6 +2,7 @@ import { type Client, escapeIdentifier, escapeLiteral } from 'pg'
 import { type Clock, formatLsn, LogGapError, type TidemarkError } from 'tidemark'
 import { lostError, ProtocolError, sqlState } from './errors.js'
 import { parseWal, statusUpdate } from './protocol.js'
+import type { ProvenPlace } from './proven-place.js'
 import type { Transaction, TransactionReader } from './transaction.js'
 
 export interface StreamOptions {
@@ -11,12 +12,14 @@ export interface StreamOptions {
   readonly version: number
   /** How often the server is told what was applied. */
   readonly statusIntervalMs: number
+  /** Where only what is proven may be acknowledged: told of all that the slot delivers. Default: what is applied is acknowledged. */
+  readonly proven?: Pick<ProvenPlace, 'lsn' | 'committed' | 'passed' | 'ask'> | undefined
   /** A question that is not answered for this long means that the line is dead. */
   readonly silenceMaxMs: number
   readonly clock: Clock
 }
 
-/** All calls are synchronous: what was handed over when they return is applied, and is acknowledged. */
+/** All calls are synchronous: what was handed over when they return is applied, and may be acknowledged. */
 export interface StreamListener {
   /** The server streams; called before the first message is handed over. */
   started(): void
@@ -33,7 +36,8 @@ interface CopyBoth {
 }
 
 /**
- * The replication connection once it streams: hands over whole transactions in order, and acknowledges only what was applied.
+ * The replication connection once it streams: hands over whole transactions in order, and acknowledges only what was applied (or, where
+ * asked to, proven).
  */
 export class Stream {
   readonly #client: Client
@@ -43,6 +47,7 @@ export class Stream {
   readonly #listener: StreamListener
   #lsn: number
   #told = 0
+  #acknowledged = 0
   #heardAt: number
   /** When a reply was asked for that did not come yet. */
   #askedAt: number | undefined
@@ -120,11 +125,29 @@ export class Stream {
       .then(() => ended(new Error('The server ended the stream.')), ended)
   }
 
-  /** Tells the server what was applied; with `wantsReply` it answers at once how far it has read. */
+  /**
+   * Tells the server what was applied; with `wantsReply` it answers at once how far it has read.
+   *
+   * The last word never acknowledges: as long as the server has an acknowledged place of ours in mind, it takes us for a synchronous
+   * standby where `synchronous_standby_names` is `*`, and does not stop before all is acknowledged. Commits would wait for us to see
+   * them, and we for them to be shown; or the server for what can't be proven any more.
+   */
   tell(wantsReply: boolean): void {
     if (!this.#hasStarted) return
+    const acknowledged = this.#toAcknowledge
+    if (acknowledged > this.#acknowledged) this.#send(acknowledged, false)
+    this.#acknowledged = acknowledged
     this.#told = this.#lsn
-    this.#wire.sendCopyFromChunk(statusUpdate(this.#lsn, this.#options.clock.wall(), wantsReply))
+    this.#send(0, wantsReply)
+  }
+
+  get #toAcknowledge(): number {
+    const { proven } = this.#options
+    return Math.max(this.#acknowledged, proven ? proven.lsn : this.#lsn)
+  }
+
+  #send(acknowledged: number, wantsReply: boolean): void {
+    this.#wire.sendCopyFromChunk(statusUpdate(this.#lsn, acknowledged, this.#options.clock.wall(), wantsReply))
   }
 
   /** Gives the connection up; `ended` resolves. */
@@ -161,7 +184,11 @@ export class Stream {
   }
 
   #transaction(transaction: Transaction): void {
-    if (transaction.endLsn <= this.#appliedTo) return
+    if (transaction.endLsn > this.#appliedTo) this.#apply(transaction)
+    this.#options.proven?.committed(transaction)
+  }
+
+  #apply(transaction: Transaction): void {
     if (transaction.endLsn <= this.#lsn) {
       throw new ProtocolError(
         `The server sent a commit at ${formatLsn(transaction.endLsn)}, before what it had sent already.`,
@@ -173,16 +200,19 @@ export class Stream {
 
   #keepalive(walEnd: number, wantsReply: boolean): void {
     // All commits before walEnd were sent; but between a begin and its commit it says nothing about the open one.
-    if (!this.#reader.isOpen && walEnd > this.#lsn) {
-      this.#listener.progress(walEnd)
-      this.#lsn = walEnd
+    if (!this.#reader.isOpen) {
+      if (walEnd > this.#lsn) {
+        this.#listener.progress(walEnd)
+        this.#lsn = walEnd
+      }
+      this.#options.proven?.passed(walEnd)
     }
     if (wantsReply) this.tell(false)
   }
 
   /** Tells the server regularly what was applied, and finds out when the line is dead. */
   #tick(): void {
-    const { clock, statusIntervalMs, silenceMaxMs } = this.#options
+    const { clock, statusIntervalMs, silenceMaxMs, proven } = this.#options
     const now = clock.now()
     // After a pause of this process the server's words may wait in the socket: only a question that stays unanswered counts.
     if (this.#askedAt !== undefined && now - this.#askedAt > silenceMaxMs) {
@@ -191,7 +221,8 @@ export class Stream {
     if (now - this.#heardAt > silenceMaxMs / 2) {
       this.#askedAt ??= now
       this.tell(true)
-    } else if (this.#told < this.#lsn) this.tell(false)
+    } else if (this.#told < this.#lsn || this.#acknowledged < this.#toAcknowledge) this.tell(false)
+    proven?.ask()
     this.#timer = clock.after(statusIntervalMs, () => this.#tick())
   }
 

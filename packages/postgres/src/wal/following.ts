@@ -8,8 +8,10 @@ import { type FollowedThrough, LossWatch } from './loss-watch.js'
 import { needsMessageTable } from './message-table.js'
 import { DDL_PREFIX, type Messages } from './messages.js'
 import { pause } from './pause.js'
+import { ProvenPlace } from './proven-place.js'
 import { connectReplication, replicationClient, SENDER_TIMEOUT_MS, type Server } from './server.js'
 import type { SharedSlot, SlotLook } from './shared-slot.js'
+import type { Slot } from './slot.js'
 import { gaveUp, SlotWatch } from './slot-watch.js'
 import type { Tables, TablesMark } from './tables.js'
 import { type Transaction, TransactionReader } from './transaction.js'
@@ -73,17 +75,19 @@ export class Following {
   readonly #watch: CatalogueWatch
   #client: Client
   #slot: string
+  /** How far the slot that it began with is proven, where processes share one: that is made as a copy of it. */
+  readonly #proven: ProvenPlace | undefined
   #reader!: TransactionReader
   #stream: Stream
   #successor: { readonly client: Client; readonly stream: Stream } | undefined
   /** A connection on which the shared slot is being taken over. */
   #taking: Client | undefined
 
-  constructor(client: Client, slot: string, lsn: number, options: FollowingOptions, listener: FollowingListener) {
+  constructor(client: Client, slot: Slot, options: FollowingOptions, listener: FollowingListener) {
     this.#options = options
     this.#listener = listener
     this.#client = client
-    this.#slot = slot
+    this.#slot = slot.name
     const { tables, messages, writer, publication, cataloguePollMs, clock } = options
     this.#watch = new CatalogueWatch({
       tables,
@@ -94,7 +98,8 @@ export class Following {
       clock,
       looked: () => this.#reader.forgetNames(),
     })
-    this.#stream = this.#open(client, slot, lsn, () => listener.started())
+    this.#proven = options.shared && new ProvenPlace(options.visibility, slot.proof)
+    this.#stream = this.#open(client, slot, this.#proven, () => listener.started())
   }
 
   get stream(): Stream {
@@ -145,7 +150,12 @@ export class Following {
     for (const client of [this.#client, this.#successor?.client, this.#taking]) client?.connection.stream.destroy()
   }
 
-  #open(client: Client, slot: string, lsn: number, started: (stream: Stream) => void): Stream {
+  #open(
+    client: Client,
+    { name: slot, lsn }: Slot,
+    proven: ProvenPlace | undefined,
+    started: (stream: Stream) => void,
+  ): Stream {
     const { rowsMax, bytesMax, tables, messages, publication, statusIntervalMs, clock } = this.#options
     const reader = new TransactionReader({
       rowsMax,
@@ -170,6 +180,7 @@ export class Following {
         statusIntervalMs,
         silenceMaxMs: SENDER_TIMEOUT_MS,
         clock,
+        proven,
       },
       reader,
       {
@@ -182,6 +193,7 @@ export class Following {
         progress: (lsn) => this.#listener.progress(lsn),
       },
     )
+    void stream.ended.then(() => proven?.end())
     return stream
   }
 
@@ -212,10 +224,13 @@ export class Following {
 
   /**
    * Takes the slot over, while the temporary one goes on. The two overlap: the slot delivers every commit after its place, and it is
-   * switched to once this process has applied all up to there. What it delivers again is skipped.
+   * switched to once this process has applied all up to there. What it delivers again is skipped. One that is missing is made first, once
+   * all before the temporary one was seen.
    */
   async #take(slot: SharedSlot, look: SlotLook, signal: AbortSignal): Promise<void> {
     const { connection, server, clock } = this.#options
+    const isMissing = look.state === 'missing'
+    if (isMissing && !this.#proven?.isStartSeen) return
     const client = replicationClient(connection)
     this.#taking = client
     const cut = (): void => void client.connection.stream.destroy()
@@ -223,13 +238,13 @@ export class Following {
     let isTaken = false
     try {
       if ((await connectReplication(client)).epoch !== server.epoch) return
-      const lsn = look.state === 'missing' ? (await slot.create(client))?.lsn : look.lsn
+      const lsn = isMissing ? await slot.copy(this.#slot) : look.lsn
       if (lsn === undefined) return
       while (this.#stream.lsn < lsn && !signal.aborted) {
         this.#stream.tell(true)
         await pause(clock, REACH_LOOK_MS, signal)
       }
-      isTaken = !signal.aborted && (await this.#handOver(client, slot.name, lsn))
+      isTaken = !signal.aborted && (await this.#handOver(client, { name: slot.name, lsn, proof: { kind: 'visible' } }))
     } finally {
       this.#taking = undefined
       signal.removeEventListener('abort', cut)
@@ -238,15 +253,16 @@ export class Following {
   }
 
   /** Resolves true once the new stream has taken the old one's place; false if the slot was not to be had. */
-  async #handOver(client: Client, slot: string, lsn: number): Promise<boolean> {
+  async #handOver(client: Client, slot: Slot): Promise<boolean> {
     const old = this.#stream
+    const proven = new ProvenPlace(this.#options.visibility, slot.proof)
     return new Promise((resolve) => {
-      const next = this.#open(client, slot, lsn, (stream) => {
+      const next = this.#open(client, slot, proven, (stream) => {
         if (this.#stream !== old || old.hasEnded) return stream.cut(new Error('The log was lost meanwhile.'))
         stream.skipTo(old.lsn)
         this.#successor = { client, stream }
         this.#stream = stream
-        this.#slot = slot
+        this.#slot = slot.name
         old.cut(new Error('The shared slot was taken over.'))
         resolve(true)
       })

@@ -1,6 +1,7 @@
 import type { Client } from 'pg'
 import {
   type Clock,
+  isStartSeen,
   type Log,
   type LogListener,
   type LogStatus,
@@ -11,7 +12,7 @@ import {
   type TidemarkError,
 } from 'tidemark'
 import { type ConnectionOptions, SqlConnection } from './connection.js'
-import { startError } from './errors.js'
+import { NoSlotError, startError } from './errors.js'
 import { Following, type FollowingOptions, type Place } from './following.js'
 import { Heartbeat } from './heartbeat.js'
 import type { WalLogOptions } from './log-options.js'
@@ -20,7 +21,7 @@ import { Messages, TARGET_PREFIX } from './messages.js'
 import { pause } from './pause.js'
 import { connectReplication, connectSql, endWalsender, isSameServer, replicationClient, type Server } from './server.js'
 import { SharedSlot } from './shared-slot.js'
-import { createSlot, type Slot, watchSlotWait } from './slot.js'
+import { createSlot, dropSlot, type Slot, watchSlotWait } from './slot.js'
 import { gaveUp } from './slot-watch.js'
 import { type FollowedTable, Tables } from './tables.js'
 import { Visibility } from './visibility.js'
@@ -250,20 +251,38 @@ export class WalLog implements Log {
     if (needsMessageTable(server.version)) await prepareMessageTable(this.#sql, this.#publication)
     // In this order: a slot that is older than its publication fails for ever, or skips silently.
     await this.#tables.prepare(server.version)
-    const taken = (await this.#takeShared(replication, server)) ?? (await this.#takeOwn(replication, server))
+    const taken = (await this.#takeShared(server)) ?? (await this.#takeOwn(replication, server))
     // Transaction ids of the log are widened by a recent one.
     await this.#visibility.probe()
     return taken
   }
 
   async #takeOwn(replication: Client, server: Server): Promise<Taken> {
-    const slot = await this.#createSlot(server, () => createSlot(replication, this.#sql))
+    const slot = await this.#createSlot(replication, server)
     this.#tables.slotCreated()
-    return { slot, isResumed: false }
+    const made = this.#shared && (await this.#makeShared(this.#shared, replication, slot))
+    return { slot: made ?? slot, isResumed: false }
   }
 
-  /** The shared slot, if it is to be had; undefined where another process holds it. */
-  async #takeShared(replication: Client, server: Server): Promise<Taken | undefined> {
+  /** Makes the shared slot where there is none, if all before this new one can be seen; else it is made while that is followed. */
+  async #makeShared(shared: SharedSlot, replication: Client, own: Slot): Promise<Slot | undefined> {
+    if ((await shared.look()).state !== 'missing') return undefined
+    const { snapshot } = await this.#visibility.probe()
+    if (!isStartSeen(own.proof, snapshot)) return undefined
+    try {
+      const lsn = await shared.copy(own.name)
+      if (lsn === undefined) return undefined
+      await dropSlot(replication, own)
+      return { name: shared.name, lsn, proof: { kind: 'visible' } }
+    } catch (error) {
+      if (!(error instanceof NoSlotError)) throw error
+      this.#tell(error)
+      return undefined
+    }
+  }
+
+  /** The shared slot, if it is to be had; undefined where there is none, or another process holds it. */
+  async #takeShared(server: Server): Promise<Taken | undefined> {
     const shared = this.#shared
     if (!shared) return undefined
     let look = await shared.look()
@@ -272,29 +291,26 @@ export class WalLog implements Log {
       await shared.drop()
       look = await shared.look()
     }
-    if (look.isActive) return undefined
-    if (look.state === 'missing') {
-      const slot = await this.#createSlot(server, () => shared.create(replication))
-      if (!slot) return undefined
-      this.#tables.slotCreated()
-      return { slot, isResumed: false }
-    }
+    if (look.isActive || look.state === 'missing') return undefined
     const place = this.#place
+    const { name } = shared
+    // Only what is proven was acknowledged: whatever it does not deliver can be seen.
+    const proof = { kind: 'visible' } as const
     // Files are replaced under a stopped server only: in the same run of it the slot's place says whether something is missing.
     if (place?.epoch === server.epoch && look.lsn <= place.lsn && this.#tables.resume(place.tables))
-      return { slot: { name: shared.name, lsn: place.lsn, proof: { kind: 'visible' } }, isResumed: true }
+      return { slot: { name, lsn: place.lsn, proof }, isResumed: true }
     await this.#visibility.probe()
     await this.#tables.slotFound()
-    return { slot: await shared.found(look), isResumed: false }
+    return { slot: { name, lsn: look.lsn, proof }, isResumed: false }
   }
 
-  async #createSlot<Created>(server: Server, create: () => Promise<Created>): Promise<Created> {
+  async #createSlot(replication: Client, server: Server): Promise<Slot> {
     const created = new AbortController()
     const watching = watchSlotWait(this.#probes, server, this.#clock, created.signal, (reason) => {
       this.#status = { state: 'waiting', reason }
     })
     try {
-      return await create()
+      return await createSlot(replication, this.#sql)
     } finally {
       created.abort()
       await watching
@@ -304,7 +320,7 @@ export class WalLog implements Log {
   /** Streams until the connection is lost, and looks at the catalogue meanwhile. */
   async #follow(replication: Client, { slot, isResumed }: Taken, listener: LogListener): Promise<TidemarkError> {
     const server = this.#server!
-    const following = new Following(replication, slot.name, slot.lsn, this.#followingOptions(server), {
+    const following = new Following(replication, slot, this.#followingOptions(server), {
       started: () => {
         this.#startedAt = this.#clock.now()
         this.#lostCode = undefined

@@ -146,8 +146,10 @@ test('keepalives are read, and other messages of the stream are an error', () =>
   expect(() => parseWal(keepalive(2 ** 53, false))).toThrow(ProtocolError)
 })
 
-test('a status update names one position thrice, and asks for a reply or not', () => {
-  const buffer = statusUpdate(0x16_b374_d848, 946_684_801_000, true)
-  expect(buffer.toString('hex')).toBe(`72${'00000016b374d848'.repeat(3)}00000000000f424001`)
-  expect(statusUpdate(1, 946_684_800_000, false).at(-1)).toBe(0)
+test('a status update names what was applied and what is acknowledged, and asks for a reply or not', () => {
+  const buffer = statusUpdate(0x16_b374_d848, 0x16_b374_d847, 946_684_801_000, true)
+  expect(buffer.toString('hex')).toBe(
+    `72${'00000016b374d848'}${'00000016b374d847'}${'00000016b374d848'}00000000000f424001`,
+  )
+  expect(statusUpdate(1, 0, 946_684_800_000, false).at(-1)).toBe(0)
 })

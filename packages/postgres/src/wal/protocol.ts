@@ -121,11 +121,19 @@ export function rowXid(buffer: Buffer): number {
   return buffer.readUInt32BE(1)
 }
 
-/** A standby status update: everything up to `lsn` was applied. `wantsReply` asks for a keepalive at once. */
-export function statusUpdate(lsn: number, wallMs: number, wantsReply: boolean): Buffer {
+/**
+ * A standby status update.
+ *
+ * @param applied  everything up to here was
+ * @param acknowledged  up to here nothing needs to be sent ever again; 0 says nothing about that
+ * @param wantsReply  asks for a keepalive at once
+ */
+export function statusUpdate(applied: number, acknowledged: number, wallMs: number, wantsReply: boolean): Buffer {
   const buffer = Buffer.allocUnsafe(34)
   buffer.write('r', 0, 'latin1')
-  for (const at of [1, 9, 17]) buffer.writeBigUInt64BE(BigInt(lsn), at)
+  buffer.writeBigUInt64BE(BigInt(applied), 1)
+  buffer.writeBigUInt64BE(BigInt(acknowledged), 9)
+  buffer.writeBigUInt64BE(BigInt(applied), 17)
   buffer.writeBigInt64BE(BigInt(Math.round(wallMs) - POSTGRES_EPOCH_MS) * 1000n, 25)
   buffer.writeUInt8(wantsReply ? 1 : 0, 33)
   return buffer

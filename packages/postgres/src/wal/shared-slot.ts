@@ -1,9 +1,7 @@
-import type { Client } from 'pg'
 import { type Clock, parsePosition, type SlotStatus } from 'tidemark'
 import type { SqlConnection } from './connection.js'
-import { RightsError, SlotError, sqlState } from './errors.js'
+import { RightsError, SlotError, sqlState, startError } from './errors.js'
 import { pause } from './pause.js'
-import { createSlot, ownTransaction, type Slot } from './slot.js'
 
 /** How long a walsender may take to end before its slot is dropped. */
 const END_MS = 2_000
@@ -71,7 +69,8 @@ export class SharedSlot {
 
   #judge(row: SlotRow): SlotLook {
     const heldBytes = row.held ?? 0
-    const isLost = row.state === 'lost' || row.invalid !== null || row.lsn === null
+    // One that is being made has no place yet.
+    const isLost = row.state === 'lost' || row.invalid !== null || (row.lsn === null && !row.active)
     const reason = isLost
       ? `the server invalidated it (${row.invalid ?? row.state}), so changes in between are lost`
       : heldBytes > this.#keepMax
@@ -123,22 +122,24 @@ export class SharedSlot {
     }
   }
 
-  /** Makes it; undefined if another process did so in this moment. */
-  async create(replication: Client): Promise<Slot | undefined> {
+  /**
+   * Makes it, as a copy of another: where that was acknowledged. All before that place must have been seen: of a slot that is there this
+   * is taken as proven, and a process that dies before it has seen it leaves none.
+   *
+   * @returns its place; undefined if another process made it in this moment
+   * @throws NoSlotError if the server has none left
+   */
+  async copy(from: string): Promise<number | undefined> {
     try {
-      return await createSlot(replication, this.#sql, this.name)
+      const [row] = await this.#sql.rows<{ lsn: string }>(
+        'select lsn::text from pg_copy_logical_replication_slot($1, $2, false)',
+        [from, this.name],
+      )
+      return parsePosition(row!.lsn).lsn
     } catch (error) {
       if (sqlState(error) === '42710') return undefined
-      throw error
+      throw sqlState(error) === '53400' ? startError(error) : error
     }
-  }
-
-  /**
-   * It is taken up by a process that has followed nothing yet. What lies before it may be hidden still, whoever acknowledged it;
-   * but all that has a lower transaction id than one of ours, written now.
-   */
-  async found({ lsn }: SlotLook): Promise<Slot> {
-    return { name: this.name, lsn, proof: { kind: 'xmin', xid: await this.#sql.use(ownTransaction) } }
   }
 }
 

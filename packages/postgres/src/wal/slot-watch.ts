@@ -1,5 +1,5 @@
 import type { Clock } from 'tidemark'
-import { RightsError, SlotError } from './errors.js'
+import { NoSlotError, RightsError, SlotError } from './errors.js'
 import { pause } from './pause.js'
 import type { SharedSlot, SlotLook } from './shared-slot.js'
 
@@ -15,7 +15,7 @@ export interface SlotWatchOptions {
   take(look: SlotLook, signal: AbortSignal): Promise<void>
   /** This process holds it, and must not any more. */
   giveUp(reason: string): void
-  tell(problem: SlotError | RightsError): void
+  tell(problem: SlotError | RightsError | NoSlotError): void
 }
 
 /** Looks at the shared slot while the log is followed: takes it over when it is free, and has it dropped before it fills a disk. */
@@ -36,7 +36,7 @@ export class SlotWatch {
         await this.#look(signal)
       } catch (error) {
         // What else failed is tried again at the next look.
-        if (error instanceof SlotError || error instanceof RightsError) tell(error)
+        if (error instanceof SlotError || error instanceof RightsError || error instanceof NoSlotError) tell(error)
       }
     }
   }

@@ -20,22 +20,26 @@ export interface Slot {
 }
 
 /**
- * Creates a slot; without a name a temporary one, which goes with the connection. Takes as long as the oldest write transaction that is open on the server
+ * Creates a temporary slot, which goes with the connection. Takes as long as the oldest write transaction that is open on the server
  * (in any database), and says through `proof` what must be seen before anything is kept (rule Start).
  */
-export async function createSlot(replication: Client, sql: SqlConnection, shared?: string): Promise<Slot> {
-  const name = shared ?? `tidemark_${process.pid}_${randomBytes(6).toString('hex')}`
-  const kind = shared === undefined ? `${name} TEMPORARY` : name
+export async function createSlot(replication: Client, sql: SqlConnection): Promise<Slot> {
+  const name = `tidemark_${process.pid}_${randomBytes(6).toString('hex')}`
   try {
-    const { lsn, snapshot } = await create(replication, kind, 'EXPORT_SNAPSHOT')
+    const { lsn, snapshot } = await create(replication, name, 'EXPORT_SNAPSHOT')
     // The next command on the replication connection would end the snapshot: it is read before the stream starts.
     return { name, lsn, proof: { kind: 'snapshot', snapshot: await readExported(sql, snapshot) } }
   } catch (error) {
     // "initial slot snapshot too large": under many transactions it can't be exported.
     if (sqlState(error) !== '40001') throw error
-    const { lsn } = await create(replication, kind, 'NOEXPORT_SNAPSHOT')
+    const { lsn } = await create(replication, name, 'NOEXPORT_SNAPSHOT')
     return { name, lsn, proof: { kind: 'xmin', xid: await sql.use(ownTransaction) } }
   }
+}
+
+/** Drops a slot that was created on this connection, where nothing streams yet. */
+export async function dropSlot(replication: Client, { name }: Slot): Promise<void> {
+  await replication.query(`DROP_REPLICATION_SLOT ${name}`)
 }
 
 /** Writes a transaction of our own and returns its id: all that committed before has a lower one. */
@@ -82,12 +86,12 @@ async function slotWaits(sql: SqlConnection, pid: number): Promise<string | unde
 
 async function create(
   replication: Client,
-  slot: string,
+  name: string,
   snapshot: 'EXPORT_SNAPSHOT' | 'NOEXPORT_SNAPSHOT',
 ): Promise<{ readonly lsn: number; readonly snapshot: string }> {
   // The options without parentheses are understood by every version.
   const { rows } = await replication.query<{ consistent_point: string; snapshot_name: string }>(
-    `CREATE_REPLICATION_SLOT ${slot} LOGICAL pgoutput ${snapshot}`,
+    `CREATE_REPLICATION_SLOT ${name} TEMPORARY LOGICAL pgoutput ${snapshot}`,
   )
   return { lsn: parsePosition(rows[0]!.consistent_point).lsn, snapshot: rows[0]!.snapshot_name }
 }

@@ -18,6 +18,7 @@ const SNAPSHOT = /^([0-9]{1,16}):([0-9]{1,16}):([0-9,]*)$/
  */
 export class Visibility {
   readonly #connection: SqlConnection
+  readonly #watchers = new Set<(snapshot: Snapshot) => void>()
   #queued: Promise<Probe> | undefined
   /** The highest xmax seen: what 32-bit transaction ids are widened by. */
   xmax = 0
@@ -42,7 +43,7 @@ export class Visibility {
       }
       const snapshot = parseSnapshot(row.snapshot)
       const flushed = parsePosition(row.flushed).lsn
-      this.seen(snapshot)
+      this.#seen(snapshot)
       this.flushed = Math.max(this.flushed, flushed)
       return { snapshot, flushed }
     })
@@ -88,8 +89,15 @@ export class Visibility {
     return false
   }
 
-  seen(snapshot: Snapshot): void {
+  /** Calls back with each snapshot that was taken; returns how to end that. */
+  watch(seen: (snapshot: Snapshot) => void): () => void {
+    this.#watchers.add(seen)
+    return () => this.#watchers.delete(seen)
+  }
+
+  #seen(snapshot: Snapshot): void {
     this.xmax = Math.max(this.xmax, snapshot.xmax)
+    for (const seen of this.#watchers) seen(snapshot)
   }
 
   /** Another server may be behind the address now: its transaction ids are other ones. */

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.js'
 import type { Dependency } from '../dependencies/dependency.js'
 import { type Ring, type RingRecord, recordTouches } from '../fence/ring.js'
 import type { Log, Probe, Snapshot, StartProof } from '../log/log.js'
-import { covers, isVisible } from './visible.js'
+import { isStartSeen, isVisible } from './visible.js'
 
 /** Repeats of a probe that proved nothing wait 1, 2, 4 … up to this many ms. */
 const BACKOFF_MAX_MS = 50
@@ -203,14 +203,7 @@ export class Proof {
 /** The rules as functions, so that the simulation can plant the bug of leaving one out. */
 export const proofRules = {
   isStartCovered(start: StartProof, snapshot: Snapshot | undefined): boolean {
-    switch (start.kind) {
-      case 'visible':
-        return true
-      case 'snapshot':
-        return snapshot === undefined || covers(snapshot, start.snapshot)
-      case 'xmin':
-        return snapshot !== undefined && snapshot.xmin > start.xid
-    }
+    return isStartSeen(start, snapshot)
   },
   /** Of an unproven change that left the ring by its limit, the transaction id stays. */
   remembersForgotten(): boolean {
