@@ -126,11 +126,17 @@ export class SharedSlot {
    * Makes it, as a copy of another: where that was acknowledged. All before that place must have been seen: of a slot that is there this
    * is taken as proven, and a process that dies before it has seen it leaves none.
    *
-   * @returns its place; undefined if another process made it in this moment
+   * @returns its place; undefined if another process made it in this moment, or a copy would soon have to be given up: the server keeps
+   *   much WAL for the other one (a long transaction is open)
    * @throws NoSlotError if the server has none left
    */
   async copy(from: string): Promise<number | undefined> {
     try {
+      const [own] = await this.#sql.rows<{ held: number }>(
+        'select pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::float8 as held from pg_replication_slots where slot_name = $1',
+        [from],
+      )
+      if (!own || own.held > this.#keepMax / 2) return undefined
       const [row] = await this.#sql.rows<{ lsn: string }>(
         'select lsn::text from pg_copy_logical_replication_slot($1, $2, false)',
         [from, this.name],
