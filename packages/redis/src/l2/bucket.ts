@@ -1,0 +1,211 @@
+import { randomBytes } from 'node:crypto'
+import type { L2Batch, L2Fill, L2Read } from 'tidemark'
+import { Batcher } from './batcher.js'
+import type { Envelope, Sealed } from './envelope.js'
+import { L2BucketsError } from './errors.js'
+import type { Guard } from './guard.js'
+import { type BucketKeys, bucketKeys } from './keys.js'
+import type { MarkSlice } from './marks.js'
+import type { Settings } from './options.js'
+import { fillScript } from './scripts/fill.js'
+import { invalidateScript } from './scripts/invalidate.js'
+import { Outcome, Verdict } from './scripts/layout.js'
+import { readScript } from './scripts/read.js'
+import type { Argument, RedisClient } from './scripts/script.js'
+import { count, type RedisL2Counters, type RefusalReason } from './statistics.js'
+
+export interface BucketParts {
+  readonly settings: Settings
+  readonly client: RedisClient
+  readonly guard: Guard
+  readonly envelope: Envelope
+  readonly counters: RedisL2Counters
+}
+
+export interface BucketAnswer {
+  readonly state: 'applied' | 'behind' | 'shapes'
+  readonly m: number
+  readonly isReset?: boolean
+}
+
+interface Filling {
+  readonly key: string
+  readonly fill: L2Fill
+  readonly sealed: Sealed
+}
+
+/** An answer of a script, texts as bytes. */
+type Reply = [outcome: number, ...rest: unknown[]]
+type Found = number | [bytes: Buffer, lsn: number, leftMs: number]
+
+/** Redis serves nobody else while a script runs. */
+const READS_MAX = 32
+const FILLS_MAX = 32
+const NOTHING: L2Read = { tide: undefined, entry: undefined }
+
+const REFUSALS: Readonly<Record<number, RefusalReason>> = {
+  [Verdict.void]: 'overtaken',
+  [Verdict.newer]: 'newer',
+  [Verdict.unknownShape]: 'overtaken',
+  [Verdict.shapesMax]: 'too-many-shapes',
+  [Verdict.unwritable]: 'unwritable',
+}
+
+/** One part of L2: what lies under one hash tag, so that a script reaches all of it. */
+export class Bucket {
+  readonly #parts: BucketParts
+  readonly #keys: BucketKeys
+  readonly #reads: Batcher<string, L2Read>
+  readonly #fills: Batcher<Filling, 'stored' | 'refused'>
+  /** Shapes that are likely to be registered, so that fills need not say what they are. */
+  readonly #registered = new Set<string>()
+  /** The shapes that there were when Redis told them, and their id. */
+  known: { readonly id: string; readonly shapes: readonly string[] } | undefined
+
+  constructor(parts: BucketParts, index: number) {
+    this.#parts = parts
+    this.#keys = bucketKeys(parts.settings.name, index)
+    this.#reads = new Batcher(READS_MAX, (keys) => this.#readAll(keys))
+    this.#fills = new Batcher(FILLS_MAX, (fillings) => this.#fillAll(fillings))
+  }
+
+  read(key: string): Promise<L2Read> {
+    this.#parts.counters.reads++
+    return this.#reads.add(key)
+  }
+
+  fill(key: string, fill: L2Fill, sealed: Sealed): Promise<'stored' | 'refused'> {
+    return this.#fills.add({ key, fill, sealed })
+  }
+
+  /** @param shapes the id of the shapes that the marks were made for */
+  async invalidate(
+    batch: L2Batch,
+    slices: readonly MarkSlice[],
+    shapes: string,
+    begun: { readonly generation: Buffer; readonly shapesId: Buffer },
+  ): Promise<BucketAnswer> {
+    const { settings } = this.#parts
+    let answer: BucketAnswer = { state: 'applied', m: batch.end }
+    for (const [i, slice] of slices.entries()) {
+      const args: Argument[] = [
+        settings.buckets,
+        batch.epoch,
+        batch.prev,
+        batch.end,
+        i === slices.length - 1 ? 1 : 0,
+        batch.mayReset ? 1 : 0,
+        Buffer.from(shapes, 'hex'),
+        begun.generation,
+        begun.shapesId,
+        Math.ceil(settings.stampsMax / settings.buckets),
+        slice.shapes.length / 2,
+        ...slice.shapes,
+        ...slice.dependencies,
+      ]
+      const reply = await this.#run(settings.batchDeadlineMs, true, () =>
+        invalidateScript.run(this.#parts.client, [this.#keys.state, this.#keys.stamps], args),
+      )
+      answer = this.#answered(reply, begun.shapesId)
+      // Where a new generation began, it stands at the end already.
+      if (answer.state !== 'applied' || answer.isReset) break
+    }
+    return answer
+  }
+
+  #answered([outcome, m, id, ...texts]: Reply, begunShapesId: Buffer): BucketAnswer {
+    if (outcome === Outcome.behind) return { state: 'behind', m: m as number }
+    if (outcome === Outcome.shapes) {
+      this.known = { id: (id as Buffer).toString('hex'), shapes: texts.map(String) }
+      return { state: 'shapes', m: m as number }
+    }
+    const isReset = begunShapesId.equals(id as Buffer)
+    if (isReset) {
+      this.#parts.counters.resets++
+      this.known = { id: begunShapesId.toString('hex'), shapes: [] }
+    }
+    return { state: 'applied', m: m as number, isReset }
+  }
+
+  async #readAll(keys: readonly string[]): Promise<L2Read[]> {
+    const { settings, client } = this.#parts
+    const names = keys.map((key) => this.#keys.entry(key))
+    const [outcome, m, epoch, ...found] = await this.#run(settings.deadlineMs, false, () =>
+      readScript.run(client, [this.#keys.state, this.#keys.stamps, ...names], [settings.buckets]),
+    )
+    if (outcome === Outcome.lost) return keys.map(() => NOTHING)
+    const tide = { epoch: String(epoch), m: m as number }
+    return Promise.all((found as Found[]).map(async (each, i) => ({ tide, entry: await this.#open(each, names[i]!) })))
+  }
+
+  async #open(found: Found, name: string): Promise<L2Read['entry']> {
+    const { envelope, counters } = this.#parts
+    if (typeof found === 'number') {
+      if (found === Verdict.void) counters.stale++
+      if (found === Verdict.unreadable) counters.unreadable++
+      return undefined
+    }
+    const entry = await envelope.open(...found)
+    if (entry) counters.hits++
+    else this.#delete(name)
+    return entry
+  }
+
+  /** A damaged entry would be read again and again. Nobody waits for it to go. */
+  #delete(name: string): void {
+    const { guard, settings, client, counters } = this.#parts
+    counters.unreadable++
+    guard
+      .call(settings.deadlineMs, false, () => client.callBuffer('UNLINK', [name]))
+      // It is counted; the next read finds the entry again.
+      .catch(() => {})
+  }
+
+  async #fillAll(fillings: readonly Filling[]): Promise<('stored' | 'refused')[]> {
+    const isKnown = fillings.every(({ sealed }) => sealed.shapes.every((shape) => this.#registered.has(shape)))
+    let verdicts = await this.#send(fillings, !isKnown)
+    if (isKnown && verdicts?.includes(Verdict.unknownShape)) {
+      this.#registered.clear()
+      verdicts = await this.#send(fillings, true)
+    }
+    return fillings.map(({ sealed }, i) => {
+      if (!verdicts) return this.#refuse('no-tidemark')
+      const verdict = verdicts[i]!
+      if (verdict !== Verdict.none) return this.#refuse(REFUSALS[verdict] ?? 'unwritable')
+      if (this.#registered.size > this.#parts.settings.shapesMax) this.#registered.clear()
+      for (const shape of sealed.shapes) this.#registered.add(shape)
+      this.#parts.counters.stored++
+      return 'stored'
+    })
+  }
+
+  /** @returns the verdicts; undefined if there is nothing to be stored in */
+  async #send(fillings: readonly Filling[], isDescribed: boolean): Promise<number[] | undefined> {
+    const { settings, client } = this.#parts
+    const { deadlineMs, buckets, shapesMax } = settings
+    const keys = [this.#keys.state, this.#keys.stamps]
+    const args: Argument[] = [buckets, randomBytes(8), shapesMax]
+    for (const { key, fill, sealed } of fillings) {
+      keys.push(this.#keys.entry(key))
+      args.push(fill.epoch, fill.lsn, sealed.keepMs, sealed.bytes, isDescribed ? JSON.stringify(sealed.shapes) : '')
+    }
+    const [outcome, ...verdicts] = await this.#run(deadlineMs, false, () => fillScript.run(client, keys, args))
+    return outcome === Outcome.lost ? undefined : (verdicts as number[])
+  }
+
+  #refuse(reason: RefusalReason): 'refused' {
+    count(this.#parts.counters.refused, reason)
+    return 'refused'
+  }
+
+  /** @throws L2DownError (`TIDEMARK_L2_DOWN`), L2BucketsError (`TIDEMARK_L2_BUCKETS`) */
+  async #run(deadlineMs: number, isUrgent: boolean, send: () => Promise<unknown>): Promise<Reply> {
+    const reply = (await this.#parts.guard.call(deadlineMs, isUrgent, send)) as Reply
+    if (reply[0] !== Outcome.buckets) return reply
+    const { name, buckets } = this.#parts.settings
+    throw new L2BucketsError(
+      `The L2 "${name}" in Redis was made with ${String(reply[1])} buckets, and this process has ${buckets}. ` +
+        'Give all processes the same `buckets`, or another `name`.',
+    )
+  }
+}

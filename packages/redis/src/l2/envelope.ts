@@ -1,0 +1,159 @@
+import { hash } from 'node:crypto'
+import { promisify } from 'node:util'
+import { crc32, deflateRaw, inflateRaw } from 'node:zlib'
+import type { Dependency, L2Entry, L2Fill } from 'tidemark'
+import { shapeId, writeDependencyId } from './ids.js'
+import { DEPENDENCY_BYTES, HEAD_BYTES, SHAPE_BYTES } from './scripts/layout.js'
+import type { Serializer } from './serializer.js'
+import { Packer, UnpackableError } from './values/pack.js'
+import { unpack } from './values/unpack.js'
+
+/**
+ * What the bytes behind an entry's head are: the shapes, the dependencies; then a checksum of all that a script does not write, flags,
+ * the serializer, how long Redis keeps it, its age and what remained of its time when it was stored (ms), the length of the packed
+ * dependencies, they, the value.
+ */
+const COUNTS_BYTES = 4
+const CHECKSUM_AT = 0
+const FLAGS_AT = 4
+const SERIALIZER_AT = 5
+const KEPT_AT = 9
+const AGE_AT = 17
+const REMAINING_AT = 25
+const LENGTH_AT = 33
+const BODY_BYTES = 37
+
+const DEFLATED = 1
+/** More shapes or dependencies than a script should look up for one entry. */
+const STAMPS_MAX = 4_096
+
+export interface EnvelopeOptions {
+  readonly serializer: Serializer
+  /** Values with more bytes than this are compressed. */
+  readonly compressAbove: number
+  /** Entries with more bytes than this are not stored. */
+  readonly bytesMax: number
+  /** No entry is kept for longer. */
+  readonly keepMaxMs: number
+}
+
+/** An entry ready for `fillScript`. */
+export interface Sealed {
+  readonly bytes: Buffer
+  /** How long Redis keeps it, in whole ms. */
+  readonly keepMs: number
+  /** Its shapes, in the order in which the bytes have them. */
+  readonly shapes: readonly string[]
+}
+
+/** Why an entry is not stored, if Redis was not asked. */
+export type Unsealable = 'expired' | 'too-large' | 'too-many-dependencies' | 'not-serializable'
+
+const deflate = promisify(deflateRaw)
+const inflate = promisify(inflateRaw)
+
+/** Entries as bytes. */
+export class Envelope {
+  readonly #options: EnvelopeOptions
+  readonly #serializer: number
+  readonly #packer: Packer
+
+  constructor(options: EnvelopeOptions) {
+    this.#options = options
+    this.#serializer = hash('sha1', options.serializer.name, 'buffer').readUInt32BE(0)
+    this.#packer = new Packer(options.bytesMax)
+  }
+
+  /** The entry without its head, or why it can't be stored. */
+  async seal(fill: L2Fill): Promise<Sealed | Unsealable> {
+    const { bytesMax, compressAbove, keepMaxMs } = this.#options
+    const keepMs = Math.floor(Math.min(fill.remainingMs, keepMaxMs))
+    if (keepMs < 1) return 'expired'
+    const shapes = [...new Set(fill.stamps.map(({ shape }) => shape))]
+    if (shapes.length > STAMPS_MAX || fill.stamps.length > STAMPS_MAX) return 'too-many-dependencies'
+    let value = this.#encode(fill.value)
+    if (typeof value === 'string') return value
+    let flags = 0
+    if (value.length > compressAbove) {
+      value = await deflate(value)
+      flags |= DEFLATED
+    }
+    const dependencies = this.#packer.pack(fill.dependencies)
+    const body = COUNTS_BYTES + SHAPE_BYTES * shapes.length + DEPENDENCY_BYTES * fill.stamps.length
+    const size = body + BODY_BYTES + dependencies.length + value.length
+    if (size > bytesMax) return 'too-large'
+    const bytes = Buffer.allocUnsafe(size)
+    writeStamps(bytes, shapes, fill)
+    bytes[body + FLAGS_AT] = flags
+    bytes.writeUInt32BE(this.#serializer, body + SERIALIZER_AT)
+    bytes.writeDoubleBE(keepMs, body + KEPT_AT)
+    bytes.writeDoubleBE(fill.ageMs, body + AGE_AT)
+    bytes.writeDoubleBE(fill.remainingMs, body + REMAINING_AT)
+    bytes.writeUInt32BE(dependencies.length, body + LENGTH_AT)
+    dependencies.copy(bytes, body + BODY_BYTES)
+    value.copy(bytes, body + BODY_BYTES + dependencies.length)
+    bytes.writeUInt32BE(checksum(bytes, 0, body), body + CHECKSUM_AT)
+    return { bytes, keepMs, shapes }
+  }
+
+  /**
+   * The entry that Redis has, which is valid as of `lsn`, and which Redis keeps for another `leftMs`: time passes by its clock.
+   *
+   * @returns undefined if it cannot be read
+   */
+  async open(bytes: Buffer, lsn: number, leftMs: number): Promise<L2Entry | undefined> {
+    try {
+      const body =
+        HEAD_BYTES +
+        SHAPE_BYTES * bytes.readUInt16BE(HEAD_BYTES - COUNTS_BYTES) +
+        DEPENDENCY_BYTES * bytes.readUInt16BE(HEAD_BYTES - 2)
+      const from = HEAD_BYTES - COUNTS_BYTES
+      if (bytes.readUInt32BE(body + CHECKSUM_AT) !== checksum(bytes, from, body)) return undefined
+      if (bytes.readUInt32BE(body + SERIALIZER_AT) !== this.#serializer) return undefined
+      const value = body + BODY_BYTES + bytes.readUInt32BE(body + LENGTH_AT)
+      let packed: Buffer = bytes.subarray(value)
+      if (bytes[body + FLAGS_AT]! & DEFLATED)
+        packed = await inflate(packed, { maxOutputLength: this.#options.bytesMax })
+      const passedMs = bytes.readDoubleBE(body + KEPT_AT) - leftMs
+      return {
+        value: this.#options.serializer.decode(packed),
+        lsn,
+        dependencies: unpack(bytes.subarray(body + BODY_BYTES, value)) as Dependency[],
+        ageMs: bytes.readDoubleBE(body + AGE_AT) + passedMs,
+        remainingMs: bytes.readDoubleBE(body + REMAINING_AT) - passedMs,
+      }
+    } catch {
+      // Too short, or what it holds is no value: the reason does not matter, and there is nothing to be done but to delete it.
+      return undefined
+    }
+  }
+
+  /** Bytes of its own: the serializer may write over what it returned. */
+  #encode(value: unknown): Buffer | Unsealable {
+    try {
+      const encoded = this.#options.serializer.encode(value)
+      return encoded.length > this.#options.bytesMax ? 'too-large' : Buffer.from(encoded)
+    } catch (error) {
+      return error instanceof UnpackableError && error.reason === 'size' ? 'too-large' : 'not-serializable'
+    }
+  }
+}
+
+function writeStamps(bytes: Buffer, shapes: readonly string[], { stamps }: L2Fill): void {
+  bytes.writeUInt16BE(shapes.length, 0)
+  bytes.writeUInt16BE(stamps.length, 2)
+  let at = COUNTS_BYTES
+  for (const shape of shapes) {
+    shapeId(shape).copy(bytes, at)
+    at += SHAPE_BYTES
+  }
+  for (const { shape, name } of stamps) {
+    writeDependencyId(bytes, at, shape, name)
+    at += DEPENDENCY_BYTES
+  }
+}
+
+/** Of the bytes from `from` on, but for the four at `body`, where the checksum itself stands. */
+function checksum(bytes: Buffer, from: number, body: number): number {
+  return crc32(bytes.subarray(body + FLAGS_AT), crc32(bytes.subarray(from, body)))
+}

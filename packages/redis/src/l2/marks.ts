@@ -1,0 +1,28 @@
+import type { L2Mark } from 'tidemark'
+import { dependencyId, shapeId } from './ids.js'
+import type { Argument } from './scripts/script.js'
+
+/** Marks as arguments of `invalidateScript`, in slices that no other client of Redis has to wait long for. */
+export interface MarkSlice {
+  /** Pairs of position and shape. */
+  readonly shapes: readonly Argument[]
+  /** Pairs of position and dependency. */
+  readonly dependencies: readonly Argument[]
+}
+
+const SLICE_MAX = 5_000
+
+/** At least one slice. */
+export function encodeMarks(marks: readonly L2Mark[]): MarkSlice[] {
+  const slices: MarkSlice[] = []
+  for (let from = 0; from === 0 || from < marks.length; from += SLICE_MAX) {
+    const shapes: Argument[] = []
+    const dependencies: Argument[] = []
+    for (const { lsn, shape, name } of marks.slice(from, from + SLICE_MAX)) {
+      if (name === undefined) shapes.push(lsn, shapeId(shape))
+      else dependencies.push(lsn, dependencyId({ shape, name }))
+    }
+    slices.push({ shapes, dependencies })
+  }
+  return slices
+}

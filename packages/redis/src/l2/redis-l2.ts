@@ -1,0 +1,146 @@
+import { randomBytes } from 'node:crypto'
+import type { L2, L2Answer, L2Batch, L2Fill, L2Read } from 'tidemark'
+import { Bucket, type BucketAnswer } from './bucket.js'
+import { Connection } from './connection.js'
+import { Envelope } from './envelope.js'
+import { L2DownError } from './errors.js'
+import { Guard } from './guard.js'
+import { bucketOf } from './keys.js'
+import { encodeMarks } from './marks.js'
+import { type RedisL2Options, settingsOf } from './options.js'
+import { count, counters, type RedisL2Counters } from './statistics.js'
+
+/** An L2 in Redis, and what it tells of itself. */
+export interface RedisL2 extends L2 {
+  status(): RedisL2Status
+}
+
+export interface RedisL2Status {
+  /** `ready`; `paused` after failures; `disconnected` while the client has no connection. */
+  readonly state: 'ready' | 'paused' | 'disconnected'
+  readonly counters: Readonly<RedisL2Counters>
+}
+
+/** So many calls may wait for Redis; what is beyond is a miss. */
+const WAITING_MAX = 10_000
+const PAUSE_MS = 500
+const PAUSE_MAX_MS = 10_000
+const NO_SHAPES = '-'
+
+/**
+ * The tier that processes share, in Redis 6.2 or later, or Valkey: alone, behind Sentinel, or as a Cluster.
+ *
+ * Returns at once and never waits for Redis: while it can't be reached, or is slow, calls reject within their deadline, and the cache
+ * goes on without it.
+ *
+ * @throws OptionError (`TIDEMARK_OPTION`) if an option is missing or out of its range
+ */
+export function redisL2(options: RedisL2Options): RedisL2 {
+  return new RedisTier(options)
+}
+
+class RedisTier implements RedisL2 {
+  readonly #connection: Connection
+  readonly #guard: Guard
+  readonly #envelope: Envelope
+  readonly #buckets: readonly Bucket[]
+  readonly #counters = counters()
+  #waiting = 0
+
+  constructor(options: RedisL2Options) {
+    const settings = settingsOf(options)
+    this.#connection = new Connection(options)
+    this.#envelope = new Envelope({
+      serializer: settings.serializer,
+      compressAbove: settings.compressAbove,
+      bytesMax: settings.entryBytesMax,
+      keepMaxMs: settings.keepMaxMs,
+    })
+    this.#guard = new Guard({
+      clock: settings.clock,
+      failuresMax: settings.failuresMax,
+      pauseMs: PAUSE_MS,
+      pauseMaxMs: PAUSE_MAX_MS,
+      isReady: () => this.#connection.isReady,
+      failed: (reason) => count(this.#counters.failures, reason),
+    })
+    const parts = {
+      settings,
+      client: this.#connection.client,
+      guard: this.#guard,
+      envelope: this.#envelope,
+      counters: this.#counters,
+    }
+    this.#buckets = Array.from({ length: settings.buckets }, (_, index) => new Bucket(parts, index))
+  }
+
+  read(key: string): Promise<L2Read> {
+    return this.#bounded(() => this.#bucketOf(key).read(key))
+  }
+
+  fill(key: string, fill: L2Fill): Promise<'stored' | 'refused'> {
+    return this.#bounded(async () => {
+      const sealed = await this.#envelope.seal(fill)
+      if (typeof sealed !== 'string') return this.#bucketOf(key).fill(key, fill, sealed)
+      count(this.#counters.refused, sealed)
+      return 'refused'
+    })
+  }
+
+  async invalidate(batch: L2Batch): Promise<L2Answer> {
+    const marks = encodeMarks(batch.marks)
+    const ids = batch.shapes?.split('.') ?? []
+    const begun = { generation: randomBytes(8), shapesId: randomBytes(8) }
+    const answers = await Promise.all(
+      this.#buckets.map((bucket, i) => bucket.invalidate(batch, marks, ids[i] ?? NO_SHAPES, begun)),
+    )
+    return this.#together(answers)
+  }
+
+  async close(): Promise<void> {
+    this.#connection.close()
+  }
+
+  status(): RedisL2Status {
+    const state = this.#guard.isPaused ? 'paused' : this.#connection.isReady ? 'ready' : 'disconnected'
+    return { state, counters: this.#counters }
+  }
+
+  #bucketOf(key: string): Bucket {
+    return this.#buckets[bucketOf(key, this.#buckets.length)]!
+  }
+
+  /**
+   * One answer of many: it is applied if each bucket has applied it. A batch that some of them must be told once more has no effect
+   * on the others.
+   */
+  #together(answers: readonly BucketAnswer[]): L2Answer {
+    const isAny = (state: BucketAnswer['state']): boolean => answers.some((answer) => answer.state === state)
+    const state = isAny('behind') ? 'behind' : isAny('shapes') ? 'shapes' : 'applied'
+    if (state === 'applied') this.#counters.batches++
+    const answer = {
+      state,
+      m: Math.min(...answers.map(({ m }) => m)),
+      // Where the shapes of a bucket are not known here, marks must not be taken for made for them: it is asked by a wrong id.
+      shapesId: this.#buckets.map(({ known }) => known?.id ?? NO_SHAPES).join('.'),
+    } as const
+    if (state !== 'shapes') return answer
+    return { ...answer, shapes: [...new Set(this.#buckets.flatMap(({ known }) => known?.shapes ?? []))] }
+  }
+
+  async #bounded<Answer>(run: () => Promise<Answer>): Promise<Answer> {
+    const refusal = this.#guard.refusal() ?? (this.#waiting >= WAITING_MAX ? BUSY : undefined)
+    if (refusal) {
+      count(this.#counters.failures, refusal.reason)
+      throw refusal
+    }
+    this.#waiting++
+    try {
+      return await run()
+    } finally {
+      this.#waiting--
+    }
+  }
+}
+
+const BUSY = new L2DownError('busy', `More than ${WAITING_MAX} calls wait for Redis. Reads go on without it.`)

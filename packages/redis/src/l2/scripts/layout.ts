@@ -1,0 +1,93 @@
+/**
+ * How a bucket lies in Redis. Its keys share a hash tag, so that one script reaches all of it in one step.
+ *
+ * - the state, a hash: `g` generation, `e` epoch, `m` L2's tidemark, `i` the id of the set of shapes, `b` the number of buckets,
+ *   `n` how many shapes there are, `h` the position below which a read renews an entry's; of each shape, by its id: `s…` its
+ *   `since`, `d…` its text.
+ * - the stamps, a sorted set: dependency → the last position that touched it. The generation is a member too: where it is missing
+ *   the stamps were lost (evicted by Redis, say), and nothing is believed.
+ * - an entry, a string: the head, its shapes, its dependencies, then what only the client reads.
+ *
+ * State and stamps never expire, entries always do: so the policies `volatile-…` evict entries alone.
+ */
+export const LAYOUT = 1
+
+/** The first bytes of an entry. */
+export const MARK = 'T1'
+
+/**
+ * Bytes of an entry before its shapes: mark, generation (8), position (a double), the position again (-1 - p: a checksum that a script
+ * can write), the number of shapes, the number of dependencies (2 each).
+ */
+export const HEAD_BYTES = 2 + 8 + 8 + 8 + 4
+
+/** The id of a shape: long enough that nobody finds two that collide, which would leave one of them without stamps. */
+export const SHAPE_BYTES = 16
+
+/** A dependency: its shape's id, and 8 bytes of a hash of its name. Two that collide are stamped together: a lost hit, never a wrong one. */
+export const DEPENDENCY_BYTES = SHAPE_BYTES + 8
+
+/** What a script answers first. */
+export const Outcome = {
+  done: 1,
+  /** There is no state, or a part of it is missing: nothing is believed until a batch begins a new generation. */
+  lost: 0,
+  /** L2 was made with another number of buckets; its number follows. */
+  buckets: -1,
+  /** L2 stands in another epoch. */
+  epoch: -2,
+  /** The batch was resolved with another set of shapes. */
+  shapes: -3,
+  /** L2's tidemark lies before what the batch follows. */
+  behind: -4,
+} as const
+
+/** What is answered for one entry. */
+export const Verdict = {
+  /** Of a fill: stored. Of a read: there is none. */
+  none: 0,
+  /** Of another generation, or a change made it stale. */
+  void: 1,
+  unreadable: 2,
+  /** The entry there has a later position. */
+  newer: 3,
+  /** A shape is not registered, and the fill did not say what it is. */
+  unknownShape: 4,
+  /** There are as many shapes as there may be. */
+  shapesMax: 5,
+  /** Redis refused to write: out of memory, a replica. */
+  unwritable: 6,
+} as const
+
+/** Lua that every script begins with. */
+export const PRELUDE = `
+local S, Z = KEYS[1], KEYS[2]
+local function text(n) return string.format('%.0f', n) end
+local function state()
+  local s = redis.pcall('HMGET', S, 'g', 'e', 'm', 'i', 'b', 'h')
+  if s.err or not (s[1] and s[2] and s[3] and s[4] and s[5]) then return nil end
+  local mark = redis.pcall('ZSCORE', Z, s[1])
+  if not mark or type(mark) == 'table' then return nil end
+  return {g = s[1], e = s[2], m = tonumber(s[3]), i = s[4], b = s[5], h = tonumber(s[6] or '0')}
+end
+-- Whether something that is at 'from' to 'to' in 'v', each of 'size' bytes, was touched after 'p'.
+local function after(p, v, from, to, size, command, key, prefix)
+  local missing = false
+  local at = from
+  while at < to do
+    local names, n = {}, 0
+    while at < to and n < 500 do
+      n = n + 1
+      names[n] = prefix .. string.sub(v, at, at + size - 1)
+      at = at + size
+    end
+    local found = redis.call(command, key, unpack(names))
+    for j = 1, n do
+      local position = found[j]
+      if not position then missing = true
+      elseif tonumber(position) > p then return true, missing end
+    end
+  end
+  return false, missing
+end
+`

@@ -1,0 +1,27 @@
+import { l2Contract } from 'tidemark/testing'
+import { afterAll, beforeAll, describe, test } from 'vitest'
+import { openL2 } from './opened.js'
+import { RedisServer } from './redis-server.js'
+
+describe('the L2 in Redis keeps the contract', () => {
+  let server: RedisServer
+  beforeAll(async () => {
+    server = await RedisServer.start()
+  })
+  afterAll(() => server.drop())
+
+  // With several buckets shapes are registered in each on its own, and batches applied: cases about one key's effect on another.
+  const inOneBucket = [
+    'a fill is refused after a change that it did not see, of another epoch, and where a later one is',
+    'marks for other shapes than it has do nothing, and the answer has the shapes',
+  ]
+  for (const buckets of [1, 16]) {
+    const open = async () => {
+      await server.admin.flushall()
+      const l2 = await openL2(server, { buckets })
+      return { l2, close: () => l2.close() }
+    }
+    for (const { name, run } of l2Contract(open))
+      if (buckets === 1 || !inOneBucket.includes(name)) test(`${name} (buckets: ${buckets})`, run)
+  }
+})
