@@ -21,16 +21,14 @@ interface Held {
 
 /** Each rule as a function of its own, so that the simulation can plant the bug of leaving it out. */
 export const l2Rules = {
+  /** Positions of another epoch mean nothing. */
+  isEpoch: (tide: L2Tide | undefined, epoch: string): boolean => tide?.epoch === epoch,
   /** A batch that follows what was never applied: something is lost. */
   isGap: (m: number, prev: number): boolean => m < prev,
-  /** What was applied before is not applied again, nor taken back. */
-  isNew: (m: number, lsn: number): boolean => lsn > m,
   /** Nothing is believed from before its shape was stamped. */
   isBefore: (lsn: number, since: number): boolean => lsn < since,
   /** The marks were made for the shapes that there are. */
   hasShapes: (batch: string | undefined, held: string): boolean => batch === held,
-  /** An entry of a later position stays. */
-  isOlder: (lsn: number, held: number): boolean => lsn < held,
 }
 
 /**
@@ -74,14 +72,14 @@ export class MemoryL2 implements L2 {
   async fill(key: string, { epoch, ...entry }: L2Fill): Promise<'stored' | 'refused'> {
     this.#mustBeUp()
     const { tide, shapes, entries } = this.#held
-    if (tide?.epoch !== epoch) return 'refused'
+    if (!tide || !l2Rules.isEpoch(tide, epoch)) return 'refused'
     for (const { shape } of entry.stamps) {
       if (shapes.has(shape)) continue
       shapes.set(shape, tide.m)
       this.#held.shapesId = randomUUID()
     }
     const former = entries.get(key)
-    if (!this.#isValid(entry.lsn, entry.stamps) || (former && l2Rules.isOlder(entry.lsn, former.lsn))) return 'refused'
+    if (!this.#isValid(entry.lsn, entry.stamps) || (former && entry.lsn < former.lsn)) return 'refused'
     entries.set(key, { ...entry, value: copyOf(entry.value), storedAt: this.#now() })
     return 'stored'
   }
@@ -89,7 +87,7 @@ export class MemoryL2 implements L2 {
   async invalidate({ epoch, prev, end, shapes, marks, mayReset }: L2Batch): Promise<L2Answer> {
     this.#mustBeUp()
     const { tide } = this.#held
-    if (tide?.epoch !== epoch || (l2Rules.isGap(tide.m, prev) && mayReset)) {
+    if (!tide || !l2Rules.isEpoch(tide, epoch) || (l2Rules.isGap(tide.m, prev) && mayReset)) {
       this.#held = { ...nothing(), tide: { epoch, m: end } }
       return this.#answer('applied')
     }
@@ -98,7 +96,7 @@ export class MemoryL2 implements L2 {
     if (!l2Rules.hasShapes(shapes, this.#held.shapesId)) {
       return { ...this.#answer('shapes'), shapes: [...this.#held.shapes.keys()] }
     }
-    for (const { lsn, shape, name } of marks) if (l2Rules.isNew(tide.m, lsn)) this.#mark(shape, name, lsn)
+    for (const { lsn, shape, name } of marks) if (lsn > tide.m) this.#mark(shape, name, lsn)
     this.#held.tide = { epoch, m: end }
     return this.#answer('applied')
   }

@@ -118,7 +118,7 @@ export class L2Sender {
         waitMs = retryMs * (0.5 + clock.random())
         retryMs = Math.min(retryMs * 2, RETRY_MAX_MS)
       }
-      if (waitMs === 0) continue
+      if (waitMs === 0 || this.#isClosed) continue
       await this.#pause(waitMs)
       this.#isDue = true
     }

@@ -30,9 +30,17 @@ export interface Faults {
   /** The cache is closed in the middle. */
   readonly closesEarly: boolean
   readonly steps: number
+  readonly processes: number
+  /** The processes share a tier. */
+  readonly hasL2: boolean
+  readonly losesL2Calls: boolean
+  /** It is flushed, or goes back to an old backup. */
+  readonly losesL2: boolean
+  readonly stampsMax: number
 }
 
 export function drawFaults(chance: Chance, tables: readonly string[]): Faults {
+  const processes = chance.of([1, 1, 1, 2, 3])
   return {
     hidesCommits: chance.is(0.8),
     losesLog: chance.is(0.4),
@@ -52,6 +60,11 @@ export function drawFaults(chance: Chance, tables: readonly string[]): Faults {
     watches: chance.is(0.3),
     carriesPositions: chance.is(0.4),
     closesEarly: chance.is(0.1),
-    steps: chance.of([60, 120, 240]),
+    steps: chance.of([60, 120, 240]) * (processes > 1 ? 2 : 1),
+    processes,
+    hasL2: processes > 1 || chance.is(0.2),
+    losesL2Calls: chance.is(0.3),
+    losesL2: chance.is(0.4),
+    stampsMax: chance.of([1, 2, 4, 1_000, 1_000]),
   }
 }

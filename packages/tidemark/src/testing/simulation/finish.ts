@@ -12,43 +12,46 @@ const LONGEST_MS = 1_200
 const FINAL = ['post', 'feed', 'page', 'graced', 'patient', 'home', 'front', 'copy'] as const
 
 /** Faults stop, everything is shown, delivered and answered: every read ends, and is fresh, and equals the source. */
-export async function finish(world: World): Promise<void> {
-  world.note(() => 'faults stop')
-  world.source.failure = 0
-  if (!world.faults.closesEarly) {
-    await allEnd(world)
-    await catchUp(world)
-    await readAll(world)
-    await until(world, 'every watch shows the truth', () => watchesAreTrue(world))
+export async function finish(worlds: readonly World[]): Promise<void> {
+  const { nature, faults } = worlds[0]!
+  nature.note(() => 'faults stop')
+  for (const { source } of worlds) source.failure = 0
+  if (!faults.closesEarly) {
+    await allEnd(worlds)
+    for (const world of worlds) {
+      await catchUp(worlds)
+      await readAll(worlds, world)
+    }
+    await until(worlds, 'every watch shows the truth', watchesAreTrue)
   }
-  if (!world.violation) await end(world)
+  if (!nature.violation) await end(worlds)
 }
 
-function allEnd(world: World): Promise<void> {
-  return until(world, 'all that was asked ends', () => world.pending.size === 0)
+function allEnd(worlds: readonly World[]): Promise<void> {
+  return until(worlds, 'all that was asked ends', ({ pending }) => pending.size === 0)
 }
 
-/** What was kept meanwhile has expired, what lags has caught up, and the process is current. */
-async function catchUp(world: World): Promise<void> {
-  const { core, clock } = world
+/** What was kept meanwhile has expired, what lags has caught up, and the processes are current. */
+async function catchUp(worlds: readonly World[]): Promise<void> {
+  const { clock } = worlds[0]!
   // Once one that lags was asked for, the ring keeps what the next are compared with.
-  void world.ask(TENANTS[0], 'copy', 1)
-  await allEnd(world)
+  for (const world of worlds) void world.ask(TENANTS[0], 'copy', 1)
+  await allEnd(worlds)
   clock.pass(LONGEST_MS)
-  await round(world)
-  await until(world, 'the process becomes current', () => core.isTrusted(clock.now()))
-  await until(world, 'the process keeps fills again', () => core.follower.isKeeping)
-  await until(world, 'every change is proven', () => core.follower.unproven === 0)
+  await round(worlds)
+  await until(worlds, 'the process becomes current', ({ core }) => core.isTrusted(clock.now()))
+  await until(worlds, 'the process keeps fills again', ({ core }) => core.follower.isKeeping)
+  await until(worlds, 'every change is proven', ({ core }) => core.follower.unproven === 0)
   // Who joins a load that began before all this gets what that one can know.
-  await until(world, 'every flight lands', () => core.reads.flights.size === 0)
+  await until(worlds, 'every flight lands', ({ core }) => core.reads.flights.size === 0)
 }
 
-async function readAll(world: World): Promise<void> {
+async function readAll(worlds: readonly World[], world: World): Promise<void> {
   if (world.violation) return
   const [own, other] = TENANTS
   const answers = FINAL.flatMap((name) => [1, 2].map((id) => world.ask(own, name, id)))
   answers.push(world.ask(other, 'front', 1))
-  await allEnd(world)
+  await allEnd(worlds)
   if (world.violation) return
   for (const answer of await Promise.all(answers)) {
     world.judge(() => {
@@ -70,48 +73,52 @@ function isTrue(world: World, value: Shown, asOf: string | undefined): boolean {
 }
 
 /** After close nothing waits, and nothing is left behind. */
-async function end(world: World): Promise<void> {
-  const { core, clock, watches } = world
-  world.close()
-  await allEnd(world)
-  await until(world, 'every loader ends', () => world.running === 0)
-  await until(world, 'every watch ends', () => watches.every((watch) => watch.isEnded))
-  world.judge(() => {
+async function end(worlds: readonly World[]): Promise<void> {
+  const { nature, clock } = worlds[0]!
+  for (const world of worlds) world.close()
+  await allEnd(worlds)
+  await until(worlds, 'every loader ends', ({ running }) => running === 0)
+  await until(worlds, 'every watch ends', ({ watches }) => watches.every((watch) => watch.isEnded))
+  nature.judge(() => {
     if (clock.timers > 0) throw new Violation(`close: ${clock.timers} timers are left`)
-    if (core.reads.flights.size > 0) throw new Violation('close: flights are left')
-    if (core.watched > 0) throw new Violation('close: watches are left')
+    if (worlds.some(({ core }) => core.reads.flights.size > 0)) throw new Violation('close: flights are left')
+    if (worlds.some(({ core }) => core.watched > 0)) throw new Violation('close: watches are left')
   })
 }
 
-async function until(world: World, hope: string, isDone: () => boolean): Promise<void> {
-  for (let i = 0; i < ROUNDS_MAX && !world.violation; i++) {
-    if (isDone()) return
-    await round(world)
+async function until(worlds: readonly World[], hope: string, isDone: (world: World) => boolean): Promise<void> {
+  const { nature } = worlds[0]!
+  for (let i = 0; i < ROUNDS_MAX && !nature.violation; i++) {
+    if (worlds.every(isDone)) return
+    await round(worlds)
   }
-  world.judge(() => {
-    const waits = [...world.pending].join('; ') || 'nothing'
-    if (!world.violation) throw new Violation(`liveness: never comes: ${hope} (${waits} waits)`)
+  nature.judge(() => {
+    const waits = worlds.flatMap(({ pending }) => [...pending]).join('; ') || 'nothing'
+    if (!nature.violation) throw new Violation(`liveness: never comes: ${hope} (${waits} waits)`)
   })
 }
 
 /** One round of a healthy world: everything that waits is answered, and a little time passes. */
-async function round(world: World): Promise<void> {
-  const { log, database, source, clock } = world
-  log.isUp = true
+async function round(worlds: readonly World[]): Promise<void> {
+  const { clock, database } = worlds[0]!
+  for (const { log } of worlds) log.isUp = true
   while (database.openCount > 0) database.rollback(0)
   for (const commit of database.hidden) database.show(commit)
-  if (!log.isFollowing && !world.isClosed) log.start()
+  for (const { log, isClosed } of worlds) if (!log.isFollowing && !isClosed) log.start()
   for (const hidden of database.hidden) database.show(hidden)
-  while (log.isFollowing && log.waiting > 0) log.deliver()
-  if (log.isFollowing) log.keepalive()
-  source.replayed = database.end
-  log.look()
-  while (log.appends > 0) log.appended()
-  for (let i = log.probes; i > 0; i--) log.probeStep()
-  for (let i = source.parked; i > 0; i--) source.step()
+  for (const { log, source, l2 } of worlds) {
+    while (log.isFollowing && log.waiting > 0) log.deliver()
+    if (log.isFollowing) log.keepalive()
+    source.replayed = database.end
+    log.look()
+    while (log.appends > 0) log.appended()
+    for (let i = log.probes; i > 0; i--) log.probeStep()
+    for (let i = source.parked; i > 0; i--) source.step()
+    for (let i = l2?.parked ?? 0; i > 0; i--) await l2!.step()
+  }
   await quiet()
   clock.pass(ROUND_MS)
   while (clock.fire()) await quiet()
   await quiet()
-  world.inspect()
+  for (const world of worlds) world.inspect()
 }

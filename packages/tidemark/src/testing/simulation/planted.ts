@@ -7,8 +7,11 @@ import { trimRules } from '../../follow/follower.js'
 import { proofRules } from '../../follow/proof.js'
 import { nesting } from '../../read/fill.js'
 import { type Fill, L1 } from '../../tiers/l1.js'
+import { beliefRules } from '../../tiers/shared.js'
 import { Sieve } from '../../tiers/sieve.js'
 import type { SlotKey, Space } from '../../tiers/space.js'
+import { stampRules } from '../../tiers/stamps.js'
+import { l2Rules } from '../memory-l2.js'
 import { resumeRules } from './sim-log.js'
 
 /** A rule of the design left out, to see that the simulation would notice. */
@@ -64,6 +67,12 @@ export const PLANTED: readonly Planted[] = [
     'isAlike',
     () => true,
   ),
+  leftOut('L2, belief', 'what L2 has is believed without a look into the ring', beliefRules, 'isBelieved', () => true),
+  leftOut('L2, prev', 'a batch is applied though L2 lacks what lies before it', l2Rules, 'isGap', () => false),
+  leftOut('L2, since', 'an entry is believed from before its shape was stamped', l2Rules, 'isBefore', () => false),
+  leftOut('L2, shapes', 'marks are applied that were made for other shapes', l2Rules, 'hasShapes', () => true),
+  leftOut('L2, stamps', 'an update is marked under its old values only', stampRules, 'isMarkedNow', () => false),
+  leftOut('L2, epoch', 'processes of another history share L2', l2Rules, 'isEpoch', () => true),
   {
     rule: 'Nested eviction',
     bug: 'what an outer entry took over leaves with the inner one',

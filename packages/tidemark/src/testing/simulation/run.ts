@@ -1,4 +1,6 @@
+import type { Chance } from './chance.js'
 import { finish } from './finish.js'
+import { Nature } from './nature.js'
 import { quiet, turns } from './quiet.js'
 import { isCalm, STEPS, type Step } from './steps.js'
 import { World } from './world.js'
@@ -13,6 +15,8 @@ export interface Outcome {
   readonly kept: number
   readonly evicted: number
   readonly gaps: number
+  readonly l2Hits: number
+  readonly l2Disbelieved: number
 }
 
 /**
@@ -22,11 +26,16 @@ export interface Outcome {
  * @param isTraced  whether to write down what happened; the same seed happens the same way either way
  */
 export async function simulate(seed: number, isTraced = false): Promise<Outcome> {
-  const world = new World(seed, isTraced)
-  const weights = drawWeights(world)
-  const { chance } = world
+  const nature = new Nature(seed, isTraced)
+  const { chance, faults } = nature
+  const worlds = Array.from(
+    { length: faults.processes },
+    (_, i) => new World(nature, faults.processes > 1 ? `process ${i + 1}: ` : ''),
+  )
+  const weights = drawWeights(chance)
   let steps = 0
-  for (; steps < world.faults.steps && !world.violation; steps++) {
+  for (; steps < faults.steps && !nature.violation; steps++) {
+    const world = chance.of(worlds)
     const next = drawStep(world, weights)
     if (isCalm(next)) await quiet()
     if (!next.isEnabled(world)) continue
@@ -35,19 +44,24 @@ export async function simulate(seed: number, isTraced = false): Promise<Outcome>
     // Mostly the process does all that it can before the next step; now and then only a part of it.
     if (chance.is(0.85)) await quiet()
     else await turns(chance.below(6))
-    world.inspect()
+    for (const each of worlds) each.inspect()
   }
-  if (!world.violation) await finish(world)
-  const { kept, evicted, gaps } = world.core.counters
+  if (!nature.violation) await finish(worlds)
+  const sum = (of: (world: World) => number): number => worlds.reduce((total, each) => total + of(each), 0)
+  const states = Object.keys(worlds[0]!.answers) as (keyof World['answers'])[]
   return {
     seed,
     steps,
-    violation: world.violation?.message,
-    trace: world.trace ?? [],
-    answers: world.answers,
-    kept,
-    evicted,
-    gaps,
+    violation: nature.violation?.message,
+    trace: nature.trace ?? [],
+    answers: Object.fromEntries(
+      states.map((state) => [state, sum(({ answers }) => answers[state])]),
+    ) as World['answers'],
+    kept: sum(({ core }) => core.counters.kept),
+    evicted: sum(({ core }) => core.counters.evicted),
+    gaps: sum(({ core }) => core.counters.gaps),
+    l2Hits: sum(({ core }) => core.counters.l2Hits),
+    l2Disbelieved: sum(({ core }) => core.counters.l2Disbelieved),
   }
 }
 
@@ -58,7 +72,7 @@ export async function report(seed: number): Promise<string> {
 }
 
 /** Each run has its own mix: what is rare in one is common in another. */
-function drawWeights({ chance }: World): Map<Step, number> {
+function drawWeights(chance: Chance): Map<Step, number> {
   return new Map(STEPS.map((step) => [step, step.weight * chance.of([0.3, 1, 1, 1, 3])]))
 }
 

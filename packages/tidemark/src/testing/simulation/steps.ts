@@ -1,6 +1,7 @@
 import { formatPosition } from '../../log/position.js'
 import { type Database, IDS, ROWS, TABLES } from './database.js'
-import { MAX_SILENCE_MS, TENANTS, type World } from './world.js'
+import { MAX_SILENCE_MS } from './nature.js'
+import { TENANTS, type World } from './world.js'
 
 /** One thing that may happen next. */
 export interface Step {
@@ -40,7 +41,7 @@ const SOURCE_STEPS: readonly Step[] = [
   step('rollback', 0.5, hasOpen, ({ database, chance }) => database.rollback(chance.below(database.openCount))),
   step('show', 7, ({ database }) => database.hidden.length > 0, show),
   step('replay', 1, ({ faults }) => faults.readsElsewhere, replay),
-  step('restore', 1.5, ({ log, faults }) => faults.restores && !log.isFollowing, restore),
+  step('restore', 1.5, ({ nature, faults }) => faults.restores && !nature.logs.some((log) => log.isFollowing), restore),
   step(
     'down',
     0.5,
@@ -167,6 +168,25 @@ const PROCESS_STEPS: readonly Step[] = [
   step('settle', 0.2, always, (world) => void world.settle()),
 ]
 
+/** What may happen to L2, and on the way there. */
+const L2_STEPS: readonly Step[] = [
+  step(
+    'l2',
+    14,
+    ({ l2 }) => l2 !== undefined && l2.parked > 0,
+    ({ l2 }) => void l2!.step(),
+  ),
+  step(
+    'lose a call to l2',
+    0.5,
+    ({ l2, faults }) => faults.losesL2Calls && l2 !== undefined && l2.parked > 0,
+    ({ l2 }) => l2!.fail(),
+  ),
+  step('flush l2', 0.3, losesL2, ({ nature }) => nature.l2.flush()),
+  step('save l2', 0.6, losesL2, ({ nature }) => nature.l2.save()),
+  step('restore l2', 0.5, losesL2, ({ nature }) => nature.l2.restore()),
+]
+
 /** How time may pass. Before each, the process has done all that it could. */
 const TIME_STEPS: readonly Step[] = [
   step('timer', 5, ({ clock }) => clock.untilNextMs < 1_000, timer),
@@ -197,7 +217,7 @@ const TIME_STEPS: readonly Step[] = [
   ),
 ]
 
-export const STEPS: readonly Step[] = [...SOURCE_STEPS, ...LOG_STEPS, ...PROCESS_STEPS, ...TIME_STEPS]
+export const STEPS: readonly Step[] = [...SOURCE_STEPS, ...LOG_STEPS, ...PROCESS_STEPS, ...L2_STEPS, ...TIME_STEPS]
 const CALM = new Set<Step>([...TIME_STEPS, ...SOURCE_STEPS])
 
 /** Whether all that the process can do at once must be done before the step. */
@@ -211,6 +231,10 @@ function step(name: string, weight: number, isEnabled: Step['isEnabled'], run: S
 
 function always(): boolean {
   return true
+}
+
+function losesL2({ faults }: World): boolean {
+  return faults.hasL2 && faults.losesL2
 }
 
 function hasOpen({ database }: World): boolean {

@@ -7,8 +7,8 @@ import { acquireFollower } from '../../follow/registry.js'
 import { parsePosition } from '../../log/position.js'
 import { policyOf } from '../../options.js'
 import { View } from '../../view.js'
-import { Chance } from './chance.js'
-import { Database, TABLES } from './database.js'
+import type { Chance } from './chance.js'
+import type { Database } from './database.js'
 import {
   defineAll,
   keyName,
@@ -19,13 +19,14 @@ import {
   type SimDefinition,
   tagName,
 } from './definitions.js'
-import { drawFaults, type Faults } from './faults.js'
-import { type Asked, Oracle, type Process, Violation } from './oracle.js'
-import { SimClock } from './sim-clock.js'
+import type { Faults } from './faults.js'
+import { MAX_SILENCE_MS, type Nature } from './nature.js'
+import { type Asked, type Oracle, type Process, Violation } from './oracle.js'
+import type { SimClock } from './sim-clock.js'
+import { SimL2 } from './sim-l2.js'
 import { SimLog } from './sim-log.js'
 import { SimSource } from './sim-source.js'
 
-export const MAX_SILENCE_MS = 300
 const NEVER = Number.POSITIVE_INFINITY
 const WAIT_MAX_MS = 60
 const PROOF_WAIT_MS = 80
@@ -43,43 +44,44 @@ interface WatchState {
   isEnded: boolean
 }
 
-/** One process with the real cache, one source, and what both may do. Every choice is drawn from the seed. */
+/** One process with the real cache: how it reaches the source, the log and L2, and what its users do. */
 export class World implements LoaderHooks {
+  readonly nature: Nature
+  /** What tells it from the other processes of the run. */
+  readonly name: string
   readonly chance: Chance
   readonly faults: Faults
   readonly clock: SimClock
   readonly database: Database
+  readonly oracle: Oracle
   readonly log: SimLog
   readonly source: SimSource
-  readonly oracle: Oracle
+  /** undefined where the run has none. */
+  readonly l2: SimL2 | undefined
   readonly core: Core
   readonly views: ReadonlyMap<string, SimCache>
-  /** What happened, for a violation's report; undefined when nobody reads it. */
-  readonly trace: string[] | undefined
   readonly watches: WatchState[] = []
   readonly #definitions = new Map<string, Record<string, SimDefinition>>()
   readonly #promised = new Map<string, number>()
   readonly #running = new Map<number, RunningLoad>()
-  /** Monotonic time at which each load ended. */
-  readonly #loadedAt = new Map<number, number>()
-  #loads = 0
   /** Reads and requests that have not ended. */
   readonly pending = new Set<string>()
-  #asked = 0
   isClosed = false
-  violation: Violation | undefined
   readonly answers = { fresh: 0, stale: 0, fenced: 0, failed: 0, peeked: 0, watched: 0 }
 
-  constructor(seed: number, isTraced: boolean) {
-    this.chance = new Chance(seed)
-    this.trace = isTraced ? [] : undefined
-    this.faults = drawFaults(this.chance, TABLES)
-    this.clock = new SimClock(this.chance)
-    this.database = new Database(this.faults.hasOldValues)
+  constructor(nature: Nature, name: string) {
+    this.nature = nature
+    this.name = name
+    this.chance = nature.chance
+    this.faults = nature.faults
+    this.clock = nature.clock
+    this.database = nature.database
+    this.oracle = nature.oracle
+    this.l2 = this.faults.hasL2 ? new SimL2(nature.l2, this.chance, this.clock) : undefined
     this.log = new SimLog(this.database, this.chance, this.faults.skipsRecords, () => this.clock.trueMs)
+    nature.logs.push(this.log)
     this.source = new SimSource(this.log, this.database, this.chance, this.clock)
     if (this.faults.failsLoads) this.source.failure = 0.1
-    this.oracle = new Oracle(this.database, MAX_SILENCE_MS)
     const { ringMax: changesMax, ringRowsMax: rowsMax, maxEntries } = this.faults
     // As createCache does; the core is held so that the oracle can look into L1.
     this.core = new Core(
@@ -90,7 +92,7 @@ export class World implements LoaderHooks {
         waitMaxMs: WAIT_MAX_MS,
         proofWaitMs: PROOF_WAIT_MS,
         watchMax: 100,
-        l2: undefined,
+        l2: this.l2,
         version: '',
         ringMax: 1_000,
         clock: this.clock,
@@ -111,19 +113,16 @@ export class World implements LoaderHooks {
     return { epoch: this.core.follower.epoch, tidemark: this.core.follower.tidemark }
   }
 
-  note(text: () => string): void {
-    this.trace?.push(`${this.clock.trueMs.toFixed(0)} ms: ${text()}`)
+  get violation(): Violation | undefined {
+    return this.nature.violation
   }
 
-  /** Runs what must not fail; a violation ends the run. */
+  note(text: () => string): void {
+    this.nature.note(() => `${this.name}${text()}`)
+  }
+
   judge(run: () => void): void {
-    try {
-      run()
-    } catch (error) {
-      if (!(error instanceof Violation)) throw error
-      this.violation ??= error
-      this.note(() => `VIOLATION ${error.message}`)
-    }
+    this.nature.judge(run)
   }
 
   // ── what loaders tell ──────────────────────────────────────────────────────────────────────────────────
@@ -133,7 +132,7 @@ export class World implements LoaderHooks {
   }
 
   began(tenant: string, key: string, signal: AbortSignal): number {
-    const load = ++this.#loads
+    const load = ++this.nature.loads
     const name = `${tenant} ${key}`
     for (const running of this.#running.values()) {
       if (running.name === name && !running.signal.aborted)
@@ -148,7 +147,7 @@ export class World implements LoaderHooks {
 
   ended(load: number): void {
     this.#running.delete(load)
-    this.#loadedAt.set(load, this.clock.now())
+    this.nature.loadedAt.set(load, this.clock.now())
     this.note(() => `load ${load} ends`)
   }
 
@@ -170,7 +169,7 @@ export class World implements LoaderHooks {
       minPosition,
       sourceEpoch: this.database.epoch,
       promised: new Map(this.#promised),
-      nextLoad: this.#loads + 1,
+      nextLoad: this.nature.loads + 1,
       isWatch,
     }
   }
@@ -193,7 +192,7 @@ export class World implements LoaderHooks {
     answering: Promise<Answer<Shown>>,
     signal: AbortSignal | undefined,
   ): Promise<Answer<Shown> | undefined> {
-    const number = ++this.#asked
+    const number = ++this.nature.asked
     const name = `read ${number} of ${asked.tenant} ${asked.key}${asked.minPosition ? ` at ${asked.minPosition}` : ''}`
     this.note(() => `${name} asked at ${asked.epoch}:${asked.tidemark}`)
     this.pending.add(name)
@@ -242,7 +241,7 @@ export class World implements LoaderHooks {
   ): Promise<void> {
     const names = [...keys.map((key) => keyName(tenant, key)), ...tags.map((tag) => tagName(tenant, tag))]
     const externals = names.map((name) => ({ name, version: this.database.raise(name), mode }))
-    const name = `invalidation ${++this.#asked} of ${tenant} ${names.join(', ')} (${mode})`
+    const name = `invalidation ${++this.nature.asked} of ${tenant} ${names.join(', ')} (${mode})`
     this.note(() => `${name} asked`)
     this.pending.add(name)
     this.log.announced = externals
@@ -268,7 +267,7 @@ export class World implements LoaderHooks {
   }
 
   async settle(): Promise<void> {
-    const name = `settled() ${++this.#asked}`
+    const name = `settled() ${++this.nature.asked}`
     const { epoch, end } = this.database
     this.pending.add(name)
     this.note(() => `${name} asked at the source's ${epoch}:${end}`)
@@ -350,7 +349,7 @@ export class World implements LoaderHooks {
   #outlivesNone(outer: Shown, now: number): void {
     for (const inner of outer.inner) {
       if (!inner.value) continue
-      const expiresAt = (this.#loadedAt.get(inner.value.load) ?? 0) + this.lifetimeOf(inner.value.key)
+      const expiresAt = (this.nature.loadedAt.get(inner.value.load) ?? 0) + this.lifetimeOf(inner.value.key)
       if (now > expiresAt)
         throw new Violation(`nested: ${outer.key} is fresh, its ${inner.value.key} is not since ${expiresAt}`)
       this.#outlivesNone(inner.value, now)
