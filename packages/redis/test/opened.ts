@@ -1,5 +1,4 @@
 import { type RedisL2, type RedisL2Options, redisL2 } from '@tidemark/redis'
-import type { Redis } from 'ioredis'
 import type { L2Batch, L2Fill, L2Mark } from 'tidemark'
 import { type RedisServer, until } from './redis-server.js'
 
@@ -35,9 +34,4 @@ export async function tell(l2: RedisL2, prev: number, end: number, marks: readon
 
 export async function lsnOf(l2: RedisL2, key: string): Promise<number | undefined> {
   return (await l2.read(key)).entry?.lsn
-}
-
-/** The names of all keys in a Redis of the test's own. */
-export function keysIn(admin: Redis): Promise<string[]> {
-  return admin.keys('*')
 }

@@ -75,6 +75,15 @@ export class RedisServer {
     await isOver
   }
 
+  /** It stands still: connections stay, nothing is answered. */
+  pause(): void {
+    this.#process?.kill('SIGSTOP')
+  }
+
+  resume(): void {
+    this.#process?.kill('SIGCONT')
+  }
+
   async drop(): Promise<void> {
     this.#admin?.disconnect()
     await this.kill()

@@ -52,10 +52,10 @@ if count > most then
     redis.call('ZREMRANGEBYRANK', Z, 0, to)
   end
   for shape, position in pairs(raised) do raise(shape, position) end
-  local middle = math.floor((count - surplus) / 2)
-  local stamp = redis.call('ZRANGE', Z, middle, middle, 'WITHSCORES')
-  if stamp[2] and stamp[2] ~= 'inf' then redis.call('HSET', S, 'h', stamp[2]) end
+  count = count - surplus
 end
+local middle = count - math.floor(most / 2)
+if middle > 0 then redis.call('HSET', S, 'h', redis.call('ZRANGE', Z, middle, middle, 'WITHSCORES')[2]) end
 if ARGV[5] == '1' then
   redis.call('HSET', S, 'm', text(last))
   st.m = last
