@@ -2,7 +2,7 @@ import { BehindError, LoaderTimeoutError } from '../errors.js'
 import { rules } from '../fence/fence.js'
 import type { Follower } from '../follow/follower.js'
 import type { Policy } from '../options.js'
-import type { SharedTier } from '../tiers/shared.js'
+import type { Lease, Shared, SharedTier } from '../tiers/shared.js'
 import type { SlotKey } from '../tiers/space.js'
 import { enter, leave } from './current.js'
 import { Fill } from './fill.js'
@@ -43,6 +43,10 @@ interface Waiting extends Reader {
 
 /** After so many loads a reader takes what there is, fenced: two are the rule, a third needs a dependency that changed. */
 const ATTEMPTS_MAX = 5
+/** How long to wait for another process that loads the same before looking again, at first and at most; and altogether. */
+const LEASE_WAIT_MS = 4
+const LEASE_WAIT_STEP_MAX_MS = 100
+const LEASE_WAIT_MAX_MS = 10_000
 
 /**
  * The fill of one key, shared by all who read it meanwhile. It loads once; and again for those readers for whom a change came
@@ -67,6 +71,11 @@ export class Flight {
   #loadNow: (() => void) | undefined
   /** Timers of those who joined that wait. */
   #bounds: { cancel(): void }[] = []
+  /** While other processes wait for what this one loads. */
+  #lease: Lease | undefined
+  #isHurried = false
+  /** Ends the wait for what another process loads. */
+  #hurry = (): void => {}
 
   constructor(
     keeper: Keeper,
@@ -161,19 +170,45 @@ export class Flight {
     }
   }
 
-  /** Answers from the tier that processes share, if it can: valid as of now, so for whoever asked. */
+  /**
+   * Answers from the tier that processes share, if it can; else this process loads. Where another one does so now, it waits for what
+   * comes of that.
+   */
   async #isShared(tier: SharedTier): Promise<boolean> {
-    const isAnyFromSource = (): boolean => this.#floor()?.isFromSource === true
-    if (isAnyFromSource()) return false
+    const { clock } = this.#keeper
+    const waitUntil = clock.now() + LEASE_WAIT_MAX_MS
+    for (let waitMs = LEASE_WAIT_MS; ; waitMs = Math.min(waitMs * 1.5, LEASE_WAIT_STEP_MAX_MS)) {
+      if (this.#floor()?.isFromSource) return false
+      const shared = await tier.read(this.space, this.key, this.#load)
+      if (!this.#isFlying) return true
+      if (shared) return this.#isLandedFrom(shared)
+      const lease = await tier.lease(this.space, this.key, this.#load)
+      if (lease !== 'held') this.#lease = lease
+      if (!this.#isFlying) {
+        this.#lease?.end()
+        return true
+      }
+      if (lease !== 'held' || this.#isHurried || clock.now() >= waitUntil) return false
+      await new Promise<void>((resolve) => {
+        const timer = clock.after(waitMs, resolve)
+        this.#hurry = () => {
+          timer.cancel()
+          resolve()
+        }
+      })
+      if (!this.#isFlying) return true
+      if (this.#isHurried) return false
+    }
+  }
+
+  /** What L2 had holds as of now, so for whoever asked. */
+  #isLandedFrom(shared: Shared): boolean {
     const { clock, counters } = this.#keeper
-    const shared = await tier.read(this.space, this.key, this.#load)
-    if (!this.#isFlying) return true
     const now = clock.now()
-    if (!shared || isAnyFromSource() || !this.#keeper.isTrusted(now)) return false
+    if (this.#floor()?.isFromSource || !this.#keeper.isTrusted(now)) return false
     // Who refills early, or anew, wants something newer than what it has.
     const { earlyRefresh } = this.#policy
-    const share = earlyRefresh === 0 ? 1 : earlyRefresh
-    if (now - shared.filledAt >= shared.lifetimeMs * share) return false
+    if (now - shared.filledAt >= shared.lifetimeMs * (earlyRefresh === 0 ? 1 : earlyRefresh)) return false
     let kept: Kept
     try {
       kept = keepShared(this.#keeper, this.space, this.key, this.#policy, shared)
@@ -187,6 +222,14 @@ export class Flight {
     this.#end()
     for (const reader of readers) reader.resolve({ ...kept, state: 'fresh', asOf })
     return true
+  }
+
+  /**
+   * A loader waits for this flight: it must not wait for another process, which may wait for that loader.
+   */
+  hurry(): void {
+    this.#isHurried = true
+    this.#hurry()
   }
 
   get #isFlying(): boolean {
@@ -340,6 +383,8 @@ export class Flight {
     this.#readers.clear()
     if (!this.#isFlying) return
     this.space.flights.delete(this.key)
+    this.#hurry()
+    this.#lease?.end()
     this.#ended()
   }
 }

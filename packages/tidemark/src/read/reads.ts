@@ -258,6 +258,7 @@ export class Reads {
     proofWaitMs: number,
     signal: AbortSignal | undefined,
   ): Promise<Landed> {
+    if (reader) flight.hurry()
     const waiting = reader?.flight.waitsFor
     waiting?.set(flight, (waiting.get(flight) ?? 0) + 1)
     try {

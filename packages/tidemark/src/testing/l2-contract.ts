@@ -180,6 +180,22 @@ export function l2Contract(open: () => Promise<L2UnderTest>): L2Case[] {
     equal((await l2.read('a')).tide, { epoch: EPOCH, m: 150 })
   })
 
+  test('one process at a time holds a key, until it lets go or its time is over, where there are leases', async (l2) => {
+    if (!l2.lease || !l2.release) return
+    equal(await l2.lease('a', 'one', 60_000), true)
+    equal(await l2.lease('a', 'one', 60_000), true)
+    equal(await l2.lease('a', 'two', 60_000), false)
+    equal(await l2.lease('b', 'two', 60_000), true)
+    await l2.release('a', 'two')
+    equal(await l2.lease('a', 'two', 60_000), false)
+    await l2.release('a', 'one')
+    equal(await l2.lease('a', 'two', 40), true)
+    const until = Date.now() + 10_000
+    while (!(await l2.lease('a', 'one', 60_000)) && Date.now() < until)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    equal(await l2.lease('a', 'two', 60_000), false)
+  })
+
   return cases
 }
 

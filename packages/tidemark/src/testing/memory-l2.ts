@@ -40,6 +40,7 @@ export class MemoryL2 implements L2 {
   readonly #now: () => number
   #held = nothing()
   #saved: Held | undefined
+  readonly #leases = new Map<string, { readonly holder: string; readonly until: number }>()
   /** While true, every call rejects. */
   isDown = false
 
@@ -101,6 +102,20 @@ export class MemoryL2 implements L2 {
     return this.#answer('applied')
   }
 
+  async lease(key: string, holder: string, ms: number): Promise<boolean> {
+    this.#mustBeUp()
+    const now = this.#now()
+    const held = this.#leases.get(key)
+    if (held && held.holder !== holder && now < held.until) return false
+    this.#leases.set(key, { holder, until: now + ms })
+    return true
+  }
+
+  async release(key: string, holder: string): Promise<void> {
+    this.#mustBeUp()
+    if (this.#leases.get(key)?.holder === holder) this.#leases.delete(key)
+  }
+
   async close(): Promise<void> {
     // Others may use it.
   }
@@ -108,6 +123,7 @@ export class MemoryL2 implements L2 {
   /** All is gone. */
   flush(): void {
     this.#held = nothing()
+    this.#leases.clear()
   }
 
   /** A backup is made. */

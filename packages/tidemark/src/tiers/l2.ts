@@ -35,6 +35,15 @@ export interface L2 {
    *   one of their stamps, or than a `since`, are never read again; then `m = end`.
    */
   invalidate(batch: L2Batch): Promise<L2Answer>
+  /**
+   * Asks to be the one process that loads the key, for so many ms: whether nobody else is. Asked again it lasts anew. It may be lost, or
+   * be given twice: one who loads needlessly does no harm. Absent: every process loads for itself.
+   *
+   * @param holder  names who asks; a text of at most 64 characters
+   */
+  lease?(key: string, holder: string, ms: number): Promise<boolean>
+  /** Others may load the key. Nothing happens if somebody else holds it. */
+  release?(key: string, holder: string): Promise<void>
   /** Lets go of connections and files that are its own. */
   close(): Promise<void>
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import type { Clock } from '../clock.js'
 import type { Counters } from '../counters.js'
 import type { Dependency } from '../dependencies/dependency.js'
@@ -46,13 +46,24 @@ export interface Keeping {
   readonly lifetimeMs: number
 }
 
+/** The right to load a key, while others wait for what comes of it. */
+export interface Lease {
+  /** It is of use no longer; where something is on its way to L2, once that is there. */
+  end(): void
+}
+
+/** So long a process that was killed keeps the others from loading. */
+const LEASE_MS = 2_000
+
 /** The cache's side of L2: what is believed of it, and what it is told. */
 export class SharedTier {
   readonly #options: SharedOptions
   readonly #sender: L2Sender
   readonly #release: () => void
   readonly #names = new WeakMap<Keyspace, string>()
-  #filling = 0
+  /** What is on its way to L2. */
+  readonly #stores = new Map<string, Promise<void>>()
+  readonly #holder = randomUUID()
   #isClosed = false
 
   constructor(options: SharedOptions) {
@@ -109,12 +120,45 @@ export class SharedTier {
     return { value, lsn, dependencies, filledAt: askedAt - ageMs, lifetimeMs: ageMs + remainingMs }
   }
 
+  /** Asks to be the one process that loads the key: `held` if another does; undefined if nobody needs to ask. Never rejects. */
+  async lease(space: Keyspace, key: SlotKey, load: object): Promise<Lease | 'held' | undefined> {
+    const { l2, clock, counters } = this.#options
+    if (!l2.lease || this.#isClosed) return undefined
+    const name = this.#keyOf(space, key, load)
+    let timer: { cancel(): void } | undefined
+    let hasEnded = false
+    const ask = async (): Promise<boolean> => {
+      try {
+        return await l2.lease!(name, this.#holder, LEASE_MS)
+      } catch {
+        counters.l2Errors++
+        return true
+      }
+    }
+    const renew = (): void => {
+      timer = clock.after(LEASE_MS / 2, () => {
+        void ask()
+        renew()
+      })
+    }
+    if (!(await ask())) return 'held'
+    renew()
+    return {
+      end: () => {
+        if (hasEnded) return
+        hasEnded = true
+        timer?.cancel()
+        void this.#letGo(name)
+      },
+    }
+  }
+
   /** Sends what was kept to L2, behind the reader's back. */
   kept(space: Keyspace, key: SlotKey, load: object, keeping: Keeping): void {
     const { l2, counters, clock } = this.#options
     const epoch = this.#epoch
     if (epoch === undefined || this.#isClosed) return
-    if (this.#filling >= FILLS_MAX) {
+    if (this.#stores.size >= FILLS_MAX) {
       counters.l2Refused++
       return
     }
@@ -122,8 +166,11 @@ export class SharedTier {
     const ageMs = clock.now() - keeping.filledAt
     const stamps = stampsOf([...dependencies, itself])
     const fill = { epoch, value, lsn, dependencies, stamps, ageMs, remainingMs: lifetimeMs - ageMs }
-    this.#filling++
-    void this.#fill(l2, this.#keyOf(space, key, load), fill, counters)
+    const name = this.#keyOf(space, key, load)
+    const storing = this.#fill(l2, name, fill, counters).finally(() => {
+      if (this.#stores.get(name) === storing) this.#stores.delete(name)
+    })
+    this.#stores.set(name, storing)
   }
 
   async close(): Promise<void> {
@@ -133,14 +180,22 @@ export class SharedTier {
     await this.#options.l2.close()
   }
 
+  async #letGo(name: string): Promise<void> {
+    const { l2, counters } = this.#options
+    try {
+      await this.#stores.get(name)
+      if (!this.#isClosed) await l2.release?.(name, this.#holder)
+    } catch {
+      counters.l2Errors++
+    }
+  }
+
   async #fill(l2: L2, key: string, fill: L2Fill, counters: Counters): Promise<void> {
     try {
       if ((await l2.fill(key, fill)) === 'stored') counters.l2Stored++
       else counters.l2Refused++
     } catch {
       counters.l2Errors++
-    } finally {
-      this.#filling--
     }
   }
 

@@ -10,7 +10,7 @@ describe('the real cache, in a simulated world', () => {
     const sum = await simulateAll(seeds, 1, 2)
     console.info(`simulation, odd seeds: ${JSON.stringify(sum)}`)
     // It would keep every promise by doing nothing.
-    if (seeds.only === undefined && sum.seeds >= 100) {
+    if (seeds.only === undefined && sum.seeds >= 1_000) {
       const { fresh, stale, fenced, watched } = sum.answers
       const { kept, evicted, gaps, l2Hits, l2Disbelieved } = sum
       expect(Math.min(fresh, stale, fenced, watched, kept, evicted, gaps, l2Hits, l2Disbelieved)).toBeGreaterThan(0)

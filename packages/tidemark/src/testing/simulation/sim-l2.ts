@@ -41,6 +41,14 @@ export class SimL2 implements L2 {
     return this.#park(() => this.#l2.invalidate(batch))
   }
 
+  lease(key: string, holder: string, ms: number): Promise<boolean> {
+    return this.#park(() => this.#l2.lease(key, holder, ms))
+  }
+
+  release(key: string, holder: string): Promise<void> {
+    return this.#park(() => this.#l2.release(key, holder))
+  }
+
   async close(): Promise<void> {
     for (const { fail } of this.#parked.splice(0)) fail()
   }
