@@ -10,6 +10,7 @@ import type { Settings } from './options.js'
 import { fillScript } from './scripts/fill.js'
 import { invalidateScript } from './scripts/invalidate.js'
 import { Outcome, Verdict } from './scripts/layout.js'
+import { leaseScript, releaseScript } from './scripts/lease.js'
 import { readScript } from './scripts/read.js'
 import type { Argument, RedisClient } from './scripts/script.js'
 import { count, type RedisL2Counters, type RefusalReason } from './statistics.js'
@@ -76,6 +77,19 @@ export class Bucket {
 
   fill(key: string, fill: L2Fill, sealed: Sealed): Promise<'stored' | 'refused'> {
     return this.#fills.add({ key, fill, sealed })
+  }
+
+  async lease(key: string, holder: string, ms: number): Promise<boolean> {
+    const { settings, client, guard } = this.#parts
+    const isHeld = await guard.call(settings.deadlineMs, false, () =>
+      leaseScript.run(client, [this.#keys.lease(key)], [holder, Math.ceil(ms)]),
+    )
+    return isHeld === 1
+  }
+
+  async release(key: string, holder: string): Promise<void> {
+    const { settings, client, guard } = this.#parts
+    await guard.call(settings.deadlineMs, false, () => releaseScript.run(client, [this.#keys.lease(key)], [holder]))
   }
 
   /** @param shapes the id of the shapes that the marks were made for */

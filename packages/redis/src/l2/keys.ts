@@ -8,6 +8,7 @@ export interface BucketKeys {
   readonly state: string
   readonly stamps: string
   entry(key: string): string
+  lease(key: string): string
 }
 
 /** @param name of the whole L2, without braces */
@@ -17,6 +18,7 @@ export function bucketKeys(name: string, bucket: number): BucketKeys {
     state: `${prefix}s`,
     stamps: `${prefix}z`,
     entry: (key) => prefix + entryName(key),
+    lease: (key) => `${prefix}l${entryName(key)}`,
   }
 }
 

@@ -97,6 +97,14 @@ class RedisTier implements RedisL2 {
     return this.#together(answers)
   }
 
+  lease(key: string, holder: string, ms: number): Promise<boolean> {
+    return this.#bounded(() => this.#bucketOf(key).lease(key, holder, ms))
+  }
+
+  release(key: string, holder: string): Promise<void> {
+    return this.#bounded(() => this.#bucketOf(key).release(key, holder))
+  }
+
   async close(): Promise<void> {
     this.#connection.close()
   }

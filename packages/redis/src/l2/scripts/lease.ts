@@ -1,0 +1,15 @@
+import { Script } from './script.js'
+
+/** KEYS: the lease. ARGV: who asks, for how long (ms). Answers 1 if it is the asker's now. */
+export const leaseScript = new Script(`
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+`)
+
+/** KEYS: the lease. ARGV: who lets go. */
+export const releaseScript = new Script(`
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('UNLINK', KEYS[1]) end
+return 1
+`)
