@@ -48,7 +48,8 @@ const statements: readonly (readonly [what: string, sql: string, touched: string
     'authors writers',
   ],
   ['a table in another schema', 'create schema s; alter table orphans set schema s', 'orphans s.orphans'],
-  ['a renamed schema', 'alter schema s rename to s2', 's.orphans s2.orphans'],
+  ['a function of a schema', "create function s.k() returns int language sql stable as 'select 1'", 's.k()'],
+  ['a renamed schema', 'alter schema s rename to s2', 's.k() s.orphans s2.k() s2.orphans'],
   ['a table of the same name elsewhere', 'create table s2.posts (id int primary key)', 'posts s2.posts'],
   [
     'a table dropped and made again',
@@ -82,7 +83,20 @@ const statements: readonly (readonly [what: string, sql: string, touched: string
     "create or replace function g() returns trigger language plpgsql as 'begin return null; end'",
     '',
   ],
-  ['a function of a new name', "create function h() returns int language sql stable as 'select 1'", ''],
+  ['a function of a new name', "create function h() returns int language sql stable as 'select 1'", 'h()'],
+  [
+    'a replaced function that is not IMMUTABLE',
+    "create or replace function h() returns int language sql stable as 'select 2'",
+    'h()',
+  ],
+  [
+    'another default of an argument',
+    "create or replace function by_name(name_asked text default 'b') returns int language sql stable as 'select 1'",
+    'by_name()',
+  ],
+  ['a column that is called like an argument', 'alter table parent add name_asked text', 'parent s2.orphans'],
+  ['a renamed function', 'alter function h() rename to "H"; alter function "H"() rename to h', 'h()', '"H"() h()'],
+  ['rights on a function', 'grant execute on function h() to public; comment on function h() is null', ''],
   [
     'a function of a known name',
     "create function h(text) returns int language sql immutable as 'select 1'",
@@ -121,6 +135,7 @@ async function made(): Promise<World> {
     'create view seen as select id from posts',
     "create function f(int) returns int language sql immutable as 'select 1'",
     "create function g() returns trigger language plpgsql as 'begin return new; end'",
+    "create function by_name(name_asked text default 'a') returns int language sql stable as 'select 1'",
   )
   return db
 }
@@ -232,7 +247,7 @@ if (!isBefore(14)) {
     })
 
     test('a schema dropped with all that is in it', async () => {
-      expect(await told('drop schema s2 cascade')).toBe('parent posts s2.orphans s2.posts')
+      expect(await told('drop schema s2 cascade')).toBe('parent posts s2.k() s2.orphans s2.posts')
     })
 
     test('nothing temporary', async () => {

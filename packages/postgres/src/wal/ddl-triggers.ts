@@ -47,6 +47,8 @@ begin
     select json_build_object('v', ${TOLD_VERSION}, 'd', coalesce(json_agg(row_to_json(d)), '[]'), 'g', '[]'::json) into told
     from (${definitionsSql(TRIGGERS_VERSION, (kind, oid) => {
       if (kind === 'relation') return `${oid} = any (told_relations)`
+      // Of a renamed schema the functions have other names too.
+      if (kind === 'function') return `(${oid} = any (told_others) or pronamespace = any (told_others))`
       return kind === 'setting' || kind === 'role' || kind === 'index' ? 'false' : `${oid} = any (told_others)`
     })}) d;
   end if;

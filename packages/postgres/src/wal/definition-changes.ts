@@ -111,12 +111,16 @@ class Comparison {
     kind satisfies never
   }
 
-  /** Only of functions that are IMMUTABLE answers are kept; one that is new may have been another a moment ago. Any other matters if calls by its name meant, or will mean, another. */
+  /**
+   * An IMMUTABLE function may be called where no statement shows it (by another function, in an index); and if calls by its name meant, or
+   * will mean, another, nobody knows which. On any other the entries depend that it was looked into for.
+   */
   #function(pair: Pair): void {
     const each = [pair.before, pair.after].filter((definition) => definition !== undefined)
     if (!isOther(pair) || !each.some(({ more }) => more.isCalled)) return
     const isKept = each.some(({ more }) => more.isKept)
     if (isKept || each.some((one) => one.more.isBuiltIn || this.#hasNamesake(one))) this.#all('a function changed')
+    else for (const { name } of each) this.#tables.add(name)
   }
 
   #relation(pair: Pair): void {
@@ -142,7 +146,7 @@ class Comparison {
   #widen({ before, after }: Pair): void {
     const known = before!.more.columns ?? {}
     const added = Object.entries(after!.more.columns ?? {}).filter(([number]) => !(number in known))
-    // A bare name in a query that meant another table's column may mean the new one.
+    // A bare name in a query that meant another table's column, or an argument in a function, may mean the new one.
     const family = new Set([after!.oid, ...this.#states[1]!.familyOf(after!.oid)])
     const isTaken = added.some(([, { name }]) => this.#states[1]!.hasColumn(name, family))
     if (isTaken) this.#touch(after!.oid)
@@ -177,6 +181,8 @@ class State {
   readonly #byBareName = new Map<string, number[]>()
   /** Functions and types by name. */
   readonly #others = new Map<string, number[]>()
+  /** Names of functions' arguments. */
+  readonly #arguments = new Set<string>()
   /** Which tables and views have a column of this name. */
   readonly #columns = new Map<string, number[]>()
   readonly secured: number[] = []
@@ -193,7 +199,8 @@ class State {
   private constructor({ byKey }: Definitions) {
     for (const each of byKey.values()) {
       if (each.class !== 'relation') {
-        push(this.#others, `${each.class} ${each.name}`, each.oid)
+        push(this.#others, namesakesOf(each), each.oid)
+        for (const name of each.more.arguments ?? []) this.#arguments.add(name)
         continue
       }
       this.#relations.set(each.oid, each)
@@ -209,11 +216,13 @@ class State {
   }
 
   hasNamesake(made: Definition): boolean {
-    return (this.#others.get(`${made.class} ${made.name}`) ?? []).some((oid) => oid !== made.oid)
+    return (this.#others.get(namesakesOf(made)) ?? []).some((oid) => oid !== made.oid)
   }
 
+  /** Whether a bare name means something else already: another's column, a function, an argument. */
   hasColumn(name: string, except: ReadonlySet<number>): boolean {
-    return (this.#columns.get(name) ?? []).some((oid) => !except.has(oid)) || this.#others.has(`function ${name}`)
+    if ((this.#columns.get(name) ?? []).some((oid) => !except.has(oid))) return true
+    return this.#others.has(`function ${name}`) || this.#arguments.has(name)
   }
 
   above(oid: number): readonly number[] {
@@ -269,6 +278,11 @@ function columnsOf({ before, after }: Pair): 'same' | 'added' | 'other' {
 function pairsOf(keys: ReadonlySet<string>, before: Definitions, after: Definitions): Pair[] {
   const pairs = [...keys].map((key) => ({ before: before.byKey.get(key), after: after.byKey.get(key) }))
   return pairs.filter(({ before, after }) => before || after)
+}
+
+/** What those have in common that a bare name may mean. */
+function namesakesOf({ class: kind, name, more }: Definition): string {
+  return `${kind} ${more.bare ?? name}`
 }
 
 function push(map: Map<string, number[]>, name: string, oid: number): void {

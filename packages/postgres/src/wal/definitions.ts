@@ -19,10 +19,10 @@ export interface ColumnDefinition extends Stamp {
 export interface Definition extends Stamp {
   readonly class: 'relation' | 'policy' | 'function' | 'type' | 'label' | 'code' | 'setting' | 'role' | 'index'
   readonly oid: number
-  /** Of a relation `schema.name`, each part quoted as quote_ident does. */
+  /** Of a relation `schema.name`, each part quoted as quote_ident does; of a function `schema.name()`, whatever arguments it takes. */
   readonly name: string
   readonly more: {
-    /** relation: its name without the schema, and pg_class.relkind. */
+    /** relation and function: the name without the schema; relation: pg_class.relkind. */
     readonly bare?: string
     readonly kind?: string
     readonly isRowSecured?: boolean
@@ -33,10 +33,12 @@ export interface Definition extends Stamp {
     readonly links?: string
     /** policy: its table. */
     readonly on?: number
-    /** function: queries call it; its answers may be kept; and the server has one of this name too. */
+    /** function: queries call it; it is IMMUTABLE; and the server has one of this name too. */
     readonly isCalled?: boolean
     readonly isKept?: boolean
     readonly isBuiltIn?: boolean
+    /** function: names of its arguments. */
+    readonly arguments?: readonly string[] | null
   }
 }
 
@@ -132,12 +134,12 @@ export const definitionsSql = (version: number, only: (kind: Definition['class']
   select 'policy', oid::int8, '', xmin::text, '', xmin::text, jsonb_build_object('on', polrelid::int8) from pg_policy
     where ${only('policy', 'oid')}
   union all
-  select 'function', oid::int8, proname, row(proname, pronamespace, proowner, provolatile, prokind, prorettype, proargtypes, pronargdefaults,
-      provariadic, prolang, prosecdef, proisstrict, proretset, md5(prosrc)${version >= 140_000 ? ', md5(prosqlbody::text)' : ''}, proconfig)::text,
-    row(proacl, procost, prorows, proparallel, proleakproof)::text, xmin::text,
-    jsonb_build_object('isCalled', prokind <> 'p' and prorettype not in ('trigger'::regtype, 'event_trigger'::regtype),
+  select 'function', p.oid::int8, format('%I.%I()', n.nspname, proname), row(proname, n.nspname, proowner, provolatile, prokind, prorettype,
+      proargtypes, pronargdefaults, provariadic, prolang, prosecdef, proisstrict, proretset, md5(prosrc)${version >= 140_000 ? ', md5(prosqlbody::text)' : ''}, proconfig)::text,
+    row(proacl, procost, prorows, proparallel, proleakproof)::text, p.xmin::text,
+    jsonb_build_object('bare', proname, 'arguments', proargnames, 'isCalled', prokind <> 'p' and prorettype not in ('trigger'::regtype, 'event_trigger'::regtype),
       'isKept', provolatile = 'i', 'isBuiltIn', exists (select from pg_proc b where b.proname = p.proname and b.oid < 16384))
-  from pg_proc p where oid >= 16384 and ${only('function', 'oid')}
+  from pg_proc p join pg_namespace n on n.oid = pronamespace where p.oid >= 16384 and ${only('function', 'p.oid')}
   union all
   select 'type', oid::int8, typname, row(typname, typnamespace, typbasetype, typtypmod, typinput, typoutput, typcollation)::text,
     row(typacl, typowner, typnotnull, typdefault)::text, xmin::text, '{}'
