@@ -26,6 +26,7 @@ const SCHEMA = `
   create schema other;
   create table other.posts (id bigint primary key, author_id bigint);
   create function stable_one() returns int language sql stable as 'select 1';
+  create function unknown_one() returns int language plpgsql stable as 'begin return 1; end';
   create function pure_one() returns int language sql immutable as 'select 1';
   create function at_least(int, since timestamptz default now()) returns int language sql immutable as 'select 1';
   create function full_name(authors) returns text language sql stable as 'select $1.name';
@@ -316,10 +317,11 @@ const cases: Record<string, Record<string, string[]>> = {
     "select nextval('numbers')": ['needs an expiry: time (nextval())'],
     "select current_setting('x.y', true)": ['not kept: session (current_setting())'],
     'select current_user': ['not kept: session (current_user)'],
-    'select stable_one()': ['not kept: function (public.stable_one())'],
+    'select stable_one()': [],
+    'select unknown_one()': ['not kept: function (public.unknown_one(), which is written in plpgsql)'],
     'select enum_range(null::mood)': ['not kept: function (enum_range())'],
     'select pure_one()': [],
-    'select at_least(1)': ['not kept: function (public.at_least())'],
+    'select at_least(1)': ['needs an expiry: time (now())'],
     "select at_least(1, '2026-01-01 00:00:00Z')": [],
     'select a.full_name from authors a where id = 1': [
       'rows of public.authors where id = 1',

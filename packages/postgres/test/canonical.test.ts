@@ -42,7 +42,12 @@ beforeAll(async () => {
       g int generated always as (i4) stored)`)
   const ask = async (text: string, values: unknown[]): Promise<string> =>
     (await client.query({ text, values, rowMode: 'array' })).rows[0]![0]
-  const { named } = await loadFacts(ask, [{ schema: undefined, name: 't' }], [])
+  const { named } = await loadFacts(ask, {
+    names: [{ schema: undefined, name: 't' }],
+    inside: [],
+    mentions: [],
+    trusted: [],
+  })
   columns = new Map(named.get('"t"')!.columns.map((column) => [column.name, column]))
 })
 
@@ -343,7 +348,12 @@ it('an operator = of somebody else makes a type incomparable', async () => {
     create operator = (leftarg = mood, rightarg = mood, function = never)`)
   const ask = async (query: string, values: unknown[]): Promise<string> =>
     (await client.query({ text: query, values, rowMode: 'array' })).rows[0]![0]
-  const { named } = await loadFacts(ask, [{ schema: 'public', name: 't' }], [])
+  const { named } = await loadFacts(ask, {
+    names: [{ schema: 'public', name: 't' }],
+    inside: [],
+    mentions: [],
+    trusted: [],
+  })
   const column = named.get('"public"."t"')!.columns.find(({ name }) => name === 'm')!
   expect(incomparable(column)).toBe('operator')
   await client.query('drop operator = (mood, mood)')

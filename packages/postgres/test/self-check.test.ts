@@ -32,7 +32,7 @@ beforeAll(async () => {
     create function lies(int) returns text immutable language plpgsql as $$ begin return (select word from secrets where id = $1); end $$;
     create function lies_of_both(int) returns text immutable language plpgsql as $$
       begin return (select note from marked where id = $1) || (select word from secrets where id = $1); end $$;
-    create function says(int) returns text stable language sql as $$ select word from secrets where id = $1 $$;
+    create function says(int) returns text stable language plpgsql as $$ begin return (select word from secrets where id = $1); end $$;
   `)
 })
 afterEach(() => world.closeCaches())

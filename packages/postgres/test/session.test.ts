@@ -18,7 +18,8 @@ beforeAll(async () => {
     grant select on all tables in schema public to reader_a, reader_b;
     create view shown as select * from secrets;
     grant select on shown to reader_a;
-    create function hide() returns text language sql stable as $$ select current_setting('app.owner', true) $$;
+    create function hide() returns text language plpgsql stable as $$ begin return current_setting('app.owner', true); end $$;
+    create function tell() returns text language sql stable as $$ select current_setting('app.owner', true) $$;
   `)
 })
 afterEach(() => world.closeCaches())
@@ -85,6 +86,9 @@ it('keeps nothing that depends on a session that was not declared', async () => 
   expect(await notKept(cache, ({ sql }) => sql.many`select * from shown`)).toBe('row-security')
   expect(await notKept(asA, ({ sql }) => sql.many`select * from shown`)).toBeUndefined()
   expect(await notKept(asA, ({ sql }) => sql.one`select hide(), g.* from grants g where id = 1`)).toBe('function')
+  // Into this one can be looked.
+  expect(await notKept(cache, ({ sql }) => sql.one`select tell(), g.* from grants g where id = 1`)).toBe('session')
+  expect(await notKept(asA, ({ sql }) => sql.one`select tell(), g.* from grants g where id = 1`)).toBeUndefined()
 })
 
 it('rejects a session that cannot be set, and reads nothing', async () => {

@@ -1,6 +1,7 @@
 import type { NotKept } from 'tidemark'
 import type { A_Const, Node } from './ast.js'
 import { as } from './ast.js'
+import type { Behind } from './behind.js'
 import { type Bounds, boundsOf, type Unbound } from './bounds.js'
 import type { Facts, Relation } from './catalogue.js'
 import { columnsRead } from './columns-read.js'
@@ -35,6 +36,8 @@ export interface Analysis {
   readonly columns: ReadonlyMap<number, readonly string[]>
   /** Views that it reads through: their definitions matter, and what these read. */
   readonly views: readonly string[]
+  /** Functions that it may call, and that are not IMMUTABLE (`public.posts_of()`): their definitions matter too. */
+  readonly functions: readonly string[]
   /** Relations that send no changes whatever is done: views are followed through, these are not. */
   readonly unfollowable: readonly Relation[]
   /**
@@ -51,8 +54,8 @@ export interface Analysis {
 export interface Material {
   readonly statement: Node
   readonly mentions: Mentions
-  /** What the definitions of views and policies mention. */
-  readonly behind: readonly Mentions[]
+  /** What views, policies and functions mention. */
+  readonly behind: Behind
   readonly facts: Facts
   readonly parameterTypes: readonly number[]
 }
@@ -61,7 +64,7 @@ export interface Material {
 export function unread(reason: Extract<NotKept, 'writes' | 'not-understood'>): Analysis {
   const reasons = new Map([[reason, new Set<string>()]])
   return {
-    ...{ isRead: false, rows: [], tables: [], columns: new Map(), views: [], unfollowable: [], reasons },
+    ...{ isRead: false, rows: [], tables: [], columns: new Map(), views: [], functions: [], unfollowable: [], reasons },
     ...{ parameterTypes: [], momentParameters: [] },
   }
 }
@@ -84,7 +87,7 @@ export function analyse(material: Material): Analysis | 'torn' {
   const { mentions, behind, facts, parameterTypes } = material
   const statement = withTypes(material.statement, facts.types)
   const types = parameterTypes.map((type) => facts.bases.get(type) ?? type)
-  const reads = readsOf(statement, facts)
+  const reads = readsOf(statement, facts, types)
   if (reads.isTorn) return 'torn'
   const rows = reads.occurrences.map(({ occurrence, given }) => ({
     relation: occurrence.relation,
@@ -99,31 +102,37 @@ export function analyse(material: Material): Analysis | 'torn' {
     ...facts.relations.flatMap((relation) => hiddenReads(relation, reads)),
   ]
   const reasons = reasonsOf(mentions, behind, facts)
-  const hasMoment = dependsOnMoment(mentions, reads) || behind.some((each) => each.momentConstants.size > 0)
+  const hidden = [...behind.views, ...behind.policies, ...behind.bodies]
+  const hasMoment = dependsOnMoment(mentions, reads) || hidden.some((each) => each.momentConstants.size > 0)
   if (hasMoment) reasons.set('time', (reasons.get('time') ?? new Set()).add("a constant such as 'now'"))
+  // A parameter may be passed on to what casts it.
+  const casts = [mentions, ...behind.bodies].flatMap((each) => each.types)
   return {
     isRead: true,
     rows: rows.filter(({ isAll, cut }) => !isAll || cut),
     tables: tables.filter(({ relation }) => relation.kind !== 'v' || relation.isSystem),
-    columns: columnsRead([statement], facts),
+    columns: columnsRead([statement, ...reads.bodies], facts),
     views: facts.relations.filter(({ kind, isSystem }) => kind === 'v' && !isSystem).map(({ table }) => table),
+    functions: [
+      ...new Set(facts.functions.flatMap((each) => (each.code && each.volatility !== 'i' ? each.called : []))),
+    ],
     unfollowable: facts.relations.filter((relation) => !canBeFollowed(relation)),
     reasons,
     parameterTypes,
-    momentParameters: types.flatMap((type, index) =>
-      mayNameMoment(type, mentions.types, facts.types) ? [index + 1] : [],
-    ),
+    momentParameters: types.flatMap((type, index) => (mayNameMoment(type, casts, facts.types) ? [index + 1] : [])),
   }
 }
 
-function reasonsOf(mentions: Mentions, behind: readonly Mentions[], facts: Facts): Map<NotKept, Set<string>> {
+function reasonsOf(mentions: Mentions, behind: Behind, facts: Facts): Map<NotKept, Set<string>> {
   const reasons = new Map<NotKept, Set<string>>()
   const secured = facts.relations.filter(isSecured).map(({ table }) => table)
   if (secured.length > 0) reasons.set('row-security', new Set(secured))
-  for (const each of [mentions, ...behind]) {
-    for (const [reason, found] of codeReasons(each, facts))
+  const add = (each: Mentions, isLookedInto: boolean): void => {
+    for (const [reason, found] of codeReasons(each, facts, isLookedInto))
       reasons.set(reason, new Set([...(reasons.get(reason) ?? []), ...found]))
   }
+  for (const each of [mentions, ...behind.views, ...behind.bodies]) add(each, true)
+  for (const each of behind.policies) add(each, false)
   return reasons
 }
 

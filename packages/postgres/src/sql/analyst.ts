@@ -1,6 +1,8 @@
 import { type Analysis, analyse, unread, unreadReason } from './analyse.js'
-import { type Ask, type Facts, loadFacts, type Relation } from './catalogue.js'
+import { type Behind, behindOf, NOTHING, namesIn, namesInside } from './behind.js'
+import { type Ask, type Facts, loadFacts } from './catalogue.js'
 import type { Description } from './describe.js'
+import type { FunctionFact } from './function-facts.js'
 import { type Mentions, mentionsOf } from './mentions.js'
 import { loadParser, parseSql } from './parse.js'
 
@@ -13,6 +15,8 @@ export interface Server {
 const ANALYSES_MAX = 1_000
 /** While a migration runs, what a name means may change between two questions. */
 const TRIES = 3
+/** Through so many functions that call each other a statement is looked into; if it is not at the end then, into none. */
+const ROUNDS_MAX = 8
 
 /** Analyses texts with what the server knows of them, once for each state of the catalogue. */
 export class Analyst {
@@ -71,31 +75,31 @@ async function analyseOn(text: string, server: Server): Promise<Analysis> {
   }
 }
 
+/**
+ * Each answer may name what only the next can tell of: views, and functions that call others. So it asks until nothing new is named.
+ */
 async function factsOf(
   mentions: Mentions,
   parameterTypes: readonly number[],
   ask: Ask,
-): Promise<{ facts: Facts; behind: readonly Mentions[] }> {
-  const facts = await loadFacts(ask, mentions.relations, [mentions], parameterTypes)
-  const definitions = facts.relations.flatMap((relation) => relation.definitions)
-  if (definitions.length === 0) return { facts, behind: [] }
-  const behind = definitions.map(mentionsOfDefinition)
-  const mentioned = behind.flatMap((each) => each.relations)
-  // What the definitions call by which name; and the server's list of what a view reads leaves system relations out.
-  const inside = await loadFacts(ask, mentioned, [mentions, ...behind], parameterTypes)
-  const known = new Map(facts.relations.map((relation) => [relation.oid, relation]))
-  const hidden: Relation[] = inside.relations
-    .filter(({ oid }) => !known.has(oid))
-    .map((relation) => ({ ...relation, via: ['view'] }))
-  for (const relation of hidden) known.set(relation.oid, relation)
-  const named = new Map([...inside.named].map(([name, { oid }]) => [name, known.get(oid)!]))
-  for (const [name, relation] of facts.named) named.set(name, relation)
-  return { facts: { ...inside, named, relations: [...facts.relations, ...hidden] }, behind }
+): Promise<{ facts: Facts; behind: Behind }> {
+  let behind = NOTHING
+  for (let round = 0; ; round++) {
+    const question = {
+      names: namesIn(mentions, behind),
+      inside: namesInside(behind),
+      mentions: [mentions, ...behind.views, ...behind.policies, ...behind.bodies],
+      trusted: behind.trusted,
+      parameterTypes,
+    }
+    const answered = await loadFacts(ask, question)
+    const facts = round < ROUNDS_MAX ? answered : { ...answered, functions: answered.functions.map(unopened) }
+    const next = behindOf(mentions, facts)
+    if (next.key === behind.key || round > ROUNDS_MAX) return { facts, behind: next }
+    behind = next
+  }
 }
 
-function mentionsOfDefinition(definition: string): Mentions {
-  const parsed = parseSql(definition)
-  // Too deep to be looked into: caught with the statement's own depth.
-  if ('tooDeep' in parsed) throw new RangeError('definition')
-  return mentionsOf(parsed.statements)
+function unopened(fact: FunctionFact): FunctionFact {
+  return fact.code ? { ...fact, code: { ...fact.code, obstacle: 'which is called too deep', definition: null } } : fact
 }

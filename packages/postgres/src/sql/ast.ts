@@ -7,6 +7,7 @@ export type {
   FuncCall,
   JoinExpr,
   Node,
+  RangeFunction,
   RangeVar,
   SelectStmt,
   TypeName,

@@ -52,6 +52,7 @@ function analysis(ways: RowRead['ways'], over: Partial<Analysis> & Partial<RowRe
     tables: [],
     columns: new Map(),
     views: [],
+    functions: [],
     unfollowable: [],
     reasons: new Map(),
     parameterTypes: [20, 20],

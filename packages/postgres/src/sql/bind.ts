@@ -84,9 +84,9 @@ export class Binding {
     // A table that left meanwhile may have changed unseen.
     if (followed)
       for (const table of this.#followed.keys()) if (!followed.followed(table)) this.#missing(table, followed)
-    const { rows, tables, views } = this.#analysis
-    // No row changes under a view's own name, but its definition may.
-    for (const table of views) this.#reading.depend({ kind: 'table', table, reads: [] })
+    const { rows, tables, views, functions } = this.#analysis
+    // No row changes under the name of a view or a function, but its definition may.
+    for (const table of [...views, ...functions]) this.#reading.depend({ kind: 'table', table, reads: [] })
     for (const { relation, reason } of tables) this.#dependOnTable(relation, reason)
     for (const read of rows) this.#dependOnRows(read, answered, membersMax)
   }

@@ -1,3 +1,4 @@
+import { FUNCTIONS, type FunctionFact } from './function-facts.js'
 import type { Mentions, Name } from './mentions.js'
 import { quoted } from './mentions.js'
 
@@ -50,18 +51,6 @@ export interface Relation {
   readonly definitions: readonly string[]
 }
 
-export interface FunctionFact {
-  readonly schema: string
-  readonly name: string
-  readonly volatility: 'i' | 's' | 'v'
-  readonly isAggregate: boolean
-  /** How many arguments a call may have. */
-  readonly argsMin: number
-  readonly argsMax: number
-  /** How many of the last arguments have a default, which may be any expression. */
-  readonly defaults: number
-}
-
 /** What the server says of all that a statement mentions, on the connection that will run it. */
 export interface Facts {
   /** By the name in the query, quoted. A name that no relation has is missing (a CTE, or an error). */
@@ -92,21 +81,30 @@ export type NamedTypes = ReadonlyMap<string, NamedType>
 export type Ask = (text: string, values: unknown[]) => Promise<string>
 
 /** Objects that the server did not bring have OIDs from this on (FirstNormalObjectId). */
-const FIRST_OWN_OID = 16_384
+export const FIRST_OWN_OID = 16_384
+
+/** What facts are asked for. */
+export interface Question {
+  /** Named by the statement, or by functions that it calls. */
+  readonly names: readonly Name[]
+  /** Named by the definitions of views and policies: what these call by which name; some are system relations, of which no dependency tells. */
+  readonly inside?: readonly Name[]
+  /** All that may run. */
+  readonly mentions?: readonly Mentions[]
+  /** What runs on the word of a function's author: its operators and attributes do not count. */
+  readonly trusted?: readonly Mentions[]
+  /** Type OIDs of the statement's parameters. */
+  readonly parameterTypes?: readonly number[]
+}
 
 /**
  * Asks for the relations that a statement reads, also through views and policies, for what may run when the mentions are evaluated, and
  * for the types that these name.
- *
- * @param parameterTypes  type OIDs of the statement's parameters
  */
-export async function loadFacts(
-  ask: Ask,
-  names: readonly Name[],
-  mentions: readonly Mentions[],
-  parameterTypes: readonly number[] = [],
-): Promise<Facts> {
-  const functions = mentions.flatMap((each) => each.functions)
+export async function loadFacts(ask: Ask, question: Question): Promise<Facts> {
+  const { names, inside = [], mentions = [], trusted = [], parameterTypes = [] } = question
+  const all = [...mentions, ...trusted]
+  const functions = all.flatMap((each) => each.functions)
   const answer = JSON.parse(
     await ask(FACTS, [
       names.map(quoted),
@@ -114,8 +112,9 @@ export async function loadFacts(
       functions.flatMap((each) => each.schema ?? []),
       mentions.flatMap((each) => each.operators),
       mentions.flatMap((each) => each.attributes),
-      mentions.flatMap((each) => each.types.filter(({ schema }) => schema !== 'pg_catalog').map(quoted)),
+      all.flatMap((each) => each.types.filter(({ schema }) => schema !== 'pg_catalog').map(quoted)),
       parameterTypes.filter((type) => type >= FIRST_OWN_OID),
+      inside.map(quoted),
     ]),
   ) as {
     read: { isCatalogFirst: boolean; relations: (Relation & { names: string[] })[] | null }
@@ -138,9 +137,10 @@ export async function loadFacts(
  */
 const RELATIONS = `
 with recursive asked as (
-  select name, pg_catalog.to_regclass(name)::oid as oid from unnest($1::text[]) as n(name)
+  select name, pg_catalog.to_regclass(name)::oid as oid, via from (
+    select name, 'query' from unnest($1::text[]) as n(name) union select name, 'inside' from unnest($8::text[]) as n(name)) as n(name, via)
 ), reached(oid, via) as (
-  select oid, 'query' from asked where oid is not null
+  select oid, via from asked where oid is not null
   union
   select e.oid, e.via from reached r, lateral (
     select d.refobjid, 'view' from pg_catalog.pg_rewrite w join pg_catalog.pg_depend d
@@ -154,7 +154,7 @@ with recursive asked as (
   ) as e(oid, via)
 ), relation as (
   select c.*, n.nspname,
-    (select json_agg(distinct via) from reached where reached.oid = c.oid) as via,
+    coalesce((select json_agg(distinct via) from reached where reached.oid = c.oid and via <> 'inside'), '["view"]') as via,
     exists (select from reached where reached.oid = c.oid and via = 'query') as is_named
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   -- Of an array the planner expects ten rows, of a query hundreds: then it would compile the whole (JIT), which takes 90 ms.
@@ -179,7 +179,7 @@ select json_build_object(
      where s not like 'pg\\_temp%' order by i limit 1) = 'pg_catalog',
   'relations', json_agg(json_build_object(
     'oid', c.oid::int8,
-    'names', coalesce((select json_agg(name) from asked where asked.oid = c.oid), '[]'),
+    'names', coalesce((select json_agg(distinct name) from asked where asked.oid = c.oid), '[]'),
     'table', quote_ident(c.nspname) || '.' || quote_ident(c.relname),
     'kind', c.relkind, 'persistence', c.relpersistence,
     'isSystem', c.nspname in ('pg_catalog', 'information_schema', 'pg_toast'),
@@ -211,31 +211,6 @@ select json_build_object(
         where p.polrelid = c.oid and p.polqual is not null and (c.via::text <> '["query"]' or pg_catalog.row_security_active(c.oid))), '[]') end
   )))
 from relation c`
-
-/**
- * A function's volatility is the worst of what runs: for an aggregate, of its support functions. Functions that the statement
- * does not name, but runs, are looked at as a whole: its operators, attribute notation, and casts (which need no mention).
- */
-const FUNCTIONS = `
-with code as (
-  select p.oid, n.nspname, p.proname, p.prokind, p.pronargs, p.proargtypes, p.provolatile, p.pronargdefaults, p.provariadic
-  from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-), unknown as (select oid from code where provolatile <> 'i' and nspname <> 'pg_catalog')
-select json_build_object(
-  'functions', (select json_agg(json_build_object('schema', nspname, 'name', proname, 'isAggregate', prokind = 'a',
-      'argsMin', pronargs - pronargdefaults - case when provariadic = 0 then 0 else 1 end, 'argsMax', case when provariadic = 0 then pronargs else 100 end,
-      'defaults', pronargdefaults,
-      'volatility', case when prokind = 'a' and exists (select from pg_catalog.pg_aggregate a, unknown u where a.aggfnoid = code.oid
-        and u.oid in (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn))
-        then 'v' else provolatile end))
-    from code where proname = any($2) and (nspname = any(pg_catalog.current_schemas(true)) or nspname = any($3))),
-  'hasUnknownCode',
-    exists (select from pg_catalog.pg_operator o where o.oprname = any($4) and o.oprnamespace <> 'pg_catalog'::regnamespace
-      and o.oprcode in (select oid from unknown))
-    or exists (select from code p join pg_catalog.pg_type t on t.oid = p.proargtypes[0] where p.proname = any($5) and p.pronargs = 1
-      and p.oid in (select oid from unknown) and t.typtype in ('c', 'p'))
-    or exists (select from pg_catalog.pg_cast c where c.castfunc in (select oid from unknown))
-)`
 
 /**
  * What the values of named types, and of parameters, are compared as. A domain with a length would cut them, and one with a collation of its

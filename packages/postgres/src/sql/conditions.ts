@@ -1,9 +1,10 @@
 import type { A_Expr, FuncCall, Node, SelectStmt } from './ast.js'
 import { as, strings } from './ast.js'
-import { BOOL, INT2, INT4, INT8, NUMERIC, TEXT, VARCHAR } from './canonical.js'
+import { BOOL } from './canonical.js'
+import { valueIn } from './passed.js'
 import type { BoundColumn, Level, Occurrence, SelectAnswer } from './scope.js'
 import { resolve } from './scope.js'
-import { isSameConstant, readArray, readValue, typeOf, type Value } from './values.js'
+import { isHarmless, isSameConstant, readArray, readValue, typeOf, type Value } from './values.js'
 
 export type Operator = '<' | '<=' | '>' | '>='
 
@@ -117,13 +118,8 @@ export function columnOf(node: Node | undefined, level: Level): BoundColumn | un
   return typeof resolved === 'string' ? undefined : resolved
 }
 
-const WIDER: readonly number[] = [INT2, INT4, INT8, NUMERIC]
-
-function isHarmless(from: number, to: number): boolean {
-  if (from === to) return to !== NUMERIC
-  if ([TEXT, VARCHAR].includes(from)) return [TEXT, VARCHAR].includes(to)
-  const [narrow, wide] = [WIDER.indexOf(from), WIDER.indexOf(to)]
-  return narrow >= 0 && narrow < wide
+function valueAt(node: Node | undefined, level: Level): Value | undefined {
+  return readValue(valueIn(node, level))
 }
 
 function nullOf(node: Node | undefined, level: Level, isNull: boolean): Formula {
@@ -197,14 +193,17 @@ function operatorOf(
       if (leftColumn && rightColumn) return same(leftColumn, rightColumn)
       const column = leftColumn ?? rightColumn
       const other = leftColumn ? right : left
-      const value = readValue(other)
+      const value = valueAt(other, level)
       if (column && value) return { kind: 'in', column, values: [value] }
       const link = as('SubLink', other)
-      return column && link?.subLinkType === 'EXPR_SUBLINK' ? linkedTo([column], link.subselect, level, false) : TRUE
+      if (column && link?.subLinkType === 'EXPR_SUBLINK') return linkedTo([column], link.subselect, level, false)
+      const call = column && as('FuncCall', other)
+      const answer = call && level.call?.(call, level)
+      return answer ? linkedWith([column], answer) : TRUE
     }
     case '<>': {
       const column = leftColumn ?? rightColumn
-      const value = readValue(leftColumn ? right : left)
+      const value = valueAt(leftColumn ? right : left, level)
       return column && value ? { kind: 'not-in', column, values: [value] } : TRUE
     }
     case '<':
@@ -212,7 +211,7 @@ function operatorOf(
     case '>':
     case '>=': {
       const column = leftColumn ?? rightColumn
-      const value = readValue(leftColumn ? right : left)
+      const value = valueAt(leftColumn ? right : left, level)
       return column && value
         ? { kind: 'compare', column, operator: leftColumn ? operator : TURNED[operator], value }
         : TRUE
@@ -247,7 +246,7 @@ function inOf(left: Node | undefined, items: readonly Node[], level: Level, isIn
     return { kind: isIn ? 'or' : 'and', parts }
   }
   const column = columnOf(left, level)
-  const values = items.flatMap((item) => readValue(item) ?? [])
+  const values = items.flatMap((item) => valueAt(item, level) ?? [])
   if (!column) return TRUE
   // Of values that it must differ from some will do.
   if (!isIn) return { kind: 'not-in', column, values }
@@ -255,7 +254,7 @@ function inOf(left: Node | undefined, items: readonly Node[], level: Level, isIn
 }
 
 function anyOf(left: Node | undefined, right: Node | undefined, level: Level, isIn: boolean): Formula {
-  const array = readArray(right)
+  const array = readArray(valueIn(right, level))
   if (array && 'elements' in array) return inOf(left, array.elements, level, isIn)
   const column = columnOf(left, level)
   return column && array ? { kind: isIn ? 'any' : 'not-any', column, ...array } : TRUE
@@ -264,7 +263,7 @@ function anyOf(left: Node | undefined, right: Node | undefined, level: Level, is
 function distinctOf(left: Node | undefined, right: Node | undefined, level: Level, isDistinct: boolean): Formula {
   const [leftColumn, rightColumn] = [columnOf(left, level), columnOf(right, level)]
   const column = leftColumn ?? rightColumn
-  const value = readValue(leftColumn ? right : left)
+  const value = valueAt(leftColumn ? right : left, level)
   if (!column || !value) return TRUE
   if (!isDistinct) return { kind: 'in', column, values: [value], takesNull: true }
   const differs: Formula = { kind: 'not-in', column, values: [value], takesNull: true }
@@ -308,7 +307,7 @@ function prefixOf(
   escaping: string | undefined,
   level: Level,
 ): Formula {
-  const [column, value] = [columnOf(left, level), readValue(right)]
+  const [column, value] = [columnOf(left, level), valueAt(right, level)]
   return column && value ? { kind: 'prefix', column, value, escape: escaping } : TRUE
 }
 
@@ -337,10 +336,17 @@ function linkedTo(
   const select: SelectStmt | undefined = as('SelectStmt', node)
   const answer = select && level.look?.(select, level)
   if (!answer) return TRUE
-  const links = columns.map((column, index) =>
-    same(column, answer.isComplete ? answer.outputs[index]?.column : undefined),
-  )
   // Of a row that is not equal it makes no difference whether it is there.
-  if (isMembership) for (const open of answer.open) open.formulas.push({ kind: 'and', parts: links })
+  if (isMembership) for (const open of answer.open) open.formulas.push({ kind: 'and', parts: linksOf(columns, answer) })
+  return linkedWith(columns, answer)
+}
+
+/** There is a row of the answer whose columns equal these. */
+function linkedWith(columns: readonly (BoundColumn | undefined)[], answer: SelectAnswer): Formula {
+  const links = linksOf(columns, answer)
   return { kind: 'and', parts: [...links.map((link) => within(link, answer)), ...answer.holds] }
+}
+
+function linksOf(columns: readonly (BoundColumn | undefined)[], { outputs, isComplete }: SelectAnswer): Formula[] {
+  return columns.map((column, index) => same(column, isComplete ? outputs[index]?.column : undefined))
 }

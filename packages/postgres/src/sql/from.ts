@@ -1,4 +1,4 @@
-import type { JoinExpr, Node, RangeVar } from './ast.js'
+import type { FuncCall, JoinExpr, Node, RangeFunction, RangeVar } from './ast.js'
 import { as, strings } from './ast.js'
 import type { Relation } from './catalogue.js'
 import type { Formula } from './conditions.js'
@@ -31,6 +31,8 @@ export interface FromContext {
   /** The answer of a common table expression of this name, if there is one; of a view. */
   cte(name: string): { readonly answer: SelectAnswer | undefined; readonly names: readonly string[] } | undefined
   view(relation: Relation): SelectAnswer | undefined
+  /** The answer of a function of one's own, if it can be told, and whether that is a set; undefined: it is not looked into. */
+  call(call: FuncCall, level: Level): { readonly answer: SelectAnswer | undefined; readonly isSet: boolean } | undefined
   /** Takes an expression that may hold subqueries. */
   expression(node: unknown, level: Level): void
 }
@@ -42,8 +44,9 @@ export function fromItems(nodes: readonly Node[], context: FromContext): Item {
   return nodes.reduce<Item>((before, node) => beside(before, fromItem(node, before, context)), NOTHING)
 }
 
-export function levelOf(item: Item, outer: Level | undefined, look?: Level['look']): Level {
-  return { sources: item.sources, merged: item.merged, outer, ...(look ? { look } : {}) }
+/** @param looking  looks into what conditions compare with */
+export function levelOf(item: Item, outer: Level | undefined, looking: Pick<Level, 'look' | 'call'> = {}): Level {
+  return { sources: item.sources, merged: item.merged, outer, ...looking }
 }
 
 function fromItem(node: Node, before: Item, context: FromContext): Item {
@@ -66,10 +69,36 @@ function fromItem(node: Node, before: Item, context: FromContext): Item {
     return answer ? derived(aliasname, strings(colnames), answer, context.reads) : unknownSource(aliasname)
   }
   // Functions, XMLTABLE, JSON_TABLE: always lateral.
+  const item = fromFunction(as('RangeFunction', node), level, context)
+  if (item) return item
   context.expression(node, level)
   const alias = (Object.values(node)[0] as { alias?: { aliasname?: string } }).alias?.aliasname
-  const call = as('FuncCall', as('List', as('RangeFunction', node)?.functions?.[0])?.items?.[0])
-  return unknownSource(alias ?? strings(call?.funcname).at(-1))
+  return unknownSource(alias ?? strings(callIn(as('RangeFunction', node))?.funcname).at(-1))
+}
+
+/** A single function, without more to it than an alias. */
+function fromFunction(node: RangeFunction | undefined, level: Level, context: FromContext): Item | undefined {
+  const call = callIn(node)
+  if (!node || !call || node.ordinality || node.is_rowsfrom || node.coldeflist) return undefined
+  const called = context.call(call, level)
+  if (!called) return undefined
+  context.expression(call.args, level)
+  const { answer, isSet } = called
+  const name = node.alias?.aliasname ?? strings(call.funcname).at(-1) ?? ''
+  if (!answer) return unknownSource(name)
+  const outputs = answer.outputs.map((output) => (output.name === '' ? { ...output, name } : output))
+  const item = derived(name, strings(node.alias?.colnames), { ...answer, outputs }, context.reads)
+  return isSet ? item : atMostOne(item)
+}
+
+/** A function that answers no set brings one row, of NULLs where its body has none: as the filled side of an outer join does. */
+function atMostOne(item: Item): Item {
+  for (const occurrence of item.occurrences) occurrence.isNullable = true
+  return { ...item, holds: [ifPresent(item)] }
+}
+
+function callIn(node: RangeFunction | undefined): FuncCall | undefined {
+  return as('FuncCall', as('List', node?.functions?.[0])?.items?.[0])
 }
 
 function fromTable(node: RangeVar, reason: Coarse | undefined, context: FromContext): Item {
@@ -147,13 +176,13 @@ function applyOn({ jointype }: JoinExpr, on: Formula, left: Item, right: Item): 
   if (isInner || isRight) for (const occurrence of left.occurrences) occurrence.formulas.push(...right.holds)
   if (isInner || isLeft) for (const occurrence of right.occurrences) occurrence.formulas.push(...left.holds)
   if (isInner) return [...left.holds, ...right.holds, on]
-  const ifPresent = ({ occurrences, holds }: Item): Formula => ({
-    kind: 'if',
-    present: occurrences,
-    holds: { kind: 'and', parts: [...holds, on] },
-  })
-  if (isLeft) return [...left.holds, ifPresent(right)]
-  return isRight ? [...right.holds, ifPresent(left)] : [ifPresent(left), ifPresent(right)]
+  if (isLeft) return [...left.holds, ifPresent(right, on)]
+  return isRight ? [...right.holds, ifPresent(left, on)] : [ifPresent(left, on), ifPresent(right, on)]
+}
+
+/** What holds of a side that may be filled with NULLs. */
+function ifPresent({ occurrences, holds }: Item, ...on: readonly Formula[]): Formula {
+  return { kind: 'if', present: occurrences, holds: { kind: 'and', parts: [...holds, ...on] } }
 }
 
 function sharedColumns(join: JoinExpr, left: Item, right: Item): readonly string[] {

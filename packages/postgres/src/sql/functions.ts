@@ -1,5 +1,7 @@
 import type { NotKept } from 'tidemark'
-import type { Facts, FunctionFact, NamedType, NamedTypes } from './catalogue.js'
+import { bodyOf, obstacleOf } from './body.js'
+import type { Facts, NamedType, NamedTypes } from './catalogue.js'
+import type { FunctionFact } from './function-facts.js'
 import { type Call, type Mentions, type Name, quoted } from './mentions.js'
 
 /** Why an answer can't be kept as it is, because of what runs while it is computed. */
@@ -65,8 +67,14 @@ const TIMELESS_TYPES: ReadonlySet<number> = new Set([
 /**
  * What runs while the statement is computed, in the order of gravity, and by what it shows: nothing if all of it depends on rows
  * alone.
+ *
+ * @param isLookedInto  what it calls, and can be looked into, is looked into
  */
-export function codeReasons(mentions: Mentions, facts: Facts): ReadonlyMap<CodeReason, ReadonlySet<string>> {
+export function codeReasons(
+  mentions: Mentions,
+  facts: Facts,
+  isLookedInto: boolean,
+): ReadonlyMap<CodeReason, ReadonlySet<string>> {
   const reasons = new Map<CodeReason, Set<string>>()
   const add = (reason: CodeReason, cause?: string): void => {
     const causes = reasons.get(reason) ?? new Set()
@@ -78,9 +86,11 @@ export function codeReasons(mentions: Mentions, facts: Facts): ReadonlyMap<CodeR
   if (facts.hasUnknownCode)
     add('function', 'an operator, a cast or an attribute calls a function that is not IMMUTABLE')
   for (const call of mentions.functions) {
+    if (isLookedInto && bodyOf(call, facts)) continue
     for (const candidate of candidatesOf(call, facts.functions)) {
       const reason = reasonOf(candidate, call)
-      if (reason) add(reason, `${candidate.schema === 'pg_catalog' ? '' : `${candidate.schema}.`}${call.name}()`)
+      const obstacle = isLookedInto ? obstacleOf(call, facts) : 'which a policy calls'
+      if (reason) add(reason, causeOf(candidate, obstacle))
     }
   }
   for (const value of mentions.valueFunctions) {
@@ -94,7 +104,11 @@ export function codeReasons(mentions: Mentions, facts: Facts): ReadonlyMap<CodeR
   return reasons
 }
 
-/** Says whether a parameter of this type may be read as a moment ('now', 'today'): then its value decides. */
+/**
+ * Says whether a parameter of this type may be read as a moment ('now', 'today'): then its value decides.
+ *
+ * @param types  what is named where it may be used
+ */
 export function mayNameMoment(type: number | undefined, types: readonly Name[], named: NamedTypes): boolean {
   if (type === undefined || !TIMELESS_TYPES.has(type)) return true
   return types.some((name) => !TIMELESS_CASTS.has(name.name) && !isTimeless(named.get(quoted(name))))
@@ -111,8 +125,14 @@ function candidatesOf({ schema, name, args }: Call, functions: readonly Function
   return callable.length > 0 ? callable : named
 }
 
+/** The function, and why it was not looked into. */
+function causeOf({ schema, name, code }: FunctionFact, obstacle: string): string {
+  if (!code) return `${name}()`
+  return `${schema}.${name}()${obstacle ? `, ${obstacle}` : ''}`
+}
+
 function reasonOf(candidate: FunctionFact, { name, args }: Call): CodeReason | undefined {
-  if (candidate.schema !== 'pg_catalog') {
+  if (candidate.code) {
     // A default is computed for the call, whatever the function is.
     const takesDefault = candidate.defaults > 0 && (args === undefined || args < candidate.argsMin + candidate.defaults)
     return candidate.volatility === 'i' && !takesDefault ? undefined : 'function'

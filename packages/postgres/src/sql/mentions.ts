@@ -123,6 +123,10 @@ export function nameOfParts(parts: readonly string[]): Name {
   return { schema: parts.at(-2), name: parts.at(-1) ?? '' }
 }
 
+export function callOf({ funcname, args = [], func_variadic, agg_within_group }: FuncCall): Call {
+  return { ...nameOfParts(strings(funcname)), args: func_variadic || agg_within_group ? undefined : args.length }
+}
+
 /** The name as SQL text, each part quoted: also the key by which facts are found. */
 export function quoted(name: Name): string {
   return name.schema === undefined ? quote(name.name) : `${quote(name.schema)}.${quote(name.name)}`
@@ -136,10 +140,9 @@ function add(names: Map<string, Name>, name: Name): void {
   names.set(quoted(name), name)
 }
 
-function addCall(calls: Map<string, Call>, call: FuncCall): void {
-  const name = nameOfParts(strings(call.funcname))
-  const args = call.func_variadic || call.agg_within_group ? undefined : (call.args ?? []).length
-  calls.set(`${quoted(name)} ${args}`, { ...name, args })
+function addCall(calls: Map<string, Call>, node: FuncCall): void {
+  const call = callOf(node)
+  calls.set(`${quoted(call)} ${call.args}`, call)
 }
 
 function addLast(names: Set<string>, parts: readonly string[]): void {

@@ -42,6 +42,8 @@ export interface WholeRead {
 export class Reads {
   readonly occurrences: { readonly occurrence: TableOccurrence; readonly given: Formula }[] = []
   readonly whole: WholeRead[] = []
+  /** Bodies of functions that it calls. */
+  readonly bodies = new Set<Node>()
   /** A name in FROM means no relation that is known. */
   isTorn = false
   readonly #facts: Facts
@@ -95,13 +97,17 @@ export class Reads {
     this.#looked.add(view)
   }
 
-  /** Whether all that is read through views was seen where they were looked into. */
-  hasSeen(relation: Relation): boolean {
+  /** Whether every view was looked into wherever it stands. */
+  get hasSeenViews(): boolean {
     const isHidden = ({ kind, via }: Relation) => kind === 'v' && via.includes('policy')
     const isWhole = (each: Relation) => each.kind === 'v' && this.whole.some((whole) => whole.relation === each)
     const isUnseen = (each: Relation) => each.kind === 'v' && !this.#looked.has(each)
-    if (this.#facts.relations.some((each) => isHidden(each) || isWhole(each) || isUnseen(each))) return false
-    return relation.kind === 'v' || this.#has(relation)
+    return !this.#facts.relations.some((each) => isHidden(each) || isWhole(each) || isUnseen(each))
+  }
+
+  /** Whether all that is read through views was seen where they were looked into. */
+  hasSeen(relation: Relation): boolean {
+    return this.hasSeenViews && (relation.kind === 'v' || this.#has(relation))
   }
 
   #has({ oid }: Relation): boolean {
@@ -114,10 +120,20 @@ export class Reads {
   /** What was mentioned, but not looked at, was read as a whole. */
   addUnseen(statement: Node): void {
     walk(statement, (tag, content) => {
-      if (tag !== 'RangeVar' || this.#seen.has(content as RangeVar)) return
-      // It may be the name of a common table expression.
-      const relation = this.#facts.named.get(quoted(nameOfRelation(content as RangeVar)))
-      if (relation) this.whole.push({ relation, reason: 'not-understood' })
+      if (tag === 'RangeVar' && !this.#seen.has(content as RangeVar)) this.#addWhole(content as RangeVar)
     })
+  }
+
+  /** All that it mentions is read as a whole. */
+  addWhole(statement: Node): void {
+    walk(statement, (tag, content) => {
+      if (tag === 'RangeVar') this.#addWhole(content as RangeVar)
+    })
+  }
+
+  #addWhole(node: RangeVar): void {
+    // It may be the name of a common table expression.
+    const relation = this.#facts.named.get(quoted(nameOfRelation(node)))
+    if (relation) this.whole.push({ relation, reason: 'not-understood' })
   }
 }

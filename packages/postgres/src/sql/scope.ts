@@ -1,4 +1,4 @@
-import type { SelectStmt } from './ast.js'
+import type { FuncCall, Node, SelectStmt } from './ast.js'
 import type { Column, Relation } from './catalogue.js'
 import type { Formula } from './conditions.js'
 import type { Cut } from './cut.js'
@@ -72,8 +72,12 @@ export interface Level {
   /** Columns that a JOIN … USING made one of two; undefined: of neither (FULL JOIN, or an unknown side). */
   readonly merged: ReadonlyMap<string, BoundColumn | undefined>
   readonly outer: Level | undefined
+  /** The level around a function's body: the values that its parameters stand for, by `passedKey`. */
+  readonly passed?: ReadonlyMap<string, Node>
   /** Looks into a subquery of a condition whose rows decide; undefined where it can't be told. */
   look?(select: SelectStmt, level: Level): SelectAnswer | undefined
+  /** The same for a call of a function that answers one value. */
+  call?(call: FuncCall, level: Level): SelectAnswer | undefined
 }
 
 /** `column`, or what a name is instead: one that can't be known here, or one of no level. */
@@ -85,10 +89,27 @@ export type Resolved = BoundColumn | 'unknown' | 'absent'
  */
 export function resolve(level: Level, parts: readonly string[]): Resolved {
   for (let each: Level | undefined = level; each; each = each.outer) {
-    const found = parts.length === 1 ? resolveBare(each, parts[0]!) : resolveQualified(each, parts)
+    const found = resolveIn(each, parts)
     if (found !== 'absent') return found
   }
   return 'absent'
+}
+
+/** The value that a name means where it is a parameter of a function: columns of the body go before. */
+export function passedTo(level: Level, parts: readonly string[]): Node | undefined {
+  for (let each: Level | undefined = level; each; each = each.outer) {
+    if (each.passed) return each.passed.get(passedKey(parts))
+    if (resolveIn(each, parts) !== 'absent') return undefined
+  }
+  return undefined
+}
+
+export function passedKey(parts: readonly string[]): string {
+  return JSON.stringify(parts)
+}
+
+function resolveIn(level: Level, parts: readonly string[]): Resolved {
+  return parts.length === 1 ? resolveBare(level, parts[0]!) : resolveQualified(level, parts)
 }
 
 function resolveBare(level: Level, name: string): Resolved {

@@ -1,5 +1,6 @@
 import type { FuncCall, Node, SelectStmt } from './ast.js'
 import { as, strings, walk } from './ast.js'
+import { Calls } from './calls.js'
 import type { Facts, Relation } from './catalogue.js'
 import { type Formula, formulaOf, NONE, neverHolds } from './conditions.js'
 import { cutOf } from './cut.js'
@@ -37,9 +38,13 @@ const TOP: Place = { outer: undefined, ctes: new Map(), given: NONE, hidden: und
 /** A statement that names more tables than this, through its views and common table expressions, is looked into no further. */
 const OCCURRENCES_MAX = 200
 
-/** What a SELECT reads, and under which conditions. What stands elsewhere in the statement is noted as read as a whole. */
-export function readsOf(statement: Node, facts: Facts): Reads {
-  const walkthrough = new Walkthrough(facts)
+/**
+ * What a SELECT reads, and under which conditions. What stands elsewhere in the statement is noted as read as a whole.
+ *
+ * @param types  type OIDs of the statement's parameters
+ */
+export function readsOf(statement: Node, facts: Facts, types: readonly number[]): Reads {
+  const walkthrough = new Walkthrough(facts, types)
   walkthrough.statement(statement)
   return walkthrough.reads
 }
@@ -47,16 +52,24 @@ export function readsOf(statement: Node, facts: Facts): Reads {
 class Walkthrough {
   readonly reads: Reads
   readonly #facts: Facts
+  readonly #calls: Calls
 
-  constructor(facts: Facts) {
+  constructor(facts: Facts, types: readonly number[]) {
     this.reads = new Reads(facts)
     this.#facts = facts
+    this.#calls = new Calls(facts, types, this.reads)
   }
 
   statement(node: Node): void {
     const select = as('SelectStmt', node)
     if (select) this.#select(select, TOP)
+    this.#addUnseen(node)
+    this.#calls.addHidden()
+  }
+
+  #addUnseen(node: Node): void {
     this.reads.addUnseen(node)
+    this.#calls.addUnseen(node)
   }
 
   #select(select: SelectStmt, outside: Place): SelectAnswer {
@@ -64,7 +77,9 @@ class Walkthrough {
     const own = new Map<string, Cte | undefined>()
     const place = { ...outside, ctes: this.#withClause(select, outside, own) }
     const isSetOperation = select.op !== undefined && select.op !== 'SETOP_NONE'
-    const answer = isSetOperation ? this.#setOperation(select, place) : this.#plain(select, place, outside === TOP)
+    const answer = isSetOperation
+      ? this.#setOperation(select, place)
+      : this.#plain(this.#calls.inFrom(select), place, outside === TOP)
     for (const cte of own.values())
       if (cte && !cte.isUsed) this.#select(cte.select, { ...cte.place, hidden: 'cte', given: NONE })
     return { ...answer, range: [first, this.reads.next] }
@@ -83,8 +98,14 @@ class Walkthrough {
       looked.add(inner)
       return this.#select(inner, { outer: level, ctes, given, hidden: 'subquery' })
     }
+    const call = (node: FuncCall, level: Level): SelectAnswer | undefined => {
+      const called = this.#call(node, level, given, 'subquery')
+      if (called) looked.add(node)
+      return called?.isValue ? called.answer : undefined
+    }
     const expression = (node: unknown, level: Level | undefined, known: Formula): void => {
       walk(node, (tag, content) => {
+        if (tag === 'FuncCall' && !looked.has(content)) this.#call(content as FuncCall, level, known, 'subquery')
         if (tag !== 'SelectStmt') return true
         if (!looked.has(content))
           this.#select(content as SelectStmt, { outer: level, ctes, given: known, hidden: 'subquery' })
@@ -103,9 +124,10 @@ class Walkthrough {
       },
       cte: (name) => (ctes.has(name) ? this.#cte(ctes.get(name), { ...place, hidden }) : undefined),
       view: (relation) => this.#view(relation, { ...place, hidden }),
+      call: (node, level) => this.#call(node, level, given, hidden),
     }
     const from = fromItems(select.fromClause ?? [], context)
-    const level = levelOf(from, outer, look)
+    const level = levelOf(from, outer, { look, call })
     const where = formulaOf(select.whereClause, level)
     for (const occurrence of from.occurrences) {
       occurrence.formulas.push(where, ...from.holds)
@@ -176,8 +198,22 @@ class Walkthrough {
     if (!statement || !select) return undefined
     this.reads.lookedInto(relation)
     const answer = this.#derive(select, { ...TOP, given, hidden })
-    this.reads.addUnseen(statement)
+    this.#addUnseen(statement)
     return answer
+  }
+
+  /** What a function of one's own answers, where its body can be looked into. Its names see nothing of the statement but what is passed. */
+  #call(
+    node: FuncCall,
+    level: Level | undefined,
+    given: Formula,
+    hidden: Coarse | undefined,
+  ): ReturnType<Calls['enter']> {
+    return this.#calls.enter(node, level, (body, outer) => {
+      const answer = this.#derive(body.select, { ...TOP, outer, given, hidden: hidden ?? 'subquery' })
+      this.#addUnseen(body.statement)
+      return answer
+    })
   }
 
   /** Returns the names that are visible in the statement. Of a plain WITH each query sees those before it, of a recursive one all. */

@@ -102,6 +102,16 @@ function castOf(arg: Node, typeName: TypeName | undefined): Node {
   return { TypeCast: { arg, typeName: element } }
 }
 
+const WIDER: readonly number[] = [INT2, INT4, INT8, NUMERIC]
+
+/** Says whether a cast between built-in types changes no comparison: what was different stays so. */
+export function isHarmless(from: number, to: number): boolean {
+  if (from === to) return to !== NUMERIC
+  if ([TEXT, VARCHAR].includes(from)) return [TEXT, VARCHAR].includes(to)
+  const [narrow, wide] = [WIDER.indexOf(from), WIDER.indexOf(to)]
+  return narrow >= 0 && narrow < wide
+}
+
 /** Says whether two values written out are the same, if that can be told: `1 = 1`. */
 export function isSameConstant(left: Node | undefined, right: Node | undefined): boolean | undefined {
   const [one, other] = [as('A_Const', left)?.ival, as('A_Const', right)?.ival]

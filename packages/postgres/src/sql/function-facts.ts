@@ -1,0 +1,140 @@
+/** A type, as far as a value that is passed on goes. */
+export interface TypeFact {
+  /** Of a domain, that of the type below it. */
+  readonly oid: number
+  readonly isDomain: boolean
+  /** How a cast names it, by name and OID; of an array, its elements' type. */
+  readonly schema: string
+  readonly name: string
+  readonly element: number
+  readonly isArray: boolean
+  /** Its collation; 0 if its values have none. */
+  readonly collation: number
+}
+
+export interface ResultColumn extends Pick<TypeFact, 'oid' | 'collation'> {
+  /** null: it is called as the function is in FROM. */
+  readonly name: string | null
+  readonly modifier: number
+}
+
+/** What a call of a function of one's own runs. */
+export interface FunctionCode {
+  /** Why it is not looked into: what the function is; null if nothing of this kind stands against it. */
+  readonly obstacle: string | null
+  /** CREATE FUNCTION …, where there is no obstacle. */
+  readonly definition: string | null
+  /** What may be passed, in order. */
+  readonly parameters: readonly { readonly name: string | null; readonly type: TypeFact }[]
+  readonly isSet: boolean
+  /** It answers rows of several columns, not values. */
+  readonly isRow: boolean
+  readonly columns: readonly ResultColumn[]
+}
+
+export interface FunctionFact {
+  readonly oid: number
+  readonly schema: string
+  readonly name: string
+  /** `schema.name()`, quoted: the name under which entries depend on it. */
+  readonly called: string
+  /** A call without a schema may mean it. */
+  readonly isInPath: boolean
+  readonly volatility: 'i' | 's' | 'v'
+  readonly isAggregate: boolean
+  /** How many arguments a call may have. */
+  readonly argsMin: number
+  readonly argsMax: number
+  /** How many of the last arguments have a default, which may be any expression. */
+  readonly defaults: number
+  /** null: it is built in. */
+  readonly code: FunctionCode | null
+}
+
+/** The type below a domain, or its modifier. */
+const below = (what: 'oid' | 'modifier', oid: string, modifier = '-1'): string => `(with recursive below as (
+    select ${oid} as oid, ${modifier} as modifier, 0 as depth
+    union all
+    select d.typbasetype, case when d.typtypmod >= 0 then d.typtypmod else modifier end, depth + 1
+    from below join pg_catalog.pg_type d on d.oid = below.oid and d.typtype = 'd'
+  ) select ${what} from below order by depth desc limit 1)`
+
+/**
+ * A function is looked into if it is written in SQL and runs as the query does: as the same role, under the same settings. Types that its
+ * calls decide, and names that may mean a cast, are left aside.
+ */
+const OBSTACLE = `case
+    when prokind <> 'f' then 'which is no plain function'
+    when lanname <> 'sql' then 'which is written in ' || lanname
+    when provolatile = 'v' then 'which is VOLATILE'
+    when prosecdef then 'which is SECURITY DEFINER'
+    when proconfig is not null then 'which has settings of its own'
+    when provariadic <> 0 then 'which is VARIADIC'
+    when exists (select from pg_catalog.pg_type t where t.typtype = 'p' and (t.oid = any(proargtypes::oid[])
+      or t.oid = prorettype and not (t.oid = 'record'::regtype and proargmodes && '{o,b,t}'))) then 'which has types that its calls decide'
+    when exists (select from pg_catalog.pg_type t where t.typname = proname and t.typrelid = 0) then 'which is called like a type'
+  end`
+
+const CODE = `json_build_object(
+    'obstacle', ${OBSTACLE},
+    'definition', case when ${OBSTACLE} is null then pg_catalog.pg_get_functiondef(code.oid) end,
+    'isSet', proretset,
+    'isRow', (select t.typtype = 'c' or t.oid = 'record'::regtype from pg_catalog.pg_type t where t.oid = ${below('oid', 'prorettype')}),
+    'parameters', (select coalesce(json_agg(json_build_object('name', nullif(a.name, ''), 'type', json_build_object(
+        'oid', ${below('oid', 't.oid')}::int8, 'isDomain', t.typtype = 'd', 'schema', n.nspname, 'name', e.typname, 'element', e.oid::int8, 'isArray', e.oid <> t.oid,
+        'collation', t.typcollation::int8)) order by a.i), '[]')
+      from (
+        select case when proallargtypes is null then proargtypes[i - 1] else proallargtypes[i] end, proargnames[i], proargmodes[i], i
+        from pg_catalog.generate_series(1, coalesce(cardinality(proallargtypes), pronargs::int)) i
+      ) as a(type, name, mode, i)
+      join pg_catalog.pg_type t on t.oid = a.type
+      join pg_catalog.pg_type e on e.oid = case when t.typcategory = 'A' and t.typelem <> 0 then t.typelem else t.oid end
+      join pg_catalog.pg_namespace n on n.oid = e.typnamespace
+      where coalesce(a.mode, 'i') in ('i', 'b', 'v')),
+    'columns', (select coalesce(json_agg(json_build_object('name', nullif(c.name, ''), 'oid', ${below('oid', 'c.type')}::int8,
+        'modifier', ${below('modifier', 'c.type', 'c.modifier')},
+        'collation', c.coll::int8) order by c.i), '[]')
+      from (
+        select proargnames[i], proallargtypes[i], -1, t.typcollation, i
+        from pg_catalog.generate_series(1, cardinality(proallargtypes)) i join pg_catalog.pg_type t on t.oid = proallargtypes[i]
+        where proargmodes[i] in ('o', 'b', 't')
+        union all
+        select a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attnum
+        from pg_catalog.pg_type r join pg_catalog.pg_attribute a on a.attrelid = r.typrelid and a.attnum > 0 and not a.attisdropped
+        where r.oid = ${below('oid', 'prorettype')} and r.typtype = 'c' and not coalesce(proargmodes && '{o,b,t}', false)
+        union all
+        select null, r.oid, -1, r.typcollation, 1 from pg_catalog.pg_type r
+        where r.oid = prorettype and not coalesce(proargmodes && '{o,b,t}', false)
+          and (select b.typtype from pg_catalog.pg_type b where b.oid = ${below('oid', 'prorettype')}) <> 'c'
+      ) as c(name, type, modifier, coll, i))
+  )`
+
+/**
+ * The SQL of what may run; as its parameters: 2 names of functions, 3 their schemas, 4 operators, 5 attributes.
+ *
+ * A function's volatility is the worst of what runs: for an aggregate, of its support functions. Functions that the statement
+ * does not name, but runs, are looked at as a whole: its operators, attribute notation, and casts (which need no mention).
+ */
+export const FUNCTIONS = `
+with code as (
+  select p.oid, n.nspname, l.lanname, p.proname, p.prokind, p.pronargs, p.proargtypes, p.provolatile, p.pronargdefaults, p.provariadic,
+    p.prosecdef, p.proconfig, p.prorettype, p.proretset, p.proallargtypes, p.proargmodes, p.proargnames
+  from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace join pg_catalog.pg_language l on l.oid = p.prolang
+), unknown as (select oid from code where provolatile <> 'i' and nspname <> 'pg_catalog')
+select json_build_object(
+  'functions', (select json_agg(json_build_object('oid', oid::int8, 'schema', nspname, 'name', proname, 'isAggregate', prokind = 'a',
+      'called', pg_catalog.format('%I.%I()', nspname, proname), 'isInPath', nspname = any(pg_catalog.current_schemas(true)),
+      'argsMin', pronargs - pronargdefaults - case when provariadic = 0 then 0 else 1 end, 'argsMax', case when provariadic = 0 then pronargs else 100 end,
+      'defaults', pronargdefaults,
+      'volatility', case when prokind = 'a' and exists (select from pg_catalog.pg_aggregate a, unknown u where a.aggfnoid = code.oid
+        and u.oid in (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn))
+        then 'v' else provolatile end,
+      'code', case when nspname <> 'pg_catalog' then ${CODE} end))
+    from code where proname = any($2) and (nspname = any(pg_catalog.current_schemas(true)) or nspname = any($3))),
+  'hasUnknownCode',
+    exists (select from pg_catalog.pg_operator o where o.oprname = any($4) and o.oprnamespace <> 'pg_catalog'::regnamespace
+      and o.oprcode in (select oid from unknown))
+    or exists (select from code p join pg_catalog.pg_type t on t.oid = p.proargtypes[0] where p.proname = any($5) and p.pronargs = 1
+      and p.oid in (select oid from unknown) and t.typtype in ('c', 'p'))
+    or exists (select from pg_catalog.pg_cast c where c.castfunc in (select oid from unknown))
+)`
