@@ -1,6 +1,7 @@
-import type { TargetChange } from 'tidemark'
+import type { Target, TargetChange } from 'tidemark'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { isBefore } from '../../../test/machine.js'
+import { Messages } from '../src/wal/messages.js'
 import { nonce, plain, type Recorder, until, type World, world } from './recorder.js'
 
 let db: World
@@ -42,6 +43,25 @@ test('a request comes back in the log, to its own process and to those that know
   expect(await targets(trusted)).toEqual([change])
 })
 
+test('patterns, tenants and everything come back as they were, under a version that says so', async () => {
+  const wide: Target[] = [
+    { kind: 'key', tenant: 't', key: 'k' },
+    { kind: 'pattern', tenant: 'übung', syntax: 'glob', pattern: 'a\\*"\u00e9*\u0000😀' },
+    { kind: 'pattern', tenant: '', syntax: 'regex', pattern: '^user:\\d+$' },
+    { kind: 'tenant', tenant: 'acme' },
+    { kind: 'everything' },
+  ]
+  await stranger.since()
+  const change: TargetChange = { kind: 'target', targets: wide, mode: 'expire', nonce: nonce() }
+  const messages = new Messages('a')
+  expect(messages.target(change)).toContain('"v":2')
+  // Of keys and tags every version knows what they concern.
+  expect(messages.target(expire())).toContain('"v":1')
+  await log.log.append(change)
+  expect(await targets(log)).toEqual([change])
+  expect(await targets(stranger)).toEqual([{ ...change, mode: 'drop' }])
+})
+
 test('who does not know the secret reads it as a drop', async () => {
   await stranger.since()
   const change = expire()
@@ -73,6 +93,10 @@ if (!isBefore(14)) {
       '- {"v":1}',
       '- {"v":1,"m":"drop","t":[["q","","x"]]}',
       '- {"v":1,"m":"drop","t":[["k","",1]]}',
+      '- {"v":2,"m":"drop","t":[["p","","x*","sql"]]}',
+      '- {"v":2,"m":"drop","t":[["p","","x*"]]}',
+      '- {"v":2,"m":"drop","t":[["n"]]}',
+      '- {"v":2,"m":"drop","t":[["e","x"]]}',
     ]
     for (const content of bad) await db.sql(`select pg_logical_emit_message(true, 'tidemark/target', '${content}')`)
     await db.sql(`select pg_logical_emit_message(true, 'other', '- ${drop}')`)
@@ -91,9 +115,11 @@ if (!isBefore(14)) {
     expect(plain(await log.since())).toEqual([{ kind: 'everything', reason: 'the catalogue changed' }])
   })
 
-  test('a message of a newer version concerns everything', async () => {
+  test('a message of a newer version concerns everything, also what did not come from the source', async () => {
     await log.since()
-    await db.sql(`select pg_logical_emit_message(true, 'tidemark/target', '- {"v":2,"x":1}')`)
+    await db.sql(`select pg_logical_emit_message(true, 'tidemark/target', '- {"v":3,"x":1}')`)
+    expect(await log.since()).toEqual([{ kind: 'target', targets: [{ kind: 'everything' }], mode: 'drop' }])
+    await db.sql(`select pg_logical_emit_message(true, 'tidemark/ddl', '- {"v":4,"x":1}')`)
     expect(await log.since()).toMatchObject([{ kind: 'everything' }])
   })
 }

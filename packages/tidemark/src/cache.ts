@@ -38,19 +38,47 @@ export interface CacheOptions<Context extends object> {
   readonly ringRowsMax?: number
   /** How many entries may be watched at once. Default 10,000. */
   readonly watchMax?: number
+  /** Limits of the patterns of one request: characters of each (default 1,024; at most 16,384), and how many (default 100). */
+  readonly patterns?: { readonly maxLength?: number; readonly maxCount?: number }
   /** Defaults of every entry. */
   readonly defaults?: EntryOptions
   /** Time and chance, for tests. */
   readonly clock?: Clock
 }
 
-export interface Invalidation {
+/**
+ * A glob, or a regular expression of RE2's syntax that is found anywhere in a key. In a glob `*` stands for any text, `?` for one
+ * character, `[a-z]` and `[^a-z]` for one of a class, and `\\` takes the meaning from the next character (see `escapeGlob`).
+ */
+export type Pattern = string | { readonly regex: string }
+
+/** What is named, all together; a key also names what was computed from it. */
+export interface Named {
   /** Keys in their text form: `post(42)`, or a plain `get` key. */
   readonly keys?: readonly string[]
   readonly tags?: readonly string[]
+  /** Keys of this tenant, in their text form, that match; also those that are only depended on. */
+  readonly pattern?: Pattern | readonly Pattern[]
+  /** `tenant`: all of this tenant. `everything`: of every tenant, which a view of `tenant()` cannot ask for. */
+  readonly all?: 'tenant' | 'everything'
+}
+
+export interface Invalidation extends Named {
   /** drop (default): gone at once. expire: stale now, served by grace while refilled. */
   readonly mode?: Mode
   readonly signal?: AbortSignal
+}
+
+/** What an invalidation would make stale in L1 of this process, about now. */
+export interface Preview {
+  /** Entries that are named themselves, by key, pattern or tag. */
+  readonly count: number
+  /** Keys of at most 20 of them, of this tenant. */
+  readonly sample: readonly string[]
+  /** Entries that would go along, because they were computed from what is named. */
+  readonly dependents: number
+  /** Keys of at most 20 of those. */
+  readonly dependentSample: readonly string[]
 }
 
 /** What is known of a key: for people, and for the command line. */
@@ -112,6 +140,8 @@ export interface Cache<Context extends object = object> {
   ): AsyncIterableIterator<Value>
   /** Resolves with the position at which this process has applied it. Default mode: drop. */
   invalidate(invalidation: Invalidation): Promise<string>
+  /** What `invalidate` would make stale in this process; changes nothing. Cost: that of finding it, in slices. */
+  preview(named: Named & { readonly signal?: AbortSignal }): Promise<Preview>
   explain(key: string): Explanation
   /** The same cache, for keys and tags of one tenant. Definitions called inside its loaders inherit it. */
   tenant(tenant: string): Cache<Context>

@@ -8,6 +8,7 @@ import { type ApplyContext, apply } from './follow/apply.js'
 import type { Applier, Follower } from './follow/follower.js'
 import { Invalidations } from './follow/invalidations.js'
 import type { Acquired } from './follow/registry.js'
+import { type SweepLimits, Sweeps } from './follow/sweeps.js'
 import type { Commit } from './log/change.js'
 import { tagsOf } from './options.js'
 import type { Fill } from './read/fill.js'
@@ -19,12 +20,13 @@ import { type ReadLimits, Reads, type Request } from './read/reads.js'
 import { Refusals } from './read/refusals.js'
 import type { NotKept, Source } from './source.js'
 import { Watch, watchAfter } from './streams/watch.js'
+import type { PatternLimits } from './targets.js'
 import { L1, type L1Limits } from './tiers/l1.js'
 import type { L2 } from './tiers/l2.js'
 import { SharedTier } from './tiers/shared.js'
 import type { SlotKey } from './tiers/space.js'
 
-export interface CoreOptions extends ReadLimits {
+export interface CoreOptions extends ReadLimits, SweepLimits {
   readonly source: Source | undefined
   readonly l1: L1Limits
   readonly maxSilenceMs: number
@@ -33,6 +35,7 @@ export interface CoreOptions extends ReadLimits {
   readonly version: string
   /** Changes that wait for an L2 which does not answer. */
   readonly ringMax: number
+  readonly patterns: PatternLimits
   readonly clock: Clock
 }
 
@@ -44,6 +47,7 @@ export class Core implements Keeper, Applier {
   readonly spaces: Keyspaces
   readonly reads: Reads
   readonly refusals = new Refusals()
+  readonly sweeps: Sweeps
   readonly invalidations: Invalidations
   readonly follower: Follower
   readonly shared: SharedTier | undefined
@@ -64,9 +68,11 @@ export class Core implements Keeper, Applier {
     })
     this.spaces = new Keyspaces(this.l1)
     this.reads = new Reads(this, options)
+    const { l1, spaces, counters, observers, clock, follower } = this
+    const positionAt = (lsn: number): string => follower.positionAt(lsn)
+    this.sweeps = new Sweeps({ l1, spaces, counters, observers, clock, positionAt }, options)
     this.invalidations = new Invalidations(this.follower)
     const { l2, version, maxSilenceMs, ringMax: changesMax } = options
-    const { follower, clock, counters } = this
     this.shared = l2 && new SharedTier({ l2, follower, clock, counters, maxSilenceMs, changesMax, version })
     this.#detach = this.follower.attach(this, options.maxSilenceMs)
     if (acquired.isSecondCopy) {
@@ -136,11 +142,12 @@ export class Core implements Keeper, Applier {
   }
 
   get #applying(): ApplyContext {
-    const { l1, spaces, counters, observers, clock, follower } = this
-    return { l1, spaces, counters, observers, clock, positionAt: (lsn: number) => follower.positionAt(lsn) }
+    const { l1, spaces, sweeps, counters, observers, clock, follower } = this
+    return { l1, spaces, sweeps, counters, observers, clock, positionAt: (lsn: number) => follower.positionAt(lsn) }
   }
 
   empty(): number {
+    this.sweeps.clear()
     const emptied = this.l1.clear()
     this.counters.emptied += emptied
     for (const space of this.spaces.all()) for (const watch of space.watches.values()) watch.touch()
@@ -227,7 +234,7 @@ export class Core implements Keeper, Applier {
 
   /** A watched entry must stay: an evicted one would not be told of changes. */
   #hold(space: Keyspace, key: SlotKey): { expiresInMs: number } | { notKept: 'again' | 'later' | NotWatchableError } {
-    const slot = space.slots.get(key)
+    const slot = this.l1.find(space, key)
     const now = this.clock.now()
     if (slot !== undefined && this.l1.isFreshAt(slot, now)) {
       this.l1.pin(slot)
@@ -271,6 +278,7 @@ export class Core implements Keeper, Applier {
     for (const space of this.spaces.all()) for (const watch of [...space.watches.values()]) watch.close()
     this.invalidations.close()
     this.#detach()
+    this.sweeps.clear()
     this.l1.clear()
     await this.shared?.close()
     await this.#acquired.release()

@@ -20,9 +20,12 @@ const NAMES = [
   'ringMax',
   'ringRowsMax',
   'watchMax',
+  'patterns',
   'defaults',
   'clock',
 ] as const satisfies readonly (keyof CacheOptions<object>)[]
+
+const SWEEPS = { sliceMs: 8, sliceSteps: Number.POSITIVE_INFINITY, sweepsMax: 1_000 }
 
 /**
  * Makes a cache. It follows its source at once, in the background: reads are answered from the source until the log is
@@ -32,7 +35,7 @@ const NAMES = [
  */
 export function createCache<Context extends object = object>(options: CacheOptions<Context> = {}): Cache<Context> {
   namesOf(options, NAMES, 'createCache()')
-  const { source, log, clock = systemClock, l1 = {}, defaults = {} } = options
+  const { source, log, clock = systemClock, l1 = {}, patterns = {}, defaults = {} } = options
   if (source !== undefined && typeof source?.openLog !== 'function')
     throw new OptionError("source must be a source, like postgres({ url }) of '@tidemark/postgres'.")
   if (options.l2 !== undefined && (typeof options.l2?.read !== 'function' || (source ?? log) === undefined))
@@ -44,6 +47,7 @@ export function createCache<Context extends object = object>(options: CacheOptio
   if (log !== undefined && typeof log?.follow !== 'function')
     throw new OptionError("log must be a log, like redisLog({ url }) of '@tidemark/redis'.")
   namesOf(l1, ['maxEntries', 'maxBytes'], 'l1')
+  namesOf(patterns, ['maxLength', 'maxCount'], 'patterns')
   namesOf(defaults, ENTRY_OPTIONS, 'defaults')
   const unfollowedTtlMs = source?.unfollowedTtlMs ?? Number.POSITIVE_INFINITY
   const defaultPolicy = policyOf(defaults, unfollowedTtlMs)
@@ -60,6 +64,11 @@ export function createCache<Context extends object = object>(options: CacheOptio
     l2: options.l2,
     version: options.version ?? '',
     ringMax: countOf(options.ringMax, 'ringMax', 100_000),
+    patterns: {
+      maxLength: countOf(patterns.maxLength, 'patterns.maxLength', 1_024),
+      maxCount: countOf(patterns.maxCount, 'patterns.maxCount', 100),
+    },
+    ...SWEEPS,
     clock,
   }
   const ring = {

@@ -19,6 +19,20 @@ export class OptionError extends TidemarkError {
   readonly code = 'TIDEMARK_OPTION'
 }
 
+/** A pattern cannot be read, is of a kind that takes more than linear time, or is larger than the limits allow. */
+export class PatternError extends TidemarkError {
+  readonly code = 'TIDEMARK_PATTERN'
+
+  /** @param position the index of the first character that is wrong; the limit's, where it is too long */
+  constructor(
+    message: string,
+    readonly position: number,
+    options?: ErrorOptions,
+  ) {
+    super(message, options)
+  }
+}
+
 /** A position's text cannot be read. */
 export class PositionError extends TidemarkError {
   readonly code = 'TIDEMARK_POSITION'

@@ -14,12 +14,23 @@ export interface CacheEvents {
   applied: {
     readonly position: string
     readonly committedAt: number
-    /** `table op` pairs with counts, e.g. `public.posts update` → 1; `tag x`, `key y` for requests. */
+    /** `table op` pairs with counts, e.g. `public.posts update` → 1; `tag x`, `key y`, `glob z*` and so on for requests. */
     readonly changes: Readonly<Record<string, number>>
     readonly touched: number
     readonly left: number
     readonly entries: readonly EntryName[]
     readonly mode: Mode
+  }
+  /**
+   * Patterns and tenants may name too many entries to go through at once. The commit was applied, and no read finds them; this says
+   * that the last is gone, `ms` later, and how many they were. `entries` has at most 100.
+   */
+  swept: {
+    readonly position: string
+    readonly touched: number
+    readonly entries: readonly EntryName[]
+    readonly mode: Mode
+    readonly ms: number
   }
   /** A fill ended. `notKept` is undefined if its result was kept. */
   filled: EntryName & { readonly ms: number; readonly notKept: NotKept | undefined }

@@ -40,7 +40,7 @@ export function explain(core: Core, tenant: string, session: Session | undefined
   const candidates = [...keysOf(core.spaces, tenant, text)].filter(
     ([space]) => sessionText(space.session) === sessionText(session),
   )
-  const stored = candidates.find(([space, key]) => space.slots.has(key))
+  const stored = candidates.find(([space, key]) => core.l1.find(space, key) !== undefined)
   const refused = candidates.map(([space, key]) => core.refusals.of(space, key)).find((reason) => reason !== undefined)
   if (!stored) {
     const sentence = refused

@@ -1,5 +1,14 @@
 export type { Answer, From, State } from './answer.js'
-export type { Cache, CacheOptions, CacheStatus, Explanation, Invalidation } from './cache.js'
+export type {
+  Cache,
+  CacheOptions,
+  CacheStatus,
+  Explanation,
+  Invalidation,
+  Named,
+  Pattern,
+  Preview,
+} from './cache.js'
 export { type Clock, systemClock } from './clock.js'
 export type { Counters } from './counters.js'
 export { createCache } from './create.js'
@@ -12,6 +21,7 @@ export type {
   RowsDependency,
   TableDependency,
 } from './dependencies/dependency.js'
+export { escapeGlob } from './dependencies/glob.js'
 export { afterPrefix, compareKeys, type Key, keyOf, type Order } from './dependencies/order.js'
 export {
   BehindError,
@@ -24,6 +34,7 @@ export {
   LogGapError,
   NotWatchableError,
   OptionError,
+  PatternError,
   PositionError,
   SourceDownError,
   TidemarkError,

@@ -39,7 +39,7 @@ describe('tenants', () => {
 
   test('an invalidation reaches its own tenant only, whatever it names and however', async () => {
     const name = fc.constantFrom('a', 'b', 'a:b', 'A', ' ', '__proto__', 'constructor', 'ü')
-    const target = fc.constantFrom('tag', 'key', 'definition', 'nested')
+    const target = fc.constantFrom('tag', 'key', 'definition', 'nested', 'glob', 'regex', 'all')
     await fc.assert(
       fc.asyncProperty(
         name,
@@ -61,13 +61,16 @@ describe('tenants', () => {
           if (kind === 'key') await asked.invalidate({ keys: [word], mode })
           if (kind === 'definition') await asked.invalidate({ keys: [outer.key(word)], mode })
           if (kind === 'nested') await asked.invalidate({ keys: [inner.key()], mode })
+          if (kind === 'glob') await asked.invalidate({ pattern: `inn${mode === 'drop' ? '*' : '?'}r()`, mode })
+          if (kind === 'regex') await asked.invalidate({ pattern: { regex: 'er\\(' }, mode })
+          if (kind === 'all') await asked.invalidate({ all: 'tenant', mode })
 
           const left = cache.tenant(theirs)
           expect([left.in(outer).peek(word), left.in(inner).peek(), left.peek(word)]).toEqual([1, 1, 1])
           const isGone = {
             outer: kind !== 'key',
-            inner: kind === 'tag' || kind === 'nested',
-            plain: kind === 'tag' || kind === 'key',
+            inner: kind !== 'key' && kind !== 'definition',
+            plain: kind === 'tag' || kind === 'key' || kind === 'all',
           }
           expect(asked.in(outer).peek(word)).toBe(isGone.outer ? undefined : 1)
           expect(asked.in(inner).peek()).toBe(isGone.inner ? undefined : 1)

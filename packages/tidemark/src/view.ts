@@ -1,5 +1,5 @@
 import type { Answer } from './answer.js'
-import type { Cache, CacheStatus, Explanation, Invalidation } from './cache.js'
+import type { Cache, CacheStatus, Explanation, Invalidation, Named, Preview } from './cache.js'
 import type { Core } from './core.js'
 import type { Counters } from './counters.js'
 import type { CallOptions, Definition, EntryOptions, Loader } from './definition.js'
@@ -8,13 +8,14 @@ import { KeyError, OptionError } from './errors.js'
 import type { CacheEvents } from './events.js'
 import { explain } from './explain.js'
 import type { Target } from './log/change.js'
-import { namesOf, tagsOf } from './options.js'
+import { preview } from './preview.js'
 import { currentFill } from './read/current.js'
 import type { AnyLoader } from './read/flight.js'
 import type { Keyspace } from './read/keyspace.js'
 import type { Request } from './read/reads.js'
 import type { Session } from './source.js'
 import { valuesOf } from './streams/watch.js'
+import { checkNamed, modeOf, targetsOf } from './targets.js'
 
 /** The tenant of a cache until `tenant()` names another. */
 const DEFAULT_TENANT = 'default'
@@ -87,18 +88,19 @@ export class View<Context extends object> implements Cache<Context> {
   }
 
   async invalidate(invalidation: Invalidation): Promise<string> {
-    namesOf(invalidation, ['keys', 'tags', 'mode', 'signal'], 'invalidate()')
-    const { keys = [], tags = [], mode = 'drop', signal } = invalidation
-    if (mode !== 'drop' && mode !== 'expire') throw new OptionError("mode must be 'drop' or 'expire'.")
-    if (!Array.isArray(keys) || keys.some((key) => typeof key !== 'string')) {
-      throw new OptionError("keys must be an array of keys' text forms, like 'post(42)' or a plain get key.")
-    }
-    const tenant = this.#tenant
-    const targets: Target[] = [
-      ...keys.map((key): Target => ({ kind: 'key', tenant, key })),
-      ...tagsOf(tags).map((tag): Target => ({ kind: 'tag', tenant, tag })),
-    ]
-    return this.#core.invalidations.request(targets, mode, signal)
+    const mode = modeOf(invalidation)
+    return this.#core.invalidations.request(this.#targets(invalidation), mode, invalidation.signal)
+  }
+
+  async preview(named: Named & { readonly signal?: AbortSignal }): Promise<Preview> {
+    checkNamed(named)
+    return preview(this.#core, this.#targets(named), this.#tenant, named.signal)
+  }
+
+  #targets(named: Named): Target[] {
+    if (named.all === 'everything' && this.#tenant !== DEFAULT_TENANT)
+      throw new OptionError("all: 'everything' reaches every tenant: ask the cache itself, not a view of one tenant.")
+    return targetsOf(named, this.#tenant, this.#core.options.patterns)
   }
 
   explain(key: string): Explanation {

@@ -12,6 +12,8 @@ export const DDL_PREFIX = 'tidemark/ddl'
 export const HEARTBEAT_PREFIX = 'tidemark/heartbeat'
 
 const VERSION = 1
+/** Messages that name more than keys and tags: to a version that knows no others they may concern everything. */
+const WIDE_VERSION = 2
 /** Messages of version 1 about the catalogue do not say what they touch. */
 const DDL_VERSION = 2
 /** Those that event triggers write say how the objects are that a command touched. */
@@ -50,13 +52,14 @@ export class Messages {
   target(change: TargetChange): string {
     if (change.targets.length > TARGETS_MAX) {
       throw new LimitError(
-        `An invalidation names at most ${TARGETS_MAX} keys and tags. Split it, or name a tag that they share.`,
+        `An invalidation names at most ${TARGETS_MAX} targets. Split it, or name a tag that they share.`,
       )
     }
     return this.#seal(
       TARGET_PREFIX,
       { n: change.nonce, m: change.mode, t: change.targets.map(encodeTarget) },
       change.nonce,
+      change.targets.every(({ kind }) => kind === 'key' || kind === 'tag') ? VERSION : WIDE_VERSION,
     )
   }
 
@@ -89,8 +92,8 @@ export class Messages {
   }
 
   #readTarget({ body, version, isBelieved }: Opened): Change | undefined {
-    // What a newer version says can't be known: it may concern everything.
-    if (version > VERSION) return NEWER
+    // What a newer version says can't be known: it may concern everything, also what did not come from the source.
+    if (version > WIDE_VERSION) return NEWER_TARGET
     const { n: nonce, m: mode, t: targets } = body
     if (!Array.isArray(targets) || targets.length > TARGETS_MAX || (mode !== 'drop' && mode !== 'expire'))
       return undefined
@@ -168,6 +171,7 @@ export class Messages {
 }
 
 const UNKNOWN = { kind: 'everything', reason: 'the catalogue changed' } as const
+const NEWER_TARGET: Change = { kind: 'target', targets: [{ kind: 'everything' }], mode: 'drop' }
 const NEWER: Change = { kind: 'everything', reason: 'a message of a newer version of Tidemark' }
 
 /** The catalogue changed in a way that touches no answer, but may the analyses. */
@@ -206,14 +210,37 @@ function amendmentOf({ d: definitions, g: gone }: Record<string, unknown>): Amen
 }
 
 function encodeTarget(target: Target): readonly string[] {
-  return target.kind === 'key' ? ['k', target.tenant, target.key] : ['t', target.tenant, target.tag]
+  switch (target.kind) {
+    case 'key':
+      return ['k', target.tenant, target.key]
+    case 'tag':
+      return ['t', target.tenant, target.tag]
+    case 'pattern':
+      return ['p', target.tenant, target.pattern, target.syntax]
+    case 'tenant':
+      return ['n', target.tenant]
+    case 'everything':
+      return ['e']
+  }
 }
 
 function decodeTarget(parts: unknown): Target | undefined {
-  if (!Array.isArray(parts) || parts.length !== 3 || !parts.every((part) => typeof part === 'string')) return undefined
-  const [kind, tenant, name] = parts as [string, string, string]
-  if (kind === 'k') return { kind: 'key', tenant, key: name }
-  return kind === 't' ? { kind: 'tag', tenant, tag: name } : undefined
+  if (!Array.isArray(parts) || !parts.every((part) => typeof part === 'string')) return undefined
+  const [kind, tenant, name, syntax] = parts as [string, string, string, string]
+  switch (`${kind}${parts.length}`) {
+    case 'k3':
+      return { kind: 'key', tenant, key: name }
+    case 't3':
+      return { kind: 'tag', tenant, tag: name }
+    case 'p4':
+      return syntax === 'glob' || syntax === 'regex' ? { kind: 'pattern', tenant, syntax, pattern: name } : undefined
+    case 'n2':
+      return { kind: 'tenant', tenant }
+    case 'e1':
+      return { kind: 'everything' }
+    default:
+      return undefined
+  }
 }
 
 function parseObject(json: string): Record<string, unknown> | undefined {

@@ -3,7 +3,15 @@ import type { Change, Commit, Image, Target } from 'tidemark'
 /** The version of what records say. A higher one can't be read here, and is never skipped. */
 const VERSION = 1
 
-const TARGETS = ['key', 'tag'] as const satisfies readonly Target['kind'][]
+/** What each kind of target has, all of it text. A kind that is not here can't be read, as a higher version can't. */
+const TARGETS: Readonly<Record<Target['kind'], readonly string[]>> = {
+  key: ['tenant', 'key'],
+  tag: ['tenant', 'tag'],
+  pattern: ['tenant', 'syntax', 'pattern'],
+  tenant: ['tenant'],
+  everything: [],
+}
+const SYNTAXES = ['glob', 'regex']
 const REASONS = ['truncate', 'large', 'ddl', 'coarse', 'columns-added']
 
 /** A commit as it stands in a record, without its position. */
@@ -74,9 +82,9 @@ function isImage(value: unknown): value is Image {
 }
 
 function isTarget(value: unknown): value is Target {
-  if (!isObject(value) || typeof value.tenant !== 'string') return false
-  if (!TARGETS.some((kind) => kind === value.kind)) return false
-  return typeof value[value.kind as 'key' | 'tag'] === 'string'
+  if (!isObject(value) || typeof value.kind !== 'string' || !Object.hasOwn(TARGETS, value.kind)) return false
+  if (value.kind === 'pattern' && !SYNTAXES.includes(value.syntax as string)) return false
+  return TARGETS[value.kind as Target['kind']].every((name) => typeof value[name] === 'string')
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -5,7 +5,7 @@ import type { Conditioned, ConditionedGroup, Group, RowsScope } from './groups.j
 import type { Intervals } from './intervals.js'
 import { Links } from './links.js'
 import { isUnchanged, type Reach, rowReach, valueAfter, valueBefore } from './match.js'
-import { DependencyNames, type Table } from './names.js'
+import { DependencyNames, type KeyListener, type Table } from './names.js'
 import { keyOf } from './order.js'
 import { type Tuple, tupleFrom } from './tuple.js'
 
@@ -37,6 +37,33 @@ export class DependencyIndex {
     return { groups: tags.size + keys.size + tables.size, links: this.#links.pooled }
   }
 
+  /** Keys that are depended on, under the ids of their dependencies. */
+  get keyed(): Pick<DependencyNames, 'used' | 'named'> {
+    return this.#names
+  }
+
+  /** Says from now on which keys begin and cease to be depended on. */
+  listen(listener: KeyListener): void {
+    this.#names.keyListener = listener
+  }
+
+  /** The keys of a tenant that are depended on, with their dependencies' ids. What changes between two steps may be missed, if it is new. */
+  *keysOf(tenant: string): Generator<readonly [key: string, id: number]> {
+    for (const [key, id] of this.#names.keys.get(tenant)?.ids ?? []) yield [String(key), id]
+  }
+
+  /** Calls `visit` for each entry that has the dependency; it may remove the entry that it is given. */
+  entriesOf(id: number, visit: (slot: number) => void): void {
+    if (this.#names.has(id)) this.#touchList(id, visit)
+  }
+
+  /** The id of a dependency on a key or tag; undefined if nothing has it. */
+  idOf(target: Extract<Target, { kind: 'key' | 'tag' }>): number | undefined {
+    return target.kind === 'tag'
+      ? this.#names.tags.get(target.tenant)?.ids.get(target.tag)
+      : this.#names.keys.get(target.tenant)?.ids.get(target.key)
+  }
+
   resize(capacity: number): void {
     this.#links.resize(capacity)
   }
@@ -64,7 +91,8 @@ export class DependencyIndex {
 
   /**
    * Calls `touch` once or more for every slot that has a dependency which the change touches. `touch` may remove the
-   * slot that it is given; it must not add or remove others.
+   * slot that it is given; it must not add or remove others. Of targets, keys and tags alone are looked up here: what others
+   * name is found by sweeps (follow/sweeps.ts).
    */
   resolve(change: Change, touch: (slot: number) => void, tally: Tally): void {
     switch (change.kind) {
@@ -80,7 +108,8 @@ export class DependencyIndex {
         for (const table of this.#names.tables.values()) this.#touchTable(table, false, touch)
         return
       case 'target':
-        for (const target of change.targets) this.#touchTarget(target, touch)
+        for (const target of change.targets)
+          if (target.kind === 'key' || target.kind === 'tag') this.#touchList(this.idOf(target), touch)
     }
   }
 
@@ -150,11 +179,6 @@ export class DependencyIndex {
       for (const bucket of shape.buckets.values()) bucket.stab(undefined, ({ id }) => found.push(id))
       for (const id of found) if (this.#names.has(id)) this.#touchList(id, touch)
     }
-  }
-
-  #touchTarget(target: Target, touch: (slot: number) => void): void {
-    const group = target.kind === 'tag' ? this.#names.tags.get(target.tenant) : this.#names.keys.get(target.tenant)
-    this.#touchList(group?.ids.get(target.kind === 'tag' ? target.tag : target.key), touch)
   }
 
   #touchGroup(group: Group, touch: (slot: number) => void): void {

@@ -1,6 +1,7 @@
-import type { Change, Image, RowChange } from '../log/change.js'
+import type { Change, Image, RowChange, Target } from '../log/change.js'
 import type { Condition, Dependency, Range, RowsDependency } from './dependency.js'
 import { compareKeys, type Key, keyOf, type Order } from './order.js'
+import { reachOfKey } from './pattern.js'
 
 /**
  * How far a change reaches a dependency. `coarse`: it may not concern it at all, but the log does not tell the values that would
@@ -33,19 +34,25 @@ export function reach(dependency: Dependency, change: Change): Reach {
     case 'everything':
       return 'table' in dependency ? 'exact' : 'none'
     case 'target':
-      for (const target of change.targets) {
-        if (target.kind === 'tag') {
-          if (dependency.kind === 'tag' && dependency.tag === target.tag && dependency.tenant === target.tenant)
-            return 'exact'
-        } else if (dependency.kind === 'key' && dependency.key === target.key && dependency.tenant === target.tenant) {
-          return 'exact'
-        }
-      }
-      return 'none'
+      return targetsReach(dependency, change.targets)
     default:
       change satisfies never
       return 'coarse'
   }
+}
+
+function targetsReach(dependency: Dependency, targets: readonly Target[]): Reach {
+  let reached: Reach = 'none'
+  for (const target of targets) {
+    if (dependency.kind === 'tag') {
+      if (target.kind === 'tag' && dependency.tag === target.tag && dependency.tenant === target.tenant) return 'exact'
+    } else if (dependency.kind === 'key') {
+      const each = rules.reachOfKey(target, dependency.tenant, dependency.key)
+      if (each === 'exact') return 'exact'
+      if (each === 'coarse') reached = 'coarse'
+    }
+  }
+  return reached
 }
 
 /** The dependency is of the change's table. */
@@ -171,6 +178,8 @@ export const rules = {
   isAlike(before: Truth, after: Truth): boolean {
     return before === after
   },
+  /** Whether a target names a key that is depended on. */
+  reachOfKey,
 }
 
 function valueIn(image: Image | null, column: string): string | null | undefined {

@@ -12,6 +12,12 @@ export class Table {
   readonly whole = new Map<string, Group<Extract<Scope, { kind: 'table' }>>>()
 }
 
+/** Hears of each key that gets its first dependent entry, and of each that loses its last. */
+export interface KeyListener {
+  depended(id: number, tenant: string, key: string): void
+  released(id: number, tenant: string, key: string): void
+}
+
 /**
  * Every dependency that some entry has, under a small integer. A dependency is here while it has entries: `release` it
  * with its last one.
@@ -26,6 +32,8 @@ export class DependencyNames {
   heads = new Uint32Array(0)
   /** How many there are. */
   size = 0
+  /** Hears which keys are depended on. */
+  keyListener: KeyListener | undefined
   #homes: (Home<Tuple | Conditioned> | undefined)[] = []
   #names: (Tuple | Conditioned)[] = []
   #free = NONE
@@ -40,7 +48,20 @@ export class DependencyNames {
     if (known !== undefined) return known
     const id = this.#take(group, name)
     group.ids.set(name, id)
+    if (dependency.kind === 'key') this.keyListener?.depended(id, dependency.tenant, dependency.key)
     return id
+  }
+
+  /** One more than the highest id that was ever used. */
+  get used(): number {
+    return this.#used
+  }
+
+  /** The key of a dependency on a key; undefined for others, and for ids that are free. */
+  named(id: number): { readonly tenant: string; readonly key: string } | undefined {
+    const home = this.#homes[id]
+    if (!(home instanceof Group) || home.scope.kind !== 'key') return undefined
+    return { tenant: home.scope.tenant, key: String(this.#names[id]) }
   }
 
   /** Whether a dependency has this id. */
@@ -50,6 +71,8 @@ export class DependencyNames {
 
   /** The dependency has no entry any more. */
   release(id: number): void {
+    const key = this.keyListener && this.named(id)
+    if (key) this.keyListener?.released(id, key.tenant, key.key)
     this.#homes[id]!.forget(this.#names[id]!)
     this.#homes[id] = undefined
     this.#names[id] = null

@@ -1,68 +1,72 @@
 import type { Clock } from '../clock.js'
 import type { Counters } from '../counters.js'
-import type { EntryName, Observers } from '../events.js'
+import type { Observers } from '../events.js'
 import { parseSlotText } from '../keys.js'
 import type { Change, Commit, Mode, Target } from '../log/change.js'
 import type { Keyspace } from '../read/keyspace.js'
 import type { Keyspaces } from '../read/keyspaces.js'
 import type { L1 } from '../tiers/l1.js'
-
-const NAMED_MAX = 100
+import type { Sweeps } from './sweeps.js'
+import { NAMED_MAX, Touches } from './touches.js'
 
 export interface ApplyContext {
   readonly l1: L1
   readonly spaces: Keyspaces
+  readonly sweeps: Sweeps
   readonly counters: Counters
   readonly observers: Observers
   readonly clock: Clock
   positionAt(lsn: number): string
 }
 
-/** Makes stale what a commit touches: drops or expires entries, and wakes who watches them. Cost: the entries touched. */
+/**
+ * Makes stale what a commit touches: drops or expires entries, and wakes who watches them. Cost: the entries touched; of patterns, tenants
+ * and everything the first slice of their sweeps, and no read finds the rest.
+ */
 export function apply(context: ApplyContext, commit: Commit): void {
-  const { l1, counters, observers } = context
-  const isHeard = observers.hears('applied')
-  const named: EntryName[] = []
+  const { l1, counters, observers, clock } = context
   const before = l1.size
-  let touched = 0
+  const touches = new Touches(context)
+  const all = [touches]
   let mode: Mode = 'drop'
   for (const change of commit.changes) {
     counters.changes++
     if (change.kind === 'target') mode = change.mode
+    const own = change.kind === 'target' ? change.mode : 'drop'
     // What expires stays, so its next dependency finds it again.
-    const expired = change.kind === 'target' && change.mode === 'expire' ? new Set<number>() : undefined
+    const expired = own === 'expire' ? new Set<number>() : undefined
     const touch = (slot: number): void => {
       if (expired?.has(slot)) return
       expired?.add(slot)
-      touched++
-      const space = l1.spaceOf(slot) as Keyspace
-      const key = l1.keyOf(slot)
-      if (isHeard && named.length < NAMED_MAX) named.push({ tenant: space.tenant, key: space.text(key) })
-      const watch = space.watches.size > 0 ? space.watches.get(key) : undefined
-      if (expired) l1.expire(slot, context.clock.now())
-      else l1.remove(slot)
-      watch?.touch()
+      touches.touch(slot, own, clock.now())
     }
     l1.resolve(change, touch, counters)
-    if (change.kind === 'target') for (const target of change.targets) touchOwnKey(context, target, touch)
+    if (change.kind !== 'target') continue
+    for (const target of change.targets) {
+      if (target.kind === 'key') touchOwnKey(context, target, touch)
+      else if (target.kind !== 'tag') all.push(context.sweeps.begin(target, commit.lsn, change.mode))
+    }
   }
   counters.commits++
-  counters.invalidated += touched
-  if (!isHeard) return
+  if (!observers.hears('applied')) return
+  const touched = all.reduce((sum, { count }) => sum + count, 0)
   observers.emit('applied', {
     position: context.positionAt(commit.lsn),
     committedAt: commit.committedAt,
     changes: countChanges(commit.changes),
     touched,
     left: Math.max(0, before - touched),
-    entries: named,
+    entries: all.flatMap(({ named }) => named).slice(0, NAMED_MAX),
     mode,
   })
 }
 
 /** A key target names the entry itself, in every session. */
-function touchOwnKey({ spaces }: ApplyContext, target: Target, touch: (slot: number) => void): void {
-  if (target.kind !== 'key') return
+function touchOwnKey(
+  { spaces }: ApplyContext,
+  target: Extract<Target, { kind: 'key' }>,
+  touch: (slot: number) => void,
+): void {
   for (const [space, key] of keysOf(spaces, target.tenant, target.key)) {
     const slot = space.slots.get(key)
     if (slot !== undefined) touch(slot)
@@ -95,7 +99,7 @@ function countChanges(changes: readonly Change[]): Record<string, number> {
         count(`${change.table} ${change.reason}`)
         break
       case 'target':
-        for (const target of change.targets) count(target.kind === 'tag' ? `tag ${target.tag}` : `key ${target.key}`)
+        for (const target of change.targets) count(nameOf(target))
         break
       case 'everything':
         count(`everything: ${change.reason}`)
@@ -105,4 +109,19 @@ function countChanges(changes: readonly Change[]): Record<string, number> {
     }
   }
   return counts
+}
+
+function nameOf(target: Target): string {
+  switch (target.kind) {
+    case 'key':
+      return `key ${target.key}`
+    case 'tag':
+      return `tag ${target.tag}`
+    case 'pattern':
+      return `${target.syntax} ${target.pattern}`
+    case 'tenant':
+      return `tenant ${target.tenant}`
+    case 'everything':
+      return 'everything: asked for'
+  }
 }

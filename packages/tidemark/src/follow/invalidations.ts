@@ -23,7 +23,7 @@ export class Invalidations {
   }
 
   async request(targets: readonly Target[], mode: Mode, signal: AbortSignal | undefined): Promise<string> {
-    if (targets.length === 0) throw new OptionError('invalidate() names no keys and no tags. Name at least one.')
+    if (targets.length === 0) throw new OptionError('invalidate() names nothing. Name keys, tags, a pattern, or all.')
     signal?.throwIfAborted()
     if (this.#isClosed) throw new ClosedError('The cache was closed. Create a new one, or invalidate before close().')
     const nonce = randomUUID()

@@ -27,10 +27,21 @@ export interface TableChange {
   readonly reason: 'truncate' | 'large' | 'ddl' | 'coarse' | 'columns-added'
 }
 
-/** What a change says is stale: a key or a tag of one tenant. `key` is the key's text form. */
+/**
+ * What a change says is stale: a key, a tag, the keys that match a pattern, all keys of one tenant; or everything, of every tenant.
+ * `key` is the key's text form. With a key goes whatever was computed from it.
+ */
 export type Target =
   | { readonly kind: 'key'; readonly tenant: string; readonly key: string }
   | { readonly kind: 'tag'; readonly tenant: string; readonly tag: string }
+  | {
+      readonly kind: 'pattern'
+      readonly tenant: string
+      readonly syntax: 'glob' | 'regex'
+      readonly pattern: string
+    }
+  | { readonly kind: 'tenant'; readonly tenant: string }
+  | { readonly kind: 'everything' }
 
 /** drop: gone at once. expire: stale now, served by grace while refilled. */
 export type Mode = 'drop' | 'expire'

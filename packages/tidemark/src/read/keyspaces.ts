@@ -45,7 +45,12 @@ export class Keyspaces {
   }
 
   *all(): Iterable<Keyspace> {
-    for (const names of this.#tenants.values()) for (const sessions of names.values()) yield* sessions.values()
+    for (const tenant of this.#tenants.keys()) yield* this.of(tenant)
+  }
+
+  /** All keyspaces of a tenant. */
+  *of(tenant: string): Iterable<Keyspace> {
+    for (const sessions of this.#tenants.get(tenant)?.values() ?? []) yield* sessions.values()
   }
 
   /** Forgets what is idle; a definition that still holds such a space asks for it again by `get`, which adds it anew. */

@@ -51,7 +51,7 @@ export class Reads {
 
   /** The slot of a fresh entry that may be served now, or -1. Synchronous; allocates nothing. */
   fresh(space: Keyspace, key: SlotKey): number {
-    const slot = space.slots.get(key)
+    const slot = this.#keeper.l1.find(space, key)
     if (slot === undefined) return -1
     const now = this.#keeper.clock.now()
     return this.#keeper.l1.isFreshAt(slot, now) && this.#keeper.isTrusted(now) ? slot : -1
@@ -167,9 +167,9 @@ export class Reads {
 
   /** Whether an entry that expired, or that can't be trusted now, may be served: it is there (so it was not dropped), and not for too long. */
   #mayServe({ space, key }: Request, boundMs: number, isFailing: boolean): boolean {
-    const slot = space.slots.get(key)
-    if (slot === undefined || boundMs === 0) return false
     const { l1, clock, follower } = this.#keeper
+    const slot = l1.find(space, key)
+    if (slot === undefined || boundMs === 0) return false
     const now = clock.now()
     // An entry of a process that is not current counts as expired when the process last was.
     const isTrusted = this.#keeper.isTrusted(now)
@@ -198,7 +198,7 @@ export class Reads {
       signal?.throwIfAborted()
       if (landed && landed.state === 'fresh') return { answer: this.#landed(landed, isJoined, undefined), landed }
     }
-    const slot = space.slots.get(key)
+    const slot = this.#keeper.l1.find(space, key)
     if (slot === undefined) return undefined
     const isFresh = this.fresh(space, key) >= 0
     return { answer: this.#stored(slot, isFresh ? 'fresh' : 'stale'), landed: undefined }

@@ -192,8 +192,16 @@ function request(nonce: string, mode: TargetChange['mode'] = 'drop'): TargetChan
   const targets = [
     { kind: 'key', tenant: TENANT, key: `k(${nonce})` },
     { kind: 'tag', tenant: TENANT, tag: `"t" \u00fc \n ${nonce}` },
+    { kind: 'pattern', tenant: TENANT, syntax: 'glob', pattern: `*\\"\u00fc ${nonce}` },
+    { kind: 'pattern', tenant: TENANT, syntax: 'regex', pattern: `^${nonce}\\d+$` },
+    { kind: 'tenant', tenant: TENANT },
+    { kind: 'everything' },
   ] as const
   return { kind: 'target', targets, mode, nonce }
+}
+
+function isOurs({ targets: [first] }: TargetChange): boolean {
+  return first?.kind === 'key' && first.tenant === TENANT
 }
 
 /** What the log told its follower, and whether it was in order. */
@@ -230,8 +238,7 @@ class Heard implements LogListener {
     this.#last = commit.lsn
     this.reached = commit.lsn
     this.commits.push(commit)
-    for (const change of commit.changes)
-      if (change.kind === 'target' && change.targets[0]?.tenant === TENANT) this.requests.push(change)
+    for (const change of commit.changes) if (change.kind === 'target' && isOurs(change)) this.requests.push(change)
   }
 
   progress(lsn: number): void {

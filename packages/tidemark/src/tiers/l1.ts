@@ -4,6 +4,7 @@ import { DependencyIndex, type Tally } from '../dependencies/lookup.js'
 import type { Change } from '../log/change.js'
 import { copyOf } from '../values.js'
 import type { Eviction } from './eviction.js'
+import { type Keyed, KeyOrder } from './key-order.js'
 import { Sieve } from './sieve.js'
 import type { SlotKey, Space } from './space.js'
 
@@ -62,6 +63,10 @@ export class L1 {
   #spaceIds: Uint16Array | Uint32Array = new Uint16Array(0)
   #copied = new Uint8Array(0)
 
+  #orders: { beginning?: KeyOrder; end?: KeyOrder } | undefined
+  /** Looks at what `find` is about to return, which it may remove or expire; undefined while there is nothing to look for. */
+  judge: ((slot: number) => void) | undefined
+
   /** @param evicted hears how many entries had to leave for room */
   constructor(limits: L1Limits, evicted: (count: number) => void) {
     this.#limits = { maxEntries: Math.min(limits.maxEntries, SLOTS_MAX), maxBytes: limits.maxBytes }
@@ -77,7 +82,7 @@ export class L1 {
   }
 
   /** What the dependencies of all entries take: distinct ones, and what is held for them. */
-  get index(): Pick<DependencyIndex, 'dependencies' | 'remains'> {
+  get index(): Pick<DependencyIndex, 'dependencies' | 'remains' | 'keysOf' | 'entriesOf' | 'idOf'> {
     return this.#index
   }
 
@@ -96,6 +101,32 @@ export class L1 {
     this.#spaces[space.id] = undefined
     this.#spaceIdsFree.push(space.id)
     space.id = -1
+  }
+
+  /** The slot of a key's entry. What a sweep has not yet come to, though it names it, is made stale first. */
+  find(space: Space, key: SlotKey): number | undefined {
+    const slot = space.slots.get(key)
+    if (slot === undefined || this.judge === undefined) return slot
+    this.judge(slot)
+    return space.slots.get(key)
+  }
+
+  /** Whether an entry is stored there. */
+  holds(slot: number): boolean {
+    return this.#spaces[this.#spaceIds[slot]!]?.slots.get(this.#keys[slot]!) === slot
+  }
+
+  /** The keys in the order of what they begin or end with. Kept once it was asked for, until `clear`. */
+  order(by: 'beginning' | 'end'): KeyOrder {
+    if (!this.#orders) {
+      this.#orders = {}
+      this.#index.listen({
+        depended: (id, tenant, key) => this.#eachOrder((order) => order.add('dependency', id, tenant, key)),
+        released: (id, tenant, key) => this.#eachOrder((order) => order.remove('dependency', id, tenant, key)),
+      })
+    }
+    this.#orders[by] ??= new KeyOrder({ entry: this.#keyed, dependency: this.#index.keyed }, by)
+    return this.#orders[by]
   }
 
   /** Whether the entry has not expired by time. */
@@ -173,6 +204,10 @@ export class L1 {
 
   remove(slot: number): void {
     const space = this.spaceOf(slot)
+    if (this.#orders) {
+      const key = space.text(this.#keys[slot]!)
+      this.#eachOrder((order) => order.remove('entry', slot, space.tenant, key))
+    }
     space.slots.delete(this.#keys[slot]!)
     if (!this.#pinned.delete(slot)) this.#eviction.remove(slot)
     this.#index.remove(slot)
@@ -220,6 +255,7 @@ export class L1 {
     this.#pinned.clear()
     this.#eviction = new Sieve()
     this.#index = new DependencyIndex()
+    this.#orders = undefined
     this.#size = this.#bytes = this.#unused = 0
     this.#free = NONE
     this.#values = []
@@ -249,7 +285,30 @@ export class L1 {
     space.slots.set(key, slot)
     this.#eviction.insert(slot)
     this.#size++
+    if (this.#orders) {
+      const text = space.text(key)
+      this.#eachOrder((order) => order.add('entry', slot, space.tenant, text))
+    }
     return slot
+  }
+
+  #eachOrder(run: (order: KeyOrder) => void): void {
+    if (this.#orders?.beginning) run(this.#orders.beginning)
+    if (this.#orders?.end) run(this.#orders.end)
+  }
+
+  get #keyed(): Keyed {
+    const l1 = this
+    return {
+      get used() {
+        return l1.#unused
+      },
+      named(slot) {
+        if (!l1.holds(slot)) return undefined
+        const space = l1.spaceOf(slot)
+        return { tenant: space.tenant, key: space.text(l1.#keys[slot]!) }
+      },
+    }
   }
 
   /** The same slot, without its former size and dependencies; or -1, and it is gone. */

@@ -126,9 +126,15 @@ export class Shapes {
   }
 
   #markTarget(target: Target, lsn: number, marks: Marks): void {
-    const text = textOf([target.kind, target.tenant])
+    if (target.kind === 'everything') {
+      for (const [text, [kind]] of this.#parsed) if (kind === 'key') marks.add(text, undefined, lsn)
+      return
+    }
+    // Every entry has the stamp of its own key. L2 can't look for what matches, so a pattern goes for all keys of its tenant.
+    const text = textOf([target.kind === 'tag' ? 'tag' : 'key', target.tenant])
     if (!this.#parsed.has(text)) return
-    marks.add(text, target.kind === 'tag' ? target.tag : target.key, lsn)
+    const name = target.kind === 'tag' ? target.tag : target.kind === 'key' ? target.key : undefined
+    marks.add(text, name, lsn)
   }
 }
 

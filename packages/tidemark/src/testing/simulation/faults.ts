@@ -23,6 +23,10 @@ export interface Faults {
   /** By table: whether the log carries old values. */
   readonly hasOldValues: ReadonlyMap<string, boolean>
   readonly invalidates: boolean
+  /** Invalidations also name patterns, tenants and everything; their sweeps take so many steps at a time, and so many may wait. */
+  readonly sweeps: boolean
+  readonly sliceSteps: number
+  readonly sweepsMax: number
   /** Definitions that read a replica, and a copy that lags. */
   readonly readsElsewhere: boolean
   readonly watches: boolean
@@ -66,5 +70,8 @@ export function drawFaults(chance: Chance, tables: readonly string[]): Faults {
     losesL2Calls: chance.is(0.3),
     losesL2: chance.is(0.4),
     stampsMax: chance.of([1, 2, 4, 1_000, 1_000]),
+    sweeps: chance.is(0.6),
+    sliceSteps: chance.of([1, 1, 2, 4, 1_000]),
+    sweepsMax: chance.of([1, 2, 1_000, 1_000]),
   }
 }

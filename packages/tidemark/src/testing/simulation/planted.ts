@@ -1,10 +1,12 @@
 import type { Dependency } from '../../dependencies/dependency.js'
 import { rules as matching } from '../../dependencies/match.js'
 import { compareKeys } from '../../dependencies/order.js'
+import { reachOfKey } from '../../dependencies/pattern.js'
 import { rules } from '../../fence/fence.js'
 import { currencyRules } from '../../follow/currency.js'
 import { trimRules } from '../../follow/follower.js'
 import { proofRules } from '../../follow/proof.js'
+import { sweepRules } from '../../follow/sweeps.js'
 import { nesting } from '../../read/fill.js'
 import { type Fill, L1 } from '../../tiers/l1.js'
 import { beliefRules } from '../../tiers/shared.js'
@@ -73,6 +75,14 @@ export const PLANTED: readonly Planted[] = [
   leftOut('L2, shapes', 'marks are applied that were made for other shapes', l2Rules, 'hasShapes', () => true),
   leftOut('L2, stamps', 'an update is marked under its old values only', stampRules, 'isMarkedNow', () => false),
   leftOut('L2, epoch', 'processes of another history share L2', l2Rules, 'isEpoch', () => true),
+  leftOut(
+    'Patterns in flight',
+    'a pattern touches what is stored, and no fill that runs',
+    matching,
+    'reachOfKey',
+    (target, tenant, key) => (target.kind === 'key' ? reachOfKey(target, tenant, key) : 'none'),
+  ),
+  leftOut('Sweeps', 'a read finds what a sweep has not yet come to', sweepRules, 'isJudgedWhenRead', () => false),
   {
     rule: 'Nested eviction',
     bug: 'what an outer entry took over leaves with the inner one',

@@ -1,6 +1,7 @@
 import { formatPosition } from '../../log/position.js'
 import { type Database, IDS, ROWS, TABLES } from './database.js'
 import { MAX_SILENCE_MS } from './nature.js'
+import { WIDE } from './wide.js'
 import { TENANTS, type World } from './world.js'
 
 /** One thing that may happen next. */
@@ -157,7 +158,7 @@ const PROCESS_STEPS: readonly Step[] = [
   step('ask and leave', 1, always, (world) => leave(world)),
   step('peek', 1, always, (world) => world.peek(tenant(world), world.chance.of(ASKABLE), id(world))),
   step('ask at a position', 3, ({ faults }) => faults.carriesPositions, askAtPosition),
-  step('invalidate', 2, ({ faults }) => faults.invalidates, invalidate),
+  step('invalidate', 2.5, ({ faults }) => faults.invalidates, invalidate),
   step('watch', 0.7, ({ faults, watches }) => faults.watches && watches.length < 4, watch),
   step(
     'stop a watch',
@@ -327,11 +328,16 @@ function position({ chance }: World, { commits, end, epoch, epochs }: Database):
 }
 
 function invalidate(world: World): void {
-  const { chance } = world
+  const { chance, faults } = world
+  const mode = chance.is(0.5) ? 'drop' : 'expire'
+  if (faults.sweeps && chance.is(0.6)) {
+    void world.invalidate(tenant(world), [], [], mode, chance.of(WIDE))
+    return
+  }
   const keys = chance.is(0.6) ? [`${chance.of(ASKABLE)}(${id(world)})`] : []
   const tags = keys.length === 0 || chance.is(0.3) ? [chance.of(['graced', 'author:1', 'author:2', 'raw'])] : []
   if (chance.is(0.1)) keys.push('raw')
-  void world.invalidate(tenant(world), keys, tags, chance.is(0.5) ? 'drop' : 'expire')
+  void world.invalidate(tenant(world), keys, tags, mode)
 }
 
 function watch(world: World): void {

@@ -26,6 +26,7 @@ import type { SimClock } from './sim-clock.js'
 import { SimL2 } from './sim-l2.js'
 import { SimLog } from './sim-log.js'
 import { SimSource } from './sim-source.js'
+import type { Wide } from './wide.js'
 
 const NEVER = Number.POSITIVE_INFINITY
 const WAIT_MAX_MS = 60
@@ -95,6 +96,10 @@ export class World implements LoaderHooks {
         l2: this.l2,
         version: '',
         ringMax: 1_000,
+        patterns: { maxLength: 100, maxCount: 10 },
+        sliceMs: NEVER,
+        sliceSteps: this.faults.sliceSteps,
+        sweepsMax: this.faults.sweepsMax,
         clock: this.clock,
       },
       acquireFollower(this.source, undefined, this.clock, { changesMax, rowsMax }),
@@ -238,15 +243,18 @@ export class World implements LoaderHooks {
     keys: readonly string[],
     tags: readonly string[],
     mode: 'drop' | 'expire',
+    wide?: Wide,
   ): Promise<void> {
-    const names = [...keys.map((key) => keyName(tenant, key)), ...tags.map((tag) => tagName(tenant, tag))]
+    const named = [...keys.map((key) => keyName(tenant, key)), ...tags.map((tag) => tagName(tenant, tag))]
+    const names = wide ? this.#namesOf(wide, tenant) : named
     const externals = names.map((name) => ({ name, version: this.database.raise(name), mode }))
     const name = `invalidation ${++this.nature.asked} of ${tenant} ${names.join(', ')} (${mode})`
     this.note(() => `${name} asked`)
     this.pending.add(name)
     this.log.announced = externals
     try {
-      const position = parsePosition(await this.views.get(tenant)!.invalidate({ keys, tags, mode }))
+      const view = this.views.get(wide?.asked.all === 'everything' ? TENANTS[0] : tenant)!
+      const position = parsePosition(await view.invalidate({ keys, tags, mode, ...wide?.asked }))
       this.note(() => `${name} applied at ${position.epoch}:${position.lsn}`)
       const { epoch, tidemark } = this.process
       if (position.epoch === epoch && position.lsn > tidemark)
@@ -264,6 +272,13 @@ export class World implements LoaderHooks {
     } finally {
       this.pending.delete(name)
     }
+  }
+
+  /** All keys of the world that it means, whether anything has them or not. */
+  #namesOf({ asked, regex }: Wide, tenant: string): string[] {
+    const keys = ['raw', ...Object.values(this.#definitions.get(tenant)!).flatMap((each) => [each.key(1), each.key(2)])]
+    const tenants = asked.all === 'everything' ? TENANTS : [tenant]
+    return tenants.flatMap((each) => keys.filter((key) => regex.test(key)).map((key) => keyName(each, key)))
   }
 
   async settle(): Promise<void> {
@@ -338,8 +353,12 @@ export class World implements LoaderHooks {
         this.judge(() => {
           if (value.tenant !== space.tenant || value.key !== space.text(key))
             throw new Violation(`kept: ${value.tenant} ${value.key} is stored as ${space.tenant} ${space.text(key)}`)
-          this.oracle.kept(value, l1.isFreshAt(slot, now), process)
-          if (l1.isFreshAt(slot, now)) this.#outlivesNone(value, now)
+          // What a sweep has not yet come to is there, but no read finds it as it is.
+          const mode = this.core.sweeps.modeOf(slot)
+          if (mode === 'drop') return
+          const isFresh = mode === undefined && l1.isFreshAt(slot, now)
+          this.oracle.kept(value, isFresh, process)
+          if (isFresh) this.#outlivesNone(value, now)
         })
       }
     }

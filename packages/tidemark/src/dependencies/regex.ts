@@ -1,0 +1,91 @@
+import { RE2JS, RE2JSException, RE2JSSyntaxException } from 're2js'
+import { PatternError } from '../errors.js'
+
+/** Instructions of a compiled expression: a match takes at most about 0.1 µs for each of them and each character. */
+const PROGRAM_MAX = 500
+
+/**
+ * A regular expression that is found anywhere in a text, in time that is linear in its length (RE2; JavaScript's own engine takes
+ * minutes for some innocent-looking ones). RE2 has no look-around and no references to groups.
+ */
+export class Regex {
+  /** What every match begins with: plain characters behind a leading `^`. */
+  readonly prefix: string
+  readonly suffix = ''
+  /** Steps of a match for each character of the text, at most. */
+  readonly width: number
+  readonly #program: RE2JS
+
+  /** @throws PatternError (`TIDEMARK_PATTERN`), with the place */
+  constructor(text: string) {
+    this.#program = compile(text)
+    this.width = this.#program.programSize()
+    if (this.width > PROGRAM_MAX)
+      throw new PatternError(
+        `A regular expression compiles to ${this.width} instructions, and ${PROGRAM_MAX} are allowed. Repeat less, or split it.`,
+        0,
+      )
+    this.prefix = prefixOf(text)
+  }
+
+  matches(text: string): boolean {
+    return this.#program.test(text)
+  }
+}
+
+function compile(text: string): RE2JS {
+  try {
+    return RE2JS.compile(text)
+  } catch (error) {
+    if (!(error instanceof RE2JSException)) throw error
+    const where = error instanceof RE2JSSyntaxException ? text.indexOf(error.input ?? '') : 0
+    const position = Math.max(0, where)
+    const what = error instanceof RE2JSSyntaxException ? error.error : 'it is too large'
+    throw new PatternError(
+      `A regular expression can't be read, at ${position}: ${what}. The syntax is RE2's: without look-around and references to groups.`,
+      position,
+      { cause: error },
+    )
+  }
+}
+
+/** Conservative: what is not understood ends it, and nothing is found where there are several ways to begin. */
+function prefixOf(text: string): string {
+  if (text[0] !== '^' || hasChoice(text)) return ''
+  let prefix = ''
+  for (let at = 1; at < text.length; ) {
+    const isEscaped = text[at] === '\\'
+    const literal = isEscaped ? text[at + 1] : text[at]
+    if (literal === undefined || !(isEscaped ? ESCAPABLE : PLAIN).test(literal)) break
+    at += isEscaped ? 2 : 1
+    // It may be missing, or be there several times.
+    if ('*+?{'.includes(text[at] ?? ' ')) break
+    prefix += literal
+  }
+  return prefix
+}
+
+const PLAIN = /[\w:@#/,;=!"'<>~&%` -]/
+const ESCAPABLE = /[.()[\]{}|^$*+?\\/:-]/
+
+/** Whether there is a `|` outside of all groups. */
+function hasChoice(text: string): boolean {
+  let depth = 0
+  let isClass = false
+  for (let at = 0; at < text.length; at++) {
+    const unit = text[at]
+    // \Q quotes in ways of its own.
+    if (unit === '\\' && text[at + 1] === 'Q') return true
+    if (unit === '\\') at++
+    else if (isClass) isClass = unit !== ']'
+    else if (unit === '[') {
+      isClass = true
+      // A bracket that comes first is one of the class.
+      if (text[at + 1] === '^') at++
+      if (text[at + 1] === ']') at++
+    } else if (unit === '(') depth++
+    else if (unit === ')') depth--
+    else if (unit === '|' && depth === 0) return true
+  }
+  return false
+}

@@ -1,0 +1,198 @@
+import type { Clock } from '../clock.js'
+import { reachOfKey } from '../dependencies/pattern.js'
+import type { Mode } from '../log/change.js'
+import type { Keyspaces } from '../read/keyspaces.js'
+import { candidatesOf, type WideTarget } from './candidates.js'
+import { type TouchContext, Touches } from './touches.js'
+
+export interface SweepLimits {
+  /** How long one slice may take, but for the step that it ends with. */
+  readonly sliceMs: number
+  /** How many steps one slice may take. */
+  readonly sliceSteps: number
+  /** How many sweeps may be in progress; what comes then counts for its whole tenant. */
+  readonly sweepsMax: number
+}
+
+export interface SweepContext extends TouchContext {
+  readonly spaces: Keyspaces
+  readonly clock: Clock
+  positionAt(lsn: number): string
+}
+
+/** A target at work: what it names is stale as of `lsn`, whether or not the sweep has come to it. */
+interface Sweep {
+  readonly target: WideTarget
+  readonly lsn: number
+  readonly mode: Mode
+  /** When it was applied (monotonic ms). */
+  readonly at: number
+  readonly touches: Touches
+  readonly steps: Generator<unknown>
+  /** Its commit was told to observers before it ended. */
+  isLate: boolean
+}
+
+/**
+ * Patterns, tenants and everything: targets that may name more entries than can be looked at in one go. They hold from the moment at
+ * which they are applied, and are worked off in slices:
+ *   1 log    applies `user:*`; tidemark = c
+ *   2 sweep  a first slice, at once; the next ones when the event loop has done what waits
+ *   3 read   of user:7 finds an entry from before c: the sweep judges it first, though it has not come to it
+ *   4 fill   of user:8 that began before c is judged by the fence, as with any change; what is stored after c is none of the sweep's
+ * So the position of an entry decides, never how far the sweep is.
+ */
+export class Sweeps {
+  readonly #context: SweepContext
+  readonly #limits: SweepLimits
+  #pending: Sweep[] = []
+  #timer: { cancel(): void } | undefined
+  /** Slices that run at once, without a pause between them, end here together (monotonic ms). */
+  #until = Number.NEGATIVE_INFINITY
+
+  constructor(context: SweepContext, limits: SweepLimits) {
+    this.#context = context
+    this.#limits = limits
+  }
+
+  get pending(): number {
+    return this.#pending.length
+  }
+
+  /** Applies a target: when this returns, no read finds what it names. Returns what the first slice touched. */
+  begin(target: WideTarget, lsn: number, asked: Mode): Touches {
+    const { clock, counters } = this.#context
+    const widened = this.#bounded(target)
+    const mode = widened === target ? asked : 'drop'
+    if (widened !== target) counters.coarse.sweeps = (counters.coarse.sweeps ?? 0) + 1
+    const touches = new Touches(this.#context)
+    const at = clock.now()
+    const sweep: Sweep = { target: widened, lsn, mode, at, touches, steps: this.#steps(() => sweep), isLate: false }
+    // What a wider one drops, the narrower ones before it need not look for.
+    if (mode === 'drop')
+      for (const each of this.#pending.filter((other) => covers(widened, other.target))) this.#end(each)
+    this.#pending.push(sweep)
+    this.#context.l1.judge = (slot) => this.#judge(slot)
+    if (!this.#timer) {
+      if (at > this.#until + this.#limits.sliceMs) this.#until = at + this.#limits.sliceMs
+      this.#run(this.#until)
+    }
+    if (this.#pending.includes(sweep)) sweep.isLate = true
+    return touches
+  }
+
+  /** What a sweep in progress does to the entry when it comes to it; undefined: nothing. */
+  modeOf(slot: number): Mode | undefined {
+    const naming = this.#naming(slot)
+    return naming.some(({ mode }) => mode === 'drop') ? 'drop' : naming[0]?.mode
+  }
+
+  /** Ends all, without doing what is left: the entries are gone. */
+  clear(): void {
+    this.#pending = []
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#context.l1.judge = undefined
+  }
+
+  // ── slices ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  #run(until: number): void {
+    const { clock } = this.#context
+    let steps = this.#limits.sliceSteps
+    for (let sweep = this.#pending[0]; sweep; sweep = this.#pending[0]) {
+      if (sweep.steps.next().done) this.#end(sweep)
+      if (--steps <= 0 || clock.now() >= until) break
+    }
+    if (this.#pending.length === 0) return
+    this.#timer = clock.after(0, () => {
+      this.#timer = undefined
+      this.#run(clock.now() + this.#limits.sliceMs)
+    })
+  }
+
+  *#steps(own: () => Sweep): Generator<unknown> {
+    const { l1, spaces, counters } = this.#context
+    const sweep = own()
+    // Who watches is not made to wait.
+    for (const space of spaces.all()) {
+      for (const key of space.watches.keys()) yield l1.find(space, key)
+    }
+    for (const candidate of candidatesOf(l1, spaces, sweep.target)) {
+      if (candidate) {
+        const { tenant, key, kind, id } = candidate
+        const reached = key === undefined ? 'exact' : reachOfKey(sweep.target, tenant, key)
+        if (reached === 'coarse') counters.coarse.pattern = (counters.coarse.pattern ?? 0) + 1
+        if (reached !== 'none') {
+          if (kind === 'entry') this.#touch(sweep, id)
+          else l1.index.entriesOf(id, (slot) => this.#touch(sweep, slot))
+        }
+      }
+      yield
+    }
+  }
+
+  #end(sweep: Sweep): void {
+    const { observers, clock, l1 } = this.#context
+    this.#pending = this.#pending.filter((other) => other !== sweep)
+    if (this.#pending.length === 0) l1.judge = undefined
+    if (!sweep.isLate || !observers.hears('swept')) return
+    observers.emit('swept', {
+      position: this.#context.positionAt(sweep.lsn),
+      touched: sweep.touches.count,
+      entries: sweep.touches.named,
+      mode: sweep.mode,
+      ms: clock.now() - sweep.at,
+    })
+  }
+
+  // ── entries ────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A read is about to find the entry. */
+  #judge(slot: number): void {
+    if (!sweepRules.isJudgedWhenRead()) return
+    for (const sweep of this.#naming(slot)) if (this.#context.l1.holds(slot)) this.#touch(sweep, slot)
+  }
+
+  /** The sweeps that make the entry stale, by its own key or by one that it depends on. */
+  #naming(slot: number): Sweep[] {
+    const { l1 } = this.#context
+    const lsn = l1.lsnOf(slot)
+    const sweeps = this.#pending.filter((sweep) => lsn < sweep.lsn)
+    if (sweeps.length === 0) return sweeps
+    const { tenant, text } = l1.spaceOf(slot)
+    const keys = [{ tenant, key: text(l1.keyOf(slot)) }]
+    for (const dependency of l1.dependenciesOf(slot)) if (dependency.kind === 'key') keys.push(dependency)
+    return sweeps.filter(({ target }) => keys.some((each) => reachOfKey(target, each.tenant, each.key) !== 'none'))
+  }
+
+  #touch({ lsn, mode, at, touches }: Sweep, slot: number): void {
+    const { l1 } = this.#context
+    // What was stored since was computed or judged with the change in view.
+    if (!l1.holds(slot) || l1.lsnOf(slot) >= lsn) return
+    if (mode === 'expire' && l1.expiresAtOf(slot) <= at) return
+    touches.touch(slot, mode, at)
+  }
+
+  // ── limits ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  #bounded(target: WideTarget): WideTarget {
+    if (this.#pending.length < this.#limits.sweepsMax || target.kind === 'everything') return target
+    if (target.kind === 'tenant' || this.#pending.length >= 2 * this.#limits.sweepsMax) return { kind: 'everything' }
+    return { kind: 'tenant', tenant: target.tenant }
+  }
+}
+
+/** As a function, so that the simulation can plant the bug of leaving it out. */
+export const sweepRules = {
+  /** What a sweep in progress names is stale for a reader before the sweep has come to it. */
+  isJudgedWhenRead(): boolean {
+    return true
+  },
+}
+
+/** Whether what `narrow` names is among what `wide` names, whatever the pattern. */
+function covers(wide: WideTarget, narrow: WideTarget): boolean {
+  if (wide.kind === 'everything') return true
+  return wide.kind === 'tenant' && narrow.kind !== 'everything' && narrow.tenant === wide.tenant
+}

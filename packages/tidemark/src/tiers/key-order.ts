@@ -1,0 +1,108 @@
+import { OrderedTexts, Page } from './ordered-texts.js'
+
+/** What there is to put in order: things under small integers, each with the key that it has now. */
+export interface Keyed {
+  /** One more than the highest that was ever used. */
+  readonly used: number
+  /** Undefined for one that is not in use, or has no key. */
+  named(id: number): { readonly tenant: string; readonly key: string } | undefined
+}
+
+/** Stored entries and keys that are depended on share one order. */
+const KINDS = ['entry', 'dependency'] as const
+type Kind = (typeof KINDS)[number]
+
+/** A key of the tenant that was asked for: that of a stored entry, or one that is depended on. */
+export interface OrderedKey {
+  readonly key: string
+  readonly kind: Kind
+  /** The entry's slot, or the dependency's id. */
+  readonly id: number
+}
+
+/**
+ * The keys of each tenant in order, or in the order of what they end with. Built when it is first asked, in steps, while entries come
+ * and go; kept from then on, at the cost of an insertion for each new entry and about 60 bytes beside its text.
+ */
+export class KeyOrder {
+  readonly #keyed: Readonly<Record<Kind, Keyed>>
+  readonly #textOf: (key: string) => string
+  readonly #tenants = new Map<string, OrderedTexts>()
+  /** How far the building is: what is below is in order. */
+  readonly #built: Record<Kind, number> = { entry: 0, dependency: 0 }
+
+  constructor(keyed: Readonly<Record<Kind, Keyed>>, by: 'beginning' | 'end') {
+    this.#keyed = keyed
+    this.#textOf = by === 'beginning' ? (key) => key : reversed
+  }
+
+  /** Something got a key. */
+  add(kind: Kind, id: number, tenant: string, key: string): void {
+    if (id >= this.#built[kind]) return
+    this.#insert(kind, id, tenant, key)
+  }
+
+  /** It loses it. */
+  remove(kind: Kind, id: number, tenant: string, key: string): void {
+    if (id >= this.#built[kind]) return
+    const texts = this.#tenants.get(tenant)
+    texts?.remove(this.#textOf(key), handleOf(kind, id))
+    if (texts?.size === 0) this.#tenants.delete(tenant)
+  }
+
+  /** Builds what is not built yet; each step is one key. */
+  *build(): Generator<undefined> {
+    for (const kind of KINDS) {
+      const keyed = this.#keyed[kind]
+      while (this.#built[kind] < keyed.used) {
+        const id = this.#built[kind]++
+        const name = keyed.named(id)
+        if (!name) continue
+        this.#insert(kind, id, name.tenant, name.key)
+        yield
+      }
+      // From now on, what is new is added as it comes.
+      this.#built[kind] = Number.POSITIVE_INFINITY
+    }
+  }
+
+  /**
+   * The tenant's keys that begin (or end) with this, each once, also if others come and go between two steps. What was yielded may
+   * have gone by the time that it is looked at.
+   */
+  *keys(tenant: string, fixed: string): Generator<OrderedKey> {
+    const prefix = this.#textOf(fixed)
+    const page = new Page()
+    let [text, handle] = [prefix, -1]
+    for (;;) {
+      this.#tenants.get(tenant)?.page(page, prefix, text, handle)
+      const last = page.texts.length - 1
+      if (last < 0) return
+      text = page.texts[last]!
+      handle = page.handles[last]!
+      for (let i = 0; i <= last; i++) {
+        const each = page.handles[i]!
+        yield { key: this.#textOf(page.texts[i]!), kind: KINDS[each & 1]!, id: each >>> 1 }
+      }
+      page.texts.length = 0
+    }
+  }
+
+  #insert(kind: Kind, id: number, tenant: string, key: string): void {
+    let texts = this.#tenants.get(tenant)
+    if (!texts) {
+      texts = new OrderedTexts()
+      this.#tenants.set(tenant, texts)
+    }
+    texts.insert(this.#textOf(key), handleOf(kind, id))
+  }
+}
+
+function handleOf(kind: Kind, id: number): number {
+  return id * 2 + (kind === 'entry' ? 0 : 1)
+}
+
+/** By UTF-16 units, so that it is its own inverse. */
+function reversed(text: string): string {
+  return text.split('').reverse().join('')
+}
