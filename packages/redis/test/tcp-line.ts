@@ -10,15 +10,18 @@ export class TcpLine {
   /** Bytes a second towards the client. */
   bytesPerSecond = Number.POSITIVE_INFINITY
 
-  private constructor(server: Server, port: number) {
+  #target: number
+
+  private constructor(server: Server, port: number, target: number) {
     this.#server = server
     this.port = port
+    this.#target = target
   }
 
   static async to(targetPort: number): Promise<TcpLine> {
-    const server = createServer((socket) => line.#accept(socket, targetPort))
+    const server = createServer((socket) => line.#accept(socket))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const line = new TcpLine(server, (server.address() as { port: number }).port)
+    const line = new TcpLine(server, (server.address() as { port: number }).port, targetPort)
     return line
   }
 
@@ -39,6 +42,12 @@ export class TcpLine {
     this.cut()
   }
 
+  /** From now on it leads to another server. */
+  leadTo(port: number): void {
+    this.#target = port
+    this.cut()
+  }
+
   /** Requests arrive; their answers do not. */
   loseAnswers(): void {
     this.#isLosingAnswers = true
@@ -54,8 +63,8 @@ export class TcpLine {
     await closed
   }
 
-  #accept(client: Socket, port: number): void {
-    const server = createConnection(port, '127.0.0.1')
+  #accept(client: Socket): void {
+    const server = createConnection(this.#target, '127.0.0.1')
     const pair = [client, server] as const
     this.#pairs.add(pair)
     for (const socket of pair) {
