@@ -6,7 +6,14 @@ import { join } from 'node:path'
 import { npm, root } from './workspace.mjs'
 
 const majors = [20, 22, 24]
-const libraries = ['tidemark', '@tidemark/embedded', '@tidemark/postgres', '@tidemark/redis', '@tidemark/server']
+const libraries = [
+  'tidemark',
+  '@tidemark/embedded',
+  '@tidemark/lmdb',
+  '@tidemark/postgres',
+  '@tidemark/redis',
+  '@tidemark/server',
+]
 const packages = [...libraries, '@tidemark/cli']
 
 const application = `

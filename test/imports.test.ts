@@ -8,6 +8,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   tidemark: [],
   embedded: ['tidemark'],
   postgres: ['tidemark'],
+  lmdb: ['tidemark'],
   redis: ['tidemark'],
   server: ['tidemark', 'postgres', 'embedded'],
   cli: ['tidemark', 'postgres', 'embedded', 'server'],

@@ -1,0 +1,19 @@
+import { l2Contract } from 'tidemark/testing'
+import { describe, test } from 'vitest'
+import { lmdbL2 } from '../src/index.js'
+import { temporaryFolder } from './temporary-folder.js'
+
+describe('the L2 in a file', () => {
+  const open = async () => {
+    const folder = temporaryFolder()
+    const l2 = lmdbL2({ path: folder.path })
+    return {
+      l2,
+      async close() {
+        await l2.close()
+        folder.remove()
+      },
+    }
+  }
+  for (const { name, run } of l2Contract(open)) test(name, run)
+})
