@@ -225,7 +225,7 @@ const cases: Record<string, Record<string, string[]>> = {
   },
   'values keep their type': {
     'select * from titled($1)': ['rows of public.posts where title = $1 (old values: subquery)'],
-    "select * from titled('a')": ['rows of public.posts where title = 'a' (old values: subquery)'],
+    "select * from titled('a')": ["rows of public.posts where title = 'a' (old values: subquery)"],
     'select * from in_mood($1)': ['rows of public.posts where status = $1 (old values: subquery)'],
     'select * from from_ip($1)': ['rows of public.posts where ip = $1 (old values: subquery)'],
     'select * from any_of($1)': ['rows of public.posts where id = any($1) (old values: subquery)'],
