@@ -37,6 +37,8 @@ export class Environment {
   readonly stamps: Store
   /** Position and place → stamp: oldest first. */
   readonly stampOrder: Store
+  /** Key → who loads it, and until when; the version of a record is when it was written. */
+  readonly leases: Store
   readonly #root: RootDatabase<Buffer, Buffer>
   readonly #tides: Store
   #writing = 0
@@ -48,7 +50,7 @@ export class Environment {
     this.#root = open<Buffer, Buffer>(folder.environment, {
       ...BINARY,
       noSubdir: false,
-      maxDbs: 10,
+      maxDbs: 12,
       maxReaders: READERS_MAX,
       mapSize: mapBytes,
       noSync: folder.isOfThisStart,
@@ -65,6 +67,7 @@ export class Environment {
     this.sinces = this.#root.openDB('sinces', BINARY)
     this.stamps = this.#root.openDB('stamps', BINARY)
     this.stampOrder = this.#root.openDB('stamp-order', BINARY)
+    this.leases = this.#root.openDB('leases', { ...BINARY, useVersions: true })
     const identity = folder.identity()
     if (identity === undefined) throw new Error('the file is gone')
     this.identity = identity
@@ -116,7 +119,7 @@ export class Environment {
     await this.#written(() => this.#root.batch(write))
   }
 
-  /** All but the tide. */
+  /** All but the tide and the leases. */
   clear(): void {
     for (const store of this.#stores) void store.clearAsync()
   }
@@ -124,7 +127,7 @@ export class Environment {
   /** What is used of the file, and how long it is. */
   size(): { readonly usedBytes: number; readonly fileBytes: number } {
     const root = statsOf(this.#root)
-    const pages = [...this.#stores, this.#tides].reduce((sum, store) => sum + pagesOf(statsOf(store)), 0)
+    const pages = [...this.#stores, this.#tides, this.leases].reduce((sum, store) => sum + pagesOf(statsOf(store)), 0)
     const used = pages + pagesOf(root) + pagesOf(root.free)
     return { usedBytes: used * root.pageSize, fileBytes: (root.lastPageNumber + 1) * root.pageSize }
   }

@@ -11,6 +11,7 @@ import { Eviction } from './eviction.js'
 import { fill } from './fills.js'
 import { Folder } from './folder.js'
 import { textKey } from './keys.js'
+import { lease, release } from './leases.js'
 import { type LmdbL2Options, type Settings, settingsOf } from './options.js'
 import { ShapeNumbers } from './shape-numbers.js'
 import { isValid } from './validity.js'
@@ -20,6 +21,7 @@ const SHAPES_MAX = 10_000
 const SHAPE_BYTES = 4_096
 /** What stamps may take of the file. */
 const STAMP_SHARE = 1 / 4
+const LEASE_WAIT_MS = 50
 /** An entry of more than this share of the file would push out too many others. */
 const ENTRY_SHARE = 1 / 128
 
@@ -111,6 +113,17 @@ class EmbeddedL2 implements LmdbL2 {
     return this.#write((environment) =>
       invalidate({ environment, numbers: this.#numbers, stampsMax, stampBytesMax }, batch),
     )
+  }
+
+  async lease(key: string, holder: string, ms: number): Promise<boolean> {
+    const asked = this.#write((environment) => lease(environment, key, holder, ms, () => this.#now().upMicros))
+    // A reader waits for it: who does not know soon loads.
+    const soon = sleep(LEASE_WAIT_MS).then(() => true)
+    return Promise.race([asked, soon])
+  }
+
+  release(key: string, holder: string): Promise<void> {
+    return this.#write((environment) => release(environment, key, holder))
   }
 
   async close(): Promise<void> {
