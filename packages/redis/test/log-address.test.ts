@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Cluster, Redis } from 'ioredis'
 import { afterEach, describe, expect, test } from 'vitest'
-import { type RedisLogOptions, redisLog } from '../src/index.js'
+import { redisLog, type StreamOptions } from '../src/index.js'
 import { Recorder, request } from './recorder.js'
 import { freePort, RedisServer, until } from './redis-server.js'
 
@@ -20,7 +20,7 @@ async function startServer(settings: readonly string[] = []): Promise<RedisServe
   return server
 }
 
-function open(options: RedisLogOptions): Recorder {
+function open(options: StreamOptions): Recorder {
   const log = redisLog({ commandTimeoutMs: 1_000, ...options })
   closers.push(() => log.close())
   return new Recorder(log)
@@ -157,7 +157,7 @@ test('options that can be nothing are refused', () => {
     { url, commandTimeoutMs: 0.5 },
   ]
   for (const options of wrong)
-    expect(() => redisLog(options as RedisLogOptions)).toThrow(expect.objectContaining({ code: 'TIDEMARK_OPTION' }))
+    expect(() => redisLog(options as StreamOptions)).toThrow(expect.objectContaining({ code: 'TIDEMARK_OPTION' }))
 })
 
 async function startSentinel(port: number, primaryPort: number): Promise<Redis> {

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { type RedisLogOptions, redisLog } from '../src/index.js'
+import { redisLog, type StreamOptions } from '../src/index.js'
 import { Recorder, request } from './recorder.js'
 import { RedisServer, until } from './redis-server.js'
 import { TcpLine } from './tcp-line.js'
@@ -12,7 +12,7 @@ afterEach(async () => {
   while (closers.length > 0) await closers.pop()!()
 })
 
-function open(options: Partial<RedisLogOptions> & { readonly url: string }): Recorder {
+function open(options: Partial<StreamOptions> & { readonly url: string }): Recorder {
   const log = redisLog({ commandTimeoutMs: 300, connectTimeoutMs: 1_000, ...options })
   closers.push(() => log.close())
   return new Recorder(log)
@@ -107,7 +107,7 @@ describe('a stream that is not what it was', () => {
   afterAll(() => server?.drop())
   afterEach(() => server.admin.flushall())
 
-  async function follow(options: Partial<RedisLogOptions> = {}): Promise<Recorder> {
+  async function follow(options: Partial<StreamOptions> = {}): Promise<Recorder> {
     const heard = open({ url: server.url, ...options })
     await heard.hasStarted()
     for (const name of names(3, 'before')) await heard.log.append(request(name))

@@ -66,6 +66,7 @@ export type {
 } from './log/log.js'
 export { MemoryLog } from './log/memory.js'
 export { formatLsn, formatPosition, type Position, parsePosition, type RequestedPosition } from './log/position.js'
+export type { Relay, RelaySource } from './log/relay.js'
 export { currentReading, endedReading, watchEnded } from './read/current.js'
 export type { NotKept, Reading, Session, Source } from './source.js'
 export type { L2, L2Answer, L2Batch, L2Entry, L2Fill, L2Mark, L2Read, L2Stamp, L2Tide } from './tiers/l2.js'

@@ -5,7 +5,7 @@ import { pause } from './pause.js'
 import type { Sealed } from './seal.js'
 
 /** So many of the newest records are searched for one whose answer was lost. Beyond, it is written twice, which is harmless. */
-const SEARCHED = 1_000
+const SEARCHED = 2_000
 const RETRY_MS = 50
 
 /** A connection for questions and appends beside the one that reads; opened when it is first used, and anew after it broke. */
@@ -25,18 +25,19 @@ export class Asks {
   }
 
   /**
-   * Appends a record, once, though the line breaks meanwhile.
+   * Appends records, all or none, and once, though the line breaks meanwhile.
    *
    * @param boundMs  how long it is tried
    * @throws RedisDownError, RedisRefusedError; ClosedError
    */
-  async append(record: Sealed, retain: number, boundMs: number): Promise<string> {
+  async append(records: readonly Sealed[], retain: number, boundMs: number): Promise<string> {
     const end = this.#clock.now() + boundMs
     for (let searched = 0; ; searched = SEARCHED) {
       try {
-        return await (await this.#line()).append(record, retain, searched)
+        return await (await this.#line()).append(records, retain, searched)
       } catch (error) {
         if (!(error instanceof RedisDownError) || this.#clock.now() >= end) throw error
+        if (this.#closing.signal.aborted) throw error
         await pause(this.#clock, RETRY_MS, this.#closing.signal)
       }
     }

@@ -93,10 +93,14 @@ export class Line {
     }
   }
 
-  /** Appends a record; returns its id. @param searched  so many of the newest are searched for it first: it may be there already */
-  async append(record: Sealed, retain: number, searched: number): Promise<string> {
-    const { token, body, seal } = record
-    return (await this.#run(APPEND, [newEpoch(), newToken(), token, body, seal, retain, searched])) as string
+  /**
+   * Appends records, all or none; returns the last one's id.
+   *
+   * @param searched  so many of the newest are searched for the first one before: they may be there already
+   */
+  async append(records: readonly Sealed[], retain: number, searched: number): Promise<string> {
+    const texts = records.flatMap(({ token, body, seal }) => [token, body, seal])
+    return (await this.#run(APPEND, [newEpoch(), newToken(), retain, searched, ...texts])) as string
   }
 
   /** The records after an id, at most `count`, waiting up to `waitMs` for the first. */

@@ -6,71 +6,33 @@ import {
   LogGapError,
   type LogListener,
   type LogStatus,
-  OptionError,
   type Probe,
   type RequestedPosition,
-  systemClock,
   type TargetChange,
 } from 'tidemark'
-import { checkAddress, type StreamAddress } from './address.js'
 import { Asks } from './asks.js'
 import { decodeCommit, encodeCommit, parseObject } from './changes.js'
 import { StreamFollower, type TakenUp } from './follower.js'
 import { type Line, type LineOptions, type Look, type Place, positionOf, type StreamEntry } from './line.js'
 import { pause } from './pause.js'
-import { Seals } from './seal.js'
+import type { Seals } from './seal.js'
+import { type StreamOptions, settingsOf } from './stream-options.js'
 
-const RETAIN = 100_000
 const BODY_MAX = 8 * 2 ** 20
 const APPEND_BOUND_MS = 5_000
 const VISIBLE_LOOK_MS = 20
 
-export interface RedisLogOptions extends StreamAddress {
-  /** The key of the stream: one for each application. Default `tidemark:log`. */
-  readonly stream?: string
-  /** Shared by all processes of the application: what others write into the stream can then only drop entries. */
-  readonly secret?: string
-  /** So many records are kept, or a few more; a process that is further behind empties its cache. Default 100,000. */
-  readonly retain?: number
-  /** Default 5,000 ms. */
-  readonly connectTimeoutMs?: number
-  /** Within this Redis answers, or the connection counts as dead. Default 2,000 ms. */
-  readonly commandTimeoutMs?: number
-  readonly clock?: Clock
-}
-
 /**
  * A Redis or Valkey stream as the log of processes that follow no PostgreSQL: `createCache({ log: redisLog({ url }) })`.
  *
- * What one process invalidates is gone in all of them. It connects in the background, with two connections of its own.
+ * What one process invalidates is gone in all of them. With a `secret`, what others write into the stream can only drop. `stream` is
+ * `tidemark:log` by default, `retain` 100,000. It connects in the background, with two connections of its own.
  *
  * @throws OptionError (`TIDEMARK_OPTION`)
  */
-export function redisLog(options: RedisLogOptions): Log {
-  const {
-    stream = 'tidemark:log',
-    secret,
-    retain = RETAIN,
-    connectTimeoutMs = 5_000,
-    commandTimeoutMs = 2_000,
-  } = options
-  checkAddress('redisLog()', options)
-  if (typeof stream !== 'string' || stream === '')
-    throw new OptionError('redisLog({ stream }) must be the name of a key.')
-  if (secret !== undefined && (typeof secret !== 'string' || secret === ''))
-    throw new OptionError('redisLog({ secret }) must be a text that is not empty.')
-  for (const [name, value] of Object.entries({ retain, connectTimeoutMs, commandTimeoutMs })) {
-    if (!Number.isSafeInteger(value) || value < 1)
-      throw new OptionError(`redisLog({ ${name} }) must be a whole number of at least 1.`)
-  }
-  const clock = options.clock ?? systemClock
-  const { url, client, tls } = options
-  const address = { ...(url && { url }), ...(client && { client }), ...(tls && { tls }) }
-  return new RedisLog(
-    { ...address, stream, connectTimeoutMs, commandTimeoutMs, clock },
-    new Seals(secret, stream),
-    retain,
-  )
+export function redisLog(options: StreamOptions): Log {
+  const { line, seals, retain } = settingsOf('redisLog', options, 'tidemark:log')
+  return new RedisLog(line, seals, retain)
 }
 
 class RedisLog implements Log {
@@ -125,7 +87,7 @@ class RedisLog implements Log {
       throw new LimitError(
         `An invalidation takes at most ${BODY_MAX} bytes in the log. Split it, or name a tag that they share.`,
       )
-    await this.#asks.append(this.#seals.seal(body), this.#retain, APPEND_BOUND_MS)
+    await this.#asks.append([this.#seals.seal(body)], this.#retain, APPEND_BOUND_MS)
   }
 
   async visible(position: RequestedPosition, signal: AbortSignal): Promise<boolean> {

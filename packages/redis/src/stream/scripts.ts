@@ -65,19 +65,25 @@ return { run, tail.id, tail.epoch, tail.token, at, before, token }
 `)
 
 /**
- * ARGV: epoch and token for a birth; the record's token, body and seal; how many records are kept; how many of the newest are searched
- * for the token, because it may have been written before. Returns the record's id.
+ * ARGV: epoch and token for a birth; how many records are kept; how many of the newest are searched for the first of these, because all of
+ * them may have been written before; then token, body and seal of each record. All are written, or none. Returns the last one's id.
  */
 export const APPEND: Script = script(`${COMMON}
-local searched = tonumber(ARGV[7])
+local searched = tonumber(ARGV[4])
 if searched > 0 then
   for _, entry in ipairs(redis.call('XREVRANGE', key, '+', '-', 'COUNT', searched)) do
-    if named(entry[2]).t == ARGV[3] then return entry[1] end
+    if named(entry[2]).t == ARGV[5] then return entry[1] end
   end
 end
-local id = string.format('%.0f-0', positionOf(tail.id) + 1)
-return redis.call('XADD', key, 'MAXLEN', '~', ARGV[6], id,
-  'e', tail.epoch, 'p', tail.id, 'q', tail.token, 't', ARGV[3], 'b', ARGV[4], 'h', ARGV[5])
+local position, before, token = positionOf(tail.id), tail.id, tail.token
+for i = 5, #ARGV, 3 do
+  position = position + 1
+  local id = string.format('%.0f-0', position)
+  redis.call('XADD', key, 'MAXLEN', '~', ARGV[3], id,
+    'e', tail.epoch, 'p', before, 'q', token, 't', ARGV[i], 'b', ARGV[i + 1], 'h', ARGV[i + 2])
+  before, token = id, ARGV[i]
+end
+return before
 `)
 
 function script(text: string): Script {

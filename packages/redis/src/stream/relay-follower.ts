@@ -1,0 +1,209 @@
+import {
+  type Clock,
+  type Log,
+  LogGapError,
+  type LogListener,
+  type LogStatus,
+  type Probe,
+  type RelaySource,
+  type RequestedPosition,
+  SourceDownError,
+  type StartProof,
+  type TargetChange,
+} from 'tidemark'
+import { StreamFollower, type TakenUp } from './follower.js'
+import type { Line, LineOptions, Look, StreamEntry } from './line.js'
+import { decodeRelayRecord, type RelayRecord } from './relay-record.js'
+import { type RelayStart, StartSearch } from './relay-start.js'
+import type { Seals } from './seal.js'
+
+const SCAN_COUNT = 200
+/** So many records are searched for the place where all can be seen, or for the one at which this process was. */
+const SCAN_MAX = 20_000
+const BEAT_MS = 200
+
+/**
+ * The log of a follower: the leader's, out of the stream. The positions in the records say what is missing, whatever happened to Redis: after a
+ * restart, a flush or an old backup it goes on if the next record begins at or before its place.
+ */
+export class RelayedLog implements Log {
+  readonly #source: RelaySource
+  readonly #seals: Seals
+  readonly #clock: Clock
+  readonly #follower: StreamFollower
+  #listener: LogListener | undefined
+  #epoch: string | undefined
+  #name: string | undefined
+  /** All up to here was delivered; undefined where it has to begin anew. */
+  #position: number | undefined
+  /** Histories that the source's connection does not lead to: the last words of a leader on another server. */
+  readonly #refused = new Set<string>()
+  #beating: { cancel(): void } | undefined
+  #isClosed = false
+
+  constructor(source: RelaySource, options: LineOptions, seals: Seals) {
+    this.#source = source
+    this.#seals = seals
+    this.#clock = options.clock
+    this.#follower = new StreamFollower(options, {
+      takeUp: (line, look) => this.#takeUp(line, look),
+      record: (entry) => this.#read(entry),
+      lost: (reason) => this.#listener?.lost(reason),
+    })
+  }
+
+  get name(): string | undefined {
+    return this.#name
+  }
+
+  follow(listener: LogListener): void {
+    this.#listener ??= listener
+    this.#follower.follow()
+  }
+
+  probe(): Promise<Probe> {
+    return this.#source.probe()
+  }
+
+  /** The leader relays what it reads; something written now is sure to be read, and to lie past all that is flushed. */
+  nudge(): void {
+    if (this.#beating || this.#isClosed) return
+    this.#beating = this.#clock.after(BEAT_MS, () => {
+      this.#beating = undefined
+    })
+    void this.#source.beat().catch(() => {})
+  }
+
+  append(change: TargetChange): Promise<void> {
+    return this.#source.append(change)
+  }
+
+  async visible(position: RequestedPosition, signal: AbortSignal): Promise<boolean> {
+    if (position.epoch !== undefined && position.epoch !== this.#epoch) return false
+    return this.#source.visible(position, signal)
+  }
+
+  status(): LogStatus {
+    return this.#follower.status
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#beating?.cancel()
+    await Promise.all([this.#follower.close(), this.#source.close()])
+  }
+
+  // ── taking it up ───────────────────────────────────────────────────────────────────────────────────────
+
+  async #takeUp(line: Line, look: Look): Promise<TakenUp> {
+    this.#refused.clear()
+    const place = look.newest
+    if (this.#position !== undefined) {
+      const since = await this.#readSince(line, this.#position)
+      return { place, tell: () => this.#goOn(since) }
+    }
+    const search = await this.#search(line)
+    const { start, end } = search
+    if (start) return { place, tell: () => this.#begin(start, { kind: 'visible' }) }
+    // What lies before the end may be hidden still; but all that has a lower transaction id than one of ours, written now.
+    const xid = await this.#source.ownTransaction()
+    return { place, tell: () => this.#begin({ lsn: end!, records: [] }, { kind: 'xmin', xid }) }
+  }
+
+  /** The records that may follow a place, oldest first. Whether they do shows when they are applied. */
+  async #readSince(line: Line, position: number): Promise<RelayRecord[]> {
+    const records: RelayRecord[] = []
+    for await (const record of this.#back(line)) {
+      if (record.epoch !== this.#epoch) continue
+      records.push(record)
+      if (record.from <= position) break
+    }
+    return records.reverse()
+  }
+
+  async #search(line: Line): Promise<StartSearch> {
+    const search = new StartSearch()
+    this.#epoch = undefined
+    for await (const record of this.#back(line)) {
+      if (this.#epoch === undefined) await this.#pin(record)
+      if (record.epoch === this.#epoch && search.add(record)) break
+    }
+    if (search.end === undefined) {
+      throw new SourceDownError(
+        'No leader relays the log of this source. It is tried again; start a process that holds the shared slot.',
+      )
+    }
+    return search
+  }
+
+  async #pin({ epoch, name }: RelayRecord): Promise<void> {
+    if (this.#refused.has(epoch)) return
+    if (await this.#source.pin(epoch, name)) {
+      this.#epoch = epoch
+      this.#name = name
+    } else this.#refused.add(epoch)
+  }
+
+  /** Ours, from the newest back. */
+  async *#back(line: Line): AsyncGenerator<RelayRecord> {
+    let before: string | undefined
+    for (let seen = 0; seen < SCAN_MAX; ) {
+      const entries = await line.readBack(before, SCAN_COUNT)
+      for (const entry of entries) {
+        const record = this.#decode(entry)
+        if (record) yield record
+      }
+      seen += entries.length
+      before = entries.at(-1)?.id
+      if (entries.length < SCAN_COUNT) return
+    }
+  }
+
+  // ── records ────────────────────────────────────────────────────────────────────────────────────────────
+
+  #begin({ lsn, records }: RelayStart, proof: StartProof): void {
+    this.#position = lsn
+    this.#listener?.started({ epoch: this.#epoch!, lsn, proof })
+    for (const record of records) this.#apply(record)
+  }
+
+  #goOn(since: readonly RelayRecord[]): void {
+    const first = since.find(({ to }) => to > this.#position!)
+    if (first) this.#mustFollow(first)
+    this.#listener?.resumed({ epoch: this.#epoch! })
+    for (const record of since) this.#apply(record)
+  }
+
+  #read(entry: StreamEntry): void {
+    const record = this.#decode(entry)
+    // What is not ours, or can't be read, is missing: if it told of anything, the next record begins behind this place.
+    if (!record || this.#refused.has(record.epoch)) return
+    if (record.epoch !== this.#epoch) throw this.#gap('The source has another history now; L1 was emptied.')
+    this.#apply(record)
+  }
+
+  #apply(record: RelayRecord): void {
+    const { to, commit } = record
+    if (to <= this.#position!) return
+    this.#mustFollow(record)
+    this.#position = to
+    if (commit) this.#listener?.commit({ ...commit, lsn: to })
+    else this.#listener?.progress(to)
+  }
+
+  #mustFollow({ from }: RelayRecord): void {
+    if (from > this.#position!)
+      throw this.#gap('The relay no longer has what follows the position of this process; L1 was emptied.')
+  }
+
+  #gap(text: string): LogGapError {
+    this.#position = undefined
+    return new LogGapError(text)
+  }
+
+  #decode(entry: StreamEntry): RelayRecord | undefined {
+    const { token, body, seal } = entry
+    if (body === undefined || (this.#seals.hasSecret && !this.#seals.isSealed({ token, body, seal }))) return undefined
+    return decodeRelayRecord(body)
+  }
+}

@@ -1,0 +1,65 @@
+import type { Change } from 'tidemark'
+import { type CommitBody, decodeCommit, encodeCommit, parseObject } from './changes.js'
+
+/** What a leader relays: all that the source's log has after `from` up to `to`. Whoever is at or after `from` misses nothing by it. */
+export interface RelayRecord {
+  /** The history of the source. */
+  readonly epoch: string
+  /** What tells the leader's log from others of this epoch. */
+  readonly name: string | undefined
+  readonly from: number
+  readonly to: number
+  /** The one commit in between, which ends at `to`; undefined if there is none. */
+  readonly commit: CommitBody | undefined
+  /** All up to here was seen by a snapshot of the leader; undefined while it does not know. */
+  readonly proven: number | undefined
+}
+
+const BODY_MAX = 4 * 2 ** 20
+
+/** The text of a record; a commit that is too large is relayed as the tables that it touched. */
+export function encodeRelayRecord(record: RelayRecord): string {
+  const text = textOf(record)
+  if (text.length <= BODY_MAX || !record.commit) return text
+  const coarse = textOf({ ...record, commit: { ...record.commit, changes: tablesOf(record.commit.changes) } })
+  if (coarse.length <= BODY_MAX) return coarse
+  // So many keys and tags that no record takes them: from here on nothing can be told, and who reads on finds the gap.
+  return textOf({ ...record, from: record.to, commit: undefined })
+}
+
+function textOf({ epoch, name, from, to, commit, proven }: RelayRecord): string {
+  return JSON.stringify({
+    ...encodeCommit(commit ?? NOTHING),
+    e: epoch,
+    n: name,
+    f: from,
+    t: to,
+    p: proven,
+    k: commit !== undefined,
+  })
+}
+
+const NOTHING: CommitBody = { xid: undefined, committedAt: 0, changes: [] }
+
+/** Reads what `encodeRelayRecord` wrote; undefined for anything else. */
+export function decodeRelayRecord(text: string): RelayRecord | undefined {
+  const body = parseObject(text)
+  const commit = body && decodeCommit(body)
+  if (!body || !commit) return undefined
+  const { e: epoch, n: name, f: from, t: to, p: proven, k: hasCommit } = body
+  if (typeof epoch !== 'string' || !isPosition(from) || !isPosition(to) || from > to) return undefined
+  if ((name !== undefined && typeof name !== 'string') || (proven !== undefined && !isPosition(proven)))
+    return undefined
+  if (typeof hasCommit !== 'boolean') return undefined
+  return { epoch, name, from, to, proven, commit: hasCommit ? commit : undefined }
+}
+
+function isPosition(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
+function tablesOf(changes: readonly Change[]): readonly Change[] {
+  const tables = new Set(changes.flatMap((change) => (change.kind === 'row' ? [change.table] : [])))
+  const whole = [...tables].map((table) => ({ kind: 'table', table, reason: 'large' }) as const)
+  return [...changes.filter((change) => change.kind !== 'row'), ...whole]
+}
