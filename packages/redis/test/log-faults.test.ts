@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis'
+import type { Target } from 'tidemark'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { redisLog, type StreamOptions } from '../src/index.js'
 import { Recorder, request } from './recorder.js'
@@ -236,6 +237,20 @@ describe('a stream that is not what it was', () => {
     const heard = await follow()
     await appendRaw(server.admin, body)
     await goesOnInAnother(heard, false)
+  })
+
+  test('targets of every kind arrive as they were asked', async () => {
+    const heard = await follow()
+    const targets: readonly Target[] = [
+      { kind: 'key', tenant: 'a', key: 'post(1)' },
+      { kind: 'tag', tenant: 'a', tag: '"' },
+      { kind: 'pattern', tenant: 'a', syntax: 'glob', pattern: 'post(*' },
+      { kind: 'tenant', tenant: 'a' },
+      { kind: 'everything' },
+    ]
+    await heard.log.append({ kind: 'target', targets, mode: 'expire', nonce: 'all' })
+    await heard.hears('all')
+    expect(heard.requests.at(-1)).toEqual({ kind: 'target', targets, mode: 'expire', nonce: 'all' })
   })
 
   test('what carries no valid HMAC only drops', async () => {
