@@ -53,7 +53,7 @@ function explainTable(relation: Relation, analysis: Analysis, facts: TableFacts 
   const rows = analysis.rows.filter(isOf)
   const tables = analysis.tables.filter(isOf)
   const unfollowable = analysis.unfollowable.filter(({ table }) => table === relation.table)
-  const isWhole = tables.length > 0 || rows.some(({ ways, cut }) => typeof ways === 'string' && !cut)
+  const isWhole = tables.length > 0 || rows.some(({ ways }) => typeof ways === 'string')
   const { table } = relation
   const advice: string[] = []
   if (unfollowable.length > 0) advice.push(`Changes of ${table} are not in the log: give the entry a ttl.`)

@@ -46,13 +46,30 @@ const cases: Record<string, Record<string, string[]>> = {
     ],
     'select a.id, p.id from authors a left join posts p on p.author_id = a.id where a.id = $1 order by p.id limit 5': [
       'rows of public.authors where id = $1',
-      'rows of public.posts where author_id = $1 (old values: outer-join)',
+      'rows of public.posts where author_id = $1, limit 5 by id (old values: outer-join)',
     ],
+    'select a.id, p.id from authors a left join posts p on p.author_id = a.id where a.id = $1 order by p.id desc limit 5':
+      ['rows of public.authors where id = $1', 'rows of public.posts where author_id = $1 (old values: outer-join)'],
     'select id from posts where author_id = $1 order by id limit 5 offset 5': [
-      'rows of public.posts where author_id = $1 (old values: offset)',
+      'rows of public.posts where author_id = $1, limit 5 by id (old values: offset)',
     ],
     'select distinct id from posts where author_id = $1 order by id limit 5': [
-      'rows of public.posts where author_id = $1 (old values: distinct)',
+      'rows of public.posts where author_id = $1, limit 5 by id (old values: distinct)',
+    ],
+    'select author_id, count(*) from posts group by author_id order by author_id limit 5': [
+      'rows of public.posts, limit 5 by author_id (old values: aggregate)',
+    ],
+    'select author_id, max(id) as top from posts group by author_id order by top limit 5': ['all of public.posts'],
+    'select author_id, count(*) from posts group by rollup (author_id) order by author_id limit 5': [
+      'all of public.posts',
+    ],
+    'select id, rank() over (order by at) from posts order by id limit 5': ['all of public.posts'],
+    'select * from (select id, author_id as who from posts where id > 3) p order by who limit 5': [
+      'rows of public.posts where id > 3, limit 5 by author_id',
+    ],
+    'with p as (select * from posts) select * from p join authors a on a.id = p.author_id order by a.id desc limit 5': [
+      'rows of public.posts, limit 5 by author_id desc',
+      'rows of public.authors, limit 5 by id desc',
     ],
     'select * from (select id from posts where author_id = $1 order by id limit 5) s order by id': [
       'rows of public.posts where author_id = $1 (old values: subquery)',
@@ -67,7 +84,7 @@ const cases: Record<string, Record<string, string[]>> = {
       'rows of public.posts where author_id = $1 (old values: aggregate)',
     ],
     'select p.id from posts p join posts q on q.id = p.author_id where p.author_id = $1 order by p.id limit 5': [
-      'rows of public.posts where author_id = $1 (old values: self-join)',
+      'rows of public.posts where author_id = $1, limit 5 by id (old values: self-join)',
       'rows of public.posts where id = $1 (old values: self-join)',
     ],
     'select count(*), (select count(*) from comments) as n from posts where false': [

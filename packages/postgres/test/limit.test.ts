@@ -89,6 +89,73 @@ describe.each(TABLES)('of %s', (table) => {
   })
 })
 
+/** Of a query each write that drops its answer, and each that leaves it. */
+const forms: Record<string, { drops: string[]; leaves: string[] }> = {
+  'select p.id, p.at, q.title from full_posts p join full_posts q on q.id = p.author_id where p.author_id = 1 order by p.at limit 3':
+    {
+      drops: [
+        "insert into full_posts values (11, 1, '2020-01-01', 'first')",
+        "update full_posts set title = 'x' where id = 1",
+      ],
+      leaves: ["insert into full_posts values (11, 1, '2030-01-01', 'last')", 'delete from full_posts where id = 10'],
+    },
+  'select q.title, p.id, p.at as moment from full_posts q join full_posts p on p.at = q.at order by p.at limit 3': {
+    drops: ["insert into full_posts values (11, 1, '2020-01-01', 'first')", 'delete from full_posts where id = 3'],
+    leaves: ["insert into full_posts values (11, 1, '2030-01-01', 'last')", 'delete from full_posts where id = 10'],
+  },
+  'select id, at from full_posts order by at offset 2 limit 3': {
+    drops: ["insert into full_posts values (11, 1, '2020-01-01', 'first')", 'delete from full_posts where id = 5'],
+    leaves: ["insert into full_posts values (11, 1, '2030-01-01', 'last')", 'delete from full_posts where id = 6'],
+  },
+  'select distinct author_id from full_posts order by author_id limit 1': {
+    drops: ["insert into full_posts values (11, 0, '2030-01-01', 'first')", 'delete from full_posts'],
+    leaves: ["insert into full_posts values (11, 2, '2020-01-01', 'behind')"],
+  },
+  'select author_id, count(*) as n from full_posts group by author_id order by 1 limit 1': {
+    drops: ["insert into full_posts values (11, 1, '2030-01-01', 'one more')"],
+    leaves: ["insert into full_posts values (11, 2, '2020-01-01', 'behind')"],
+  },
+  'with mine as (select id, at as moment from full_posts where author_id = 1) select * from mine order by moment limit 3':
+    {
+      drops: ["insert into full_posts values (11, 1, '2020-01-01', 'first')"],
+      leaves: [
+        "insert into full_posts values (11, 1, '2030-01-01', 'last')",
+        "insert into full_posts values (11, 1, null, 'last')",
+      ],
+    },
+  'select k.id, f.at from key_posts k left join full_posts f on f.id = k.id order by f.at, k.id limit 3': {
+    drops: ["insert into full_posts values (11, 1, '2020-01-01', 'first'); insert into key_posts values (11)"],
+    leaves: ["insert into full_posts values (11, 1, '2030-01-01', 'last')", 'delete from full_posts where id = 10'],
+  },
+  'select k.id, f.at from key_posts k left join full_posts f on f.id = k.id order by f.at desc, k.id limit 3': {
+    drops: ['delete from full_posts where id = 1'],
+    leaves: [],
+  },
+  'select id, at from full_posts where at is not null order by at nulls first limit 3': {
+    drops: ["insert into full_posts values (11, 1, '2020-01-01', 'first')"],
+    leaves: [
+      "insert into full_posts values (11, 1, '2030-01-01', 'last')",
+      "insert into full_posts values (11, 1, null, 'none')",
+    ],
+  },
+}
+
+it.each(Object.entries(forms))('%s', async (text, { drops, leaves }) => {
+  const { cache } = await world.open()
+  const read = () => cache.get('own', ({ sql }) => sql.query(text).then(({ rows }) => rows))
+  for (const write of [...drops, ...leaves]) {
+    for (const table of TABLES) await filled(table)
+    await cache.invalidate({ tags: ['nothing'] })
+    await until(async () => (await read()) && isKept(cache))
+    await world.admin.query(write)
+    await cache.invalidate({ tags: ['nothing'] })
+    expect(`${write}: ${isKept(cache) ? 'left' : 'dropped'}`).toBe(
+      `${write}: ${leaves.includes(write) ? 'left' : 'dropped'}`,
+    )
+    expect(await read()).toEqual((await world.admin.query(text)).rows)
+  }
+})
+
 function isKept(cache: Cache<{ sql: Sql }>, key = 'own'): boolean {
   return cache.peek(key) !== undefined
 }

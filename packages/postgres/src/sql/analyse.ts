@@ -6,7 +6,6 @@ import { type Bounds, boundsOf, type Unbound } from './bounds.js'
 import type { Facts, Relation } from './catalogue.js'
 import { columnsRead } from './columns-read.js'
 import type { Formula } from './conditions.js'
-import type { Cut } from './cut.js'
 import { codeReasons, mayNameMoment } from './functions.js'
 import type { Mentions } from './mentions.js'
 import { withTypes } from './named-types.js'
@@ -18,10 +17,10 @@ export interface RowRead {
   readonly relation: Relation
   /** The ways in which a row can matter; or why every row can. */
   readonly ways: readonly Bounds[] | Unbound
+  /** Why every row can where no LIMIT is reached; undefined if something else bounds each way. */
+  readonly uncut: Unbound | undefined
   /** Why rows that left can't be told from the answer; undefined if the answer shows each row that matters. */
   readonly hidden: Coarse | undefined
-  /** Where LIMIT cuts its rows off; undefined if each counts. */
-  readonly cut: Cut | undefined
   /** No condition says which rows are read: then nothing is wider than the statement. */
   readonly isAll: boolean
 }
@@ -91,14 +90,13 @@ export function analyse(material: Material): Analysis | 'torn' {
   if (reads.isTorn) return 'torn'
   const rows = reads.occurrences.map(({ occurrence, given }) => ({
     relation: occurrence.relation,
-    ways: boundsOf(occurrence, given, types),
+    ...boundsOf(occurrence, given, types),
     hidden: occurrence.hidden ?? (isRepeated(occurrence.relation, reads) ? ('self-join' as const) : undefined),
-    cut: isRepeated(occurrence.relation, reads) ? undefined : occurrence.cut,
     isAll: isNone(given) && occurrence.formulas.every(isNone),
   }))
   const tables = [
     ...reads.whole,
-    ...rows.filter(({ isAll, cut }) => isAll && !cut).map(({ relation }) => ({ relation, reason: undefined })),
+    ...rows.filter(isWhole).map(({ relation }) => ({ relation, reason: undefined })),
     ...facts.relations.flatMap((relation) => hiddenReads(relation, reads)),
   ]
   const reasons = reasonsOf(mentions, behind, facts)
@@ -109,7 +107,7 @@ export function analyse(material: Material): Analysis | 'torn' {
   const casts = [mentions, ...behind.bodies].flatMap((each) => each.types)
   return {
     isRead: true,
-    rows: rows.filter(({ isAll, cut }) => !isAll || cut),
+    rows: rows.filter((row) => !isWhole(row)),
     tables: tables.filter(({ relation }) => relation.kind !== 'v' || relation.isSystem),
     columns: columnsRead([statement, ...reads.bodies], facts),
     views: facts.relations.filter(({ kind, isSystem }) => kind === 'v' && !isSystem).map(({ table }) => table),
@@ -134,6 +132,11 @@ function reasonsOf(mentions: Mentions, behind: Behind, facts: Facts): Map<NotKep
   for (const each of [mentions, ...behind.views, ...behind.bodies]) add(each, true)
   for (const each of behind.policies) add(each, false)
   return reasons
+}
+
+/** All of the table is read, and no LIMIT may leave out some of it. */
+function isWhole({ isAll, ways }: RowRead): boolean {
+  return isAll && typeof ways === 'string'
 }
 
 /** What is read behind the query's back. */
@@ -182,6 +185,6 @@ function collectTexts(formula: Formula, texts: Set<A_Const>): void {
 function isNone(formula: Formula): boolean {
   // That a subquery's column is named says nothing of it.
   if (formula.kind === 'same' && formula.isName) return true
-  if (formula.kind === 'if') return true
+  if (formula.kind === 'if' || formula.kind === 'cut') return true
   return formula.kind === 'and' && formula.parts.every(isNone)
 }

@@ -48,7 +48,7 @@ const parameter = (number: number): Choice => ({
 function analysis(ways: RowRead['ways'], over: Partial<Analysis> & Partial<RowRead> = {}): Analysis {
   return {
     isRead: true,
-    rows: [{ relation: POSTS, ways, hidden: over.hidden, cut: over.cut, isAll: false }],
+    rows: [{ relation: POSTS, ways, hidden: over.hidden, uncut: undefined, isAll: false }],
     tables: [],
     columns: new Map(),
     views: [],

@@ -1,11 +1,11 @@
 import type { Reading, RowsDependency, TableDependency } from 'tidemark'
 import type { FollowedTable } from '../wal/tables.js'
 import type { Analysis, RowRead } from './analyse.js'
-import type { Choice } from './bounds.js'
+import type { Bounds, Choice } from './bounds.js'
 import { stored } from './canonical.js'
 import type { Ask, Column, Relation } from './catalogue.js'
 import { Chains } from './chains.js'
-import { shortened } from './cut.js'
+import { endOf, shortened } from './cut.js'
 import { namesMoment } from './mentions.js'
 import type { Coarse } from './reads.js'
 import { areOldValuesKnown, dependenciesOf, ordersOf, type RowSet, rowSetOf } from './row-set.js'
@@ -126,14 +126,11 @@ export class Binding {
   }
 
   #dependOnRows(read: RowRead, answered: Answered | undefined, membersMax: number): void {
-    const { relation, cut, isAll } = read
+    const { relation, isAll } = read
     const { table } = relation
     const identity = this.#followed.get(table)
-    const found = this.#setsOf(read, identity)
-    // Of all rows a cut may leave some.
-    const all = typeof found === 'string' ? [ALL] : found
-    const sets = cut && answered ? shortened(all, relation, identity, cut, this.#values, answered) : all
-    if (typeof found === 'string' && sets.includes(ALL)) return this.#dependOnTable(relation, isAll ? undefined : found)
+    const sets = this.#setsOf(read, identity, answered)
+    if (typeof sets === 'string') return this.#dependOnTable(relation, isAll ? undefined : sets)
     const isKnown = sets.every((set) => areOldValuesKnown(set, identity))
     const members = isKnown ? undefined : membersOf(read, identity, answered, membersMax)
     if (typeof members === 'string' && this.#tables) this.#reading.coarse(table, members)
@@ -148,15 +145,47 @@ export class Binding {
   }
 
   /** The rows that can matter, or why all can. */
-  #setsOf({ ways }: RowRead, identity: FollowedTable | undefined): readonly RowSet[] | Coarse {
+  #setsOf(
+    { ways, uncut = 'condition' }: RowRead,
+    identity: FollowedTable | undefined,
+    answered: Answered | undefined,
+  ): readonly RowSet[] | Coarse {
     if (typeof ways === 'string') return ways
     const sets: RowSet[] = []
     for (const way of ways) {
-      const set = rowSetOf(way, this.#values, this.#chains.values, identity, ROWS_MAX / ways.length)
-      if (typeof set === 'string') return set
-      sets.push(set)
+      const bounds = way.filter(({ choice }) => choice.kind !== 'cut')
+      const found =
+        bounds.length === 0
+          ? uncut
+          : rowSetOf(bounds, this.#values, this.#chains.values, identity, ROWS_MAX / ways.length)
+      // Of all rows a cut may leave some.
+      const own = this.#cutOff(way, typeof found === 'string' ? ALL : found, identity, answered)
+      if (typeof found === 'string' && own.includes(ALL)) return found
+      sets.push(...own)
     }
     return sets
+  }
+
+  /** What is left of a set by the cuts of its way. */
+  #cutOff(
+    way: Bounds,
+    set: RowSet,
+    identity: FollowedTable | undefined,
+    answered: Answered | undefined,
+  ): readonly RowSet[] {
+    let sets: readonly RowSet[] = [set]
+    for (const { column, choice } of way) {
+      if (choice.kind !== 'cut' || !answered) continue
+      const { cut, takesNull } = choice
+      const end = endOf(cut, this.#values, answered, (table) => this.#isSingle(table))
+      if (end !== undefined) sets = sets.flatMap((each) => shortened(each, column, cut, takesNull, end, identity))
+    }
+    return sets
+  }
+
+  #isSingle(table: number): boolean {
+    const { rows, tables } = this.#analysis
+    return [...rows, ...tables].filter(({ relation }) => relation.oid === table).length === 1
   }
 
   /**

@@ -1,6 +1,7 @@
 import { areAlike, BOOL, elementsFit, equalityOf, incomparable, isRanked, orderOf, TEXT, VARCHAR } from './canonical.js'
 import type { Column, Relation } from './catalogue.js'
 import type { Formula, Operator } from './conditions.js'
+import type { Cut } from './cut.js'
 import { type Atom, decided } from './presence.js'
 import { type BoundColumn, isSameColumn, type Occurrence, type TableOccurrence } from './scope.js'
 import { type Value, valueFits } from './values.js'
@@ -17,12 +18,22 @@ export type Choice =
   | { readonly kind: 'not-in'; readonly values: readonly Value[]; readonly takesNull: boolean }
   | { readonly kind: 'not-any'; readonly parameter: number }
   | { readonly kind: 'not-null' }
+  /** Not behind the last row that a LIMIT lets through. `takesNull`: NULL comes before it. */
+  | { readonly kind: 'cut'; readonly cut: Cut; readonly takesNull: boolean }
 
 /** One way for a row to matter: all of these hold for it. */
 export type Bounds = readonly { readonly column: Column; readonly choice: Choice }[]
 
 /** Why no condition bounds the rows that matter. */
 export type Unbound = 'condition' | 'generated' | 'operator' | 'collation' | 'type'
+
+/** How rows of a table can matter. */
+export interface Bounded {
+  /** Or why every row can. */
+  readonly ways: readonly Bounds[] | Unbound
+  /** Why every row can where no LIMIT is reached; undefined if something else bounds each way. */
+  readonly uncut: Unbound | undefined
+}
 
 /** More ways than this are not followed: conditions are left out, which only widens. */
 const WAYS_MAX = 64
@@ -35,31 +46,28 @@ const NAMING: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>(['in', 'any'
  *
  * @param given  what holds besides the occurrence's own formulas: those of the statements around it
  * @param types  type OIDs of the statement's parameters, from the server
- * @returns why there is a way that bounds no column: then every row can matter
  *
  * Equality is transitive, so what bounds one column bounds all that must equal it: `a.id = p.author_id and p.author_id = $1`. And where
  * nothing else does, a column is bounded by the values that an equal one has in rows that are bounded themselves.
  */
-export function boundsOf(
-  occurrence: TableOccurrence,
-  given: Formula,
-  types: readonly number[],
-): readonly Bounds[] | Unbound {
+export function boundsOf(occurrence: TableOccurrence, given: Formula, types: readonly number[]): Bounded {
   const ways: Bounds[] = []
+  let uncut: Unbound | undefined
   const texts = new Set<string>()
   const isUsable = (atom: Atom): boolean => !isHiddenFrom(atom, occurrence)
   for (const atoms of waysOf(decided([...occurrence.formulas, given], types, isUsable))) {
     const way = new Way([...new Set(atoms)].filter(isUsable), types)
     const bounds = way.boundsOf(occurrence, [])
-    if (bounds.length === 0) return way.unboundReason(occurrence)
+    if (bounds.every(({ choice }) => choice.kind === 'cut')) uncut ??= way.unboundReason(occurrence)
+    if (bounds.length === 0) return { ways: uncut!, uncut }
     const text = textOf(bounds)
     if (!texts.has(text)) ways.push(bounds)
     texts.add(text)
   }
   // It can match nothing: a bound that names no row.
   if (ways.length === 0)
-    return [[{ column: occurrence.relation.columns[0]!, choice: { kind: 'in', values: [], takesNull: false } }]]
-  return ways
+    ways.push([{ column: occurrence.relation.columns[0]!, choice: { kind: 'in', values: [], takesNull: false } }])
+  return { ways, uncut }
 }
 
 /** Disjunctive normal form. What would exceed the limit is left out. */
@@ -140,7 +148,7 @@ class Way {
     for (const column of occurrence.relation.columns) {
       const isMentioned = this.#atoms.some(
         (atom) =>
-          !['same', 'null', 'not-null'].includes(atom.kind) &&
+          !['same', 'null', 'not-null', 'cut'].includes(atom.kind) &&
           'column' in atom &&
           isSameColumn(atom.column, { occurrence, column }),
       )
@@ -201,6 +209,15 @@ class Way {
         if (!isOrdered || !doesFit(atom.value)) return undefined
         return { kind: 'compare', operator: atom.operator, value: atom.value }
       }
+      case 'cut': {
+        if (!orderOf(own) || !orderOf(column)) return undefined
+        // Where only an equality leads there, NULL does not.
+        const takesNull =
+          atom.cut.areNullsFirst && (isSameColumn(atom.column, target) || this.#named.has(atom.column, target))
+        return takesNull && !this.#canBeNull(atom.column, target)
+          ? undefined
+          : { kind: 'cut', cut: atom.cut, takesNull }
+      }
       case 'prefix': {
         const isText = [own, column].every(({ type, kind }) => kind === 'b' && (type === TEXT || type === VARCHAR))
         return isText && doesFit(atom.value) ? { kind: 'prefix', value: atom.value, escape: atom.escape } : undefined
@@ -232,7 +249,7 @@ function withoutNeedless(bounds: Bounds): Bounds {
   return bounds.filter(
     ({ column, choice }) =>
       choice.kind !== 'not-null' ||
-      !bounds.some((each) => each.column === column && !['not-null', 'null'].includes(each.choice.kind)),
+      !bounds.some((each) => each.column === column && !['not-null', 'null', 'cut'].includes(each.choice.kind)),
   )
 }
 

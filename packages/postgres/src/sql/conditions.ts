@@ -1,6 +1,7 @@
 import type { A_Expr, FuncCall, Node, SelectStmt } from './ast.js'
 import { as, strings } from './ast.js'
 import { BOOL } from './canonical.js'
+import type { Cut } from './cut.js'
 import { valueIn } from './passed.js'
 import type { BoundColumn, Level, Occurrence, SelectAnswer } from './scope.js'
 import { resolve } from './scope.js'
@@ -10,7 +11,7 @@ export type Operator = '<' | '<=' | '>' | '>='
 
 /**
  * What is known to hold. `true` stands for all that is not understood: leaving a condition out only widens. An `or` without parts
- * never holds. All but `null` and those that take NULL fail for NULL.
+ * never holds. All but `null`, `cut` and those that take NULL fail for NULL.
  */
 export type Formula =
   | { readonly kind: 'and' | 'or'; readonly parts: readonly Formula[] }
@@ -45,6 +46,8 @@ export type Formula =
       readonly escape: string | undefined
     }
   | { readonly kind: 'null' | 'not-null'; readonly column: BoundColumn }
+  /** It is not behind the last row that a LIMIT lets through: known once that row is. */
+  | { readonly kind: 'cut'; readonly column: BoundColumn; readonly cut: Cut }
   /** `holds` where the row has one of these, which stand on a side of an outer join that may be filled with NULLs. */
   | { readonly kind: 'if'; readonly present: readonly Occurrence[]; readonly holds: Formula }
   | { readonly kind: 'true' }

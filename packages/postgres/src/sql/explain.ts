@@ -22,15 +22,36 @@ export function explainAnalysis(analysis: Analysis): string[] {
   ]
 }
 
-function explainRows({ relation, ways, hidden, cut }: RowRead): string {
-  const limit = cut ? `, limit ${explainValue(cut.limit)} by ${cut.column.name}${cut.isDescending ? ' desc' : ''}` : ''
-  if (typeof ways === 'string') return cut ? `rows of ${relation.table}${limit}` : `all of ${relation.table} (${ways})`
-  const where = ways.map(explainWay).join(' or ')
-  return `rows of ${relation.table} where ${where}${limit}${hidden ? ` (old values: ${hidden})` : ''}`
+function explainRows({ relation, ways, hidden }: RowRead): string {
+  if (typeof ways === 'string') return `all of ${relation.table} (${ways})`
+  const texts = new Set(ways.map(explainWay))
+  const where = texts.has('') ? '' : ` where ${[...texts].join(' or ')}`
+  const old = hidden ? ` (old values: ${hidden})` : ''
+  return `rows of ${relation.table}${where}${explainCut(ways)}${old}`
 }
 
 function explainWay(bounds: Bounds): string {
-  return bounds.map(({ column, choice }) => `${column.name} ${explainChoice(choice)}`).join(' and ')
+  return bounds
+    .filter(({ choice }) => choice.kind !== 'cut')
+    .map(({ column, choice }) => `${column.name} ${explainChoice(choice)}`)
+    .join(' and ')
+}
+
+/** A LIMIT that cuts off some rows of each way. */
+function explainCut(ways: readonly Bounds[]): string {
+  const [first = []] = ways
+  const found = first.filter(({ choice }) =>
+    ways.every((way) =>
+      way.some((each) => each.choice.kind === 'cut' && choice.kind === 'cut' && each.choice.cut === choice.cut),
+    ),
+  )
+  return found
+    .map(({ column, choice }) => {
+      if (choice.kind !== 'cut') return ''
+      const { limit, isDescending } = choice.cut
+      return `, limit ${explainValue(limit)} by ${column.name}${isDescending ? ' desc' : ''}`
+    })
+    .join('')
 }
 
 function explainChoice(choice: Choice): string {
@@ -49,6 +70,8 @@ function explainChoice(choice: Choice): string {
       return choice.escape === undefined
         ? `starts with ${explainValue(choice.value)}`
         : `like ${explainValue(choice.value)}`
+    case 'cut':
+      return ''
     case 'chain':
       return `in (${choice.column.name} of ${choice.relation.table} where ${explainWay(choice.bounds)})`
     case 'in':

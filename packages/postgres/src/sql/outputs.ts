@@ -14,6 +14,28 @@ export function outputsOf(
   from: Item,
   isGrouped: boolean,
 ): Pick<SelectAnswer, 'outputs' | 'isComplete'> {
+  const { outputs, hasPlaces, hasNames } = listOf(select, from)
+  const isComplete = hasPlaces && hasNames
+  if (!isGrouped) return { outputs: hasPlaces ? outputs : named(outputs), isComplete }
+  if (!hasPlaces) return { outputs: [], isComplete }
+  // A column of FROM goes before a name of the list.
+  const isNamed = from.sources.every((source) => source.isComplete)
+  const level = levelOf(from, undefined)
+  const groups = (select.groupClause ?? []).map((node) => groupOf(node, isNamed ? outputs : [], columnOf(node, level)))
+  return {
+    outputs: outputs.map((output) => (isIn(output, groups) ? output : { ...output, column: undefined })),
+    isComplete,
+  }
+}
+
+/** The place of a column in a SELECT's answer, from 0; undefined if it is not there, or can't be told. */
+export function placeOf(column: BoundColumn, select: SelectStmt, from: Item): number | undefined {
+  const { outputs, hasPlaces } = listOf(select, from)
+  const place = outputs.findIndex((output) => output.column && isSameColumn(output.column, column))
+  return hasPlaces && place >= 0 ? place : undefined
+}
+
+function listOf(select: SelectStmt, from: Item): { outputs: Output[]; hasPlaces: boolean; hasNames: boolean } {
   const level = levelOf(from, undefined)
   const outputs: Output[] = []
   let hasPlaces = select.valuesLists === undefined
@@ -33,16 +55,7 @@ export function outputsOf(
     hasNames &&= name !== undefined
     outputs.push({ name: name ?? '', column: columnOf(target?.val, level) })
   }
-  const isComplete = hasPlaces && hasNames
-  if (!isGrouped) return { outputs: hasPlaces ? outputs : named(outputs), isComplete }
-  if (!hasPlaces) return { outputs: [], isComplete }
-  // A column of FROM goes before a name of the list.
-  const isNamed = from.sources.every((source) => source.isComplete)
-  const groups = (select.groupClause ?? []).map((node) => groupOf(node, isNamed ? outputs : [], columnOf(node, level)))
-  return {
-    outputs: outputs.map((output) => (isIn(output, groups) ? output : { ...output, column: undefined })),
-    isComplete,
-  }
+  return { outputs, hasPlaces, hasNames }
 }
 
 /** Those whose place does not matter as they are asked for by name. */

@@ -1,7 +1,6 @@
 import type { FuncCall, Node, SelectStmt } from './ast.js'
 import type { Column, Relation } from './catalogue.js'
 import type { Formula } from './conditions.js'
-import type { Cut } from './cut.js'
 import type { Coarse } from './reads.js'
 
 /** One place in a statement where rows come from: a table that is read row by row, or a subquery whose columns have a source. */
@@ -16,8 +15,6 @@ export interface Occurrence {
   isNullable: boolean
   /** Why its rows can't be told from the answer's, or undefined if each of them that matters appears there. */
   hidden: Coarse | undefined
-  /** Where the statement's own LIMIT cuts its rows off. */
-  cut?: Cut
 }
 
 /** An occurrence of a table. */

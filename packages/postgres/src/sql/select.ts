@@ -128,13 +128,18 @@ class Walkthrough {
     }
     const from = fromItems(select.fromClause ?? [], context)
     const level = levelOf(from, outer, { look, call })
-    const where = formulaOf(select.whereClause, level)
+    const cut = isStatement && !kind.isWhole && !kind.hasWindow ? cutOf(select, level, from) : undefined
+    const where: Formula = {
+      kind: 'and',
+      parts: [
+        formulaOf(select.whereClause, level),
+        ...(cut ? [{ kind: 'cut', column: cut.by, cut: cut.cut } as const] : []),
+      ],
+    }
     for (const occurrence of from.occurrences) {
       occurrence.formulas.push(where, ...from.holds)
       if (occurrence.isNullable) occurrence.hidden ??= 'outer-join'
     }
-    const cut = isStatement && !kind.hidden ? cutOf(select, level) : undefined
-    if (cut) cut.by.occurrence.cut = cut.cut
     // Also for subqueries of a SELECT that answers without rows (an aggregate): what it knows of its rows bounds a subquery only through
     // a column that the subquery names, and that it may name only where there is a row, or a group of some.
     // But what never holds bounds all of them, and such a SELECT answers all the same.
