@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { L2Batch, L2Fill, L2Read } from 'tidemark'
-import { Batcher } from './batcher.js'
+import { Batcher, type Load } from './batcher.js'
 import type { Envelope, Sealed } from './envelope.js'
 import { L2BucketsError } from './errors.js'
 import type { Guard } from './guard.js'
@@ -21,6 +21,7 @@ export interface BucketParts {
   readonly guard: Guard
   readonly envelope: Envelope
   readonly counters: RedisL2Counters
+  readonly load: Load
 }
 
 export interface BucketAnswer {
@@ -66,8 +67,8 @@ export class Bucket {
   constructor(parts: BucketParts, index: number) {
     this.#parts = parts
     this.#keys = bucketKeys(parts.settings.name, index)
-    this.#reads = new Batcher(READS_MAX, (keys) => this.#readAll(keys))
-    this.#fills = new Batcher(FILLS_MAX, (fillings) => this.#fillAll(fillings))
+    this.#reads = new Batcher(READS_MAX, parts.load, (keys) => this.#readAll(keys))
+    this.#fills = new Batcher(FILLS_MAX, parts.load, (fillings) => this.#fillAll(fillings))
   }
 
   read(key: string): Promise<L2Read> {
@@ -149,20 +150,27 @@ export class Bucket {
     )
     if (outcome === Outcome.lost) return keys.map(() => NOTHING)
     const tide = { epoch: String(epoch), m: m as number }
-    return Promise.all((found as Found[]).map(async (each, i) => ({ tide, entry: await this.#open(each, names[i]!) })))
+    const reads = (found as Found[]).map((each, i) => this.#open(tide, each, names[i]!))
+    return reads.some((read) => read instanceof Promise) ? Promise.all(reads) : (reads as L2Read[])
   }
 
-  async #open(found: Found, name: string): Promise<L2Read['entry']> {
+  #open(tide: L2Read['tide'], found: Found, name: string): L2Read | Promise<L2Read> {
     const { envelope, counters } = this.#parts
     if (typeof found === 'number') {
       if (found === Verdict.void) counters.stale++
       if (found === Verdict.unreadable) counters.unreadable++
-      return undefined
+      return { tide, entry: undefined }
     }
-    const entry = await envelope.open(...found)
-    if (entry) counters.hits++
+    const entry = envelope.open(...found)
+    return entry instanceof Promise
+      ? entry.then((opened) => this.#opened(tide, opened, name))
+      : this.#opened(tide, entry, name)
+  }
+
+  #opened(tide: L2Read['tide'], entry: L2Read['entry'], name: string): L2Read {
+    if (entry) this.#parts.counters.hits++
     else this.#delete(name)
-    return entry
+    return { tide, entry }
   }
 
   /** A damaged entry would be read again and again. Nobody waits for it to go. */

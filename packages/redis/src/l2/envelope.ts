@@ -64,24 +64,50 @@ export class Envelope {
     this.#packer = new Packer(options.bytesMax)
   }
 
-  /** The entry without its head, or why it can't be stored. */
-  async seal(fill: L2Fill): Promise<Sealed | Unsealable> {
-    const { bytesMax, compressAbove, keepMaxMs } = this.#options
-    const keepMs = Math.floor(Math.min(fill.remainingMs, keepMaxMs))
+  /** The entry without its head, or why it can't be stored; a promise where it is compressed. */
+  seal(fill: L2Fill): Sealed | Unsealable | Promise<Sealed | Unsealable> {
+    const keepMs = Math.floor(Math.min(fill.remainingMs, this.#options.keepMaxMs))
     if (keepMs < 1) return 'expired'
+    if (fill.stamps.length > STAMPS_MAX) return 'too-many-dependencies'
     const shapes = [...new Set(fill.stamps.map(({ shape }) => shape))]
-    if (shapes.length > STAMPS_MAX || fill.stamps.length > STAMPS_MAX) return 'too-many-dependencies'
-    let value = this.#encode(fill.value)
+    const value = this.#encode(fill.value)
     if (typeof value === 'string') return value
-    let flags = 0
-    if (value.length > compressAbove) {
-      value = await deflate(value)
-      flags |= DEFLATED
+    const seal = (packed: Buffer, flags: number) => this.#put(fill, packed, flags, keepMs, shapes)
+    if (value.length <= this.#options.compressAbove) return seal(value, 0)
+    return deflate(value).then((packed) => seal(packed, DEFLATED))
+  }
+
+  /**
+   * The entry that Redis has, which is valid as of `lsn`, and which Redis keeps for another `leftMs`: time passes by its clock.
+   *
+   * @returns undefined if it cannot be read; a promise where it is compressed
+   */
+  open(bytes: Buffer, lsn: number, leftMs: number): L2Entry | undefined | Promise<L2Entry | undefined> {
+    try {
+      const body =
+        HEAD_BYTES +
+        SHAPE_BYTES * bytes.readUInt16BE(HEAD_BYTES - COUNTS_BYTES) +
+        DEPENDENCY_BYTES * bytes.readUInt16BE(HEAD_BYTES - 2)
+      const from = HEAD_BYTES - COUNTS_BYTES
+      if (bytes.readUInt32BE(body + CHECKSUM_AT) !== checksum(bytes, from, body)) return undefined
+      if (bytes.readUInt32BE(body + SERIALIZER_AT) !== this.#serializer) return undefined
+      const value = bytes.subarray(body + BODY_BYTES + bytes.readUInt32BE(body + LENGTH_AT))
+      const open = (packed: Buffer) => this.#take(bytes, body, packed, lsn, leftMs)
+      if ((bytes[body + FLAGS_AT]! & DEFLATED) === 0) return open(value)
+      return inflate(value, { maxOutputLength: this.#options.bytesMax })
+        .then(open)
+        .catch(() => undefined)
+    } catch {
+      // Too short, or what it holds is no value: the reason does not matter, and there is nothing to be done but to delete it.
+      return undefined
     }
+  }
+
+  #put(fill: L2Fill, value: Buffer, flags: number, keepMs: number, shapes: readonly string[]): Sealed | Unsealable {
     const dependencies = this.#packer.pack(fill.dependencies)
     const body = COUNTS_BYTES + SHAPE_BYTES * shapes.length + DEPENDENCY_BYTES * fill.stamps.length
     const size = body + BODY_BYTES + dependencies.length + value.length
-    if (size > bytesMax) return 'too-large'
+    if (size > this.#options.bytesMax) return 'too-large'
     const bytes = Buffer.allocUnsafe(size)
     writeStamps(bytes, shapes, fill)
     bytes[body + FLAGS_AT] = flags
@@ -96,35 +122,16 @@ export class Envelope {
     return { bytes, keepMs, shapes }
   }
 
-  /**
-   * The entry that Redis has, which is valid as of `lsn`, and which Redis keeps for another `leftMs`: time passes by its clock.
-   *
-   * @returns undefined if it cannot be read
-   */
-  async open(bytes: Buffer, lsn: number, leftMs: number): Promise<L2Entry | undefined> {
-    try {
-      const body =
-        HEAD_BYTES +
-        SHAPE_BYTES * bytes.readUInt16BE(HEAD_BYTES - COUNTS_BYTES) +
-        DEPENDENCY_BYTES * bytes.readUInt16BE(HEAD_BYTES - 2)
-      const from = HEAD_BYTES - COUNTS_BYTES
-      if (bytes.readUInt32BE(body + CHECKSUM_AT) !== checksum(bytes, from, body)) return undefined
-      if (bytes.readUInt32BE(body + SERIALIZER_AT) !== this.#serializer) return undefined
-      const value = body + BODY_BYTES + bytes.readUInt32BE(body + LENGTH_AT)
-      let packed: Buffer = bytes.subarray(value)
-      if (bytes[body + FLAGS_AT]! & DEFLATED)
-        packed = await inflate(packed, { maxOutputLength: this.#options.bytesMax })
-      const passedMs = bytes.readDoubleBE(body + KEPT_AT) - leftMs
-      return {
-        value: this.#options.serializer.decode(packed),
-        lsn,
-        dependencies: unpack(bytes.subarray(body + BODY_BYTES, value)) as Dependency[],
-        ageMs: bytes.readDoubleBE(body + AGE_AT) + passedMs,
-        remainingMs: bytes.readDoubleBE(body + REMAINING_AT) - passedMs,
-      }
-    } catch {
-      // Too short, or what it holds is no value: the reason does not matter, and there is nothing to be done but to delete it.
-      return undefined
+  /** @throws whatever the serializer does */
+  #take(bytes: Buffer, body: number, value: Buffer, lsn: number, leftMs: number): L2Entry {
+    const passedMs = bytes.readDoubleBE(body + KEPT_AT) - leftMs
+    const packed = body + BODY_BYTES
+    return {
+      value: this.#options.serializer.decode(value),
+      lsn,
+      dependencies: unpack(bytes.subarray(packed, packed + bytes.readUInt32BE(body + LENGTH_AT))) as Dependency[],
+      ageMs: bytes.readDoubleBE(body + AGE_AT) + passedMs,
+      remainingMs: bytes.readDoubleBE(body + REMAINING_AT) - passedMs,
     }
   }
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { L2, L2Answer, L2Batch, L2Fill, L2Read } from 'tidemark'
 import { Bucket, type BucketAnswer } from './bucket.js'
 import { Connection } from './connection.js'
-import { Envelope } from './envelope.js'
+import { Envelope, type Sealed, type Unsealable } from './envelope.js'
 import { L2DownError } from './errors.js'
 import { Guard } from './guard.js'
 import { bucketOf } from './keys.js'
@@ -45,7 +45,7 @@ class RedisTier implements RedisL2 {
   readonly #envelope: Envelope
   readonly #buckets: readonly Bucket[]
   readonly #counters = counters()
-  #waiting = 0
+  readonly #load = { waiting: 0 }
 
   constructor(options: RedisL2Options) {
     const settings = settingsOf(options)
@@ -70,21 +70,23 @@ class RedisTier implements RedisL2 {
       guard: this.#guard,
       envelope: this.#envelope,
       counters: this.#counters,
+      load: this.#load,
     }
     this.#buckets = Array.from({ length: settings.buckets }, (_, index) => new Bucket(parts, index))
   }
 
   read(key: string): Promise<L2Read> {
-    return this.#bounded(() => this.#bucketOf(key).read(key))
+    const refusal = this.#refusal()
+    return refusal ? Promise.reject(refusal) : this.#bucketOf(key).read(key)
   }
 
   fill(key: string, fill: L2Fill): Promise<'stored' | 'refused'> {
-    return this.#bounded(async () => {
-      const sealed = await this.#envelope.seal(fill)
-      if (typeof sealed !== 'string') return this.#bucketOf(key).fill(key, fill, sealed)
-      count(this.#counters.refused, sealed)
-      return 'refused'
-    })
+    const refusal = this.#refusal()
+    if (refusal) return Promise.reject(refusal)
+    const sealed = this.#envelope.seal(fill)
+    return sealed instanceof Promise
+      ? sealed.then((each) => this.#store(key, fill, each))
+      : this.#store(key, fill, sealed)
   }
 
   async invalidate(batch: L2Batch): Promise<L2Answer> {
@@ -136,18 +138,28 @@ class RedisTier implements RedisL2 {
     return { ...answer, shapes: [...new Set(this.#buckets.flatMap(({ known }) => known?.shapes ?? []))] }
   }
 
+  async #store(key: string, fill: L2Fill, sealed: Sealed | Unsealable): Promise<'stored' | 'refused'> {
+    if (typeof sealed !== 'string') return this.#bucketOf(key).fill(key, fill, sealed)
+    count(this.#counters.refused, sealed)
+    return 'refused'
+  }
+
   async #bounded<Answer>(run: () => Promise<Answer>): Promise<Answer> {
-    const refusal = this.#guard.refusal() ?? (this.#waiting >= WAITING_MAX ? BUSY : undefined)
-    if (refusal) {
-      count(this.#counters.failures, refusal.reason)
-      throw refusal
-    }
-    this.#waiting++
+    const refusal = this.#refusal()
+    if (refusal) throw refusal
+    this.#load.waiting++
     try {
       return await run()
     } finally {
-      this.#waiting--
+      this.#load.waiting--
     }
+  }
+
+  /** Why nothing may be asked now; counted. */
+  #refusal(): L2DownError | undefined {
+    const refusal = this.#guard.refusal() ?? (this.#load.waiting >= WAITING_MAX ? BUSY : undefined)
+    if (refusal) count(this.#counters.failures, refusal.reason)
+    return refusal
   }
 }
 
