@@ -21,8 +21,6 @@ interface Held {
 
 /** Each rule as a function of its own, so that the simulation can plant the bug of leaving it out. */
 export const l2Rules = {
-  /** Positions of another epoch mean nothing. */
-  isEpoch: (tide: L2Tide | undefined, epoch: string): boolean => tide?.epoch === epoch,
   /** A batch that follows what was never applied: something is lost. */
   isGap: (m: number, prev: number): boolean => m < prev,
   /** Nothing is believed from before its shape was stamped. */
@@ -73,7 +71,7 @@ export class MemoryL2 implements L2 {
   async fill(key: string, { epoch, ...entry }: L2Fill): Promise<'stored' | 'refused'> {
     this.#mustBeUp()
     const { tide, shapes, entries } = this.#held
-    if (!tide || !l2Rules.isEpoch(tide, epoch)) return 'refused'
+    if (tide?.epoch !== epoch) return 'refused'
     for (const { shape } of entry.stamps) {
       if (shapes.has(shape)) continue
       shapes.set(shape, tide.m)
@@ -88,7 +86,7 @@ export class MemoryL2 implements L2 {
   async invalidate({ epoch, prev, end, shapes, marks, mayReset }: L2Batch): Promise<L2Answer> {
     this.#mustBeUp()
     const { tide } = this.#held
-    if (!tide || !l2Rules.isEpoch(tide, epoch) || (l2Rules.isGap(tide.m, prev) && mayReset)) {
+    if (tide?.epoch !== epoch || (l2Rules.isGap(tide.m, prev) && mayReset)) {
       this.#held = { ...nothing(), tide: { epoch, m: end } }
       return this.#answer('applied')
     }

@@ -202,7 +202,7 @@ export class SharedTier {
   /** Processes share L2 if they follow the same history through logs that deliver the same. */
   get #epoch(): string | undefined {
     const { log, epoch } = this.#options.follower
-    return epoch === undefined ? undefined : JSON.stringify([epoch, log.name ?? null])
+    return epoch === undefined ? undefined : epochRules.name(epoch, log.name)
   }
 
   #keyOf(space: Keyspace, key: SlotKey, load: object): string {
@@ -213,6 +213,14 @@ export class SharedTier {
     }
     return `${name}${fingerprintOf(load)}${space.text(key)}`
   }
+}
+
+/** The rule as a function, so that the simulation can plant the bug of leaving it out. */
+export const epochRules = {
+  /** Names the history that positions belong to, and the log that delivers it. */
+  name(epoch: string, log: string | undefined): string {
+    return JSON.stringify([epoch, log ?? null])
+  },
 }
 
 /** The rule as a function, so that the simulation can plant the bug of leaving it out. */

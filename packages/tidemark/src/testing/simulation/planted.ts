@@ -9,7 +9,7 @@ import { proofRules } from '../../follow/proof.js'
 import { sweepRules } from '../../follow/sweeps.js'
 import { nesting } from '../../read/fill.js'
 import { type Fill, L1 } from '../../tiers/l1.js'
-import { beliefRules } from '../../tiers/shared.js'
+import { beliefRules, epochRules } from '../../tiers/shared.js'
 import { Sieve } from '../../tiers/sieve.js'
 import type { SlotKey, Space } from '../../tiers/space.js'
 import { stampRules } from '../../tiers/stamps.js'
@@ -74,7 +74,6 @@ export const PLANTED: readonly Planted[] = [
   leftOut('L2, since', 'an entry is believed from before its shape was stamped', l2Rules, 'isBefore', () => false),
   leftOut('L2, shapes', 'marks are applied that were made for other shapes', l2Rules, 'hasShapes', () => true),
   leftOut('L2, stamps', 'an update is marked under its old values only', stampRules, 'isMarkedNow', () => false),
-  leftOut('L2, epoch', 'processes of another history share L2', l2Rules, 'isEpoch', () => true),
   leftOut(
     'Patterns in flight',
     'a pattern touches what is stored, and no fill that runs',
@@ -83,6 +82,13 @@ export const PLANTED: readonly Planted[] = [
     (target, tenant, key) => (target.kind === 'key' ? reachOfKey(target, tenant, key) : 'none'),
   ),
   leftOut('Sweeps', 'a read finds what a sweep has not yet come to', sweepRules, 'isJudgedWhenRead', () => false),
+  leftOut(
+    'L2, epoch',
+    'positions of another history are taken for those of this one',
+    epochRules,
+    'name',
+    () => 'same',
+  ),
   {
     rule: 'Nested eviction',
     bug: 'what an outer entry took over leaves with the inner one',
