@@ -58,7 +58,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   })
 
   logNotices(app, cache)
-  guard(app, { isDraining: () => isDraining })
+  guard(app, { isDraining: () => isDraining, address: config.server.address })
   answerErrors(app)
   await app.register(swagger, {
     openapi: {

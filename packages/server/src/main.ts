@@ -1,8 +1,9 @@
 import { postgres } from '@tidemark/postgres'
+import { redisL2 } from '@tidemark/redis'
 import type { FastifyInstance } from 'fastify'
-import { type Cache, type CacheOptions, createCache } from 'tidemark'
+import { type Cache, type CacheOptions, createCache, type L2 } from 'tidemark'
 import { buildApp } from './app.js'
-import type { CacheConfig, Config } from './config/config.js'
+import type { CacheConfig, Config, L2Config } from './config/config.js'
 import { loadConfig } from './config/load.js'
 import type { Environment } from './config/variables.js'
 import { listen, portOf } from './listen.js'
@@ -75,7 +76,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
     await options.seed?.(database)
 
     const source = postgres(sourceOptions(config, database.url))
-    const cache = createCache({ source, ...cacheOptions(config.cache) })
+    const cache = createCache({ source, ...l2Options(config.l2), ...cacheOptions(config.cache) })
     started.push(() => cache.close())
     const app = await buildApp({
       config,
@@ -125,6 +126,11 @@ function sourceOptions({ source }: Config, url: string) {
     ...(source.connections === undefined ? {} : { pool: { max: source.connections } }),
     ...(source.follow === 'off' ? { follow: 'off' as const } : {}),
   }
+}
+
+/** Redis is asked when it answers: nothing waits for it. */
+function l2Options({ redis, name }: L2Config): { l2?: L2 } {
+  return redis === undefined ? {} : { l2: redisL2({ url: redis, ...(name === undefined ? {} : { name }) }) }
 }
 
 function cacheOptions({

@@ -7,6 +7,7 @@ export interface Config {
   readonly file: string
   readonly source: SourceConfig
   readonly cache: CacheConfig
+  readonly l2: L2Config
   readonly resources: readonly ResourceConfig[]
   readonly server: ServerConfig
 }
@@ -35,11 +36,21 @@ export interface CacheConfig {
   readonly waitMax: Duration | undefined
 }
 
+/** The tier that processes share. */
+export interface L2Config {
+  /** The address of Redis or Valkey; undefined: there is no such tier. */
+  readonly redis: string | undefined
+  /** What distinguishes it from others in the same Redis. Default: `tidemark`. */
+  readonly name: string | undefined
+}
+
 export interface ServerConfig {
   /** undefined: 9400, or the next free one. 0: any free one. */
   readonly port: number | undefined
   /** A loopback address. */
   readonly host: string
+  /** Where clients reach the proxy that stands before it, e.g. `http://127.0.0.1:8080`; undefined: there is none. */
+  readonly address: string | undefined
   /** Between comments on a quiet stream, in ms. */
   readonly heartbeatMs: number
   /** Streams open at once: in all, and from one address. */

@@ -50,7 +50,7 @@ function readConfigFile(file: string): string {
   }
 }
 
-function configOf(file: string, { source, cache, server }: Document, resources: readonly ResourceConfig[]): Config {
+function configOf(file: string, { source, cache, l2, server }: Document, resources: readonly ResourceConfig[]): Config {
   return {
     file,
     source: {
@@ -68,10 +68,12 @@ function configOf(file: string, { source, cache, server }: Document, resources: 
       maxSilence: cache.maxSilence,
       waitMax: cache.waitMax,
     },
+    l2: { redis: l2.redis, name: l2.name },
     resources,
     server: {
       port: server.port,
       host: server.host,
+      address: server.address,
       heartbeatMs: toMs(server.heartbeat),
       streamsMax: server.streams,
       streamsPerAddressMax: server.streamsPerAddress,

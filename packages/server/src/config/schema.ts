@@ -17,10 +17,7 @@ export const documentSchema = z.strictObject(
           .string()
           .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'must be a name of lower-case letters, digits and _')
           .optional(),
-        slot: z
-          .string()
-          .regex(/^[a-z0-9_]{1,63}$/, 'must be a name of 1 to 63 lower-case letters, digits and _')
-          .optional(),
+        slot: optionalText(/^[a-z0-9_]{1,63}$/, 'must be a name of 1 to 63 lower-case letters, digits and _'),
         slotKeepMax: whole(16 * 2 ** 20).optional(),
         connections: whole(1, 1_000).optional(),
         follow: z.enum(['auto', 'off'], 'must be auto or off').default('auto'),
@@ -32,6 +29,15 @@ export const documentSchema = z.strictObject(
         maxBytes: whole(1_024).optional(),
         maxSilence: duration().optional(),
         waitMax: duration().optional(),
+      })
+      .prefault({}),
+    l2: z
+      .strictObject({
+        redis: optionalText(/^rediss?:\/\/./, 'must be an address of Redis or Valkey, e.g. redis://host:6379'),
+        name: z
+          .string()
+          .regex(/^[\w.:-]{1,100}$/, 'must be a name of up to 100 letters, digits, and any of _ . : -')
+          .optional(),
       })
       .prefault({}),
     resources: z
@@ -48,6 +54,10 @@ export const documentSchema = z.strictObject(
             'must be a loopback address (127.0.0.1, ::1 or localhost): the server has no authentication yet, so nothing but this machine may reach it',
           )
           .default('127.0.0.1'),
+        address: optionalText(
+          /^https?:\/\/[^/?#@]+$/,
+          'must be an address without a path, e.g. http://127.0.0.1:8080: where clients reach the proxy before it',
+        ),
         heartbeat: duration(100).default('15s'),
         streams: whole(1).default(10_000),
         streamsPerAddress: whole(1).default(5_000),
@@ -57,7 +67,7 @@ export const documentSchema = z.strictObject(
       })
       .prefault({}),
   },
-  'must be a mapping with `resources`, and optionally `source`, `cache` and `server`',
+  'must be a mapping with `resources`, and optionally `source`, `cache`, `l2` and `server`',
 )
 
 export type Document = z.output<typeof documentSchema>
@@ -104,6 +114,15 @@ function url() {
       (text) => text === undefined || /^postgres(?:ql)?:\/\/./.test(text),
       'must be a connection string, e.g. postgres://user@host:5432/database',
     )
+}
+
+/** Absent or empty: none. */
+function optionalText(form: RegExp, message: string) {
+  return z
+    .string(message)
+    .refine((text) => text === '' || form.test(text), message)
+    .transform((text) => text || undefined)
+    .optional()
 }
 
 function whole(least: number, most = Number.MAX_SAFE_INTEGER) {

@@ -3,6 +3,8 @@ import { DrainingError, ForeignHostError, ForeignOriginError } from '../errors.j
 
 export interface GuardOptions {
   readonly isDraining: () => boolean
+  /** Where clients reach the proxy that stands before it: its host is ours too. */
+  readonly address?: string | undefined
 }
 
 /**
@@ -10,7 +12,8 @@ export interface GuardOptions {
  * sends requests to loopback addresses for any page: by a name that resolves to 127.0.0.1 (DNS rebinding, told by Host),
  * or across origins (told by Origin and Sec-Fetch-Site).
  */
-export function guard(app: FastifyInstance, { isDraining }: GuardOptions): void {
+export function guard(app: FastifyInstance, { isDraining, address }: GuardOptions): void {
+  const proxy = address === undefined ? undefined : new URL(address)
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({
       'x-content-type-options': 'nosniff',
@@ -19,8 +22,9 @@ export function guard(app: FastifyInstance, { isDraining }: GuardOptions): void 
       'x-frame-options': 'DENY',
     })
     const host = request.headers.host
-    if (host === undefined || !isOurs(host, request.socket.localPort)) throw new ForeignHostError()
-    if (!isFromHere(request, host)) throw new ForeignOriginError()
+    const isProxied = host !== undefined && proxy?.host === host.toLowerCase()
+    if (host === undefined || !(isProxied || isOurs(host, request.socket.localPort))) throw new ForeignHostError()
+    if (!isFromHere(request, isProxied ? proxy!.origin : `http://${host.toLowerCase()}`)) throw new ForeignOriginError()
     if (isDraining()) throw new DrainingError()
   })
   app.addHook('onSend', async (_, reply) => {
@@ -37,8 +41,8 @@ function isOurs(host: string, localPort: number | undefined): boolean {
   return name !== undefined && (localPort === undefined || Number(port) === localPort)
 }
 
-function isFromHere({ headers, method }: FastifyRequest, host: string): boolean {
-  if (headers.origin !== undefined) return headers.origin.toLowerCase() === `http://${host.toLowerCase()}`
+function isFromHere({ headers, method }: FastifyRequest, own: string): boolean {
+  if (headers.origin !== undefined) return headers.origin.toLowerCase() === own
   const site = headers['sec-fetch-site']
   if (site === undefined || site === 'same-origin' || site === 'none') return true
   // Somebody followed a link to this server: the page opens, and its own requests are of this origin.

@@ -22,6 +22,16 @@ export function metricsRoute(app: FastifyInstance, cache: Cache, live: Live): vo
 const PLAIN: readonly (readonly [name: string, counter: keyof Counters, help: string])[] = [
   ['hits', 'hits', "Reads answered from this process's memory"],
   ['misses', 'misses', 'Reads that found nothing to serve in memory'],
+  ['l2_hits', 'l2Hits', 'Misses that the shared tier answered'],
+  ['l2_misses', 'l2Misses', 'Misses for which the shared tier had nothing'],
+  [
+    'l2_disbelieved',
+    'l2Disbelieved',
+    'Answers of the shared tier that a change contradicted, or that could not be judged',
+  ],
+  ['l2_errors', 'l2Errors', 'Calls to the shared tier that failed'],
+  ['l2_stored', 'l2Stored', 'Entries that the shared tier took'],
+  ['l2_refused', 'l2Refused', 'Entries that the shared tier refused'],
   ['stale_answers', 'stale', 'Reads answered by grace with what had expired'],
   ['fenced_answers', 'fenced', 'Reads answered with a value of which it is not known whether it shows all of the log'],
   ['joined_reads', 'joined', "Reads that joined another read's loader run"],
