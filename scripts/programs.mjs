@@ -21,6 +21,7 @@ const programs = [
     debianPackage: 'redis-server',
     commands: ['redis-server'],
   },
+  { name: 'haproxy', debianPackage: 'haproxy', commands: ['haproxy', '/usr/sbin/haproxy'] },
   { name: 'psql', debianPackage: 'postgresql-client', commands: ['psql'] },
 ]
 
