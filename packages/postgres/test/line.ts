@@ -14,6 +14,7 @@ export class SilentLine {
   readonly #server: Server
   readonly #lines: Line[] = []
   #path: string
+  #hasEnded = false
   readonly url: string
 
   private constructor(server: Server, url: string, path: string) {
@@ -51,6 +52,7 @@ export class SilentLine {
 
   async end(): Promise<void> {
     // First no new ones: whoever is cut off connects again.
+    this.#hasEnded = true
     const closed = new Promise((resolve) => this.#server.close(resolve))
     this.#destroy()
     await closed
@@ -61,6 +63,7 @@ export class SilentLine {
   }
 
   #accept(client: Socket): void {
+    if (this.#hasEnded) return void client.destroy()
     const upstream = createConnection(this.#path)
     const line = { client, upstream, isReplication: false }
     this.#lines.push(line)
