@@ -15,6 +15,8 @@ export interface CheckOptions {
   readonly identities: Identities
   readonly size: WorldSize
   readonly bug?: Bug
+  /** The cache has a tier beside L1. */
+  readonly hasL2?: boolean
   /** Where the scripts of mismatches go. */
   readonly folder: string
   readonly shrinkMs: number
@@ -35,6 +37,7 @@ export async function checkWorld(seed: number, options: CheckOptions, tally: Tal
   tally.queries += world.queries.length
   tally.refused += refused.length
   tally.failedWrites += failedWrites.length
+  tally.fromL2 += counters.l2Hits
   tally.selfChecks += counters.selfChecks
   tally.selfCheckMismatches += counters.selfCheckMismatches
   for (const [reason, count] of Object.entries(counters.notKept))
@@ -50,7 +53,7 @@ export async function checkWorld(seed: number, options: CheckOptions, tally: Tal
 
 async function run(
   world: World,
-  { server, bug }: CheckOptions,
+  { server, bug, hasL2 = false }: CheckOptions,
   observer: Observer | undefined,
   definitionsMs?: number,
 ): Promise<Ran> {
@@ -58,6 +61,7 @@ async function run(
   try {
     return await runWorld(world, database.url, {
       ...(observer && { observer }),
+      hasL2,
       ...(bug && { plant: BUGS[bug] }),
       ...(definitionsMs !== undefined && { definitionsMs }),
     })

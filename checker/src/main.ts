@@ -26,6 +26,8 @@ const options = {
   mismatches: { type: 'string', default: '3' },
   /** Shows what was dropped needlessly, by cause. */
   examples: { type: 'boolean', default: false },
+  /** With a tier beside L1. */
+  l2: { type: 'boolean', default: false },
   /** A bug that is to be found. */
   plant: { type: 'string' },
   part: { type: 'string' },
@@ -43,7 +45,7 @@ async function checkAll(): Promise<void> {
   const seed = numberOf(given.seed, Date.now() % 1_000_000)
   const processes = given.worlds === undefined ? numberOf(given.processes, 2) : numberOf(given.processes, 1)
   console.log(
-    `npm run check:sql -- --seed ${seed} --server ${given.server}${given.worlds === undefined ? ` --minutes ${given.minutes}` : ` --worlds ${given.worlds}`}`,
+    `npm run check:sql -- --seed ${seed} --server ${given.server}${given.l2 ? ' --l2' : ''}${given.worlds === undefined ? ` --minutes ${given.minutes}` : ` --worlds ${given.worlds}`}`,
   )
   const began = performance.now()
   const tally = zeroTally()
@@ -107,7 +109,7 @@ async function checkPart(part: number): Promise<void> {
       const bug = given.plant as Bug | undefined
       const found = await checkWorld(
         seed,
-        { server, identities, size, folder, shrinkMs: 120_000, ...(bug && { bug }) },
+        { server, identities, size, folder, shrinkMs: 120_000, hasL2: given.l2, ...(bug && { bug }) },
         tally,
       )
       if (!found) continue

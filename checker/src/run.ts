@@ -1,6 +1,7 @@
 import { type PostgresSource, postgres, type Sql } from '@tidemark/postgres'
 import pg from 'pg'
 import { type Cache, createCache, type Definition, type Dependency, type Source } from 'tidemark'
+import { MemoryL2 } from 'tidemark/testing'
 import { type AnswerText, answerText, errorText, FreshAnswers, isErrorText, type Rows } from './answers.js'
 import { isOfDefinitions } from './causes.js'
 import { hasOrder, render } from './fragment.js'
@@ -40,6 +41,8 @@ export interface RunOptions {
   readonly observer?: Observer
   /** Changes what the cache is told, to see whether the checker finds it. */
   readonly plant?: (source: Source<{ sql: Sql }>) => Source<{ sql: Sql }>
+  /** A tier beside L1, which then holds a part of the queries only. */
+  readonly hasL2?: boolean
   /** After a change of definitions the cache may be behind for as long as it takes the catalogue's poll. */
   readonly definitionsMs?: number
 }
@@ -69,6 +72,7 @@ const DEFINITIONS_MS = 12_000
 const POLL_MS = 1_500
 const NOT_KEPT_MAX = 5
 const FILLS_MAX = 4
+const L1_MAX_BESIDE_L2 = 60
 
 class Run {
   readonly #world: World
@@ -96,7 +100,9 @@ class Run {
     this.#clients = [...Array(CLIENTS + 1)].map(() => new pg.Client({ connectionString: url }))
     for (const client of this.#clients) client.on('error', () => {})
     this.#source = postgres({ url })
-    this.#cache = createCache({ source: options.plant?.(this.#source) ?? this.#source })
+    // With L2 most of what is dropped or evicted comes from there again, where stamps stand for dependencies.
+    const tiers = options.hasL2 ? { l2: new MemoryL2(), l1: { maxEntries: L1_MAX_BESIDE_L2 } } : {}
+    this.#cache = createCache({ source: options.plant?.(this.#source) ?? this.#source, ...tiers })
     this.#cache.on('notice', ({ code, message }) => {
       if (code === 'self-check') console.log(message)
     })
@@ -214,7 +220,7 @@ class Run {
       const known = this.#known.get(query)
       if (value === undefined) {
         missing.push(query)
-        if (known && round === 'single')
+        if (known && round === 'single' && !this.#options.hasL2)
           await this.#options.observer?.dropped(
             { query, step, isNeeded: known.text !== expected, dependencies: known.dependencies, changes, writes },
             this.#source,

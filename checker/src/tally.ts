@@ -11,6 +11,8 @@ export interface Tally {
   refused: number
   queries: number
   failedWrites: number
+  /** Answers that came from L2, where there was one. */
+  fromL2: number
   /** Entries that a change of definitions dropped after its round: in none of the figures below. */
   byDefinitions: number
   /** Comparisons of an analysis with the tables that were really read; those that had missed one. */
@@ -39,6 +41,7 @@ export function zeroTally(): Tally {
     refused: 0,
     queries: 0,
     failedWrites: 0,
+    fromL2: 0,
     byDefinitions: 0,
     selfChecks: 0,
     selfCheckMismatches: 0,
@@ -57,6 +60,7 @@ const SUMS = [
   'refused',
   'queries',
   'failedWrites',
+  'fromL2',
   'byDefinitions',
   'selfChecks',
   'selfCheckMismatches',
@@ -104,6 +108,7 @@ export function report(tally: Tally): string[] {
   const lines = [
     `${count(tally.kept + tally.loaded)} answers compared: ${count(tally.kept)} from the cache, ${count(tally.loaded)} just loaded; ${tally.mismatches} wrong`,
     `${tally.worlds} schemas, ${count(tally.queries)} queries (${tally.refused} refused by PostgreSQL), ${tally.failedWrites} writes refused`,
+    ...(tally.fromL2 > 0 ? [`${count(tally.fromL2)} answers came from L2`] : []),
     `${count(tally.selfChecks)} analyses compared with what was really read; ${tally.selfCheckMismatches} had missed a table`,
     `not kept: ${
       Object.entries(tally.notKept)
