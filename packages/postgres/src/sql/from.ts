@@ -177,12 +177,21 @@ function applyOn({ jointype }: JoinExpr, on: Formula, left: Item, right: Item): 
   if (isInner || isLeft) for (const occurrence of right.occurrences) occurrence.formulas.push(...left.holds)
   if (isInner) return [...left.holds, ...right.holds, on]
   if (isLeft) return [...left.holds, ifPresent(right, on)]
-  return isRight ? [...right.holds, ifPresent(left, on)] : [ifPresent(left, on), ifPresent(right, on)]
+  if (isRight) return [...right.holds, ifPresent(left, on)]
+  // Of a full one each side has rows for which ON does not hold: it bounds the other one's rows, which matter only beside them.
+  for (const occurrence of left.occurrences) occurrence.formulas.push(ifBeside(right, on))
+  for (const occurrence of right.occurrences) occurrence.formulas.push(ifBeside(left, on))
+  return [ifPresent(left), ifPresent(right), ifBeside(left, ifBeside(right, on))]
 }
 
 /** What holds of a side that may be filled with NULLs. */
 function ifPresent({ occurrences, holds }: Item, ...on: readonly Formula[]): Formula {
   return { kind: 'if', present: occurrences, holds: { kind: 'and', parts: [...holds, ...on] } }
+}
+
+/** What holds of whatever stands beside a row of that side. */
+function ifBeside({ occurrences }: Item, holds: Formula): Formula {
+  return { kind: 'if', present: occurrences, holds }
 }
 
 function sharedColumns(join: JoinExpr, left: Item, right: Item): readonly string[] {

@@ -28,14 +28,18 @@ export function decided(
   }
   // The same condition often comes by several ways.
   new Set(formulas).forEach(take)
-  for (let before = -1; open.length > 0 && before !== conjuncts.size; ) {
-    before = conjuncts.size
+  for (let isMore = true; open.length > 0 && isMore; ) {
+    isMore = false
     const needs = new Needs([...conjuncts], types, isUsable)
     const waiting = open
     open = []
     for (const each of waiting) {
-      if (needs.oneOf(each.present)) take(each.holds)
-      else open.push(each)
+      if (!needs.oneOf(each.present)) {
+        open.push(each)
+        continue
+      }
+      take(each.holds)
+      isMore = true
     }
   }
   return [...conjuncts]
