@@ -23,7 +23,9 @@ test('a query is explained table by table, with what would be better', async () 
   expect(ran.out).toMatch(
     /^public\.posts \(replica identity default\)\n {2}rows of public\.posts where author_id = \$1/,
   )
-  expect(ran.out).toMatch(/^ {2}columns read: author_id, title$/m)
+  expect(ran.out).toMatch(
+    /^ {4}columns read: author_id, title\n {4}An update of other columns touches nothing only under/m,
+  )
   expect(ran.out).toContain('alter table public.posts replica identity full')
   expect(ran.out).toMatch(/kept until a change touches/)
 })
@@ -31,8 +33,16 @@ test('a query is explained table by table, with what would be better', async () 
 test('it is read from the standard input too, and printed as JSON', async () => {
   const ran = await explain(['--json'], 'select * from posts where id = 1')
   expect(JSON.parse(ran.out)).toMatchObject({ tables: [{ table: 'public.posts', follows: 'rows' }], notKept: [] })
-  expect(JSON.parse(ran.out).tables[0]).not.toHaveProperty('reads')
+  expect(JSON.parse(ran.out).tables[0].places[0]).not.toHaveProperty('reads')
   expect((await explain([], undefined)).exitCode).toBe(2)
+})
+
+test('of a table that is joined to itself, each place has its own columns', async () => {
+  const ran = await explain(['select a.title from posts a join posts b on b.id = a.author_id where a.id = $1'])
+  expect(ran.out).toMatch(/^ {2}rows of public\.posts where id = \$1.*\n {4}columns read: author_id, id, title$/m)
+  expect(ran.out).toMatch(
+    /^ {2}rows of public\.posts where id in .*\n {4}columns read: id\n {4}An update of other columns touches nothing\.$/m,
+  )
 })
 
 test('what is not kept is said, and what depends on nothing', async () => {

@@ -1,5 +1,5 @@
 export { type DoctorOptions, doctor, doctorSql, type Finding } from './doctor.js'
-export type { Explanation, TableExplanation } from './explain.js'
+export type { Explanation, PlaceExplanation, TableExplanation } from './explain.js'
 export { ClientError, SessionError } from './read/errors.js'
 export { type PostgresOptions, type PostgresSource, postgres, type StatementDescription } from './source.js'
 export { SqlError, SqlRowsError, SqlWritesError } from './sql/errors.js'

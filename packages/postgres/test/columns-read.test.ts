@@ -75,3 +75,19 @@ it('under the default identity, what is known of old values is the key, and what
     gone: ['identity', 'large', 'titled'],
   })
 })
+
+it('of a table that is read at several places, each goes by the columns that are read there', async () => {
+  const queries = {
+    named: 'select a.title from fully a join fully b on b.id = a.author_id where a.id = 2',
+    counted:
+      'select a.id from fully a where exists (select 1 from fully b where b.author_id = a.id and b.id = 4) and a.id = 1',
+    every: 'select a.id, b.* from fully a join fully b on b.id = a.author_id where a.id = 2',
+    values: 'select a.id, b.views from fully a, fully b where a.id = 2 and b.id = 4',
+  }
+  expect(await dropped(queries, "update fully set title = 'other' where id = 4")).toMatchObject({ gone: [] })
+  expect(await dropped(queries, 'update fully set views = views + 1 where id = 2')).toMatchObject({ gone: ['every'] })
+  expect(await dropped(queries, 'update fully set views = views + 1 where id = 4')).toMatchObject({ gone: ['values'] })
+  expect(await dropped(queries, "update fully set title = 'another' where id = 2")).toMatchObject({
+    gone: ['named', 'every'],
+  })
+})

@@ -40,9 +40,14 @@ test('GET and POST say what a statement depends on, why, and what would be bette
       {
         table: 'public.posts',
         follows: 'rows',
-        reads: ['author_id', 'title'],
         identity: 'default',
-        lines: [expect.stringContaining('rows of public.posts where author_id = $1')],
+        places: [
+          {
+            line: expect.stringContaining('rows of public.posts where author_id = $1'),
+            reads: ['author_id', 'title'],
+            updates: expect.stringContaining('only under replica identity full'),
+          },
+        ],
         advice: [expect.stringContaining('alter table public.posts replica identity full')],
       },
     ],
@@ -60,7 +65,7 @@ test('what is read as a whole, sends no changes or is not kept has its reason', 
     notKept: [],
   })
   expect((await ask('select count(*) from posts where length(title) = 3')).json()).toMatchObject({
-    tables: [{ follows: 'table', lines: [expect.stringContaining('(condition)')] }],
+    tables: [{ follows: 'table', places: [{ line: expect.stringContaining('(condition)') }] }],
   })
   expect((await ask('select * from visits')).json()).toMatchObject({ tables: [{ follows: 'nothing' }] })
   expect((await ask('select now(), current_user from posts')).json()).toMatchObject({

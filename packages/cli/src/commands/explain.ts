@@ -59,12 +59,15 @@ async function explain(
 }
 
 function formatExplanation({ tables, notKept }: Explanation): string {
-  const blocks = tables.map(({ table, lines, reads, identity, advice }) =>
+  const blocks = tables.map(({ table, places, identity, advice }) =>
     [
       `${table}${identity ? ` (replica identity ${identity})` : ''}`,
-      ...[...lines, ...(reads ? [`columns read: ${reads.join(', ') || 'none'}`] : []), ...advice].map(
-        (line) => `  ${line}`,
-      ),
+      ...places.flatMap(({ line, reads, updates }) => [
+        `  ${line}`,
+        ...(reads ? [`    columns read: ${reads.join(', ') || 'none'}`] : []),
+        ...(updates ? [`    ${updates}`] : []),
+      ]),
+      ...advice.map((each) => `  ${each}`),
     ].join('\n'),
   )
   const verdict =

@@ -49,7 +49,11 @@ export class SelfCheck {
       rows: [],
       // What is hidden in it may read other columns than it names.
       columns: new Map(),
-      tables: [...known, ...relations].map((relation) => ({ relation, reason: 'self-check' as const })),
+      tables: [...known, ...relations].map((relation) => ({
+        relation,
+        reason: 'self-check' as const,
+        reads: undefined,
+      })),
       unfollowable: [...analysis.unfollowable, ...relations.filter((relation) => !canBeFollowed(relation))],
       reasons,
     }

@@ -23,6 +23,17 @@ export interface RowRead {
   readonly hidden: Coarse | undefined
   /** No condition says which rows are read: then nothing is wider than the statement. */
   readonly isAll: boolean
+  /** The columns that are read of it here; undefined: all, or that is not known. */
+  readonly reads: readonly string[] | undefined
+}
+
+/** A place where a table is read as a whole. */
+export interface TableRead {
+  readonly relation: Relation
+  /** Why it is; undefined where the statement itself does so. */
+  readonly reason: Coarse | undefined
+  /** As of a RowRead. */
+  readonly reads: readonly string[] | undefined
 }
 
 /** What a statement reads, and what else decides its answer. */
@@ -30,8 +41,8 @@ export interface Analysis {
   /** A single SELECT that changes nothing. */
   readonly isRead: boolean
   readonly rows: readonly RowRead[]
-  readonly tables: readonly { readonly relation: Relation; readonly reason: Coarse | undefined }[]
-  /** By the table's OID, the columns of it that are read; of a table that is missing, all. */
+  readonly tables: readonly TableRead[]
+  /** By the table's OID, the columns of it that are read anywhere; of a table that is missing, all. */
   readonly columns: ReadonlyMap<number, readonly string[]>
   /** Views that it reads through: their definitions matter, and what these read. */
   readonly views: readonly string[]
@@ -88,15 +99,17 @@ export function analyse(material: Material): Analysis | 'torn' {
   const types = parameterTypes.map((type) => facts.bases.get(type) ?? type)
   const reads = readsOf(statement, facts, types)
   if (reads.isTorn) return 'torn'
+  const columns = columnsRead([statement, ...reads.bodies], facts)
   const rows = reads.occurrences.map(({ occurrence, given }) => ({
     relation: occurrence.relation,
     ...boundsOf(occurrence, given, types),
     hidden: occurrence.hidden ?? (isRepeated(occurrence.relation, reads) ? ('self-join' as const) : undefined),
     isAll: isNone(given) && occurrence.formulas.every(isNone),
+    reads: columns.at(occurrence.relation, occurrence.place),
   }))
-  const tables = [
-    ...reads.whole,
-    ...rows.filter(isWhole).map(({ relation }) => ({ relation, reason: undefined })),
+  const tables: TableRead[] = [
+    ...reads.whole.map(({ relation, reason, place }) => ({ relation, reason, reads: columns.at(relation, place) })),
+    ...rows.filter(isWhole).map(({ relation, reads }) => ({ relation, reason: undefined, reads })),
     ...facts.relations.flatMap((relation) => hiddenReads(relation, reads)),
   ]
   const reasons = reasonsOf(mentions, behind, facts)
@@ -109,7 +122,12 @@ export function analyse(material: Material): Analysis | 'torn' {
     isRead: true,
     rows: rows.filter((row) => !isWhole(row)),
     tables: tables.filter(({ relation }) => relation.kind !== 'v' || relation.isSystem),
-    columns: columnsRead([statement, ...reads.bodies], facts),
+    columns: new Map(
+      facts.relations.flatMap((relation) => {
+        const read = columns.of(relation)
+        return read ? [[relation.oid, read]] : []
+      }),
+    ),
     views: facts.relations.filter(({ kind, isSystem }) => kind === 'v' && !isSystem).map(({ table }) => table),
     functions: [
       ...new Set(facts.functions.flatMap((each) => (each.code && each.volatility !== 'i' ? each.called : []))),
@@ -140,9 +158,9 @@ function isWhole({ isAll, ways }: RowRead): boolean {
 }
 
 /** What is read behind the query's back. */
-function hiddenReads(relation: Relation, reads: Reads): { relation: Relation; reason: Coarse }[] {
+function hiddenReads(relation: Relation, reads: Reads): TableRead[] {
   const isSeen = (via: Relation['via'][number]) => via === 'query' || (via === 'view' && reads.hasSeen(relation))
-  return relation.via.flatMap((via) => (isSeen(via) ? [] : [{ relation, reason: via as Coarse }]))
+  return relation.via.flatMap((via) => (isSeen(via) ? [] : [{ relation, reason: via as Coarse, reads: undefined }]))
 }
 
 /** The answer's columns name their table, not the place in FROM: of a table that is read twice they prove nothing. */

@@ -48,7 +48,12 @@ const parameter = (number: number): Choice => ({
 function analysis(ways: RowRead['ways'], over: Partial<Analysis> & Partial<RowRead> = {}): Analysis {
   return {
     isRead: true,
-    rows: [{ relation: POSTS, ways, hidden: over.hidden, uncut: undefined, isAll: false }],
+    rows: [
+      {
+        ...{ relation: POSTS, ways, hidden: over.hidden, uncut: undefined, isAll: false },
+        reads: over.columns?.get(POSTS.oid),
+      },
+    ],
     tables: [],
     columns: new Map(),
     views: [],

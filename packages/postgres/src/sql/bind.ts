@@ -87,7 +87,7 @@ export class Binding {
     const { rows, tables, views, functions } = this.#analysis
     // No row changes under the name of a view or a function, but its definition may.
     for (const table of [...views, ...functions]) this.#reading.depend({ kind: 'table', table, reads: [] })
-    for (const { relation, reason } of tables) this.#dependOnTable(relation, reason)
+    for (const { relation, reason, reads } of tables) this.#dependOnTable(relation, reason, reads)
     for (const read of rows) this.#dependOnRows(read, answered, membersMax)
   }
 
@@ -114,32 +114,29 @@ export class Binding {
     tables.want(table)
   }
 
-  #dependOnTable(relation: Relation, reason: Coarse | undefined): void {
-    if (reason && this.#tables) this.#reading.coarse(relation.table, reason)
-    this.#depend(relation, { kind: 'table', table: relation.table })
+  #dependOnTable({ table }: Relation, reason: Coarse | undefined, reads: readonly string[] | undefined): void {
+    if (reason && this.#tables) this.#reading.coarse(table, reason)
+    this.#depend({ kind: 'table', table }, reads)
   }
 
-  /** With the columns that are read: the dependency names rows of no other table. */
-  #depend({ oid }: Relation, dependency: TableDependency | RowsDependency): void {
-    const reads = this.#analysis.columns.get(oid)
+  #depend(dependency: TableDependency | RowsDependency, reads: readonly string[] | undefined): void {
     this.#reading.depend(reads ? { ...dependency, reads } : dependency)
   }
 
   #dependOnRows(read: RowRead, answered: Answered | undefined, membersMax: number): void {
-    const { relation, isAll } = read
+    const { relation, isAll, reads } = read
     const { table } = relation
     const identity = this.#followed.get(table)
     const sets = this.#setsOf(read, identity, answered)
-    if (typeof sets === 'string') return this.#dependOnTable(relation, isAll ? undefined : sets)
+    if (typeof sets === 'string') return this.#dependOnTable(relation, isAll ? undefined : sets, reads)
     const isKnown = sets.every((set) => areOldValuesKnown(set, identity))
     const members = isKnown ? undefined : membersOf(read, identity, answered, membersMax)
     if (typeof members === 'string' && this.#tables) this.#reading.coarse(table, members)
     // Where old values are known, `coarse` never comes to bear; and should they be missing after all (the replica identity was
     // changed a moment ago), it is what is right.
     const old = Array.isArray(members) ? 'members' : 'coarse'
-    for (const set of sets)
-      for (const dependency of dependenciesOf(table, set, old)) this.#depend(read.relation, dependency)
-    if (Array.isArray(members)) for (const dependency of members) this.#depend(read.relation, dependency)
+    for (const set of sets) for (const dependency of dependenciesOf(table, set, old)) this.#depend(dependency, reads)
+    if (Array.isArray(members)) for (const dependency of members) this.#depend(dependency, reads)
     if (typeof read.ways === 'string') return
     for (const { choice } of read.ways.flat()) if (choice.kind === 'chain') this.#dependOnChain(choice)
   }
@@ -195,8 +192,10 @@ export class Binding {
   #dependOnChain({ relation, bounds }: Extract<Choice, { kind: 'chain' }>): void {
     const identity = this.#followed.get(relation.table)
     const set = rowSetOf(bounds, this.#values, this.#chains.values, identity, ROWS_MAX)
-    if (typeof set === 'string') return this.#dependOnTable(relation, set)
-    for (const dependency of dependenciesOf(relation.table, set, 'members')) this.#depend(relation, dependency)
+    // At which of the table's places the chain begins is not known here.
+    const reads = this.#analysis.columns.get(relation.oid)
+    if (typeof set === 'string') return this.#dependOnTable(relation, set, reads)
+    for (const dependency of dependenciesOf(relation.table, set, 'members')) this.#depend(dependency, reads)
     for (const { choice } of bounds) if (choice.kind === 'chain') this.#dependOnChain(choice)
   }
 }

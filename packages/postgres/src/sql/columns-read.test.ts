@@ -1,4 +1,6 @@
 import { beforeAll, expect, it } from 'vitest'
+import type { RangeVar } from './ast.js'
+import { walk } from './ast.js'
 import type { Column, Facts, Relation } from './catalogue.js'
 import { columnsRead } from './columns-read.js'
 import { loadParser, parseSql } from './parse.js'
@@ -34,7 +36,7 @@ function read(text: string): string {
   const columns = columnsRead(parsed.statements, facts)
   return relations
     .filter((each) => text.includes(each.table.split('.')[1]!))
-    .map((each) => `${each.table.split('.')[1]}: ${columns.get(each.oid)?.join(' ') ?? '*'}`)
+    .map((each) => `${each.table.split('.')[1]}: ${columns.of(each)?.join(' ') ?? '*'}`)
     .join('; ')
 }
 
@@ -89,4 +91,47 @@ const cases: Record<string, string> = {
 
 for (const [text, expected] of Object.entries(cases)) {
   it(text, () => expect(read(text)).toBe(expected))
+}
+
+/** By place, as they stand in the text: `a(id name) b(*)`. */
+function readAt(text: string): string {
+  const parsed = parseSql(text)
+  if ('tooDeep' in parsed) throw new Error('too deep')
+  const columns = columnsRead(parsed.statements, facts)
+  const places: RangeVar[] = []
+  for (const statement of parsed.statements)
+    walk(statement, (tag, content) => {
+      if (tag === 'RangeVar' && named.has(`"${(content as RangeVar).relname}"`)) places.push(content as RangeVar)
+    })
+  places.sort((left, right) => (left as Located).location - (right as Located).location)
+  const at = (place: RangeVar) => columns.at(named.get(`"${place.relname}"`)!, place)?.join(' ') ?? '*'
+  return places.map((place) => `${place.alias?.aliasname ?? place.relname}(${at(place)})`).join(' ')
+}
+
+type Located = RangeVar & { readonly location: number }
+
+const places: Record<string, string> = {
+  'select a.title from posts a join posts b on b.id = a.author_id': 'a(author_id title) b(id)',
+  'select a.title from posts a join posts b on b.id = a.author_id where b.views > 1': 'a(author_id title) b(id views)',
+  'select count(*) from posts p where exists (select 1 from posts q where q.author_id = p.id)': 'p(id) q(author_id)',
+  'select * from posts a where a.id in (select b.author_id from posts b)': 'a(*) b(author_id)',
+  'select a.*, b.id from posts a, posts b': 'a(*) b(id)',
+  'select a, b.id from posts a, posts b': 'a(*) b(id)',
+  'select title from posts a where exists (select from posts b where b.id = a.author_id)':
+    'a(author_id title) b(id title)',
+  'select posts.title from posts union all select id::text from posts': 'posts(id title) posts(id title)',
+  'select p.title from posts p union all select p.body from posts p': 'p(body title) p(body title)',
+  'select a.id from posts a join posts b using (id)': 'a(id) b(id)',
+  'select a.id from posts a natural join posts b': 'a(*) b(*)',
+  'select j.title from (posts a join posts b on a.id = b.author_id) as j(title)': 'a(*) b(*)',
+  'select j.title from (posts a join posts b on a.id = b.author_id) as j': 'a(id title) b(author_id title)',
+  'select a.ctid, b.title from posts a, posts b': 'a(*) b(title)',
+  'select a.id from posts a, posts b tablesample system (10)': 'a(id) b(*)',
+  'select a.made, b.id from posts a, posts b': 'a(*) b(id)',
+  'with p as (select author_id from posts q) select p.author_id, r.title from p, posts r':
+    'q(author_id) r(author_id title)',
+}
+
+for (const [text, expected] of Object.entries(places)) {
+  it(`by place: ${text}`, () => expect(readAt(text)).toBe(expected))
 }

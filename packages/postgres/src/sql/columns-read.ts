@@ -6,26 +6,33 @@ import { nameOfRelation, quoted } from './mentions.js'
 /** What no image of the log has. */
 const SYSTEM_COLUMNS = ['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid']
 
+/** Which columns are read: of a table in all, and at each place where a statement names it. undefined: all, or nobody knows which. */
+export interface ColumnsRead {
+  of(relation: Relation): readonly string[] | undefined
+  /** @param place  the name in FROM; undefined where it is not known */
+  at(relation: Relation, place: RangeVar | undefined): readonly string[] | undefined
+}
+
 /**
- * Which columns of each table statements read, anywhere in them: by the table's OID, sorted. A table that is not among them is read
- * with all its columns, or nobody knows which.
+ * Which columns of each table statements read, anywhere in them, sorted.
  *
  * It goes by names, wherever they stand: a column's value gets into an answer only if the statement names the column, a whole row, or
- * `*`. A bare name counts for every table that has such a column, `p.title` for every table that is called `p` somewhere. So whatever
+ * `*`. A bare name counts for every place of a table that has such a column, `p.title` for every place that is called `p`. So whatever
  * the statement means, no column is left out.
  *
  * @param statements  all that is read by, views and functions that were looked into among them
  */
-export function columnsRead(statements: readonly Node[], facts: Facts): ReadonlyMap<number, readonly string[]> {
+export function columnsRead(statements: readonly Node[], facts: Facts): ColumnsRead {
   const names = new Names(facts)
   for (const statement of statements) names.addTables(statement)
   for (const statement of statements) names.addColumns(statement)
-  const read = new Map<number, readonly string[]>()
-  for (const relation of facts.relations) {
-    const columns = isPlain(relation) ? names.columnsOf(relation) : undefined
-    if (columns) read.set(relation.oid, columns)
+  return {
+    of: (relation) => (isPlain(relation) ? names.columnsOf(relation) : undefined),
+    at: (relation, place) => {
+      if (!isPlain(relation)) return undefined
+      return place ? names.columnsAt(relation, place) : names.columnsOf(relation)
+    },
   }
-  return read
 }
 
 /** Only the statements name its columns: no view of which only the name is known, no policy. */
@@ -35,15 +42,16 @@ function isPlain({ columns, via, isRowSecured, hasPolicies }: Relation): boolean
 
 class Names {
   readonly #facts: Facts
-  /** Tables by what they are called. */
-  readonly #called = new Map<string, Set<number>>()
+  /** The places where relations are named, and which ones. */
+  readonly #places = new Map<RangeVar, Relation>()
+  /** Places by what they are called. */
+  readonly #called = new Map<string, RangeVar[]>()
   /** What whole joins are called: a name behind it is one of any of its tables. */
   readonly #joins = new Set<string>()
   readonly #bare = new Set<string>()
-  /** By table. */
-  readonly #qualified = new Map<number, Set<string>>()
-  /** Tables of which all columns are read. */
-  readonly #whole = new Set<number>()
+  readonly #qualified = new Map<RangeVar, Set<string>>()
+  /** Places of which all columns are read. */
+  readonly #whole = new Set<RangeVar>()
   #isEverythingRead = false
 
   constructor(facts: Facts) {
@@ -69,22 +77,34 @@ class Names {
 
   /** undefined: all. */
   columnsOf(relation: Relation): readonly string[] | undefined {
-    if (this.#isEverythingRead || this.#whole.has(relation.oid)) return undefined
+    const places = [...this.#places].flatMap(([place, each]) => (each.oid === relation.oid ? [place] : []))
+    return this.#columns(relation, places)
+  }
+
+  /** undefined: all. */
+  columnsAt(relation: Relation, place: RangeVar): readonly string[] | undefined {
+    return this.#places.get(place)?.oid === relation.oid ? this.#columns(relation, [place]) : this.columnsOf(relation)
+  }
+
+  #columns(relation: Relation, places: readonly RangeVar[]): readonly string[] | undefined {
+    if (this.#isEverythingRead || places.some((place) => this.#whole.has(place))) return undefined
     if (SYSTEM_COLUMNS.some((name) => this.#bare.has(name))) return undefined
-    const qualified = this.#qualified.get(relation.oid)
-    const read = relation.columns.filter(({ name }) => this.#bare.has(name) || qualified?.has(name))
+    const isNamed = (name: string): boolean =>
+      this.#bare.has(name) || places.some((place) => this.#qualified.get(place)?.has(name))
+    const read = relation.columns.filter(({ name }) => isNamed(name))
     // The log does not have it, and nobody says from which columns it is computed.
     if (read.some((column) => column.isGenerated)) return undefined
     return read.map(({ name }) => name).sort()
   }
 
   #table(node: RangeVar): void {
-    const relation = this.#relation(node)
+    const relation = this.#facts.named.get(quoted(nameOfRelation(node)))
     if (!relation) return
+    this.#places.set(node, relation)
     const name = node.alias?.aliasname ?? node.relname ?? ''
-    this.#called.set(name, (this.#called.get(name) ?? new Set()).add(relation.oid))
+    this.#called.set(name, [...(this.#called.get(name) ?? []), node])
     // Its columns go by other names.
-    if (node.alias?.colnames) this.#whole.add(relation.oid)
+    if (node.alias?.colnames) this.#whole.add(node)
   }
 
   #join(join: JoinExpr): void {
@@ -129,33 +149,28 @@ class Names {
 
   /** The name may be that of a table, or of a join, and stand for its rows. */
   #addRow(name: string): void {
-    for (const oid of this.#called.get(name) ?? []) this.#whole.add(oid)
+    for (const place of this.#called.get(name) ?? []) this.#whole.add(place)
     if (this.#joins.has(name)) this.#isEverythingRead = true
   }
 
   #addQualified(table: string, name: string): void {
     const called = this.#called.get(table)
     if (!called || this.#joins.has(table)) this.#bare.add(name)
-    for (const oid of called ?? []) {
-      const columns = this.#facts.relations.find((relation) => relation.oid === oid)?.columns
+    for (const place of called ?? []) {
+      const { columns } = this.#places.get(place)!
       // A system column, or a function of the whole row that is written like a column.
-      if (columns?.some((column) => column.name === name))
-        this.#qualified.set(oid, (this.#qualified.get(oid) ?? new Set()).add(name))
-      else this.#whole.add(oid)
+      if (columns.some((column) => column.name === name))
+        this.#qualified.set(place, (this.#qualified.get(place) ?? new Set()).add(name))
+      else this.#whole.add(place)
     }
   }
 
   #addWhole(part: unknown): void {
     walk(part, (tag, content) => {
       if (tag !== 'RangeVar') return tag !== 'SelectStmt'
-      const relation = this.#relation(content as RangeVar)
-      if (relation) this.#whole.add(relation.oid)
+      this.#whole.add(content as RangeVar)
       return true
     })
-  }
-
-  #relation(node: RangeVar): Relation | undefined {
-    return this.#facts.named.get(quoted(nameOfRelation(node)))
   }
 }
 

@@ -1,6 +1,7 @@
-import type { Analysis, RowRead } from './analyse.js'
+import type { Analysis, RowRead, TableRead } from './analyse.js'
 import type { Bounds, Choice } from './bounds.js'
 import { BOOL, INTEGERS, NUMERIC } from './canonical.js'
+import type { Relation } from './catalogue.js'
 import type { Value } from './values.js'
 
 /** Types whose constants are written without quotes. */
@@ -13,16 +14,29 @@ const BARE: ReadonlySet<number> = new Set([...INTEGERS, NUMERIC, BOOL])
 export function explainAnalysis(analysis: Analysis): string[] {
   return [
     ...analysis.rows.map(explainRows),
-    ...analysis.tables.map(({ relation, reason }) => `all of ${relation.table}${reason ? ` (${reason})` : ''}`),
-    ...analysis.unfollowable.map(({ table }) => `sends no changes: ${table}`),
-    ...[...analysis.reasons].map(([reason, found]) => {
-      const causes = found.size > 0 ? ` (${[...found].join(', ')})` : ''
-      return `${reason === 'time' ? 'needs an expiry' : 'not kept'}: ${reason}${causes}`
-    }),
+    ...analysis.tables.map(explainTable),
+    ...analysis.unfollowable.map(explainUnfollowable),
+    ...explainReasons(analysis),
   ]
 }
 
-function explainRows({ relation, ways, hidden }: RowRead): string {
+export function explainUnfollowable({ table }: Relation): string {
+  return `sends no changes: ${table}`
+}
+
+/** Why answers are not kept as they are, a line each. */
+export function explainReasons({ reasons }: Analysis): string[] {
+  return [...reasons].map(([reason, found]) => {
+    const causes = found.size > 0 ? ` (${[...found].join(', ')})` : ''
+    return `${reason === 'time' ? 'needs an expiry' : 'not kept'}: ${reason}${causes}`
+  })
+}
+
+export function explainTable({ relation, reason }: TableRead): string {
+  return `all of ${relation.table}${reason ? ` (${reason})` : ''}`
+}
+
+export function explainRows({ relation, ways, hidden }: RowRead): string {
   if (typeof ways === 'string') return `all of ${relation.table} (${ways})`
   const texts = new Set(ways.map(explainWay))
   const where = texts.has('') ? '' : ` where ${[...texts].join(' or ')}`

@@ -128,10 +128,10 @@ function fromTable(node: RangeVar, reason: Coarse | undefined, context: FromCont
   }
   const whole = reason ?? (relation.kind === 'v' ? 'view' : undefined)
   if (whole || relation.columns.length === 0) {
-    reads.whole.push({ relation, reason: whole })
+    reads.whole.push({ relation, reason: whole, place: node })
     return unknownSource(name)
   }
-  const occurrence = reads.occurrence(relation, given, hidden)
+  const occurrence = reads.occurrence(relation, node, given, hidden)
   const source = { name, schema, columns: renamed(columnsOf(occurrence), names), isComplete: true }
   return { sources: [source], merged: new Map(), occurrences: [occurrence], holds: [] }
 }

@@ -36,6 +36,8 @@ export type Coarse =
 export interface WholeRead {
   readonly relation: Relation
   readonly reason: Coarse | undefined
+  /** The name in FROM. */
+  readonly place: RangeVar
 }
 
 /** Gathers what a statement reads while the analysis walks it. */
@@ -69,10 +71,11 @@ export class Reads {
   }
 
   /** Notes a table that is read row by row; `given` holds whenever the statement that reads it matters. */
-  occurrence(relation: Relation, given: Formula, hidden: Coarse | undefined): Occurrence {
+  occurrence(relation: Relation, place: RangeVar, given: Formula, hidden: Coarse | undefined): Occurrence {
     const occurrence: TableOccurrence = {
       number: this.#number++,
       relation,
+      place,
       columns: relation.columns,
       formulas: [],
       isNullable: false,
@@ -134,6 +137,6 @@ export class Reads {
   #addWhole(node: RangeVar): void {
     // It may be the name of a common table expression.
     const relation = this.#facts.named.get(quoted(nameOfRelation(node)))
-    if (relation) this.whole.push({ relation, reason: 'not-understood' })
+    if (relation) this.whole.push({ relation, reason: 'not-understood', place: node })
   }
 }

@@ -1,4 +1,4 @@
-import type { FuncCall, Node, SelectStmt } from './ast.js'
+import type { FuncCall, Node, RangeVar, SelectStmt } from './ast.js'
 import type { Column, Relation } from './catalogue.js'
 import type { Formula } from './conditions.js'
 import type { Coarse } from './reads.js'
@@ -20,6 +20,8 @@ export interface Occurrence {
 /** An occurrence of a table. */
 export interface TableOccurrence extends Occurrence {
   readonly relation: Relation
+  /** Its name in FROM. */
+  readonly place: RangeVar
 }
 
 /** A column of an occurrence. */

@@ -18,8 +18,11 @@ export interface Explanation {
   readonly tables: readonly {
     readonly table: string
     readonly follows: 'rows' | 'table' | 'nothing'
-    readonly lines: readonly string[]
-    readonly reads: readonly string[] | undefined
+    readonly places: readonly {
+      readonly line: string
+      readonly reads: readonly string[] | undefined
+      readonly updates: string | undefined
+    }[]
     readonly identity: 'default' | 'full' | 'index' | 'nothing' | undefined
     readonly advice: readonly string[]
   }[]

@@ -23,11 +23,21 @@ const explanation = z.object({
       follows: z
         .enum(['rows', 'table', 'nothing'])
         .describe('Whether rows or the whole table are followed; nothing: it sends no changes'),
-      lines: z.array(z.string()).describe('What it depends on, and why: a line for each place where it is read'),
-      reads: z
-        .array(z.string())
-        .optional()
-        .describe('The columns that are read: an update which changes none of them touches nothing; missing: all'),
+      places: z
+        .array(
+          z.object({
+            line: z.string().describe('What it depends on there, and why'),
+            reads: z
+              .array(z.string())
+              .optional()
+              .describe('The columns that are read there; missing: all, or not known'),
+            updates: z
+              .string()
+              .optional()
+              .describe('Which updates touch the answer, in a sentence; missing: it sends no changes'),
+          }),
+        )
+        .describe('The places where it is read: several if it is joined to itself'),
       identity: z.enum(['default', 'full', 'index', 'nothing']).optional().describe('The replica identity'),
       advice: z.array(z.string()).describe('What would make it better'),
     }),
@@ -69,10 +79,13 @@ async function explain(source: ResourceSource, sql: string): Promise<z.infer<typ
 
 function toAnswer({ tables, notKept }: Explanation): z.infer<typeof explanation> {
   return {
-    tables: tables.map(({ lines, reads, advice, ...table }) => ({
+    tables: tables.map(({ places, advice, ...table }) => ({
       ...table,
-      lines: [...lines],
-      ...(reads && { reads: [...reads] }),
+      places: places.map(({ line, reads, updates }) => ({
+        line,
+        ...(reads && { reads: [...reads] }),
+        ...(updates && { updates }),
+      })),
       advice: [...advice],
     })),
     notKept: [...notKept],
