@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { L2BucketsError, redisL2 } from '@tidemark/redis'
 import { Redis } from 'ioredis'
 import { OptionError } from 'tidemark'
@@ -136,6 +137,28 @@ test("a client of the user's is used as it is, and left open", async () => {
   await l2.close()
   expect(await client.ping()).toBe('PONG')
   client.disconnect()
+})
+
+test('the rights that the docs name are enough', async () => {
+  const docs = readFileSync(new URL('../../../docs/redis.md', import.meta.url), 'utf8')
+  const command = /^ACL SETUSER tidemark-l2 (.*)$/m.exec(docs)![1]!
+  await server.admin.call('ACL', 'SETUSER', 'tidemark-l2', ...command.split(' '))
+  const url = `redis://tidemark-l2:password@127.0.0.1:${server.port}`
+  const l2 = await openL2(server, { url, name: 'blog', stampsMax: 2 })
+  await tell(l2, 0, 1)
+  for (let lsn = 1; lsn < 6; lsn++) {
+    expect(await l2.fill('a', fillOf(lsn))).toBe('stored')
+    expect(await lsnOf(l2, 'a')).toBe(lsn)
+    const marks = [
+      { lsn: lsn + 1, shape: 'tag', name: `${lsn}` },
+      { lsn: lsn + 1, shape: 'tag', name: lsn === 3 ? undefined : 'b' },
+    ]
+    expect((await tell(l2, lsn, lsn + 1, marks)).state).toBe('applied')
+  }
+  expect(await l2.lease!('a', 'one', 1_000)).toBe(true)
+  await l2.release!('a', 'one')
+  expect(l2.status().counters.failures).toEqual({})
+  await l2.close()
 })
 
 test('options are checked when it is made', () => {
