@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import pg, { type ClientBase, type ClientConfig, type Pool } from 'pg'
-import { type Log, OptionError, type Reading, type Source, watchEnded } from 'tidemark'
+import { type Log, OptionError, type Reading, type Relay, type Source, watchEnded } from 'tidemark'
 import { type Explanation, explainTables } from './explain.js'
 import { type Followed, followedOf } from './followed.js'
 import type { Reader } from './read/backend.js'
@@ -16,6 +16,7 @@ import { explainAnalysis } from './sql/explain.js'
 import { type AnswerColumn, columnsOf, type Sql, sqlOf, type TypeParsers } from './sql/tag.js'
 import { whyDown } from './wal/errors.js'
 import { WalLog } from './wal/log.js'
+import { RelayLog } from './wal/relay-log.js'
 
 export interface PostgresOptions {
   /** Where queries go: the server's address or a pooler's, `postgres://user:password@host:5432/database`. */
@@ -31,6 +32,13 @@ export interface PostgresOptions {
   readonly slot?: string
   /** The WAL, in bytes, that the server may keep for the shared slot before it is dropped and made anew. Default 4 GiB. */
   readonly slotKeepMax?: number
+  /**
+   * Carries what the holder of the slot reads to all other processes, so that the server sends its log once: `redisRelay({ url })` of
+   * '@tidemark/redis'. It needs a `slot`. Default: each process reads the log itself.
+   */
+  readonly relay?: Relay
+  /** With a relay: whether this process may read the log for all (`auto`, the default), or only follows what others relay. */
+  readonly role?: 'auto' | 'follower'
   /** off: for servers that can't be followed; then entries live 30 s unless they say otherwise. Default `auto`. */
   readonly follow?: 'auto' | 'off'
   /** Shared by all processes of the application: what others write into the log can then only drop entries. */
@@ -124,9 +132,14 @@ class PostgresDatabase implements PostgresSource {
     const address = createHash('sha256')
       .update(options.directUrl ?? url)
       .digest('base64url')
-    this.id = ['postgres', publication, follow, address, ...(options.slot === undefined ? [] : [options.slot])].join(
-      ' ',
-    )
+    this.id = [
+      'postgres',
+      publication,
+      follow,
+      address,
+      ...(options.slot === undefined ? [] : [options.slot]),
+      ...(options.relay ? ['relay'] : []),
+    ].join(' ')
     if (follow === 'off') this.unfollowedTtlMs = UNFOLLOWED_TTL_MS
     const followed = followedOf(this.id)
     this.#followed = follow === 'off' ? undefined : followed
@@ -144,16 +157,17 @@ class PostgresDatabase implements PostgresSource {
   }
 
   openLog(): Log | undefined {
-    const { url, directUrl = url, publication, secret, ssl, slot, slotKeepMax } = this.#options
+    const { url, directUrl = url, publication, secret, ssl, slot, slotKeepMax, relay, role = 'auto' } = this.#options
+    const options = {
+      url: directUrl,
+      ...(publication === undefined ? {} : { publication }),
+      ...(secret === undefined ? {} : { secret }),
+      ...(ssl === undefined ? {} : { ssl }),
+      ...(slotKeepMax === undefined ? {} : { slotKeepMax }),
+    }
+    if (slot === undefined) return this.#followed?.watch(new WalLog(options))
     return this.#followed?.watch(
-      new WalLog({
-        url: directUrl,
-        ...(publication === undefined ? {} : { publication }),
-        ...(secret === undefined ? {} : { secret }),
-        ...(ssl === undefined ? {} : { ssl }),
-        ...(slot === undefined ? {} : { slot }),
-        ...(slotKeepMax === undefined ? {} : { slotKeepMax }),
-      }),
+      relay ? new RelayLog({ ...options, slot, relay, mayLead: role === 'auto' }) : new WalLog({ ...options, slot }),
     )
   }
 
@@ -237,6 +251,8 @@ function check({
   selfCheck,
   slot,
   slotKeepMax,
+  relay,
+  role,
 }: PostgresOptions): void {
   checkUrl('url', url)
   if (directUrl !== undefined) checkUrl('directUrl', directUrl)
@@ -251,6 +267,14 @@ function check({
   }
   if (slot !== undefined && !/^[a-z0-9_]{1,63}$/.test(slot)) {
     throw new OptionError('postgres({ slot }) must be a name of 1 to 63 lower-case letters, digits and _.')
+  }
+  if (relay !== undefined && (typeof relay?.lead !== 'function' || slot === undefined)) {
+    throw new OptionError(
+      "postgres({ relay }) must be a relay, like redisRelay({ url }) of '@tidemark/redis', beside a slot.",
+    )
+  }
+  if (role !== undefined && ((role !== 'auto' && role !== 'follower') || relay === undefined)) {
+    throw new OptionError("postgres({ role }) must be 'auto' or 'follower', beside a relay.")
   }
   checkCount('slotKeepMax', slotKeepMax, 16 * 2 ** 20)
   checkCount('pool.max', pool?.max, 1)

@@ -12,7 +12,16 @@ export interface ServerIdentity {
  * The epoch of a server's history: system identifier, timeline and branch. Files can be replaced by an older copy only under a
  * stopped server, and every process sees the same start time: so it is the branch.
  */
-export function epochOf(server: ServerIdentity): string {
-  const branch = createHash('sha256').update(server.startedAt).digest('hex').slice(0, 8)
-  return `${server.systemIdentifier}-${server.timeline}-${branch}`
+export function epochOf({ systemIdentifier, timeline, startedAt }: ServerIdentity): string {
+  return `${systemIdentifier}-${timeline}-${branchOf(startedAt)}`
+}
+
+/** The system identifier in an epoch, if it is of the server run that started then; which server that is not every role may ask. */
+export function systemOf(epoch: string, startedAt: string): string | undefined {
+  const [systemIdentifier, timeline, branch] = epoch.split('-')
+  return timeline !== undefined && branch === branchOf(startedAt) ? systemIdentifier : undefined
+}
+
+function branchOf(startedAt: string): string {
+  return createHash('sha256').update(startedAt).digest('hex').slice(0, 8)
 }

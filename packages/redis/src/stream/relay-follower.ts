@@ -10,6 +10,7 @@ import {
   SourceDownError,
   type StartProof,
   type TargetChange,
+  type TidemarkError,
 } from 'tidemark'
 import { StreamFollower, type TakenUp } from './follower.js'
 import type { Line, LineOptions, Look, StreamEntry } from './line.js'
@@ -20,7 +21,8 @@ import type { Seals } from './seal.js'
 const SCAN_COUNT = 200
 /** So many records are searched for the place where all can be seen, or for the one at which this process was. */
 const SCAN_MAX = 20_000
-const BEAT_MS = 200
+/** So long the log may stand short of what was flushed before it is helped on. */
+const STALL_MS = 50
 
 /**
  * The log of a follower: the leader's, out of the stream. The positions in the records say what is missing, whatever happened to Redis: after a
@@ -65,13 +67,15 @@ export class RelayedLog implements Log {
     return this.#source.probe()
   }
 
-  /** The leader relays what it reads; something written now is sure to be read, and to lie past all that is flushed. */
+  /** The leader relays what it reads: where nothing comes, something that is written now is sure to, and lies past all that is flushed. */
   nudge(): void {
     if (this.#beating || this.#isClosed) return
-    this.#beating = this.#clock.after(BEAT_MS, () => {
+    const before = this.#position
+    this.#beating = this.#clock.after(STALL_MS, () => {
       this.#beating = undefined
+      // While it moves it is busy, not stalled.
+      if (this.#position === before) void this.#source.beat().catch(() => {})
     })
-    void this.#source.beat().catch(() => {})
   }
 
   append(change: TargetChange): Promise<void> {
@@ -138,10 +142,15 @@ export class RelayedLog implements Log {
 
   async #pin({ epoch, name }: RelayRecord): Promise<void> {
     if (this.#refused.has(epoch)) return
-    if (await this.#source.pin(epoch, name)) {
+    if (await this.#source.pin(epoch, name, (reason) => this.#broke(reason))) {
       this.#epoch = epoch
       this.#name = name
     } else this.#refused.add(epoch)
+  }
+
+  #broke(reason: TidemarkError): void {
+    this.#position = undefined
+    this.#follower.cut(reason)
   }
 
   /** Ours, from the newest back. */

@@ -93,6 +93,8 @@ export interface LogStatus {
   readonly reason: string
   /** The slot that the processes of the application share, where they do. */
   readonly slot?: SlotStatus
+  /** Where there is a relay: whether this process reads the source's log for all, or what another one relays. */
+  readonly role?: 'leader' | 'follower'
 }
 
 /** A shared place in the log, as this process saw it last. */

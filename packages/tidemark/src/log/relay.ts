@@ -1,3 +1,4 @@
+import type { TidemarkError } from '../errors.js'
 import type { TargetChange } from './change.js'
 import type { Log, Probe } from './log.js'
 import type { RequestedPosition } from './position.js'
@@ -23,8 +24,9 @@ export interface RelaySource {
    *
    * @param epoch  as the leader's log names it
    * @param name  the same (`Log.name`)
+   * @param broken  told when the source finds out by itself that the log can't be believed any more
    */
-  pin(epoch: string, name: string | undefined): Promise<boolean>
+  pin(epoch: string, name: string | undefined, broken: (reason: TidemarkError) => void): Promise<boolean>
   /** As `Log.probe`. */
   probe(): Promise<Probe>
   /** As `Log.append`: writes into the source's log, from where the leader relays it. */
