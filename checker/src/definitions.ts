@@ -27,7 +27,7 @@ export function randomDefinition(random: Random, schema: Schema): readonly Write
     'rename table': 0.7,
     recreate: 0.7,
     enum: 0.4,
-    function: 0.4,
+    function: 1,
     truncate: 0.5,
     policy: 0.3,
     constraint: 0.5,
@@ -84,11 +84,7 @@ export function randomDefinition(random: Random, schema: Schema): readonly Write
     case 'enum':
       return [statement(`alter type mood add value if not exists 'new${++names % 1000}'`)]
     case 'function':
-      return [
-        statement(
-          `create or replace function of_x(int) returns setof a language sql stable as 'select * from a where x = $1 + ${random.below(2)}'`,
-        ),
-      ]
+      return [statement(random.pick(random.pick(schema.functions).ways))]
     case 'truncate':
       return [statement(`truncate ${name} cascade`)]
     case 'policy':

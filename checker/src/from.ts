@@ -1,5 +1,7 @@
 import { anyPlace, bound, condition, where } from './conditions.js'
-import { type Fragment, orElse, raw, sql } from './fragment.js'
+import { type Fragment, list, orElse, raw, sql } from './fragment.js'
+import type { Func } from './functions.js'
+import type { Column } from './schema.js'
 import { type Item, isInteger, type Place, placesOf, type Writing } from './scope.js'
 import { derived } from './select.js'
 
@@ -40,7 +42,7 @@ function table(writing: Writing): From {
 
 function single(writing: Writing, depth: number): From {
   const { random, schema } = writing
-  switch (random.weighted({ table: 8, view: 2, derived: depth < 2 ? 1.5 : 0, only: 0.3, function: 0.3, values: 0.3 })) {
+  switch (random.weighted({ table: 8, view: 2, derived: depth < 2 ? 1.5 : 0, only: 0.3, function: 1, values: 0.3 })) {
     case 'table':
       return table(writing)
     case 'only': {
@@ -55,9 +57,9 @@ function single(writing: Writing, depth: number): From {
       return { items: [item], text: raw(`${view.name} ${item.alias}`) }
     }
     case 'function': {
-      writing.note('function')
-      const item = writing.item(schema.tables[0]!)
-      return { items: [{ ...item, keys: [] }], text: sql`of_x(${{ value: random.below(4), cast: '' }}) ${item.alias}` }
+      const called = random.pick(schema.functions.filter(({ is }) => is === 'rows'))
+      const item = writing.item(called)
+      return { items: [item], text: sql`${call(writing, called, [])} ${alias(item, called)}` }
     }
     case 'values': {
       writing.note('values')
@@ -94,9 +96,34 @@ function joined(writing: Writing, left: From, depth: number): From {
   return { items, text: orElse(sql`${left.text} ${join} ${right.text} on ${on}`, ...shorter) }
 }
 
+/** A call, whose arguments may be columns. */
+export function call(writing: Writing, called: Func, outer: readonly Item[]): Fragment {
+  writing.note('function')
+  const { random } = writing
+  const given = called.arguments.map((kind) => {
+    const isAlike = (column: Column): boolean => column.kind.cast === kind.cast
+    const place = random.chance(0.7) ? writing.place(outer, isAlike) : undefined
+    if (place) return raw(place.text)
+    return random.chance(0.1) ? sql`coalesce(${writing.value(kind)}, null)::${kind.cast}` : writing.value(kind)
+  })
+  return sql`${called.name}(${list(given, ', ')})`
+}
+
+/** The column of a function that answers values is called like its alias. */
+function alias({ alias }: Item, { name, columns }: Func): string {
+  return columns.length === 1 && columns[0]!.name === name ? `${alias}(${name})` : alias
+}
+
 function lateral(writing: Writing, left: From, depth: number): From {
   writing.note('lateral')
   const { random } = writing
+  if (random.chance(0.3)) {
+    const called = random.pick(writing.schema.functions.filter(({ is }) => is === 'rows'))
+    const item = writing.item(called)
+    const join = random.pick(['cross join', 'left join'])
+    const text = sql`${left.text} ${join} ${call(writing, called, left.items)} ${alias(item, called)}${join === 'left join' ? ' on true' : ''}`
+    return { items: [...left.items, item], text: orElse(text, left.text) }
+  }
   const relation = random.pick(writing.schema.tables)
   const inner = writing.item(relation)
   const item = writing.item(relation)

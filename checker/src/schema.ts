@@ -1,3 +1,4 @@
+import { createFunctions, type Func, randomFunctions } from './functions.js'
 import { BIG, COMMON, INT, type Kind, literal, ODD, REFERENCE, TEXT, TYPES } from './kinds.js'
 import type { Random } from './random.js'
 import { statement, type Write } from './writes.js'
@@ -29,6 +30,7 @@ export interface Table extends Relation {
 export interface Schema {
   readonly tables: Table[]
   readonly views: Relation[]
+  readonly functions: readonly Func[]
   readonly setup: readonly Write[]
 }
 
@@ -57,11 +59,12 @@ export function randomSchema(random: Random, identities: Identities): Schema {
     // A row of the child may have the id of one of the parent.
     tables.push({ ...parent, keys: [] }, child)
   }
-  const ofX = "create function of_x(int) returns setof a language sql stable as 'select * from a where x = $1'"
-  setup.push(statement(ofX))
+  const functions = randomFunctions(random, tables)
+  setup.push(statement('set check_function_bodies = off'), ...createFunctions(random, functions))
   if (random.chance(0.3)) setup.push(...addTrigger(random.pick(tables).name))
   const views = randomViews(random, tables)
-  return { tables, views: views.map(({ view }) => view), setup: [...setup, ...views.map(({ write }) => write)] }
+  const made = [...setup, ...views.map(({ write }) => write)]
+  return { tables, views: views.map(({ view }) => view), functions, setup: made }
 }
 
 /** A number as a table's key. */

@@ -1,6 +1,6 @@
 import { anyPlace, bound, condition, where } from './conditions.js'
 import { type Fragment, list, raw, sql } from './fragment.js'
-import { from } from './from.js'
+import { call, from } from './from.js'
 import { type Item, isInteger, isPlain, type Writing } from './scope.js'
 
 /** `exists (select …)`, usually tied to the row outside. */
@@ -15,6 +15,8 @@ export function inSubquery(writing: Writing, outer: readonly Item[], depth: numb
   writing.note('in-subquery')
   const { random } = writing
   const place = anyPlace(writing, outer, isInteger)
+  const called = random.chance(0.1) && writing.schema.functions.find(({ name }) => name === 'ids_of')
+  if (called) return sql`${place.text} in (select ${call(writing, called, random.chance(0.3) ? outer : [])})`
   const { items, text } = from(writing, random.chance(0.15) ? 2 : 1, depth + 1)
   const inner = anyPlace(writing, items, isInteger)
   const operator = random.weighted({ in: 6, 'not in': 2, '= any': 1, '> all': 0.5, '<> all': 0.5 })
@@ -26,6 +28,8 @@ export function inSubquery(writing: Writing, outer: readonly Item[], depth: numb
 export function scalar(writing: Writing, outer: readonly Item[], depth: number): Fragment {
   writing.note('scalar')
   const { random } = writing
+  const called = writing.schema.functions.find(({ is }) => is === 'number' && random.chance(0.1))
+  if (called) return call(writing, called, outer)
   const { items, text } = from(writing, random.chance(0.15) ? 2 : 1, depth + 1)
   const filter = where(innerConditions(writing, items, outer, depth))
   const place = anyPlace(writing, items, isInteger)

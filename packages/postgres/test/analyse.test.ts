@@ -29,6 +29,7 @@ const SCHEMA = `
   create function unknown_one() returns int language plpgsql stable as 'begin return 1; end';
   create function pure_one() returns int language sql immutable as 'select 1';
   create function at_least(int, since timestamptz default now()) returns int language sql immutable as 'select 1';
+  create function halved(int) returns int language plpgsql stable as 'begin return $1 / 2; end';
   create function full_name(authors) returns text language sql stable as 'select $1.name';
   create aggregate odd_sum (int) (sfunc = int4pl, stype = int);
 `
@@ -342,6 +343,12 @@ const cases: Record<string, Record<string, string[]>> = {
     ],
     'select (a).full_name from authors a where id = 1': [
       'rows of public.authors where id = 1',
+      'not kept: function (an operator, a cast or an attribute calls a function that is not IMMUTABLE)',
+    ],
+    'select g.halved from generate_series(1, 3) g': [
+      'not kept: function (an operator, a cast or an attribute calls a function that is not IMMUTABLE)',
+    ],
+    'select (1).halved': [
       'not kept: function (an operator, a cast or an attribute calls a function that is not IMMUTABLE)',
     ],
     "select query_to_xml('select 1', true, true, '')": ['not kept: function (query_to_xml())'],

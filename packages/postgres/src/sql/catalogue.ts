@@ -115,6 +115,7 @@ export async function loadFacts(ask: Ask, question: Question): Promise<Facts> {
       all.flatMap((each) => each.types.filter(({ schema }) => schema !== 'pg_catalog').map(quoted)),
       parameterTypes.filter((type) => type >= FIRST_OWN_OID),
       inside.map(quoted),
+      mentions.flatMap((each) => each.valueAttributes),
     ]),
   ) as {
     read: { isCatalogFirst: boolean; relations: (Relation & { names: string[] })[] | null }

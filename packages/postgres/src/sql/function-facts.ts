@@ -110,7 +110,7 @@ const CODE = `json_build_object(
   )`
 
 /**
- * The SQL of what may run; as its parameters: 2 names of functions, 3 their schemas, 4 operators, 5 attributes.
+ * The SQL of what may run; as its parameters: 2 names of functions, 3 their schemas, 4 operators, 5 attributes, 9 attributes of what may be no row.
  *
  * A function's volatility is the worst of what runs: for an aggregate, of its support functions. Functions that the statement
  * does not name, but runs, are looked at as a whole: its operators, attribute notation, and casts (which need no mention).
@@ -134,7 +134,7 @@ select json_build_object(
   'hasUnknownCode',
     exists (select from pg_catalog.pg_operator o where o.oprname = any($4) and o.oprnamespace <> 'pg_catalog'::regnamespace
       and o.oprcode in (select oid from unknown))
-    or exists (select from code p join pg_catalog.pg_type t on t.oid = p.proargtypes[0] where p.proname = any($5) and p.pronargs = 1
-      and p.oid in (select oid from unknown) and t.typtype in ('c', 'p'))
+    or exists (select from code p join pg_catalog.pg_type t on t.oid = p.proargtypes[0] where p.pronargs >= 1
+      and p.pronargs - p.pronargdefaults - case when p.provariadic = 0 then 0 else 1 end <= 1 and p.oid in (select oid from unknown) and (p.proname = any($5) and t.typtype in ('c', 'p') or p.proname = any($9)))
     or exists (select from pg_catalog.pg_cast c where c.castfunc in (select oid from unknown))
 )`

@@ -1,5 +1,5 @@
-import type { A_Const, A_Expr, ColumnRef, FuncCall, Node, RangeVar, TypeName } from './ast.js'
-import { strings, walk } from './ast.js'
+import type { A_Const, A_Expr, ColumnRef, FuncCall, Node, RangeFunction, RangeVar, TypeName } from './ast.js'
+import { as, strings, walk } from './ast.js'
 
 /** A name as SQL has it: with its schema, or to be found by the search path. */
 export interface Name {
@@ -22,6 +22,8 @@ export interface Mentions {
   readonly operators: readonly string[]
   /** Names behind a dot: a column, or a function called as one (`p.full_name`). */
   readonly attributes: readonly string[]
+  /** Those of them whose left side may be a value that is no row: there, too, a function may be meant (`g.half` of `generate_series(1, 3) g`). */
+  readonly valueAttributes: readonly string[]
   /** CURRENT_DATE, CURRENT_USER … by the parser's names. */
   readonly valueFunctions: ReadonlySet<string>
   /** Constants that PostgreSQL may read as a moment: 'now', 'today' … */
@@ -50,6 +52,9 @@ export function mentionsOf(statements: readonly Node[]): Mentions {
   const functions = new Map<string, Call>()
   const operators = new Set(IMPLICIT_OPERATORS)
   const attributes = new Set<string>()
+  const valueAttributes = new Set<string>()
+  const qualified: (readonly string[])[] = []
+  const called = new Set<string | undefined>()
   const valueFunctions = new Set<string>()
   const momentConstants = new Set<A_Const>()
   const types = new Map<string, Name>()
@@ -75,9 +80,14 @@ export function mentionsOf(statements: readonly Node[]): Mentions {
         break
       case 'ColumnRef':
         addAttributes(attributes, strings((content as ColumnRef).fields).slice(1))
+        qualified.push(strings((content as ColumnRef).fields))
         break
       case 'A_Indirection':
         addAttributes(attributes, strings((content as { indirection?: Node[] }).indirection))
+        addAttributes(valueAttributes, strings((content as { indirection?: Node[] }).indirection))
+        break
+      case 'RangeFunction':
+        for (const name of namesOfFunctions(content as RangeFunction)) called.add(name)
         break
       case 'SQLValueFunction':
         valueFunctions.add((content as { op?: string }).op ?? '')
@@ -100,11 +110,13 @@ export function mentionsOf(statements: readonly Node[]): Mentions {
     // INTO stands in its SELECT without its kind.
     if ('intoClause' in content) hasWrites = true
   })
+  for (const [qualifier, ...names] of qualified) if (called.has(qualifier)) addAttributes(valueAttributes, names)
   return {
     relations: [...relations.values()],
     functions: [...functions.values()],
     operators: [...operators],
     attributes: [...attributes],
+    valueAttributes: [...valueAttributes],
     valueFunctions,
     momentConstants,
     parameters,
@@ -134,6 +146,12 @@ export function quoted(name: Name): string {
 
 function quote(part: string): string {
   return `"${part.replaceAll('"', '""')}"`
+}
+
+/** What a function in FROM may be called. */
+function namesOfFunctions({ alias, functions = [] }: RangeFunction): (string | undefined)[] {
+  if (alias) return [alias.aliasname]
+  return functions.map((item) => strings(as('FuncCall', as('List', item)?.items?.[0])?.funcname).at(-1))
 }
 
 function add(names: Map<string, Name>, name: Name): void {
