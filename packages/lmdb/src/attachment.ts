@@ -68,6 +68,7 @@ export class Attachment {
     // LMDB never does that.
     if (now.bytes < this.#bytes) return this.startAnew('l2-damaged', environment)
     this.#bytes = now.bytes
+    environment.reap()
     if (this.#calls.hangsMs > STUCK_MS) this.startAnew('l2-locked', environment)
   }
 

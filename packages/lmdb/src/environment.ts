@@ -124,6 +124,11 @@ export class Environment {
     for (const store of this.#stores) void store.clearAsync()
   }
 
+  /** Frees the pages that processes were reading when they died. */
+  reap(): void {
+    this.#root.readerCheck()
+  }
+
   /** What is used of the file, and how long it is. */
   size(): { readonly usedBytes: number; readonly fileBytes: number } {
     const root = statsOf(this.#root)

@@ -55,6 +55,7 @@ export class Eviction {
   async #run(environment: Environment): Promise<void> {
     this.#written = 0
     this.#fills = 0
+    environment.reap()
     while (await this.#step(environment));
   }
 
