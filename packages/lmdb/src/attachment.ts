@@ -2,6 +2,7 @@ import type { Calls } from './calls.js'
 import { Environment, isCorrupt } from './environment.js'
 import { LmdbDownError } from './errors.js'
 import type { FileIdentity, Folder } from './folder.js'
+import { isDeadly, Trial } from './trial.js'
 
 /** A call that hangs for so long waits for a process that is frozen, or for a thread that is gone. */
 const STUCK_MS = 10_000
@@ -26,6 +27,7 @@ export class Attachment {
   readonly #folder: Folder
   readonly #calls: Calls
   #environment: Environment | undefined
+  #trial: Trial | undefined
   #isClosed = false
   #lookedAt = 0
   #bytes = 0
@@ -89,19 +91,22 @@ export class Attachment {
     this.#isClosed = true
     const environment = this.#environment
     this.#environment = undefined
+    this.#trial?.end()
     await environment?.leave()
   }
 
   #opened(): Environment {
     this.#folder.prepare()
-    if (!this.#folder.isWhole()) {
+    if (!this.#folder.isWhole() || isDeadly(this.#folder.environment)) {
       this.#remove('l2-damaged')
       this.#folder.prepare()
     }
+    this.#trial = new Trial(this.#folder.environment)
     try {
       return new Environment(this.#folder, MAP_BYTES)
     } catch (error) {
       if (!isCorrupt(error)) throw error
+      this.#trial.end()
       this.#remove('l2-damaged')
       this.#folder.prepare()
       return new Environment(this.#folder, MAP_BYTES)
@@ -110,6 +115,7 @@ export class Attachment {
 
   #leave(environment: Environment): void {
     this.#environment = undefined
+    this.#trial?.end()
     this.#bytes = 0
     this.#calls.forget()
     // What it still waits for may never come.

@@ -1,3 +1,5 @@
+import * as fs from 'node:fs'
+import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type LmdbL2, lmdbL2 } from '../src/index.js'
 import { type Process, Program, until } from './processes.js'
@@ -36,6 +38,14 @@ async function started(number: number): Promise<Process> {
   return filler
 }
 
+/** As if who opened the file had lived with it for a while. */
+function endTrials(): void {
+  const environment = dirname(folder.data()!)
+  for (const name of fs.readdirSync(environment)) {
+    if (name.startsWith('trial-')) fs.rmSync(join(environment, name), { force: true })
+  }
+}
+
 const m = async () => (await l2.read('none')).tide?.m ?? 0
 
 /** All entries that can be read are what some process wrote. */
@@ -59,6 +69,7 @@ test('a process that is killed in the middle of a write, 20 times, leaves the fi
     await until(async () => (await m()) > before + 3, 'they write')
     read += await readable()
     const killed = fillers[round % 2]!
+    endTrials()
     await killed.kill()
     running.delete(killed)
     // Nothing waits for who is dead.

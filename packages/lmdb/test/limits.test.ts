@@ -157,7 +157,7 @@ test('its folder is of its own account only, and one that others can enter is re
       return found.isDirectory() ? modes(below) : [fs.statSync(below).mode & 0o777]
     }),
   ]
-  expect(modes(path)).toEqual([0o700, 0o700, 0o600, 0o600])
+  expect(modes(path)).toEqual([0o700, 0o700, 0o600, 0o600, 0o600])
   fs.chmodSync(path, 0o750)
   expect(() => lmdbL2({ path })).toThrow(LmdbFolderError)
   const file = join(folder.path, 'file')
