@@ -16,6 +16,11 @@ const ways: readonly { command: RegExp; by: string; named: RegExp }[] = [
   { command: /^npm test$/, by: '.ci/run', named: /npm test/ },
   { command: /^npm run bench( -- [\w -]+)?$/, by: '.ci/run', named: /npm run bench/ },
   { command: /^npm run chaos -- postgres( [\w -]+)?$/, by: '.ci/run', named: /npm run chaos/ },
+  {
+    command: /^npm run demo:distributed$/,
+    by: 'examples/blog/test/distributed.test.ts',
+    named: /distributed\/start/,
+  },
   { command: /^npm run check:sql( -- [\w. -]+)?$/, by: '.ci/run', named: /npm run check:sql/ },
   { command: /^npm run (lint|build)$/, by: '.ci/run', named: /biome|npm test/ },
 ]

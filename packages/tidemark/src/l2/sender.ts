@@ -2,8 +2,8 @@ import type { Clock } from '../clock.js'
 import type { Counters } from '../counters.js'
 import type { Follower } from '../follow/follower.js'
 import type { Change, Commit } from '../log/change.js'
-import type { L2, L2Answer } from './l2.js'
-import { Marks, Shapes } from './stamps.js'
+import type { L2, L2Answer } from '../tiers/l2.js'
+import { Marks, Shapes } from '../tiers/stamps.js'
 
 /** So long another process may take to close a gap that this one sees, before L2 starts anew. */
 const GAP_WAIT_MS = 3_000

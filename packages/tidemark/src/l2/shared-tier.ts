@@ -6,10 +6,10 @@ import type { Follower } from '../follow/follower.js'
 import type { Commit } from '../log/change.js'
 import type { Keyspace } from '../read/keyspace.js'
 import { sessionText } from '../read/keyspaces.js'
-import type { L2, L2Entry, L2Fill, L2Read } from './l2.js'
-import { L2Sender } from './l2-sender.js'
-import type { SlotKey } from './space.js'
-import { stampsOf } from './stamps.js'
+import type { L2, L2Entry, L2Fill, L2Read } from '../tiers/l2.js'
+import type { SlotKey } from '../tiers/space.js'
+import { stampsOf } from '../tiers/stamps.js'
+import { L2Sender } from './sender.js'
 
 /** More fills than this are not on their way to L2 at once; what is beyond stays in L1 only. */
 const FILLS_MAX = 1_000
