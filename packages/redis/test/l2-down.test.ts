@@ -3,6 +3,7 @@ import { afterEach, expect, test } from 'vitest'
 import { World } from './judge.js'
 import { fillOf, lsnOf, openL2, tell } from './opened.js'
 import { RedisServer, until } from './redis-server.js'
+import { TcpLine } from './tcp-line.js'
 
 let server: RedisServer
 afterEach(() => server.drop())
@@ -109,6 +110,19 @@ test('Redis comes back as it was in an old backup, and nothing stale is believed
   expect(world.stale).toEqual([])
   expect(world.seen.disbelieved).toBeGreaterThan(0)
   await l2.close()
+})
+
+test('a connection on which nothing comes any more, and that does not end, is given up for a new one', async () => {
+  server = await RedisServer.start()
+  const line = await TcpLine.to(server.port)
+  const l2 = await openL2(server, { url: line.url, deadline: 50, batchDeadline: 50 })
+  await untilStored(l2)
+  line.silence()
+  await until(async () => (await reasonOf(l2.read('a'))) === 'paused')
+  line.lose()
+  await until(async () => (await reasonOf(l2.read('a'))) === 'none')
+  await l2.close()
+  await line.end()
 })
 
 async function reasonOf(call: Promise<unknown>): Promise<string> {

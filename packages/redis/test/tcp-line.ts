@@ -35,6 +35,11 @@ export class TcpLine {
     for (const [client, server] of this.#pairs) for (const socket of [client, server]) socket.pause()
   }
 
+  /** Connections that are silent stay so for good, and do not end: as if a route were gone. New ones pass. */
+  lose(): void {
+    this.#isSilent = false
+  }
+
   /** What was held up is lost with its connections; new ones pass. */
   heal(): void {
     this.#isSilent = false

@@ -7,8 +7,12 @@ export class Connection {
   readonly #own: Redis | undefined
   #isWoken = false
 
-  /** Returns at once; a client of our own connects by itself, and again whenever it was lost. */
-  constructor({ client, url }: { readonly client?: RedisClient; readonly url?: string }) {
+  /**
+   * Returns at once; a client of our own connects by itself, and again whenever it was lost.
+   *
+   * @param longestCallMs  within so long an answer may come
+   */
+  constructor({ client, url }: { readonly client?: RedisClient; readonly url?: string }, longestCallMs: number) {
     if (client) {
       this.client = client
       return
@@ -19,6 +23,8 @@ export class Connection {
       maxRetriesPerRequest: 0,
       autoResendUnfulfilledCommands: false,
       connectTimeout: 5_000,
+      // A connection on which nothing comes any more, though it is open: the system would try it for a quarter of an hour.
+      socketTimeout: Math.max(5_000, 2 * longestCallMs),
       retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 5), 1_000),
       // After a fail-over this may be a replica; the address may lead to the new primary.
       reconnectOnError: (error) => error.message.startsWith('READONLY'),

@@ -49,7 +49,7 @@ class RedisTier implements RedisL2 {
 
   constructor(options: RedisL2Options) {
     const settings = settingsOf(options)
-    this.#connection = new Connection(options)
+    this.#connection = new Connection(options, Math.max(settings.deadlineMs, settings.batchDeadlineMs))
     this.#envelope = new Envelope({
       serializer: settings.serializer,
       compressAbove: settings.compressAbove,
