@@ -10,6 +10,7 @@ const SCHEMA = `
   create collation blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
   create type mood as enum ('live', 'draft');
   create domain key as bigint;
+  create domain narrow_key as key;
   create domain rounded as numeric(5, 1);
   create type slugged as (slug text collate blind, id bigint);
   create table authors (id bigint primary key, name text not null, boss_id bigint);
@@ -39,6 +40,7 @@ const SCHEMA = `
   create function prices() returns table (price rounded) language sql stable as 'select price from posts';
   create function slugs() returns setof slugged language sql stable as 'select title, id from posts';
   create function keys() returns setof key language sql stable as 'select id from posts';
+  create function narrow_keys() returns setof narrow_key language sql stable as 'select id from posts';
   create function in_mood(mood) returns setof posts language sql stable as 'select * from posts where status = $1';
   create function from_ip(inet) returns setof posts language sql stable as 'select * from posts where ip = $1';
   create function any_of(bigint[]) returns setof posts language sql stable as 'select * from posts where id = any($1)';
@@ -274,6 +276,7 @@ const cases: Record<string, Record<string, string[]>> = {
     'select of_any(1)': ['not kept: function (public.of_any(), which has types that its calls decide)'],
     'select * from of_all(1, 2)': ['not kept: function (public.of_all(), which is VARIADIC)'],
     'select overloaded(1::bigint)': ['not kept: function (public.overloaded(), which may be one of several)'],
+    'select * from narrow_keys()': ['not kept: function (public.narrow_keys(), which answers a domain over a domain)'],
     'select two()': ['not kept: function (public.two(), which is more than one SELECT)'],
     'select mood(1)': ['not kept: function (public.mood(), which is called like a type)'],
   },

@@ -51,13 +51,8 @@ export interface FunctionFact {
   readonly code: FunctionCode | null
 }
 
-/** The type below a domain, or its modifier. */
-const below = (what: 'oid' | 'modifier', oid: string, modifier = '-1'): string => `(with recursive below as (
-    select ${oid} as oid, ${modifier} as modifier, 0 as depth
-    union all
-    select d.typbasetype, case when d.typtypmod >= 0 then d.typtypmod else modifier end, depth + 1
-    from below join pg_catalog.pg_type d on d.oid = below.oid and d.typtype = 'd'
-  ) select ${what} from below order by depth desc limit 1)`
+/** The type below a domain. */
+const below = (type: string): string => `case when ${type}.typtype = 'd' then ${type}.typbasetype else ${type}.oid end`
 
 /**
  * A function is looked into if it is written in SQL and runs as the query does: as the same role, under the same settings. Types that its
@@ -72,17 +67,20 @@ const OBSTACLE = `case
     when provariadic <> 0 then 'which is VARIADIC'
     when exists (select from pg_catalog.pg_type t where t.typtype = 'p' and (t.oid = any(proargtypes::oid[])
       or t.oid = prorettype and not (t.oid = 'record'::regtype and proargmodes && '{o,b,t}'))) then 'which has types that its calls decide'
+    when exists (select from pg_catalog.pg_type d join pg_catalog.pg_type t on t.oid = d.typbasetype
+      where d.oid = prorettype and t.typtype = 'd') then 'which answers a domain over a domain'
     when exists (select from pg_catalog.pg_type t where t.typname = proname and t.typrelid = 0) then 'which is called like a type'
   end`
 
 const CODE = `json_build_object(
-    'obstacle', ${OBSTACLE},
-    'definition', case when ${OBSTACLE} is null then pg_catalog.pg_get_functiondef(code.oid) end,
+    'obstacle', obstacle,
+    'definition', case when obstacle is null then pg_catalog.pg_get_functiondef(code.oid) end,
     'isSet', proretset,
-    'isRow', (select t.typtype = 'c' or t.oid = 'record'::regtype from pg_catalog.pg_type t where t.oid = ${below('oid', 'prorettype')}),
+    'isRow', (select b.typtype = 'c' or b.oid = 'record'::regtype
+      from pg_catalog.pg_type r join pg_catalog.pg_type b on b.oid = ${below('r')} where r.oid = prorettype),
     'parameters', (select coalesce(json_agg(json_build_object('name', nullif(a.name, ''), 'type', json_build_object(
-        'oid', ${below('oid', 't.oid')}::int8, 'isDomain', t.typtype = 'd', 'schema', n.nspname, 'name', e.typname, 'element', e.oid::int8, 'isArray', e.oid <> t.oid,
-        'collation', t.typcollation::int8)) order by a.i), '[]')
+        'oid', t.oid::int8, 'isDomain', t.typtype = 'd', 'schema', n.nspname, 'name', e.typname, 'element', e.oid::int8,
+        'isArray', e.oid <> t.oid, 'collation', t.typcollation::int8)) order by a.i), '[]')
       from (
         select case when proallargtypes is null then proargtypes[i - 1] else proallargtypes[i] end, proargnames[i], proargmodes[i], i
         from pg_catalog.generate_series(1, coalesce(cardinality(proallargtypes), pronargs::int)) i
@@ -91,22 +89,18 @@ const CODE = `json_build_object(
       join pg_catalog.pg_type e on e.oid = case when t.typcategory = 'A' and t.typelem <> 0 then t.typelem else t.oid end
       join pg_catalog.pg_namespace n on n.oid = e.typnamespace
       where coalesce(a.mode, 'i') in ('i', 'b', 'v')),
-    'columns', (select coalesce(json_agg(json_build_object('name', nullif(c.name, ''), 'oid', ${below('oid', 'c.type')}::int8,
-        'modifier', ${below('modifier', 'c.type', 'c.modifier')},
-        'collation', c.coll::int8) order by c.i), '[]')
+    'columns', (select coalesce(json_agg(json_build_object('name', nullif(c.name, ''), 'oid', (${below('t')})::int8,
+        'modifier', case when t.typtype = 'd' and t.typtypmod >= 0 then t.typtypmod else c.modifier end,
+        'collation', coalesce(c.coll, t.typcollation)::int8) order by c.i), '[]')
       from (
-        select proargnames[i], proallargtypes[i], -1, t.typcollation, i
-        from pg_catalog.generate_series(1, cardinality(proallargtypes)) i join pg_catalog.pg_type t on t.oid = proallargtypes[i]
+        select proargnames[i], proallargtypes[i], -1, null, i from pg_catalog.generate_series(1, cardinality(proallargtypes)) i
         where proargmodes[i] in ('o', 'b', 't')
         union all
-        select a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attnum
-        from pg_catalog.pg_type r join pg_catalog.pg_attribute a on a.attrelid = r.typrelid and a.attnum > 0 and not a.attisdropped
-        where r.oid = ${below('oid', 'prorettype')} and r.typtype = 'c' and not coalesce(proargmodes && '{o,b,t}', false)
-        union all
-        select null, r.oid, -1, r.typcollation, 1 from pg_catalog.pg_type r
+        select a.attname, coalesce(a.atttypid, r.oid), coalesce(a.atttypmod, -1), a.attcollation, coalesce(a.attnum, 1)
+        from pg_catalog.pg_type r join pg_catalog.pg_type b on b.oid = ${below('r')}
+          left join pg_catalog.pg_attribute a on a.attrelid = b.typrelid and b.typtype = 'c' and a.attnum > 0 and not a.attisdropped
         where r.oid = prorettype and not coalesce(proargmodes && '{o,b,t}', false)
-          and (select b.typtype from pg_catalog.pg_type b where b.oid = ${below('oid', 'prorettype')}) <> 'c'
-      ) as c(name, type, modifier, coll, i))
+      ) as c(name, type, modifier, coll, i) join pg_catalog.pg_type t on t.oid = c.type)
   )`
 
 /**
@@ -117,9 +111,8 @@ const CODE = `json_build_object(
  */
 export const FUNCTIONS = `
 with code as (
-  select p.oid, n.nspname, l.lanname, p.proname, p.prokind, p.pronargs, p.proargtypes, p.provolatile, p.pronargdefaults, p.provariadic,
-    p.prosecdef, p.proconfig, p.prorettype, p.proretset, p.proallargtypes, p.proargmodes, p.proargnames
-  from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace join pg_catalog.pg_language l on l.oid = p.prolang
+  select p.oid, n.nspname, p.proname, p.pronargs, p.proargtypes, p.provolatile, p.pronargdefaults, p.provariadic
+  from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
 ), unknown as (select oid from code where provolatile <> 'i' and nspname <> 'pg_catalog')
 select json_build_object(
   'functions', (select json_agg(json_build_object('oid', oid::int8, 'schema', nspname, 'name', proname, 'isAggregate', prokind = 'a',
@@ -130,7 +123,11 @@ select json_build_object(
         and u.oid in (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn))
         then 'v' else provolatile end,
       'code', case when nspname <> 'pg_catalog' then ${CODE} end))
-    from code where proname = any($2) and (nspname = any(pg_catalog.current_schemas(true)) or nspname = any($3))),
+    from (
+      select p.*, n.nspname, l.lanname, ${OBSTACLE} as obstacle
+      from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+        join pg_catalog.pg_language l on l.oid = p.prolang where p.proname = any($2) offset 0
+    ) as code where (nspname = any(pg_catalog.current_schemas(true)) or nspname = any($3))),
   'hasUnknownCode',
     exists (select from pg_catalog.pg_operator o where o.oprname = any($4) and o.oprnamespace <> 'pg_catalog'::regnamespace
       and o.oprcode in (select oid from unknown))
