@@ -111,6 +111,27 @@ const parts = {
     page.goal(`ranges: ${plain(most / few)} times as many cost a few times as much`, of(most, 0) / of(few, 0), 4)
   },
 
+  async patterns() {
+    const entries = scale.changeEntries.at(-1)
+    const count = entries.toLocaleString('en')
+    const figures = await runAlone('patterns.js', [entries, scale.passes], ['--max-old-space-size=6000'])
+    const line = (name, { asked, gone, held }) => [name, ...[asked, gone, held].map((ms) => ms.toFixed(1))]
+    page.table(
+      `Invalidating by pattern, one in a hundred of ${count} entries`,
+      ['', 'ms until it holds', 'ms until the last is out of memory', 'ms that the event loop was held, at most'],
+      [
+        line('`g07:*`', figures.prefix),
+        line('the same, when its order is built', figures.prefix.first),
+        line('`*:t07`', figures.suffix),
+        line('`{ regex: "r:\\d+:t07$" }`, which looks at every key', figures.infix),
+        line('preview of `g07:*`', figures.preview),
+        line('the whole tenant: all of them', figures.tenant),
+      ],
+    )
+    page.goal(`a pattern that names 1 % of ${count} keys: ms until it holds`, figures.prefix.asked, 20)
+    page.goal('the same, preview', figures.preview.asked, 20)
+  },
+
   async stampede() {
     const loads = await alternate(
       Object.keys(stampedes),

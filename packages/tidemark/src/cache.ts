@@ -116,6 +116,8 @@ export interface CacheStatus {
   readonly unproven: number
   readonly watched: number
   readonly filling: number
+  /** Patterns, tenants and everything that are applied, but not yet worked off: of what they name `entries` and `bytes` may count some. */
+  readonly sweeping: number
 }
 
 /** A cache, or a view of it for one tenant and session. */

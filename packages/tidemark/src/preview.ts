@@ -7,7 +7,7 @@ import type { Target } from './log/change.js'
 
 const SAMPLE_MAX = 20
 /** How long the event loop is held at most, but for the step that ends it. */
-const SLICE_MS = 8
+const SLICE_MS = 5
 
 /** What these targets would make stale in L1 now; changes nothing. */
 export async function preview(

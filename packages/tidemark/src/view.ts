@@ -129,7 +129,7 @@ export class View<Context extends object> implements Cache<Context> {
   }
 
   status(): CacheStatus {
-    const { follower, l1, reads, clock } = this.#core
+    const { follower, l1, reads, sweeps, clock } = this.#core
     const silenceMs = follower.currency.silence(clock.now())
     return {
       log: follower.log.status(),
@@ -143,6 +143,7 @@ export class View<Context extends object> implements Cache<Context> {
       unproven: follower.unproven,
       watched: this.#core.watched,
       filling: reads.flights.size,
+      sweeping: sweeps.pending,
     }
   }
 

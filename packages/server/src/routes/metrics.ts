@@ -101,6 +101,12 @@ function cacheGauges(registry: Registry, cache: Cache): void {
   gauge(registry, 'tidemark_entries', 'Entries in memory', () => cache.status().entries)
   gauge(registry, 'tidemark_entries_bytes', 'Approximate size of keys and values in memory', () => cache.status().bytes)
   gauge(registry, 'tidemark_watched_entries', 'Entries that are watched', () => cache.status().watched)
+  gauge(
+    registry,
+    'tidemark_sweeps_running',
+    'Patterns, tenants and everything that hold, but whose entries are not all out of memory yet',
+    () => cache.status().sweeping,
+  )
   gauge(registry, 'tidemark_fills_running', 'Fills that run now', () => cache.status().filling)
   gauge(registry, 'tidemark_ring_changes', 'Recent changes kept for fills that run', () => cache.status().ring)
   gauge(

@@ -71,6 +71,8 @@ export class Sweeps {
     // What a wider one drops, the narrower ones before it need not look for.
     if (mode === 'drop')
       for (const each of this.#pending.filter((other) => covers(widened, other.target))) this.#end(each)
+    if (mode === 'drop' && widened.kind !== 'pattern')
+      this.#context.l1.forsake(widened.kind === 'tenant' ? widened.tenant : undefined)
     this.#pending.push(sweep)
     this.#context.l1.judge = (slot) => this.#judge(slot)
     if (!this.#timer) {
@@ -157,6 +159,7 @@ export class Sweeps {
   /** The sweeps that make the entry stale, by its own key or by one that it depends on. */
   #naming(slot: number): Sweep[] {
     const { l1 } = this.#context
+    if (this.#pending.length === 0) return []
     const lsn = l1.lsnOf(slot)
     const sweeps = this.#pending.filter((sweep) => lsn < sweep.lsn)
     if (sweeps.length === 0) return sweeps

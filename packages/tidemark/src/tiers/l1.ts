@@ -129,6 +129,14 @@ export class L1 {
     return this.#orders[by]
   }
 
+  /**
+   * All keys of a tenant (or of all) are about to go: where that is most of an order, it is given up, and built anew when it is asked for
+   * again, instead of taking them out one by one. Who still reads the former one finds what was there.
+   */
+  forsake(tenant: string | undefined): void {
+    for (const by of ['beginning', 'end'] as const) if (this.#orders?.[by]?.isMostly(tenant)) delete this.#orders[by]
+  }
+
   /** Whether the entry has not expired by time. */
   isFreshAt(slot: number, now: number): boolean {
     return now < this.#filledAt[slot]! + this.#lifetimes[slot]!

@@ -41,20 +41,21 @@ export class OrderedTexts {
     this.#blocks.splice(at + 1, 0, { texts: block.texts.splice(cut), handles: block.handles.splice(cut) })
   }
 
-  /** Removes what was inserted with the same text and handle; nothing if it is not here. */
-  remove(text: string, handle: number): void {
+  /** Removes what was inserted with the same text and handle. Returns whether it was here. */
+  remove(text: string, handle: number): boolean {
     const at = this.#blockOf(text, handle)
     const block = this.#blocks[at]
-    if (!block) return
+    if (!block) return false
     const place = placeOf(block, text, handle)
-    if (block.handles[place] !== handle || block.texts[place] !== text) return
+    if (block.handles[place] !== handle || block.texts[place] !== text) return false
     this.#size--
     if (block.texts.length === 1) {
       this.#blocks.splice(at, 1)
-      return
+      return true
     }
     block.texts.splice(place, 1)
     block.handles.splice(place, 1)
+    return true
   }
 
   /**

@@ -77,6 +77,18 @@ const change: fc.Arbitrary<Change> = fc.oneof(
     targets: [kind === 'tag' ? { kind, tenant, tag: name } : { kind, tenant, key: name }],
     mode: 'drop' as const,
   })),
+  fc
+    .oneof(
+      fc.record({
+        kind: fc.constant('pattern' as const),
+        tenant,
+        syntax: fc.constant('glob' as const),
+        pattern: fc.constantFrom('x*', '*', '?'),
+      }),
+      fc.record({ kind: fc.constant('tenant' as const), tenant }),
+      fc.constant({ kind: 'everything' as const }),
+    )
+    .map((target) => ({ kind: 'target' as const, targets: [target], mode: 'drop' as const })),
 )
 
 /** An update that left alone all that it is about touches nothing, though L1 may not know in time that it did. */

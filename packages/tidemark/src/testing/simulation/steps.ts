@@ -156,6 +156,7 @@ const PROCESS_STEPS: readonly Step[] = [
   ),
   step('ask raw', 1, always, (world) => void world.askRaw(tenant(world), 'raw')),
   step('ask and leave', 1, always, (world) => leave(world)),
+  step('ask for what is stored while a sweep is under way', 12, ({ core }) => core.sweeps.pending > 0, askStored),
   step('peek', 1, always, (world) => world.peek(tenant(world), world.chance.of(ASKABLE), id(world))),
   step('ask at a position', 3, ({ faults }) => faults.carriesPositions, askAtPosition),
   step('invalidate', 2.5, ({ faults }) => faults.invalidates, invalidate),
@@ -311,6 +312,15 @@ function leave(world: World): void {
   const timer = world.clock.after(after, () => stop.abort(new Error('The simulation made this reader leave.')))
   const read = world.ask(tenant(world), world.chance.of(ASKABLE), id(world), { signal: stop.signal })
   void read.then(() => timer.cancel())
+}
+
+function askStored(world: World): void {
+  const stored = [...world.core.spaces.all()].flatMap(({ tenant, name, slots }) =>
+    name === undefined ? [] : [...slots.keys()].map((id) => ({ tenant, name, id: Number(id) })),
+  )
+  if (stored.length === 0) return
+  const { tenant, name, id } = world.chance.of(stored)
+  void world.ask(tenant, name, id)
 }
 
 function askAtPosition(world: World): void {
