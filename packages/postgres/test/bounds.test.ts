@@ -72,7 +72,27 @@ const cases: Record<string, Record<string, string[]>> = {
       'rows of public.authors, limit 5 by id desc',
     ],
     'select * from (select id from posts where author_id = $1 order by id limit 5) s order by id': [
-      'rows of public.posts where author_id = $1 (old values: subquery)',
+      'rows of public.posts where author_id = $1, limit 5 by id (old values: subquery)',
+    ],
+    "with s as (select ')' as b, id from posts where author_id = $1 order by at desc limit $2) select * from s": [
+      'rows of public.posts where author_id = $1, limit $2 by at desc (old values: subquery)',
+    ],
+    'select name from authors where id in (select author_id from posts p order by p.id limit 5)': [
+      'all of public.authors (condition)',
+      'rows of public.posts, limit 5 by id (old values: subquery)',
+    ],
+    'select (select id from posts order by at limit 1) as id': [
+      'rows of public.posts, limit 1 by at (old values: subquery)',
+    ],
+    'select a.id, p.id from authors a join lateral (select id from posts where author_id = a.id order by id limit 5) p on true where a.id = $1':
+      ['rows of public.authors where id = $1', 'rows of public.posts where author_id = $1 (old values: subquery)'],
+    'with p as (select * from posts) select * from (select id from p order by id limit 5) s': ['all of public.posts'],
+    'select * from (select id, author_id from posts where author_id = any($1::bigint[]) order by 1 limit 5) s': [
+      'rows of public.posts where author_id = any($1) (old values: subquery)',
+    ],
+    '(select id from posts order by id limit 5) union (select id from comments order by id desc limit 5)': [
+      'rows of public.posts, limit 5 by id (old values: set-operation)',
+      'rows of public.comments, limit 5 by id desc (old values: set-operation)',
     ],
     'select id from posts where author_id = $1 order by lower(title) limit 5': [
       'rows of public.posts where author_id = $1',
@@ -138,10 +158,12 @@ const cases: Record<string, Record<string, string[]>> = {
     'select * from posts p left join (select post_id, count(*) from comments group by post_id) n on n.post_id = p.id where p.id = $1':
       ['rows of public.posts where id = $1', 'rows of public.comments where post_id = $1 (old values: subquery)'],
     // What a LIMIT leaves out decides what it shows.
-    'select * from (select * from posts order by at limit 5) p where p.id = $1': ['all of public.posts'],
+    'select * from (select * from posts order by at limit 5) p where p.id = $1': [
+      'rows of public.posts, limit 5 by at (old values: subquery)',
+    ],
     'select * from authors a where a.id = 5 and a.id in (select author_id from posts order by at limit 1)': [
       'rows of public.authors where id = 5',
-      'all of public.posts (condition)',
+      'rows of public.posts, limit 1 by at (old values: subquery)',
     ],
     'select * from (select id, author_id from posts union all select id, author_id from other.posts) u where u.author_id = $1':
       [

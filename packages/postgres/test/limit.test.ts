@@ -138,6 +138,38 @@ const forms: Record<string, { drops: string[]; leaves: string[] }> = {
       "insert into full_posts values (11, 1, null, 'none')",
     ],
   },
+  // In a subquery, whose answer does not show the rows.
+  'select count(*) as n, max(title) as t from (select title from full_posts where author_id = 1 order by at desc limit 3) p':
+    {
+      drops: [
+        "insert into full_posts values (11, 1, '2030-01-01', 'newest')",
+        "update full_posts set at = '2020-01-01' where id = 9",
+      ],
+      leaves: ["update full_posts set title = 'old' where id = 5", 'delete from full_posts where id = 1'],
+    },
+  'with recent as (select distinct id, at from full_posts order by at desc limit 3) select k.id, k.title from key_posts k join recent r using (id) order by 1':
+    {
+      drops: ["insert into full_posts values (11, 1, '2030-01-01', 'newest')", 'delete from full_posts where id = 8'],
+      leaves: ["insert into full_posts values (11, 1, '2020-01-01', 'oldest')", 'delete from full_posts where id = 7'],
+    },
+  'select id from key_posts where id in (select id from full_posts p where p.author_id = 1 order by p.at, p.id limit 3)':
+    {
+      drops: ['delete from full_posts where id = 3'],
+      leaves: ['delete from full_posts where id = 4', "insert into full_posts values (11, 1, null, 'none')"],
+    },
+  'select (select title from full_posts order by id limit 1) as t, title from key_posts where id = 1': {
+    drops: ["update full_posts set title = 'x' where id = 1", "insert into full_posts values (0, 1, null, 'first')"],
+    leaves: ["update full_posts set title = 'x' where id = 2", 'delete from full_posts where id = 2'],
+  },
+  'select id from (select id from full_posts order by at desc offset 2 limit 20) p order by id': {
+    drops: ['delete from full_posts where id = 1'],
+    leaves: [],
+  },
+  'select id, (select count(*) from (select \'(\' as "a)", at /* ) */ from full_posts order by at limit 2) f where f.at < k.at) as n from key_posts k where id = 3':
+    {
+      drops: ["insert into full_posts values (11, 1, '2020-01-01', 'oldest')"],
+      leaves: ["insert into full_posts values (11, 1, '2029-01-01', 'newest')"],
+    },
 }
 
 it.each(Object.entries(forms))('%s', async (text, { drops, leaves }) => {
@@ -154,6 +186,22 @@ it.each(Object.entries(forms))('%s', async (text, { drops, leaves }) => {
     )
     expect(await read()).toEqual((await world.admin.query(text)).rows)
   }
+})
+
+it('a subquery with parameters of its own types is asked for its end', async () => {
+  for (const table of TABLES) await filled(table)
+  const { cache } = await world.open()
+  const text = `select count(*)::int as n from (
+    select 'é', id from full_posts where author_id = any($2) and at > $3 order by at limit $1) p`
+  const values = [2, [1, 2], new Date('2026-01-01T02:30:00Z')]
+  const read = () => cache.get('own', ({ sql }) => sql.query(text, values).then(({ rows }) => rows))
+  await until(async () => (await read()) && isKept(cache))
+  await world.admin.query("update full_posts set title = 'x' where id in (1, 5)")
+  await cache.invalidate({ tags: ['nothing'] })
+  expect(isKept(cache)).toBe(true)
+  await world.admin.query('delete from full_posts where id = 4')
+  await cache.invalidate({ tags: ['nothing'] })
+  expect(isKept(cache)).toBe(false)
 })
 
 function isKept(cache: Cache<{ sql: Sql }>, key = 'own'): boolean {

@@ -63,6 +63,7 @@ export interface Analysis {
 /** What the analysis goes by: the statement, and what the server says of it. */
 export interface Material {
   readonly statement: Node
+  readonly text: string
   readonly mentions: Mentions
   /** What views, policies and functions mention. */
   readonly behind: Behind
@@ -97,7 +98,7 @@ export function analyse(material: Material): Analysis | 'torn' {
   const { mentions, behind, facts, parameterTypes } = material
   const statement = withTypes(material.statement, facts.types)
   const types = parameterTypes.map((type) => facts.bases.get(type) ?? type)
-  const reads = readsOf(statement, facts, types)
+  const reads = readsOf(statement, material.text, facts, types)
   if (reads.isTorn) return 'torn'
   const columns = columnsRead([statement, ...reads.bodies], facts)
   const rows = reads.occurrences.map(({ occurrence, given }) => ({

@@ -64,7 +64,7 @@ async function analyseOn(text: string, server: Server): Promise<Analysis> {
     const { parameterTypes } = await server.describe(text)
     for (let i = 0; i < TRIES; i++) {
       const { facts, behind } = await factsOf(mentions, parameterTypes, server.ask)
-      const analysis = analyse({ statement: parsed.statements[0]!, mentions, behind, facts, parameterTypes })
+      const analysis = analyse({ statement: parsed.statements[0]!, text, mentions, behind, facts, parameterTypes })
       if (analysis !== 'torn') return analysis
     }
     return unread('not-understood')

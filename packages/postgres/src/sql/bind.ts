@@ -5,7 +5,8 @@ import type { Bounds, Choice } from './bounds.js'
 import { stored } from './canonical.js'
 import type { Ask, Column, Relation } from './catalogue.js'
 import { Chains } from './chains.js'
-import { endOf, shortened } from './cut.js'
+import { shortened } from './cut.js'
+import { Ends } from './ends.js'
 import { namesMoment } from './mentions.js'
 import type { Coarse } from './reads.js'
 import { areOldValuesKnown, dependenciesOf, ordersOf, type RowSet, rowSetOf } from './row-set.js'
@@ -40,6 +41,7 @@ export class Binding {
   readonly #tables: FollowedTables | undefined
   readonly #followed = new Map<string, FollowedTable>()
   readonly #chains: Chains
+  readonly #ends: Ends
 
   /** @param tables  undefined where nothing is followed at all: then expiry decides, and no table is missing */
   constructor(analysis: Analysis, values: readonly unknown[], reading: Reading, tables: FollowedTables | undefined) {
@@ -48,6 +50,7 @@ export class Binding {
     this.#reading = reading
     this.#tables = tables
     this.#chains = new Chains(values)
+    this.#ends = new Ends(values)
     this.#judge()
     for (const table of this.#names()) {
       const followed = tables?.followed(table)
@@ -63,12 +66,30 @@ export class Binding {
   async prepare(ask: Ask): Promise<void> {
     // Where nothing is followed, nobody would go by it.
     if (!this.#tables) return
-    for (const { ways } of this.#analysis.rows) {
+    for (const { relation, ways } of this.#analysis.rows) {
       if (typeof ways === 'string') continue
       for (const { column, choice } of ways.flat()) {
         if (choice.kind === 'chain') await this.#resolve(column, choice, ask)
+        if (choice.kind === 'cut' && this.#mayAskForEnds && this.#areOldValuesTold(relation, column))
+          await this.#ends.ask(choice.cut, ask).catch(() => {})
       }
     }
+  }
+
+  /** A subquery is run once more only where that changes nothing, and it answers the same. */
+  get #mayAskForEnds(): boolean {
+    const isPure = [...this.#analysis.reasons.keys()].every((each) => each === 'session' || each === 'row-security')
+    return isPure && !this.#namesMoment
+  }
+
+  get #namesMoment(): boolean {
+    return this.#analysis.momentParameters.some((number) => mentionsMoment(this.#values[number - 1]))
+  }
+
+  /** Else an update or delete touches the entry wherever the row stood. */
+  #areOldValuesTold({ table }: Relation, column: Column): boolean {
+    const identity = this.#followed.get(table)
+    return identity?.identity === 'full' || identity?.columns.includes(column.name) === true
   }
 
   async #resolve(column: Column, chain: Extract<Choice, { kind: 'chain' }>, ask: Ask): Promise<void> {
@@ -92,14 +113,14 @@ export class Binding {
   }
 
   #judge(): void {
-    const { reasons, unfollowable, momentParameters } = this.#analysis
+    const { reasons, unfollowable } = this.#analysis
     for (const reason of reasons.keys()) {
       const isDeclared = this.#reading.session !== undefined
       if (reason === 'time') this.#reading.needsExpiry(reason)
       else if ((reason !== 'session' && reason !== 'row-security') || !isDeclared) this.#reading.unkept(reason)
     }
     if (this.#tables && unfollowable.length > 0) this.#reading.unkept('unfollowed-table')
-    if (momentParameters.some((number) => mentionsMoment(this.#values[number - 1]))) this.#reading.needsExpiry('time')
+    if (this.#namesMoment) this.#reading.needsExpiry('time')
   }
 
   #names(): Set<string> {
@@ -138,7 +159,7 @@ export class Binding {
     for (const set of sets) for (const dependency of dependenciesOf(table, set, old)) this.#depend(dependency, reads)
     if (Array.isArray(members)) for (const dependency of members) this.#depend(dependency, reads)
     if (typeof read.ways === 'string') return
-    for (const { choice } of read.ways.flat()) if (choice.kind === 'chain') this.#dependOnChain(choice)
+    for (const { choice } of read.ways.flat()) if (choice.kind === 'chain') this.#dependOnChain(choice, answered)
   }
 
   /** The rows that can matter, or why all can. */
@@ -172,9 +193,9 @@ export class Binding {
   ): readonly RowSet[] {
     let sets: readonly RowSet[] = [set]
     for (const { column, choice } of way) {
-      if (choice.kind !== 'cut' || !answered) continue
+      if (choice.kind !== 'cut') continue
       const { cut, takesNull } = choice
-      const end = endOf(cut, this.#values, answered, (table) => this.#isSingle(table))
+      const end = this.#ends.of(cut, answered, (table) => this.#isSingle(table))
       if (end !== undefined) sets = sets.flatMap((each) => shortened(each, column, cut, takesNull, end, identity))
     }
     return sets
@@ -189,14 +210,15 @@ export class Binding {
    * What a chain's values were read from: a row that comes into it may bring a value. One that leaves it takes none but its own, so its
    * old values need not be known.
    */
-  #dependOnChain({ relation, bounds }: Extract<Choice, { kind: 'chain' }>): void {
+  #dependOnChain({ relation, bounds }: Extract<Choice, { kind: 'chain' }>, answered: Answered | undefined): void {
     const identity = this.#followed.get(relation.table)
     const set = rowSetOf(bounds, this.#values, this.#chains.values, identity, ROWS_MAX)
     // At which of the table's places the chain begins is not known here.
     const reads = this.#analysis.columns.get(relation.oid)
     if (typeof set === 'string') return this.#dependOnTable(relation, set, reads)
-    for (const dependency of dependenciesOf(relation.table, set, 'members')) this.#depend(dependency, reads)
-    for (const { choice } of bounds) if (choice.kind === 'chain') this.#dependOnChain(choice)
+    for (const own of this.#cutOff(bounds, set, identity, answered))
+      for (const dependency of dependenciesOf(relation.table, own, 'members')) this.#depend(dependency, reads)
+    for (const { choice } of bounds) if (choice.kind === 'chain') this.#dependOnChain(choice, answered)
   }
 }
 

@@ -71,7 +71,7 @@ const COMPARISONS: ReadonlyMap<number, Comparison> = new Map([
 ])
 
 /** Types of arrays of types above, and of their elements. */
-const ELEMENTS: ReadonlyMap<number, number> = new Map([
+export const ELEMENTS: ReadonlyMap<number, number> = new Map([
   [1000, BOOL],
   [1005, INT2],
   [1007, INT4],

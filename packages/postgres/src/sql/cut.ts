@@ -1,9 +1,9 @@
 import type { Range } from 'tidemark'
 import type { FollowedTable } from '../wal/tables.js'
+import { type Asked, askedOf, type Standing } from './asked.js'
 import type { Node, SelectStmt } from './ast.js'
 import { as, strings } from './ast.js'
-import type { Answered } from './bind.js'
-import { orderOf, stored, TIMESTAMPTZ, wireText } from './canonical.js'
+import { orderOf } from './canonical.js'
 import type { Column } from './catalogue.js'
 import { columnOf } from './conditions.js'
 import type { Item } from './from.js'
@@ -24,46 +24,61 @@ export interface Cut {
   readonly isDescending: boolean
   readonly areNullsFirst: boolean
   readonly limit: Value
-  /** Which column of the statement's answer shows the order: by its place, or its table and number where it has no other place. */
-  readonly shown: number | { readonly table: number; readonly number: number }
+  /**
+   * Which column of the statement's answer shows the last row's value: by its place, or its table and number where no place is known. Of a
+   * subquery: what is asked for it.
+   */
+  readonly shown: number | { readonly table: number; readonly number: number } | Asked
 }
 
 /**
- * Where the statement's own LIMIT cuts rows off, by the first column of its order; undefined if it does not, or can't be told. Not for
- * what answers with one row for many that are not equal in that column (windows, aggregates without GROUP BY).
+ * Where a SELECT's LIMIT cuts rows off, by the first column of its order; undefined if it does not, or can't be told. Not for what answers
+ * with one row for many that are not equal in that column (windows, aggregates without GROUP BY).
+ *
+ * @param standing  of a subquery; undefined: its answer is the statement's
+ * @param types  type OIDs of the statement's parameters
  */
 export function cutOf(
   select: SelectStmt,
   level: Level,
   from: Item,
+  standing: Standing | undefined,
+  types: readonly number[],
 ): { readonly by: BoundColumn; readonly cut: Cut } | undefined {
   const sort = as('SortBy', select.sortClause?.[0])
   const limit = readValue(select.limitCount)
   if (!sort || !limit || sort.useOp?.length || sort.sortby_dir === 'SORTBY_USING') return undefined
-  const by = sortedBy(sort.node, select, level)
+  const node = sortedBy(sort.node, select)
+  const by = columnOf(node, level)
   if (!by || !orderOf(by.column)) return undefined
-  const { relation } = by.occurrence
-  const shown = placeOf(by, select, from) ?? (relation && { table: relation.oid, number: by.column.number })
-  if (shown === undefined) return undefined
   const isDescending = sort.sortby_dir === 'SORTBY_DESC'
+  const order = as('ColumnRef', node)
+  const asked = standing && order && askedOf(select, order, isDescending, from, standing, types)
+  const shown = standing ? asked : placeIn(by, select, from)
+  if (shown === undefined) return undefined
   const nulls = sort.sortby_nulls
   const areNullsFirst = nulls === 'SORTBY_NULLS_FIRST' || (isDescending && nulls !== 'SORTBY_NULLS_LAST')
   return { by, cut: { column: by.column, isDescending, areNullsFirst, limit, shown } }
 }
 
-/** A name means a column of the answer before one of FROM; a number a place in the answer. */
-function sortedBy(node: Node | undefined, { targetList = [] }: SelectStmt, level: Level): BoundColumn | undefined {
+function placeIn(by: BoundColumn, select: SelectStmt, from: Item): Cut['shown'] | undefined {
+  const { relation } = by.occurrence
+  return placeOf(by, select, from) ?? (relation && { table: relation.oid, number: by.column.number })
+}
+
+/** What is sorted by: a name means a column of the answer before one of FROM; a number a place in the answer. */
+function sortedBy(node: Node | undefined, { targetList = [] }: SelectStmt): Node | undefined {
   const targets = targetList.flatMap((each) => as('ResTarget', each) ?? [])
   const place = as('A_Const', node)?.ival
   if (place) {
     const before = targets.slice(0, place.ival ?? 0)
-    return before.some(({ val }) => isStar(val)) ? undefined : columnOf(before.at(-1)?.val, level)
+    return before.some(({ val }) => isStar(val)) ? undefined : before.at(-1)?.val
   }
   const fields = as('ColumnRef', node)?.fields ?? []
   const [name] = strings(fields)
   const called = targets.filter(({ name: own, val }) => (own ?? strings(as('ColumnRef', val)?.fields).at(-1)) === name)
-  if (fields.length !== 1 || called.length === 0) return columnOf(node, level)
-  return called.length === 1 ? columnOf(called[0]!.val, level) : undefined
+  if (fields.length !== 1 || called.length === 0) return node
+  return called.length === 1 ? called[0]!.val : undefined
 }
 
 function isStar(node: Node | undefined): boolean {
@@ -72,37 +87,10 @@ function isStar(node: Node | undefined): boolean {
 }
 
 /**
- * The value of the last row that the answer shows, as the log has it; undefined if it is not as long as it may be, or that can't be told.
- *
- * @param parameters  the statement's values
- * @param isSingle  whether the statement reads the table, by its OID, in one place only
- */
-export function endOf(
-  { column, isDescending, limit, shown }: Cut,
-  parameters: readonly unknown[],
-  answered: Answered,
-  isSingle: (table: number) => boolean,
-): string | undefined {
-  const text = 'constant' in limit ? limit.constant : wireText(parameters[limit.parameter - 1])
-  const isFull = /^[1-9][0-9]*$/.test(text ?? '') && answered.rowCount >= Number(text)
-  const field = typeof shown === 'number' ? shown : isSingle(shown.table) ? placeIn(answered, shown) : -1
-  if (!isFull || field < 0) return undefined
-  const value = answered.cell(answered.rowCount - 1, field)
-  // A driver's Date has lost what is below a millisecond.
-  if (!(value instanceof Date) || column.type !== TIMESTAMPTZ) return stored(column, value)
-  const moment = wireText(new Date(value.getTime() + (isDescending ? -1 : 1)))
-  return typeof moment === 'string' ? stored(column, moment) : undefined
-}
-
-function placeIn({ fields }: Answered, { table, number }: { table: number; number: number }): number {
-  return fields.findIndex(({ tableID, columnID }) => tableID === table && columnID === number)
-}
-
-/**
  * Leaves out of a set the rows behind a cut.
  *
  * @param column  the set's column that it cuts by
- * @param end  see `endOf`
+ * @param end  the last row's value
  */
 export function shortened(
   set: RowSet,

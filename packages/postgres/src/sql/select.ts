@@ -12,6 +12,7 @@ import { outputsOf } from './outputs.js'
 import { parseSql } from './parse.js'
 import { type Coarse, Reads } from './reads.js'
 import type { Level, SelectAnswer } from './scope.js'
+import { SourceText } from './source-text.js'
 
 /** A query of WITH, and where it stands; undefined: what it answers can't be told (it is recursive). */
 interface Cte {
@@ -31,9 +32,11 @@ interface Place {
   readonly given: Formula
   /** Why its rows are not shown by the statement's answer; undefined if they are. */
   readonly hidden: Coarse | undefined
+  /** The text that it stands in, if that is the statement's own. */
+  readonly source: SourceText | undefined
 }
 
-const TOP: Place = { outer: undefined, ctes: new Map(), given: NONE, hidden: undefined }
+const TOP: Place = { outer: undefined, ctes: new Map(), given: NONE, hidden: undefined, source: undefined }
 
 /** A statement that names more tables than this, through its views and common table expressions, is looked into no further. */
 const OCCURRENCES_MAX = 200
@@ -41,10 +44,11 @@ const OCCURRENCES_MAX = 200
 /**
  * What a SELECT reads, and under which conditions. What stands elsewhere in the statement is noted as read as a whole.
  *
- * @param types  type OIDs of the statement's parameters
+ * @param text  the statement's
+ * @param types  type OIDs of its parameters
  */
-export function readsOf(statement: Node, facts: Facts, types: readonly number[]): Reads {
-  const walkthrough = new Walkthrough(facts, types)
+export function readsOf(statement: Node, text: string, facts: Facts, types: readonly number[]): Reads {
+  const walkthrough = new Walkthrough(text, facts, types)
   walkthrough.statement(statement)
   return walkthrough.reads
 }
@@ -52,17 +56,22 @@ export function readsOf(statement: Node, facts: Facts, types: readonly number[])
 class Walkthrough {
   readonly reads: Reads
   readonly #facts: Facts
+  readonly #types: readonly number[]
   readonly #calls: Calls
+  /** Where the statement itself stands. */
+  readonly #top: Place
 
-  constructor(facts: Facts, types: readonly number[]) {
+  constructor(text: string, facts: Facts, types: readonly number[]) {
     this.reads = new Reads(facts)
+    this.#types = types
+    this.#top = { ...TOP, source: new SourceText(text) }
     this.#facts = facts
     this.#calls = new Calls(facts, types, this.reads)
   }
 
   statement(node: Node): void {
     const select = as('SelectStmt', node)
-    if (select) this.#select(select, TOP)
+    if (select) this.#select(select, this.#top)
     this.#addUnseen(node)
     this.#calls.addHidden()
   }
@@ -77,17 +86,16 @@ class Walkthrough {
     const own = new Map<string, Cte | undefined>()
     const place = { ...outside, ctes: this.#withClause(select, outside, own) }
     const isSetOperation = select.op !== undefined && select.op !== 'SETOP_NONE'
-    const answer = isSetOperation
-      ? this.#setOperation(select, place)
-      : this.#plain(this.#calls.inFrom(select), place, outside === TOP)
+    const answer = isSetOperation ? this.#setOperation(select, place) : this.#plain(select, place, outside)
     for (const cte of own.values())
       if (cte && !cte.isUsed) this.#select(cte.select, { ...cte.place, hidden: 'cte', given: NONE })
     return { ...answer, range: [first, this.reads.next] }
   }
 
-  /** @param isStatement  its answer is the statement's */
-  #plain(select: SelectStmt, place: Place, isStatement: boolean): SelectAnswer {
-    const { ctes, outer } = place
+  /** @param outside  without the common table expressions of its own */
+  #plain(written: SelectStmt, place: Place, outside: Place): SelectAnswer {
+    const select = this.#calls.inFrom(written)
+    const { ctes, outer, source } = place
     const kind = kindOf(select, (call) => this.#isAggregate(call))
     const hidden = place.hidden ?? kind.hidden
     // Filled when all of FROM and WHERE is known; read when the whole statement is.
@@ -96,7 +104,7 @@ class Walkthrough {
     const looked = new Set<object>()
     const look = (inner: SelectStmt, level: Level): SelectAnswer => {
       looked.add(inner)
-      return this.#select(inner, { outer: level, ctes, given, hidden: 'subquery' })
+      return this.#select(inner, { outer: level, ctes, given, hidden: 'subquery', source })
     }
     const call = (node: FuncCall, level: Level): SelectAnswer | undefined => {
       const called = this.#call(node, level, given, 'subquery')
@@ -108,7 +116,7 @@ class Walkthrough {
         if (tag === 'FuncCall' && !looked.has(content)) this.#call(content as FuncCall, level, known, 'subquery')
         if (tag !== 'SelectStmt') return true
         if (!looked.has(content))
-          this.#select(content as SelectStmt, { outer: level, ctes, given: known, hidden: 'subquery' })
+          this.#select(content as SelectStmt, { outer: level, ctes, given: known, hidden: 'subquery', source })
         return false
       })
     }
@@ -120,7 +128,9 @@ class Walkthrough {
       expression: (node, level) => expression(node, level, place.given),
       subquery: (node, level, isLateral) => {
         const inner = as('SelectStmt', node)
-        return inner && this.#derive(inner, { outer: level, ctes, given: isLateral ? given : place.given, hidden })
+        return (
+          inner && this.#derive(inner, { outer: level, ctes, given: isLateral ? given : place.given, hidden, source })
+        )
       },
       cte: (name) => (ctes.has(name) ? this.#cte(ctes.get(name), { ...place, hidden }) : undefined),
       view: (relation) => this.#view(relation, { ...place, hidden }),
@@ -128,7 +138,14 @@ class Walkthrough {
     }
     const from = fromItems(select.fromClause ?? [], context)
     const level = levelOf(from, outer, { look, call })
-    const cut = isStatement && !kind.isWhole && !kind.hasWindow ? cutOf(select, level, from) : undefined
+    const isStatement = outside === this.#top
+    const standing = {
+      source: select === written ? source : undefined,
+      isInside: outer !== undefined,
+      ctes: outside.ctes,
+    }
+    const mayCut = !kind.isWhole && !kind.hasWindow
+    const cut = mayCut ? cutOf(select, level, from, isStatement ? undefined : standing, this.#types) : undefined
     const where: Formula = {
       kind: 'and',
       parts: [
@@ -163,7 +180,7 @@ class Walkthrough {
     const arms = [select.larg, select.rarg].flatMap((arm) => (arm ? [this.#select(arm, { ...place, hidden })] : []))
     walk([select.sortClause, select.limitCount, select.limitOffset], (tag, content) => {
       if (tag !== 'SelectStmt') return true
-      this.#select(content as SelectStmt, { ...place, outer: undefined, hidden: 'subquery' })
+      this.#select(content as SelectStmt, { ...place, outer: undefined, hidden: 'subquery', source: undefined })
       return false
     })
     const isCut = select.limitCount !== undefined || select.limitOffset !== undefined

@@ -4,6 +4,7 @@ import {
   BOOL,
   BPCHAR,
   DATE,
+  ELEMENTS,
   FLOAT4,
   FLOAT8,
   fits,
@@ -51,6 +52,14 @@ const TYPES: ReadonlyMap<string, number> = new Map([
   ['uuid', UUID],
 ])
 
+/** A type by its name, as SQL; undefined if it is none of the usual ones, or an array of them. */
+export function typeNameOf(type: number): string | undefined {
+  const element = ELEMENTS.get(type)
+  const name = NAMES.get(element ?? type)
+  return name && `pg_catalog.${name}${element === undefined ? '' : '[]'}`
+}
+
+const NAMES: ReadonlyMap<number, string> = new Map([...TYPES].map(([name, type]) => [type, name]))
 const BUILT_IN: ReadonlySet<number> = new Set(TYPES.values())
 
 /**
