@@ -5,8 +5,6 @@ import type { Change, Commit } from '../log/change.js'
 import type { L2, L2Answer } from '../tiers/l2.js'
 import { Marks, Shapes } from '../tiers/stamps.js'
 
-/** So long another process may take to close a gap that this one sees, before L2 starts anew. */
-const GAP_WAIT_MS = 3_000
 const RETRY_FIRST_MS = 50
 const RETRY_MAX_MS = 2_000
 
@@ -134,13 +132,14 @@ export class L2Sender {
 
   /** Tells all that is queued. Returns how long to wait before what could not be done now is tried again; 0 if it is done. */
   async #batch(epoch: string): Promise<number> {
-    const { l2, follower, clock } = this.#options
+    const { l2, follower, clock, everyMs } = this.#options
     const { generation } = follower
     const end = follower.tidemark
     const count = this.#queue.length
     const marks = new Marks()
     for (const { lsn, changes } of this.#queue) this.#shapes.mark(changes, lsn, marks)
-    const mayReset = this.#behindSince !== undefined && clock.now() - this.#behindSince >= GAP_WAIT_MS
+    // Another process that followed without a break has moved L2's tidemark by then, and this one's batch follows it.
+    const mayReset = this.#behindSince !== undefined && clock.now() - this.#behindSince >= 2 * everyMs
     const prev = this.#prev
     const answer = await l2.invalidate({ epoch, prev, end, shapes: this.#shapesId, marks: marks.all, mayReset })
     if (generation !== follower.generation || prev !== this.#prev || this.#isClosed) return 0

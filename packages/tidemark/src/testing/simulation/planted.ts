@@ -7,7 +7,7 @@ import { currencyRules } from '../../follow/currency.js'
 import { trimRules } from '../../follow/follower.js'
 import { proofRules } from '../../follow/proof.js'
 import { sweepRules } from '../../follow/sweeps.js'
-import { beliefRules, epochRules } from '../../l2/shared-tier.js'
+import { beliefRules } from '../../l2/shared-tier.js'
 import { nesting } from '../../read/fill.js'
 import { type Fill, L1 } from '../../tiers/l1.js'
 import { Sieve } from '../../tiers/sieve.js'
@@ -82,13 +82,6 @@ export const PLANTED: readonly Planted[] = [
     (target, tenant, key) => (target.kind === 'key' ? reachOfKey(target, tenant, key) : 'none'),
   ),
   leftOut('Sweeps', 'a read finds what a sweep has not yet come to', sweepRules, 'isJudgedWhenRead', () => false),
-  leftOut(
-    'L2, epoch',
-    'positions of another history are taken for those of this one',
-    epochRules,
-    'name',
-    () => 'same',
-  ),
   {
     rule: 'Nested eviction',
     bug: 'what an outer entry took over leaves with the inner one',
