@@ -50,8 +50,14 @@ export class Attachment {
     if (this.#isClosed) throw new LmdbDownError('This L2 was closed.')
     if (this.#calls.isPaused) throw new LmdbDownError('The file of L2 could not be opened a moment ago.')
     try {
-      this.#environment = this.#opened()
+      if (!this.#folder.claim()) throw new LmdbDownError('Another process is just opening the file of L2.')
+      try {
+        this.#environment = this.#opened()
+      } finally {
+        this.#folder.unclaim()
+      }
     } catch (error) {
+      if (error instanceof LmdbDownError) throw error
       this.#calls.pause()
       throw new LmdbDownError(`The file of L2 in ${this.#folder.path} can't be opened. See the error's cause.`, {
         cause: error,

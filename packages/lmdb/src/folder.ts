@@ -8,6 +8,9 @@ import { isWhole } from './file-head.js'
 const LAYOUT = 1
 const DATA = 'data.mdb'
 const ASIDE = 'aside'
+const OPENING = 'opening'
+/** Opening takes some ms; a claim that is older was left by a process that died. */
+const CLAIM_MS = 5_000
 /** File systems over a network, by the numbers that Linux gives them: memory is not shared through them. */
 const NETWORKS: Readonly<Record<number, string>> = {
   26985: 'NFS',
@@ -68,6 +71,25 @@ export class Folder {
       const found = join(this.path, name)
       if (/^v\d+-[0-9a-f]{16}$/.test(name) && !found.endsWith(this.environment.slice(-17))) remove(found)
     }
+  }
+
+  /** Claims the folder for opening the file: two that made it at the same moment would damage it. False if another process has it. */
+  claim(): boolean {
+    const claim = join(this.path, OPENING)
+    const found = fs.statSync(claim, { throwIfNoEntry: false })
+    if (found && Math.abs(Date.now() - found.mtimeMs) > CLAIM_MS) remove(claim)
+    try {
+      fs.closeSync(fs.openSync(claim, 'wx', 0o600))
+      return true
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+      throw error
+    }
+  }
+
+  /** The file is open, or could not be opened. */
+  unclaim(): void {
+    remove(join(this.path, OPENING))
   }
 
   /** Moves the environment away, in one step: who has it open goes on with it until it looks. One is kept, to be looked at. */
