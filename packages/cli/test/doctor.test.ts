@@ -25,6 +25,9 @@ test('a database that can be followed is said to be, and the exit code is 0', as
   expect(ran).toMatchObject({ exitCode: 0, err: '' })
   expect(ran.out).toMatch(/^ok follow: /m)
   expect(ran.out).toMatch(/This database can be followed\.\n$/)
+  // The event triggers are a long script.
+  expect(ran.out).toMatch(/^ {2}\(SQL of \d+ lines: tidemark doctor --sql prints it\)$/m)
+  expect((await doctor('--url', url, '--sql')).out).toContain('create event trigger')
 })
 
 test('the private PostgreSQL of a data folder is found', async () => {
@@ -53,6 +56,27 @@ test('what keeps it from being followed comes first, with its cost and its cure,
   )
   await client.end()
   expect(rows).toEqual([{ setting: 'logical' }])
+})
+
+test('what keeps a role from following comes before what it only costs', async () => {
+  const { url } = await start()
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  await client.query('create role only_replicates login replication; create table theirs (id int primary key)')
+  const address = new URL(url)
+  address.username = 'only_replicates'
+  const ran = await doctor('--url', address.href)
+  await client.query('drop role only_replicates')
+  await client.end()
+  expect(ran.exitCode).toBe(1)
+  expect(ran.out).toMatch(/^ERROR TIDEMARK_RIGHTS: the publication "tidemark" does not exist/)
+  expect([...ran.out.matchAll(/^(ERROR|WARNING|ADVICE)/gm)].map(([word]) => word)).toEqual([
+    'ERROR',
+    'WARNING',
+    'WARNING',
+    'ADVICE',
+    'ADVICE',
+  ])
 })
 
 test('as JSON, each finding has its severity, code, cost and cure', async () => {

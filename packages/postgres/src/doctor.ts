@@ -1,6 +1,6 @@
 import { Client, type ClientConfig } from 'pg'
 import { checkActivity } from './doctor/activity.js'
-import { error, type Finding, ok } from './doctor/finding.js'
+import { error, type Finding, ok, warning } from './doctor/finding.js'
 import { checkFollowers } from './doctor/followers.js'
 import { recognise } from './doctor/provider.js'
 import { checkRights } from './doctor/rights.js'
@@ -9,7 +9,7 @@ import { checkTables } from './doctor/tables.js'
 import { checkTimeLimits } from './doctor/time-limits.js'
 import { checkTriggers } from './doctor/triggers.js'
 import { type ConnectionOptions, SqlConnection } from './wal/connection.js'
-import { RightsError, StandbyError, startError, WalLevelError } from './wal/errors.js'
+import { RightsError, StandbyError, sqlState, startError, WalLevelError } from './wal/errors.js'
 import { connectReplication, connectSql, isSameServer, replicationClient, type Server } from './wal/server.js'
 
 export type { Finding } from './doctor/finding.js'
@@ -53,12 +53,12 @@ export async function doctor(url: string, options: DoctorOptions = {}): Promise<
     const [row] = await direct.rows<{ version: number }>("select current_setting('server_version_num')::int as version")
     const findings = [
       ...(await checkQueries(url, ssl, directUrl === url ? undefined : server)),
-      ...(await checkServer(direct, provider, server?.pid)),
-      ...(await checkRights(direct, provider, attempt.mayReplicate)),
-      ...(await checkTables(direct, publication, row!.version)),
-      ...(await checkTriggers(direct, row!.version)),
-      ...(await checkActivity(direct, slot)),
-      ...(await checkFollowers(direct, slot)),
+      ...(await look('settings', () => checkServer(direct, provider, server?.pid))),
+      ...(await look('rights', () => checkRights(direct, provider, attempt.mayReplicate))),
+      ...(await look('tables', () => checkTables(direct, publication, row!.version))),
+      ...(await look('event triggers', () => checkTriggers(direct, row!.version))),
+      ...(await look('slots and transactions', () => checkActivity(direct, slot))),
+      ...(await look('followers', () => checkFollowers(direct, slot))),
     ]
     // What stopped the replication connection, and was found again with the way to mend it, is told once.
     const { finding } = attempt
@@ -68,6 +68,25 @@ export async function doctor(url: string, options: DoctorOptions = {}): Promise<
     return attempt.server ? [unreachable(reason)] : [attempt.finding]
   } finally {
     await direct.close()
+  }
+}
+
+/** A part that the server refuses to tell of leaves the others. */
+async function look(part: string, check: () => Promise<Finding[]>): Promise<Finding[]> {
+  try {
+    return await check()
+  } catch (reason) {
+    const state = sqlState(reason)
+    if (state === undefined || /^(08|25P|57)/.test(state)) throw reason
+    return [
+      warning(
+        'not-looked-at',
+        `the server refuses to tell of its ${part} (${state})`,
+        'What is wrong there is not among these findings.',
+        'Run it as a role that is told more, or report this with the version of PostgreSQL.',
+        false,
+      ),
+    ]
   }
 }
 

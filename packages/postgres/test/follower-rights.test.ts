@@ -1,5 +1,7 @@
+import { createCache } from 'tidemark'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { isBefore } from '../../../test/machine.js'
+import { postgres } from '../src/index.js'
 import { until, type World, world } from './recorder.js'
 
 /** Following with roles as managed services give them: they may replicate, and own nothing. */
@@ -49,7 +51,7 @@ test('the time limits of the role do not reach into what Tidemark does', async (
   const limits = ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']
   if (!isBefore(14)) limits.push('idle_session_timeout')
   if (!isBefore(17)) limits.push('transaction_timeout')
-  for (const limit of limits) await db.sql(`alter role app set ${limit} = '100ms'`)
+  for (const limit of limits) await db.sql(`alter role app set ${limit} = '${limit.startsWith('idle') ? 500 : 100}ms'`)
   const log = await db.log({ url: as('app') })
   await db.sql('insert into theirs select n, n from generate_series(1, 300000) n')
   await log.caughtUp()
@@ -72,4 +74,23 @@ test('a shared slot that another role holds, and that has to be dropped, is told
   await until(() => holder.losses.length > 0)
   await log.log.close()
   await holder.log.close()
+})
+
+test('what a role reads that may not ask for the identifier of the server is kept', async () => {
+  await db.sql('grant select on theirs to app', 'revoke execute on function pg_control_system() from public')
+  const source = postgres({ url: as('app') })
+  const cache = createCache({ source })
+  try {
+    await until(() => cache.status().keeping && cache.status().current)
+    const count = cache.define('count', ({ sql }) => sql.one`select count(*)::int as n from theirs`)
+    await until(
+      async () => (await count.ask()).from === 'l1',
+      () => `it is not kept: ${cache.explain('count()').notKept}`,
+    )
+    await db.sql('insert into theirs values (1000001, 1)')
+    await until(() => count.peek() === undefined)
+  } finally {
+    await cache.close()
+    await db.sql('grant execute on function pg_control_system() to public')
+  }
 })

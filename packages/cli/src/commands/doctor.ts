@@ -3,6 +3,10 @@ import type { Command } from 'commander'
 import { chooseDatabase } from '../database.js'
 import type { Ends, Terminal } from '../terminal.js'
 
+const SEVERITIES = ['error', 'warning', 'advice'] as const
+/** A fix of more lines is not shown among the findings. */
+const LINES_MAX = 20
+
 interface DoctorOptions {
   readonly url?: string
   readonly directUrl?: string
@@ -40,18 +44,26 @@ export function doctorCommand(program: Command, terminal: Terminal, ends: Ends):
 
 /** What is wrong comes first, each with what it costs and what to do; then one line for each thing that is well. */
 function formatFindings(findings: readonly Finding[]): string {
-  const wrong = findings.filter(({ severity }) => severity !== 'ok')
+  const wrong = SEVERITIES.flatMap((each) => findings.filter(({ severity }) => severity === each))
   const well = findings.filter(({ severity }) => severity === 'ok')
   const blocks = wrong.map(({ severity, code, title, cost, fix }) =>
-    [`${severity.toUpperCase()} ${code}: ${title}`, ...indented(cost), ...indented(fix === title ? '' : fix)].join(
-      '\n',
-    ),
+    [
+      `${severity.toUpperCase()} ${code}: ${title}`,
+      ...indented(cost),
+      ...indented(fix === title ? '' : shortened(fix)),
+    ].join('\n'),
   )
   const lines = well.map(({ code, title }) => `ok ${code}: ${title}`)
   const verdict = findings.some(({ severity }) => severity === 'error')
     ? 'This database cannot be followed as it is.'
     : 'This database can be followed.'
   return `${[...blocks, lines.join('\n'), verdict].filter(Boolean).join('\n\n')}\n`
+}
+
+/** A long script would hide the other findings. */
+function shortened(fix: string): string {
+  const { length } = fix.split('\n')
+  return length > LINES_MAX ? `(SQL of ${length} lines: tidemark doctor --sql prints it)` : fix
 }
 
 function indented(text: string): string[] {

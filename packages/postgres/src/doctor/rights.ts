@@ -42,8 +42,38 @@ export async function checkRights(
           'The publication has to be made, and new tables added to it, by somebody else.',
           `grant create on database ${database} to ${role};`,
         ),
+    await checkReading(sql, role),
     ...(await checkSight(sql, role)),
   ]
+}
+
+/** Whether it may read anything: which tables it is meant to, nobody knows but its loaders. */
+async function checkReading(sql: SqlConnection, role: string): Promise<Finding> {
+  const [row] = await sql.rows<{ tables: number; readable: number; schemas: string[] | null }>(
+    `select count(*)::int as tables, count(*) filter (where may)::int as readable, array_agg(distinct schema) filter (where not may) as schemas
+     from (
+       select format('%I', n.nspname) as schema,
+         has_schema_privilege(n.oid, 'usage') and has_any_column_privilege(c.oid, 'select') as may
+       from pg_class c join pg_namespace n on n.oid = c.relnamespace
+       where c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition and c.relpersistence <> 't' and c.oid >= 16384
+         and n.nspname not in ('information_schema', 'tidemark')
+     ) t`,
+  )
+  const { tables, readable, schemas } = row!
+  const code = 'select'
+  if (readable > 0 || tables === 0)
+    return ok(code, `role ${role} may read ${readable} of ${tables} table(s) and view(s)`)
+  return warning(
+    code,
+    `role ${role} may read none of ${tables} table(s) and view(s)`,
+    'Every query of a loader fails (TIDEMARK_SQL, 42501).',
+    (schemas ?? [])
+      .map(
+        (schema) =>
+          `grant usage on schema ${schema} to ${role};\ngrant select on all tables in schema ${schema} to ${role};`,
+      )
+      .join('\n'),
+  )
 }
 
 /** What the role is not shown of other roles' sessions: a look that finds nothing must not pass for one that found nothing wrong. */

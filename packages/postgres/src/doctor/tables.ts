@@ -9,8 +9,11 @@ export async function checkTables(sql: SqlConnection, publication: string, versi
   const catalogue = await readCatalogue(sql, publication, version)
   const facts = await sql.rows<TableFacts>(TABLE_FACTS)
   const byOid = new Map(facts.map((row) => [row.oid, row]))
+  const [row] = await sql.rows<{ mayCreate: boolean }>(
+    `select has_database_privilege(current_database(), 'create') as "mayCreate"`,
+  )
   return [
-    ...checkPublication(publication, catalogue),
+    ...checkPublication(publication, catalogue, row!.mayCreate),
     ...checkIdentities([...catalogue.tables.values()], byOid, version),
   ]
 }
@@ -36,12 +39,22 @@ const TABLE_FACTS = `
   from pg_class c left join pg_stat_user_tables s on s.relid = c.oid
   where c.relkind in ('r', 'p') and c.oid >= 16384`
 
-function checkPublication(name: string, catalogue: Catalogue): Finding[] {
+function checkPublication(name: string, catalogue: Catalogue, mayCreate: boolean): Finding[] {
   const plan = planPublication(catalogue)
   const { publication } = catalogue
   if (!publication) {
     const owned = plan.add.length
     const create = `${publishSql(name, [...plan.add, ...plan.unowned], false)};`
+    if (!mayCreate) {
+      return [
+        error(
+          'TIDEMARK_RIGHTS',
+          `the publication "${name}" does not exist, and the role may not make it`,
+          'Changes cannot be followed until somebody makes it: entries live until they expire.',
+          create,
+        ),
+      ]
+    }
     if (plan.unowned.length === 0)
       return [ok('publication', `the publication "${name}" will be made at the first start, of ${owned} table(s)`)]
     return [

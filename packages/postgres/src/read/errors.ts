@@ -16,7 +16,11 @@ export class ClientError extends TidemarkError {
 /** Says in Tidemark's terms why a connection could not be had. */
 export function connectionError(error: unknown): TidemarkError {
   if (error instanceof TidemarkError) return error
-  return new SourceDownError(whyDown(error), { cause: error })
+  const why =
+    error instanceof DatabaseError && error.code === '42501'
+      ? 'PostgreSQL does not let this role connect to the database (42501). Run: grant connect on database <database> to <role>.'
+      : whyDown(error)
+  return new SourceDownError(why, { cause: error })
 }
 
 /** Whether an error of this SQLSTATE was the last that its connection said. */

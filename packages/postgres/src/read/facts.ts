@@ -3,7 +3,7 @@ import type { Ask } from '../sql/catalogue.js'
 
 /** What a connection is: asked once, when it has been set up. */
 export interface ConnectionFacts {
-  /** undefined where the role may not ask. */
+  /** null where the role may not ask. */
   readonly systemIdentifier: string | null
   readonly database: string
   readonly startedAt: string
@@ -54,9 +54,9 @@ const HARMLESS =
 |max_parallel.*|min_parallel.*|parallel_.*|plan_cache_mode|random_page_cost|seed|seq_page_cost|statement_timeout|synchronous_commit|tcp_.*|temp_buffers
 |track_.*|transaction_.*|work_mem|.*_timeout)`.replaceAll('\n', '')
 
-const FACTS = `
+const facts = (systemIdentifier: string): string => `
 select json_build_object(
-  'systemIdentifier', case when has_function_privilege('pg_control_system()', 'execute') then (select system_identifier::text from pg_control_system()) end,
+  'systemIdentifier', ${systemIdentifier},
   'database', current_database(),
   'startedAt', extract(epoch from pg_postmaster_start_time())::text,
   'isStandby', pg_is_in_recovery(),
@@ -64,15 +64,22 @@ select json_build_object(
   'settings', concat_ws('/', current_user, session_user, pg_my_temp_schema(), ${SETTINGS.map((name) => `current_setting('${name}', true)`).join(', ')},
     (select string_agg(name || '=' || setting, ',' order by name) from pg_catalog.pg_settings where source = 'session' and name !~ '^${HARMLESS}$'))
 )::text`
+const IDENTIFIED = facts('(select system_identifier::text from pg_control_system())')
+const UNIDENTIFIED = facts('null::text')
 
 export async function askFacts(ask: Ask): Promise<ConnectionFacts> {
-  return JSON.parse(await ask(FACTS, [])) as ConnectionFacts
+  // In two steps: a statement that only mentions a function which the role may not call is refused, even where it would not call it.
+  const mayIdentify = await ask("select has_function_privilege('pg_control_system()', 'execute')::text", [])
+  return JSON.parse(await ask(mayIdentify === 'true' ? IDENTIFIED : UNIDENTIFIED, [])) as ConnectionFacts
 }
 
 /** Where a connection leads, seen from what is followed. */
 export function whereTo(facts: ConnectionFacts, server: FollowedServer): 'followed' | 'standby' | 'elsewhere' {
-  if (facts.systemIdentifier !== server.systemIdentifier || facts.database !== server.database) return 'elsewhere'
-  if (facts.isStandby) return 'standby'
+  const { systemIdentifier, database, isStandby } = facts
+  if (database !== server.database) return 'elsewhere'
+  // A role that may not ask for the identifier is told by the moment of the start, in microseconds; of a standby that says nothing.
+  if (systemIdentifier === null ? isStandby : systemIdentifier !== server.systemIdentifier) return 'elsewhere'
+  if (isStandby) return 'standby'
   // A primary of the same identifier that runs since another moment is one from before a fail-over.
   return facts.startedAt === server.startedAt ? 'followed' : 'elsewhere'
 }

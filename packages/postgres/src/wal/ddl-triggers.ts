@@ -88,11 +88,12 @@ export type TriggersState = 'installed' | 'other' | 'missing'
 export async function triggersState(sql: SqlConnection): Promise<TriggersState> {
   const [row] = await sql.rows<{ count: number; current: number }>(
     `select count(*)::int as count,
-       count(*) filter (where t.evtenabled = 'A' and t.evttags is null and p.prosrc = $1 and p.oid = to_regproc('tidemark.tell_ddl')
+       count(*) filter (where t.evtenabled = 'A' and t.evttags is null and p.prosrc = $1 and p.proname = 'tell_ddl' and n.nspname = 'tidemark'
          and (t.evtname, t.evtevent) in (${Object.entries(TRIGGERS)
            .map(([name, event]) => `('${name}', '${event}')`)
            .join(', ')}))::int as current
-     from pg_event_trigger t join pg_proc p on p.oid = t.evtfoid where t.evtname = any ($2)`,
+     from pg_event_trigger t join pg_proc p on p.oid = t.evtfoid join pg_namespace n on n.oid = p.pronamespace
+     where t.evtname = any ($2)`,
     [`${BODY}\n`, Object.keys(TRIGGERS)],
   )
   const { count, current } = row!

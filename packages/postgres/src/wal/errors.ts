@@ -161,8 +161,6 @@ export function whyDown(error: unknown): string {
       return `PostgreSQL does not let this user in from here${code}. Correct the user in the address, switch TLS on (ssl), or add a line to pg_hba.conf.`
     case ' (3D000)':
       return `The database of the address does not exist${code}. Correct its name, or create it.`
-    case ' (42501)':
-      return `PostgreSQL does not let this role connect to the database${code}. Run: grant connect on database <database> to <role>.`
     case ' (53300)':
       return `PostgreSQL has no connection left for this role${code}. Lower pool.max, end others, or raise max_connections or the role's limit.`
     case ' (57P01)':
