@@ -1,5 +1,5 @@
 // What users must and need not write: this file is compiled, not run. An `@ts-expect-error` that no error follows is an error.
-import type { Answer, Cache, Definition, LoaderContext, Source } from './index.js'
+import type { Answer, Cache, Definition, LoaderContext, Preview, Source } from './index.js'
 import { createCache } from './index.js'
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -69,6 +69,10 @@ export async function inference(): Promise<void> {
   same<typeof view, Cache<{ sql: Sql }>>(true)
   same<ReturnType<typeof view.in<[id: number], Post | null>>, typeof post>(true)
   const position: string = await cache.invalidate({ keys: [post.key(42)], tags: ['users'], mode: 'expire' })
+  await cache.invalidate({ pattern: 'user:*' })
+  await cache.invalidate({ pattern: ['user:*', { regex: '^post' }] as const, all: 'tenant' })
+  const preview = await cache.preview({ pattern: { regex: '^post' } })
+  same<typeof preview, Preview>(true)
   cache.on('applied', ({ entries, touched }) => same<typeof touched, number>(entries.length > 0 || true))
   void [title, titles, key, position]
 
@@ -86,6 +90,12 @@ export async function inference(): Promise<void> {
   cache.on('aplied', () => undefined)
   // @ts-expect-error no such mode
   cache.invalidate({ tags: ['t'], mode: 'soft' })
+  // @ts-expect-error JavaScript's own expressions may take for ever
+  cache.invalidate({ pattern: /user/ })
+  // @ts-expect-error no such extent
+  cache.invalidate({ all: true })
+  // @ts-expect-error a preview drops nothing, so it has no mode
+  cache.preview({ all: 'tenant', mode: 'drop' })
   // @ts-expect-error no such option
   cache.define('x', () => 1, { tll: '1s' })
   // @ts-expect-error no such unit
