@@ -12,6 +12,9 @@ beforeAll(async () => {
   world = await World.create(`
     create table posts (id int primary key, author int, title text);
     create table authors (id int primary key, name text);
+    create table shown (id int, title text);
+    create table drafts (id int primary key, title text);
+    create function as_shown() returns setof shown language sql stable as 'select * from drafts';
     create table noise (id int primary key);
     alter table posts replica identity full;
     create function posts_of(author_asked int) returns setof posts language sql stable as 'select * from posts where author = author_asked';
@@ -65,6 +68,16 @@ it('drops what rows and definitions touch, and nothing else', async () => {
     await until(() => [1, 2].every((author) => feed.peek(author) === undefined))
     await areRight()
   }
+})
+
+it('drops what a table names that gives a function its columns', async () => {
+  const { cache } = await world.open()
+  await world.admin.query("insert into drafts values (1, 'one')")
+  const drafts = cache.define('drafts', ({ sql }) => sql.many`select * from as_shown()`)
+  await until(async () => (await drafts.ask()).from === 'l1')
+  await world.admin.query('alter table shown rename column title to headline')
+  await until(() => drafts.peek() === undefined)
+  expect(await drafts()).toEqual([{ id: 1, headline: 'one' }])
 })
 
 it('asks for an expiry where a parameter may mean a moment in a body', async () => {

@@ -6,6 +6,7 @@ import { type Bounds, boundsOf, type Unbound } from './bounds.js'
 import type { Facts, Relation } from './catalogue.js'
 import { columnsRead } from './columns-read.js'
 import type { Formula } from './conditions.js'
+import type { FunctionFact } from './function-facts.js'
 import { codeReasons, mayNameMoment } from './functions.js'
 import type { Mentions } from './mentions.js'
 import { withTypes } from './named-types.js'
@@ -46,7 +47,7 @@ export interface Analysis {
   readonly columns: ReadonlyMap<number, readonly string[]>
   /** Views that it reads through: their definitions matter, and what these read. */
   readonly views: readonly string[]
-  /** Functions that it may call, and that are not IMMUTABLE (`public.posts_of()`): their definitions matter too. */
+  /** Functions that it may call, and that are not IMMUTABLE (`public.posts_of()`), and tables that name their columns: these definitions matter too. */
   readonly functions: readonly string[]
   /** Relations that send no changes whatever is done: views are followed through, these are not. */
   readonly unfollowable: readonly Relation[]
@@ -130,14 +131,20 @@ export function analyse(material: Material): Analysis | 'torn' {
       }),
     ),
     views: facts.relations.filter(({ kind, isSystem }) => kind === 'v' && !isSystem).map(({ table }) => table),
-    functions: [
-      ...new Set(facts.functions.flatMap((each) => (each.code && each.volatility !== 'i' ? each.called : []))),
-    ],
+    functions: [...new Set(facts.functions.flatMap((each) => definedBy(each, facts)))],
     unfollowable: facts.relations.filter((relation) => !canBeFollowed(relation)),
     reasons,
     parameterTypes,
     momentParameters: types.flatMap((type, index) => (mayNameMoment(type, casts, facts.types) ? [index + 1] : [])),
   }
+}
+
+/** The function, and the table whose rows it says that it answers: the statement reads that as a rule, then it depends on it anyway. */
+function definedBy({ called, code, volatility }: FunctionFact, { relations }: Facts): string[] {
+  if (!code) return []
+  const { rowsOf } = code
+  const isRead = rowsOf === null || relations.some(({ table }) => table === rowsOf)
+  return [...(volatility === 'i' ? [] : [called]), ...(isRead ? [] : [rowsOf])]
 }
 
 function reasonsOf(mentions: Mentions, behind: Behind, facts: Facts): Map<NotKept, Set<string>> {

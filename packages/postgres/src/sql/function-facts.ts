@@ -30,6 +30,8 @@ export interface FunctionCode {
   /** It answers rows of several columns, not values. */
   readonly isRow: boolean
   readonly columns: readonly ResultColumn[]
+  /** The table or view whose rows it says that it answers, `schema.name`: its columns name those of the result. null: none. */
+  readonly rowsOf: string | null
 }
 
 export interface FunctionFact {
@@ -78,6 +80,9 @@ const CODE = `json_build_object(
     'isSet', proretset,
     'isRow', (select b.typtype = 'c' or b.oid = 'record'::regtype
       from pg_catalog.pg_type r join pg_catalog.pg_type b on b.oid = ${below('r')} where r.oid = prorettype),
+    'rowsOf', (select pg_catalog.format('%I.%I', m.nspname, c.relname) from pg_catalog.pg_type r
+      join pg_catalog.pg_type b on b.oid = ${below('r')} join pg_catalog.pg_class c on c.oid = b.typrelid and c.relkind <> 'c'
+      join pg_catalog.pg_namespace m on m.oid = c.relnamespace where r.oid = prorettype),
     'parameters', (select coalesce(json_agg(json_build_object('name', nullif(a.name, ''), 'type', json_build_object(
         'oid', t.oid::int8, 'isDomain', t.typtype = 'd', 'schema', n.nspname, 'name', e.typname, 'element', e.oid::int8,
         'isArray', e.oid <> t.oid, 'collation', t.typcollation::int8)) order by a.i), '[]')
