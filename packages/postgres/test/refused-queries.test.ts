@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { MemoryLog, type Relay } from 'tidemark'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { isBefore } from '../../../test/machine.js'
 import type { Sql } from '../src/index.js'
@@ -318,5 +319,20 @@ test('TIDEMARK_OPTION: an address that cannot be read, before anything is opened
     )
     expect(() => postgres({ url })).toThrow(mends)
     expect(() => postgres({ url })).not.toThrow(/verysecret/)
+  }
+})
+
+test('TIDEMARK_OPTION: a relay without a slot, a role without a relay', () => {
+  const url = 'postgres://somebody@127.0.0.1/db'
+  const relay: Relay = { lead: (log) => log, follow: () => new MemoryLog() }
+  for (const [options, says] of [
+    [{ relay }, /beside a slot/],
+    [{ slot: 'app', relay: {} as Relay }, /must be a relay/],
+    [{ slot: 'app', role: 'follower' }, /beside a relay/],
+    [{ slot: 'app', relay, role: 'leader' as 'auto' }, /'auto' or 'follower'/],
+  ] as const) {
+    expect(() => postgres({ url, ...options })).toThrow(
+      expect.objectContaining({ code: 'TIDEMARK_OPTION', message: expect.stringMatching(says) }),
+    )
   }
 })
