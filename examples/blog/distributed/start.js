@@ -31,7 +31,8 @@ async function main() {
     stopping.abort()
     for (const each of stops.reverse()) await each()
   }
-  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void stop())
+  // A terminal and npm may both pass one on: the second must not end this process before the others.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => void stop())
   try {
     const postgres = await startEmbedded({ dataDir: join(folder, 'postgres') })
     stops.push(() => postgres.stop())

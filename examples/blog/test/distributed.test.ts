@@ -156,6 +156,8 @@ describe.skipIf(lacks('haproxy'))('the blog in four processes (needs haproxy)', 
       const all = [...pids('leader'), ...pids('follower'), ...pids('redis')]
       const ended = new Promise((resolve) => demo.once('exit', resolve))
       demo.kill('SIGINT')
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      demo.kill('SIGTERM')
       await ended
       for (const pid of all) expect(() => process.kill(pid, 0)).toThrow('ESRCH')
     }, 60_000)
