@@ -1,5 +1,6 @@
 import type { ClientConfig } from 'pg'
 import type { Clock, TidemarkError } from 'tidemark'
+import type { ConnectionOptions } from './connection.js'
 
 export interface WalLogOptions {
   /** The address of the server itself, not of a pooler. */
@@ -33,4 +34,24 @@ export interface WalLogOptions {
   /** Told once of each problem that does not stop the log, e.g. tables that the role may not publish. */
   readonly onProblem?: (problem: TidemarkError) => void
   readonly clock?: Clock
+}
+
+/** How its connections are opened. */
+export function connectionOf({ url, ssl, applicationName, connectTimeoutMs }: WalLogOptions): ConnectionOptions {
+  return {
+    url,
+    applicationName: applicationName ?? 'tidemark',
+    connectTimeoutMs: connectTimeoutMs ?? 5_000,
+    ...(ssl === undefined ? {} : { ssl }),
+  }
+}
+
+/** What bounds the stream: how often it is looked after, and how much of a transaction is kept. */
+export function streamLimits({
+  statusIntervalMs = 1_000,
+  cataloguePollMs = 1_000,
+  rowsMax = 10_000,
+  bytesMax = 64 * 2 ** 20,
+}: WalLogOptions): Required<Pick<WalLogOptions, 'statusIntervalMs' | 'cataloguePollMs' | 'rowsMax' | 'bytesMax'>> {
+  return { statusIntervalMs, cataloguePollMs, rowsMax, bytesMax }
 }

@@ -15,7 +15,7 @@ import { type ConnectionOptions, SqlConnection } from './connection.js'
 import { NoSlotError, startError } from './errors.js'
 import { Following, type FollowingOptions, type Place } from './following.js'
 import { Heartbeat } from './heartbeat.js'
-import type { WalLogOptions } from './log-options.js'
+import { connectionOf, streamLimits, type WalLogOptions } from './log-options.js'
 import { needsMessageTable, prepareMessageTable } from './message-table.js'
 import { Messages, TARGET_PREFIX } from './messages.js'
 import { pause } from './pause.js'
@@ -84,12 +84,7 @@ export class WalLog implements Log {
     this.#options = options
     this.#clock = options.clock ?? systemClock
     this.#publication = options.publication ?? 'tidemark'
-    this.#connection = {
-      url: options.url,
-      applicationName: options.applicationName ?? 'tidemark',
-      connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
-      ...(options.ssl === undefined ? {} : { ssl: options.ssl }),
-    }
+    this.#connection = connectionOf(options)
     const queryMs = options.queryTimeoutMs ?? 15_000
     const connection = (timeoutMs: number): SqlConnection => {
       const settings = { statement_timeout: `${timeoutMs}`, lock_timeout: LOCK_TIMEOUT }
@@ -344,13 +339,8 @@ export class WalLog implements Log {
   }
 
   #followingOptions(server: Server): FollowingOptions {
-    const {
-      statusIntervalMs = 1_000,
-      cataloguePollMs = 1_000,
-      rowsMax = 10_000,
-      bytesMax = 64 * 2 ** 20,
-    } = this.#options
     return {
+      ...streamLimits(this.#options),
       connection: this.#connection,
       probes: this.#probes,
       server,
@@ -360,10 +350,6 @@ export class WalLog implements Log {
       writer: this.#writer,
       visibility: this.#visibility,
       shared: this.#shared,
-      statusIntervalMs,
-      cataloguePollMs,
-      rowsMax,
-      bytesMax,
       clock: this.#clock,
       tell: (problem) => this.#tell(problem),
     }
