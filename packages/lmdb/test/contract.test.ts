@@ -6,7 +6,7 @@ import { temporaryFolder } from './temporary-folder.js'
 describe('the L2 in a file', () => {
   const open = async () => {
     const folder = temporaryFolder()
-    const l2 = lmdbL2({ path: folder.path })
+    const l2 = lmdbL2({ path: folder.path, deadline: '20s' })
     return {
       l2,
       async close() {

@@ -1,6 +1,6 @@
 import * as fs from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { L2Batch, L2Fill } from 'tidemark'
+import type { Duration, L2Batch, L2Fill } from 'tidemark'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { LmdbDownError, type LmdbL2, lmdbL2 } from '../src/index.js'
 import { type Process, Program, until } from './processes.js'
@@ -34,8 +34,8 @@ afterEach(async () => {
   folder.remove()
 })
 
-function opened(): LmdbL2 {
-  const l2 = lmdbL2({ path: folder.path })
+function opened(deadline: Duration = '20s'): LmdbL2 {
+  const l2 = lmdbL2({ path: folder.path, deadline })
   open.push(l2)
   return l2
 }
@@ -179,7 +179,7 @@ test('a file that is deleted, or replaced by an older one, is left by all who ha
 
 test('a process that is frozen with the lock stops writes for 10 s, and no reads; then there is a new file', async () => {
   await left(3)
-  const l2 = opened()
+  const l2 = opened('1s')
   expect(await valueIn(l2, 'key1')).toBeDefined()
   let isLocked = false
   const frozen = program.start({ path: folder.path, data: folder.data(), does: 'freeze with the lock' }, () => {
