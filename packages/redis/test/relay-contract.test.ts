@@ -32,6 +32,8 @@ describe("the WAL, through another process's relay", () => {
     }
     const leader = new Recorder(openLog())
     await until(() => leader.log.status().slot?.isHeld === true, 'leads')
+    // The birth of the stream, and where the leader is: before that a follower says that nobody leads.
+    await until(async () => (await server.admin.xlen(slot)) >= 2, 'relays')
     return {
       log: openLog(),
       commit: async () => void (await admin.query("update posts set title = title || 'x'")),
