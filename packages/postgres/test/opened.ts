@@ -3,12 +3,13 @@ import pg from 'pg'
 import { type Cache, createCache, type NotKept } from 'tidemark'
 import { type PostgresOptions, type PostgresSource, postgres, type Sql } from '../src/index.js'
 
-/** Waits for a condition; fails after 20 s. */
+/** Waits for a condition; fails after 20 s, or another bound. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string | (() => string) = '',
+  boundMs = 20_000,
 ): Promise<void> {
-  const bound = Date.now() + 20_000
+  const bound = Date.now() + boundMs
   while (!(await condition())) {
     if (Date.now() > bound) throw new Error(`never came true: ${condition} ${typeof what === 'string' ? what : what()}`)
     await new Promise((resolve) => setTimeout(resolve, 5))

@@ -59,7 +59,8 @@ async function flushed(): Promise<number> {
 /** Resolves once the holder has acknowledged all that is flushed now. */
 async function isAcknowledged(): Promise<void> {
   const lsn = await flushed()
-  await until(async () => (await slotRow())!.lsn >= lsn)
+  // It is acknowledged up to the newest mark, which is written each 10 s.
+  await until(async () => (await slotRow())!.lsn >= lsn, '', 45_000)
 }
 
 /** Resolves once the holder has told that all that is flushed now is applied. */

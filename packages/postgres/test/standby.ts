@@ -56,11 +56,12 @@ export async function standbyOf(
   }
 }
 
-function giveTo(folder: string, { uid, gid }: fs.Stats): void {
+/** Makes the files those of an account: PostgreSQL reads only its own. */
+export function giveTo(folder: string, { uid, gid }: Pick<fs.Stats, 'uid' | 'gid'>): void {
   fs.chownSync(folder, uid, gid)
   for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name)
-    if (entry.isDirectory()) giveTo(path, { uid, gid } as fs.Stats)
+    if (entry.isDirectory()) giveTo(path, { uid, gid })
     else fs.lchownSync(path, uid, gid)
   }
 }

@@ -146,11 +146,28 @@ export class Core implements Keeper, Applier {
     return { l1, spaces, sweeps, counters, observers, clock, positionAt: (lsn: number) => follower.positionAt(lsn) }
   }
 
-  empty(): number {
-    this.sweeps.clear()
-    const emptied = this.l1.clear()
+  empty(keepsBefore?: number): number {
+    // What came from L2 says when it was filled by the clock of another process.
+    const emptied = keepsBefore === undefined || this.shared ? this.#emptyAll() : this.#emptySince(keepsBefore)
     this.counters.emptied += emptied
     for (const space of this.spaces.all()) for (const watch of space.watches.values()) watch.touch()
+    return emptied
+  }
+
+  #emptyAll(): number {
+    this.sweeps.clear()
+    return this.l1.clear()
+  }
+
+  #emptySince(time: number): number {
+    let emptied = 0
+    for (const space of this.spaces.all()) {
+      for (const slot of space.slots.values()) {
+        if (this.l1.filledAtOf(slot) < time) continue
+        this.l1.remove(slot)
+        emptied++
+      }
+    }
     return emptied
   }
 

@@ -8,6 +8,12 @@ export interface ServerIdentity {
   readonly startedAt: string
 }
 
+/** Whether two epochs differ by a restart of the server at most, as far as they tell: files may have been replaced in between. */
+export function isRestartOf(before: string, now: string): boolean {
+  const files = (epoch: string): string => epoch.slice(0, epoch.lastIndexOf('-'))
+  return files(before) === files(now)
+}
+
 /**
  * The epoch of a server's history: system identifier, timeline and branch. Files can be replaced by an older copy only under a
  * stopped server, and every process sees the same start time: so it is the branch.

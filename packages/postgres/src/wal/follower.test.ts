@@ -88,6 +88,7 @@ function open(isProven = false): void {
       apply(transaction)
       told.push(transaction.endLsn)
     },
+    again: (transaction) => told.push(`again ${transaction.endLsn}`),
     progress: (lsn) => told.push(lsn),
   })
   stream.start()
@@ -151,7 +152,7 @@ test('what was applied from another stream is not applied again, and still has t
   stream.skipTo(200)
   begin()
   commit(100)
-  expect(told).toEqual(['started', 'started'])
+  expect(told).toEqual(['started', 'started', 'again 100'])
   expect(place.committed).toEqual([100])
 })
 

@@ -24,6 +24,8 @@ export interface StreamListener {
   /** The server streams; called before the first message is handed over. */
   started(): void
   transaction(transaction: Transaction): void
+  /** One that was applied before came again. */
+  again(transaction: Transaction): void
   progress(lsn: number): void
 }
 
@@ -185,6 +187,7 @@ export class Stream {
 
   #transaction(transaction: Transaction): void {
     if (transaction.endLsn > this.#appliedTo) this.#apply(transaction)
+    else this.#listener.again(transaction)
     this.#options.proven?.committed(transaction)
   }
 

@@ -5,8 +5,9 @@ import type { ConnectionOptions, SqlConnection } from './connection.js'
 import { sqlState } from './errors.js'
 import { Stream } from './follower.js'
 import { type FollowedThrough, LossWatch } from './loss-watch.js'
+import type { Mark, Marks } from './marks.js'
 import { needsMessageTable } from './message-table.js'
-import { DDL_PREFIX, type Messages } from './messages.js'
+import { DDL_PREFIX, MARK_PREFIX, type Messages } from './messages.js'
 import { pause } from './pause.js'
 import { ProvenPlace } from './proven-place.js'
 import { connectReplication, replicationClient, SENDER_TIMEOUT_MS, type Server } from './server.js'
@@ -20,6 +21,8 @@ import type { Writer } from './writer.js'
 import { widenXid } from './xid.js'
 
 const REACH_LOOK_MS = 20
+/** So long the log may take to deliver again what was expected of it. */
+const EXPECT_MS = 10_000
 
 export interface FollowingOptions {
   readonly connection: ConnectionOptions
@@ -32,6 +35,9 @@ export interface FollowingOptions {
   readonly writer: Writer
   readonly visibility: Visibility
   readonly shared: SharedSlot | undefined
+  readonly marks: Marks
+  /** The log has to deliver it again before anything is handed over: else its history is another one. */
+  readonly expected: Mark | undefined
   readonly statusIntervalMs: number
   readonly cataloguePollMs: number
   readonly rowsMax: number
@@ -59,7 +65,7 @@ interface Ended {
 
 /** What is told while the log is followed. */
 export interface FollowingListener extends Pick<LogListener, 'commit' | 'progress'> {
-  /** The server streams; nothing was handed over yet. */
+  /** The server streams, and what was expected of it came; nothing was handed over yet. */
   started(): void
   /** At once when the last stream ends; what else has to end may take its time. */
   lost(reason: TidemarkError): void
@@ -83,11 +89,16 @@ export class Following {
   /** A connection on which the shared slot is being taken over. */
   #taking: Client | undefined
 
+  #expected: Mark | undefined
+  /** Of the transaction that is being read. */
+  #token: string | undefined
+
   constructor(client: Client, slot: Slot, options: FollowingOptions, listener: FollowingListener) {
     this.#options = options
     this.#listener = listener
     this.#client = client
     this.#slot = slot.name
+    this.#expected = options.expected
     const { tables, messages, writer, publication, cataloguePollMs, clock } = options
     this.#watch = new CatalogueWatch({
       tables,
@@ -99,7 +110,9 @@ export class Following {
       looked: () => this.#reader.forgetNames(),
     })
     this.#proven = options.shared && new ProvenPlace(options.visibility, slot.proof)
-    this.#stream = this.#open(client, slot, this.#proven, () => listener.started())
+    this.#stream = this.#open(client, slot, this.#proven, () => {
+      if (!this.#expected) listener.started()
+    })
   }
 
   get stream(): Stream {
@@ -126,6 +139,8 @@ export class Following {
     const watching = this.#watch.run(ended.signal).then((reason) => reason && this.#stream.cut(reason))
     const watchingLoss = this.#watchLoss(ended.signal)
     const watchingSlot = this.#watchSlot(ended.signal)
+    const marking = this.#options.marks.run(() => this.holdsShared && !this.#expected, ended.signal)
+    const expecting = this.#awaitExpected(ended.signal)
     let reason = await this.#stream.ended
     while (this.#successor) {
       const before = this.#client
@@ -136,7 +151,7 @@ export class Following {
     }
     this.#listener.lost(reason)
     ended.abort()
-    await Promise.all([watching, watchingLoss, watchingSlot])
+    await Promise.all([watching, watchingLoss, watchingSlot, marking, expecting])
     const { epoch } = this.#options.server
     const { mark } = this.#watch
     const { isBroken, lsn } = this.#stream
@@ -165,6 +180,7 @@ export class Following {
       readMessage: (prefix, content) => {
         // Another process saw a change of the catalogue: this one looks what it is.
         if (prefix === DDL_PREFIX) this.#watch.soon()
+        if (prefix === MARK_PREFIX) this.#token = content.toString()
         return messages.read(prefix, content, tables.definitions)
       },
       redescribed: () => this.#watch.soon(),
@@ -189,12 +205,52 @@ export class Following {
           reader.forgetNames()
           started(stream)
         },
-        transaction: (transaction) => this.#deliver(transaction),
-        progress: (lsn) => this.#listener.progress(lsn),
+        transaction: (transaction) => {
+          if (this.#isMissing()) return
+          this.#marked(transaction, proven)
+          this.#deliver(transaction)
+        },
+        again: (transaction) => {
+          if (this.#marked(transaction, proven) !== this.#expected || !this.#expected) return
+          this.#expected = undefined
+          this.#listener.started()
+        },
+        progress: (lsn) => {
+          if (!this.#isMissing()) this.#listener.progress(lsn)
+        },
       },
     )
     void stream.ended.then(() => proven?.end())
     return stream
+  }
+
+  /** A mark of this process, if the transaction is one: until there is a newer one it must come again to whoever takes up the slot. */
+  #marked({ endLsn }: Transaction, proven: ProvenPlace | undefined): Mark | undefined {
+    const token = this.#token
+    this.#token = undefined
+    const { marks } = this.#options
+    const mark = token === undefined ? undefined : marks.delivered(token, endLsn)
+    if (mark) proven?.mark(() => marks.newest === mark)
+    return mark
+  }
+
+  /** A log that ends before the place of what was expected would never get there. */
+  async #awaitExpected(signal: AbortSignal): Promise<void> {
+    if (!this.#expected) return
+    await pause(this.#options.clock, EXPECT_MS, signal)
+    if (!signal.aborted) this.#isMissing()
+  }
+
+  /** Whether the log has passed by the place of what was expected: its history is another one. */
+  #isMissing(): boolean {
+    if (!this.#expected) return false
+    this.#options.marks.forget()
+    this.#stream.cut(
+      new LogGapError(
+        'The server was restarted, and its log does not hold what it held before (files were replaced by older ones), so what was kept is not believed.',
+      ),
+    )
+    return true
   }
 
   #deliver({ endLsn, xid, committedAt, changes }: Transaction): void {

@@ -9,7 +9,7 @@ export interface WalLogOptions {
   /** The publication that lists the tables that are followed. One for each application. Default `tidemark`. */
   readonly publication?: string
   /**
-   * A permanent slot that the processes of the application share: whoever holds it goes on without a gap after a lost connection; the
+   * A permanent slot that the processes of the application share: whoever holds it goes on without a gap after a lost connection, and keeps what is proven after a restart of the server; the
    * others follow through temporary ones, and one of them takes it over when it is free. Default: none.
    */
   readonly slot?: string

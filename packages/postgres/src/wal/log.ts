@@ -4,6 +4,7 @@ import {
   isStartSeen,
   type Log,
   type LogListener,
+  type LogStart,
   type LogStatus,
   type Probe,
   type RequestedPosition,
@@ -12,10 +13,12 @@ import {
   type TidemarkError,
 } from 'tidemark'
 import { type ConnectionOptions, SqlConnection } from './connection.js'
+import { isRestartOf } from './epoch.js'
 import { NoSlotError, startError } from './errors.js'
 import { Following, type FollowingOptions, type Place } from './following.js'
 import { Heartbeat } from './heartbeat.js'
 import { connectionOf, streamLimits, type WalLogOptions } from './log-options.js'
+import { type Mark, Marks } from './marks.js'
 import { needsMessageTable, prepareMessageTable } from './message-table.js'
 import { Messages, TARGET_PREFIX } from './messages.js'
 import { pause } from './pause.js'
@@ -42,6 +45,8 @@ interface Taken {
   readonly slot: Slot
   /** Nothing is missing since it was lost. */
   readonly isResumed: boolean
+  /** What was filled before it was written is kept, if the log delivers it again. */
+  readonly mark?: Mark
 }
 
 /**
@@ -69,6 +74,7 @@ export class WalLog implements Log {
   #status: LogStatus = { state: 'connecting', reason: 'it was not asked to follow yet' }
   #server: Server | undefined
   readonly #shared: SharedSlot | undefined
+  readonly #marks: Marks
   #following: Following | undefined
   /** Where the log was lost, while it may go on there. */
   #place: Place | undefined
@@ -95,6 +101,7 @@ export class WalLog implements Log {
     this.#writes = connection(queryMs)
     this.#visibility = new Visibility(this.#probes)
     this.#writer = new Writer(this.#writes)
+    this.#marks = new Marks(this.#writer, this.#clock)
     this.#messages = new Messages(options.secret)
     this.#tables = new Tables(this.#sql, this.#visibility, this.#publication, (problem) => this.#tell(problem))
     if (options.slot !== undefined) {
@@ -294,7 +301,11 @@ export class WalLog implements Log {
     // Files are replaced under a stopped server only: in the same run of it the slot's place says whether something is missing.
     if (place?.epoch === server.epoch && look.lsn <= place.lsn && this.#tables.resume(place.tables))
       return { slot: { name, lsn: place.lsn, proof }, isResumed: true }
-    await this.#visibility.probe()
+    const { flushed } = await this.#visibility.probe()
+    const mark = this.#marks.newest
+    if (place && mark && isRestartOf(place.epoch, server.epoch) && look.lsn < mark.lsn && mark.lsn <= flushed) {
+      if (this.#tables.resume(place.tables)) return { slot: { name, lsn: mark.lsn, proof }, isResumed: false, mark }
+    }
     await this.#tables.slotFound()
     return { slot: { name, lsn: look.lsn, proof }, isResumed: false }
   }
@@ -313,16 +324,16 @@ export class WalLog implements Log {
   }
 
   /** Streams until the connection is lost, and looks at the catalogue meanwhile. */
-  async #follow(replication: Client, { slot, isResumed }: Taken, listener: LogListener): Promise<TidemarkError> {
+  async #follow(replication: Client, { slot, isResumed, mark }: Taken, listener: LogListener): Promise<TidemarkError> {
     const server = this.#server!
-    const following = new Following(replication, slot, this.#followingOptions(server), {
+    const following = new Following(replication, slot, this.#followingOptions(server, mark), {
       started: () => {
         this.#startedAt = this.#clock.now()
         this.#lostCode = undefined
         this.#place = undefined
         this.#status = { state: 'following', reason: '' }
         if (isResumed) listener.resumed({ epoch: server.epoch })
-        else listener.started({ epoch: server.epoch, lsn: slot.lsn, proof: slot.proof })
+        else listener.started(startOf(server, slot, mark))
       },
       commit: (commit) => listener.commit(commit),
       progress: (lsn) => listener.progress(lsn),
@@ -338,7 +349,7 @@ export class WalLog implements Log {
     return reason
   }
 
-  #followingOptions(server: Server): FollowingOptions {
+  #followingOptions(server: Server, expected: Mark | undefined): FollowingOptions {
     return {
       ...streamLimits(this.#options),
       connection: this.#connection,
@@ -350,6 +361,8 @@ export class WalLog implements Log {
       writer: this.#writer,
       visibility: this.#visibility,
       shared: this.#shared,
+      marks: this.#marks,
+      expected,
       clock: this.#clock,
       tell: (problem) => this.#tell(problem),
     }
@@ -389,6 +402,10 @@ export class WalLog implements Log {
     this.#told.add(problem.message)
     this.#options.onProblem?.(problem)
   }
+}
+
+function startOf({ epoch }: Server, { lsn, proof }: Slot, mark: Mark | undefined): LogStart {
+  return { epoch, lsn, proof, ...(mark ? { keepsBefore: mark.writtenAt } : {}) }
 }
 
 function cutOff(client: Client): void {

@@ -8,6 +8,8 @@ import type { KnownDefinitions } from './known-definitions.js'
 export const TARGET_PREFIX = 'tidemark/target'
 /** The catalogue changed: content is what that touches. */
 export const DDL_PREFIX = 'tidemark/ddl'
+/** Nothing changed; a place by which the log's history is known again. */
+export const MARK_PREFIX = 'tidemark/mark'
 /** Nothing changed; it only moves the log's end. */
 export const HEARTBEAT_PREFIX = 'tidemark/heartbeat'
 

@@ -82,3 +82,15 @@ test('it hears nothing once the slot is not read any more', () => {
   show(snapshot(8, 8))
   expect(place.lsn).toBe(0)
 })
+
+test('of a mark nothing is acknowledged, nor of what came after it, while it holds', () => {
+  place.committed({ endLsn: 100, xid: 5 })
+  let isNewest = true
+  place.mark(() => isNewest)
+  place.committed({ endLsn: 120, xid: 6 })
+  place.passed(150)
+  show(snapshot(10, 10))
+  expect(place.lsn).toBe(100)
+  isNewest = false
+  expect(place.lsn).toBe(150)
+})

@@ -34,6 +34,8 @@ export class ProvenPlace {
   #readTo = 0
   /** In the order of the log. */
   #unseen: Unseen[] = []
+  /** What has to come again to whoever takes the slot up next. */
+  #mark: { readonly before: number; readonly holds: () => boolean } | undefined
 
   /** @param start  what must be seen of all that lies before the slot's own place */
   constructor(snapshots: Snapshots, start: StartProof) {
@@ -44,7 +46,14 @@ export class ProvenPlace {
 
   /** 0: nothing can be said yet, or there is nothing new. */
   get lsn(): number {
-    return this.isStartSeen ? (this.#unseen[0]?.before ?? this.#readTo) : 0
+    if (!this.isStartSeen) return 0
+    const proven = this.#unseen[0]?.before ?? this.#readTo
+    return this.#mark?.holds() ? Math.min(proven, this.#mark.before) : proven
+  }
+
+  /** Of the commit that is told next nothing may be acknowledged while `holds`. */
+  mark(holds: () => boolean): void {
+    this.#mark = { before: this.#readTo, holds }
   }
 
   /** All before the slot's own place was seen: what the server has as acknowledged is proven. */

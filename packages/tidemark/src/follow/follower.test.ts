@@ -46,6 +46,24 @@ describe('a log that was lost', () => {
     expect(await post(1)).toBe('unheard')
   })
 
+  test('and proves its history again leaves what was filled before a time, and follows on from there', async () => {
+    const { cache, clock, log, post, source } = await bed()
+    source.put('public.posts', { id: 2, title: 'b' })
+    await post(1)
+    await clock.advance(1_000)
+    const before = clock.now()
+    await post(2)
+    log.lose()
+    log.start(true, before)
+    await cache.settled()
+    expect([post.peek(1), post.peek(2)]).toEqual(['a', undefined])
+    expect(cache.counters).toMatchObject({ emptied: 1 })
+    source.put('public.posts', { id: 1, title: 'c' })
+    await cache.settled()
+    expect(post.peek(1)).toBe(undefined)
+    expect(await post(1)).toBe('c')
+  })
+
   test('is not mistaken for the same history: a new epoch shows in the position', async () => {
     const { cache, log } = await bed()
     const before = cache.status().tidemark!

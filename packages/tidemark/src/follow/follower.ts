@@ -19,8 +19,8 @@ const L2_HOLD_MS = 2_000
 export interface Applier {
   /** Make stale what the commit touches: it is applied when this returns. */
   apply(commit: Commit): void
-  /** Nothing kept may be believed any more. Returns how many entries left. */
-  empty(): number
+  /** Nothing kept may be believed any more, but for what was filled before a time, if one is given. Returns how many entries left. */
+  empty(keepsBefore?: number): number
   lost(reason: TidemarkError): void
   started(position: string, emptied: number): void
   resumed(position: string): void
@@ -233,7 +233,7 @@ export class Follower implements LogListener {
     this.#proof.start(start.proof)
     this.#believe()
     const position = this.positionAt(start.lsn)
-    for (const applier of this.#appliers) applier.started(position, applier.empty())
+    for (const applier of this.#appliers) applier.started(position, applier.empty(start.keepsBefore))
     // Another history may never get as far as what was waited for: who waits looks again.
     this.#wake('all')
   }

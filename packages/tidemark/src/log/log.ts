@@ -34,6 +34,11 @@ export interface LogStart {
   /** Every commit after this position will be delivered. */
   readonly lsn: number
   readonly proof: StartProof
+  /**
+   * Monotonic ms: what was filled before then may be believed still. The log has proven that its history up to `lsn` is the one that was
+   * followed before, and that it holds all that could be read by then. Default: nothing of before may be believed.
+   */
+  readonly keepsBefore?: number
 }
 
 /** Where a log that was lost goes on without a gap. */
@@ -43,7 +48,7 @@ export interface LogResume {
 
 /** What a log tells its follower. All calls are synchronous: when `commit` returns, the change is applied and may be acknowledged. */
 export interface LogListener {
-  /** The log was taken up, first or anew: nothing from before may be believed. */
+  /** The log was taken up, first or anew: nothing from before may be believed, but for what the start says that it keeps. */
   started(start: LogStart): void
   /** The next record, in order. */
   commit(commit: Commit): void

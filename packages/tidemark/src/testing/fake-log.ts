@@ -42,12 +42,22 @@ export class FakeLog implements Log {
     return this.commits.length - this.#delivered
   }
 
-  /** Takes the log up at its end, as a new temporary slot does. `isNewEpoch`: the source's history is another one now. */
-  start(isNewEpoch = false): void {
+  /**
+   * Takes the log up at its end, as a new temporary slot does.
+   *
+   * @param isNewEpoch  the source's history is another one now
+   * @param keepsBefore  monotonic ms: what was filled before then may be believed still
+   */
+  start(isNewEpoch = false, keepsBefore?: number): void {
     if (isNewEpoch) this.#epoch++
     this.#delivered = this.commits.length
     this.#state = { state: 'following', reason: '' }
-    this.#listener?.started({ epoch: `fake-${this.#epoch}`, lsn: this.#lsn, proof: this.#startProof() })
+    this.#listener?.started({
+      epoch: `fake-${this.#epoch}`,
+      lsn: this.#lsn,
+      proof: this.#startProof(),
+      ...(keepsBefore === undefined ? {} : { keepsBefore }),
+    })
   }
 
   /** The connection to the log is lost; `start` takes it up anew. */
