@@ -1,7 +1,6 @@
 import type { Client } from 'pg'
 import {
   type Clock,
-  isStartSeen,
   type Log,
   type LogListener,
   type LogStart,
@@ -13,8 +12,7 @@ import {
   type TidemarkError,
 } from 'tidemark'
 import { type ConnectionOptions, SqlConnection } from './connection.js'
-import { isRestartOf } from './epoch.js'
-import { NoSlotError, startError } from './errors.js'
+import { startError } from './errors.js'
 import { Following, type FollowingOptions, type Place } from './following.js'
 import { Heartbeat } from './heartbeat.js'
 import { connectionOf, streamLimits, type WalLogOptions } from './log-options.js'
@@ -24,9 +22,9 @@ import { Messages, TARGET_PREFIX } from './messages.js'
 import { pause } from './pause.js'
 import { connectReplication, connectSql, endWalsender, isSameServer, replicationClient, type Server } from './server.js'
 import { SharedSlot } from './shared-slot.js'
-import { createSlot, dropSlot, type Slot, watchSlotWait } from './slot.js'
-import { gaveUp } from './slot-watch.js'
+import type { Slot } from './slot.js'
 import { type FollowedTable, Tables } from './tables.js'
+import { Take, type Taken } from './take.js'
 import { Visibility } from './visibility.js'
 import { Writer } from './writer.js'
 
@@ -39,15 +37,6 @@ const RETRY_MAX_MS = 5_000
 /** What only somebody can mend is tried again at leisure. */
 const RETRY_SETTING_MS = 5_000
 const STEADY_MS = 5_000
-
-/** A slot from which the log is taken up. */
-interface Taken {
-  readonly slot: Slot
-  /** Nothing is missing since it was lost. */
-  readonly isResumed: boolean
-  /** What was filled before it was written is kept, if the log delivers it again. */
-  readonly mark?: Mark
-}
 
 /**
  * PostgreSQL's WAL as a log: logical replication by pgoutput, through a temporary slot of this process or one
@@ -69,6 +58,7 @@ export class WalLog implements Log {
   readonly #writer: Writer
   readonly #tables: Tables
   readonly #heartbeat: Heartbeat
+  readonly #take: Take
   readonly #closing = new AbortController()
   readonly #told = new Set<string>()
   #status: LogStatus = { state: 'connecting', reason: 'it was not asked to follow yet' }
@@ -109,6 +99,19 @@ export class WalLog implements Log {
       this.#shared = new SharedSlot(this.#sql, this.#clock, slot, slotKeepMax)
     }
     this.#heartbeat = new Heartbeat(this.#clock, () => this.#writer.beat())
+    this.#take = new Take({
+      sql: this.#sql,
+      probes: this.#probes,
+      clock: this.#clock,
+      shared: this.#shared,
+      tables: this.#tables,
+      visibility: this.#visibility,
+      marks: this.#marks,
+      tell: (problem) => this.#tell(problem),
+      waits: (reason) => {
+        this.#status = { state: 'waiting', reason }
+      },
+    })
   }
 
   follow(listener: LogListener): void {
@@ -253,74 +256,10 @@ export class WalLog implements Log {
     if (needsMessageTable(server.version)) await prepareMessageTable(this.#sql, this.#publication)
     // In this order: a slot that is older than its publication fails for ever, or skips silently.
     await this.#tables.prepare(server.version)
-    const taken = (await this.#takeShared(server)) ?? (await this.#takeOwn(replication, server))
+    const taken = await this.#take.slot(replication, server, { place: this.#place, isUnreadable: this.#isUnreadable })
     // Transaction ids of the log are widened by a recent one.
     await this.#visibility.probe()
     return taken
-  }
-
-  async #takeOwn(replication: Client, server: Server): Promise<Taken> {
-    const slot = await this.#createSlot(replication, server)
-    this.#tables.slotCreated()
-    const made = this.#shared && (await this.#makeShared(this.#shared, replication, slot))
-    return { slot: made ?? slot, isResumed: false }
-  }
-
-  /** Makes the shared slot where there is none, if all before this new one can be seen; else it is made while that is followed. */
-  async #makeShared(shared: SharedSlot, replication: Client, own: Slot): Promise<Slot | undefined> {
-    if ((await shared.look()).state !== 'missing') return undefined
-    const { snapshot } = await this.#visibility.probe()
-    if (!isStartSeen(own.proof, snapshot)) return undefined
-    try {
-      const lsn = await shared.copy(own.name)
-      if (lsn === undefined) return undefined
-      await dropSlot(replication, own)
-      return { name: shared.name, lsn, proof: { kind: 'visible' } }
-    } catch (error) {
-      if (!(error instanceof NoSlotError)) throw error
-      this.#tell(error)
-      return undefined
-    }
-  }
-
-  /** The shared slot, if it is to be had; undefined where there is none, or another process holds it. */
-  async #takeShared(server: Server): Promise<Taken | undefined> {
-    const shared = this.#shared
-    if (!shared) return undefined
-    let look = await shared.look()
-    if (look.reason !== '' || (this.#isUnreadable && !look.isActive && look.state !== 'missing')) {
-      this.#tell(gaveUp(shared.name, look.reason || 'it can not be read any further, or is older than the publication'))
-      await shared.drop()
-      look = await shared.look()
-    }
-    if (look.isActive || look.state === 'missing') return undefined
-    const place = this.#place
-    const { name } = shared
-    // Only what is proven was acknowledged: whatever it does not deliver can be seen.
-    const proof = { kind: 'visible' } as const
-    // Files are replaced under a stopped server only: in the same run of it the slot's place says whether something is missing.
-    if (place?.epoch === server.epoch && look.lsn <= place.lsn && this.#tables.resume(place.tables))
-      return { slot: { name, lsn: place.lsn, proof }, isResumed: true }
-    const { flushed } = await this.#visibility.probe()
-    const mark = this.#marks.newest
-    if (place && mark && isRestartOf(place.epoch, server.epoch) && look.lsn < mark.lsn && mark.lsn <= flushed) {
-      if (this.#tables.resume(place.tables)) return { slot: { name, lsn: mark.lsn, proof }, isResumed: false, mark }
-    }
-    await this.#tables.slotFound()
-    return { slot: { name, lsn: look.lsn, proof }, isResumed: false }
-  }
-
-  async #createSlot(replication: Client, server: Server): Promise<Slot> {
-    const created = new AbortController()
-    const watching = watchSlotWait(this.#probes, server, this.#clock, created.signal, (reason) => {
-      this.#status = { state: 'waiting', reason }
-    })
-    try {
-      return await createSlot(replication, this.#sql)
-    } finally {
-      created.abort()
-      await watching
-    }
   }
 
   /** Streams until the connection is lost, and looks at the catalogue meanwhile. */
