@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import pg, { type ClientBase, type ClientConfig, type Pool } from 'pg'
-import { type Log, OptionError, type Reading, type Relay, type Source, watchEnded } from 'tidemark'
+import { type Log, OptionError, type Reading, type Relay, type Source, type TidemarkError, watchEnded } from 'tidemark'
 import { type Explanation, explainTables } from './explain.js'
 import { type Followed, followedOf } from './followed.js'
 import type { Reader } from './read/backend.js'
@@ -164,6 +164,8 @@ class PostgresDatabase implements PostgresSource {
       ...(secret === undefined ? {} : { secret }),
       ...(ssl === undefined ? {} : { ssl }),
       ...(slotKeepMax === undefined ? {} : { slotKeepMax }),
+      // The log goes on; somebody should know, whoever listens to the cache.
+      onProblem: ({ code, message }: TidemarkError) => process.emitWarning(message, { type: 'TidemarkNotice', code }),
     }
     if (slot === undefined) return this.#followed?.watch(new WalLog(options))
     return this.#followed?.watch(

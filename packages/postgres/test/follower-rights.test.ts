@@ -1,5 +1,5 @@
 import { createCache } from 'tidemark'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { isBefore } from '../../../test/machine.js'
 import { postgres } from '../src/index.js'
 import { until, type World, world } from './recorder.js'
@@ -92,5 +92,20 @@ test('what a role reads that may not ask for the identifier of the server is kep
   } finally {
     await cache.close()
     await db.sql('grant execute on function pg_control_system() to public')
+  }
+})
+
+test('what is wrong and does not stop following is said by a warning of the process', async () => {
+  const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  await db.sql('create table unpublished (id int primary key)')
+  const cache = createCache({ source: postgres({ url: as('app') }) })
+  try {
+    await until(() => warning.mock.calls.length > 0)
+    const [message, options] = warning.mock.calls[0] as unknown as [string, { code: string }]
+    expect(options).toMatchObject({ type: 'TidemarkNotice', code: 'TIDEMARK_RIGHTS' })
+    expect(message).toMatch(/alter publication "?tidemark"? add table only public\.unpublished/)
+  } finally {
+    warning.mockRestore()
+    await cache.close()
   }
 })
