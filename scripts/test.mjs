@@ -46,7 +46,7 @@ async function checkTypes(env) {
 /** What follows PostgreSQL is tested on an older server too. */
 async function runOnPostgres15(env, temporary, missing, filters) {
   const own =
-    filters.length === 0 ? ['packages/postgres/'] : filters.filter((filter) => filter.startsWith('packages/postgres'))
+    filters.length === 0 ? ['packages/postgres/test/'] : filters.filter((filter) => filter.startsWith('packages/postgres'))
   if (own.length === 0 || missing.includes('postgresql-15')) return { passed: 0, failed: 0, skipped: 0, problems: [] }
   console.log('The same on PostgreSQL 15:')
   return runVitest({ ...env, TIDEMARK_TEST_POSTGRES: postgres15 }, temporary, missing, own)
