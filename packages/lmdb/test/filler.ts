@@ -1,5 +1,5 @@
 // A process that writes to the file of an L2 without a pause, to be killed: entries of one page and of many, and batches.
-import { lmdbL2 } from '../src/index.js'
+import { LmdbDownError, lmdbL2 } from '../src/index.js'
 
 const { path, number } = JSON.parse(process.argv[2]!) as { path: string; number: number }
 const l2 = lmdbL2({ path, deadline: '60s', maxBytes: 64 * 2 ** 20 })
@@ -24,6 +24,12 @@ async function tell(m: number): Promise<void> {
 
 process.send!('ready')
 for (;;) {
-  const m = (await l2.read('none')).tide?.m ?? 0
-  await Promise.all([tell(m), ...Array.from({ length: 10 }, () => fill(m))])
+  try {
+    const m = (await l2.read('none')).tide?.m ?? 0
+    await Promise.all([tell(m), ...Array.from({ length: 10 }, () => fill(m))])
+  } catch (error) {
+    // Another process may just be opening the file: a miss, and tried again.
+    if (!(error instanceof LmdbDownError)) throw error
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
 }

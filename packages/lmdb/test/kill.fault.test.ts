@@ -46,7 +46,17 @@ function endTrials(): void {
   }
 }
 
-const m = async () => (await l2.read('none')).tide?.m ?? 0
+/** While another process opens the file, it is a miss: it is asked again. */
+async function m(): Promise<number> {
+  let at = 0
+  const isRead = async (): Promise<boolean> => {
+    const read = await l2.read('none').catch(() => undefined)
+    at = read?.tide?.m ?? 0
+    return read !== undefined
+  }
+  await until(isRead, 'the file can be read')
+  return at
+}
 
 /** All entries that can be read are what some process wrote. */
 async function readable(): Promise<number> {
