@@ -18,7 +18,7 @@ export default defineConfig({
     // Generous, because machines are shared; each test bounds its own waits.
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    // One more than the machines have cores: most tests wait for servers.
-    maxWorkers: 3,
+    // More than the machines have cores: most tests wait for servers.
+    maxWorkers: 4,
   },
 })

@@ -1,6 +1,7 @@
 import type { Client } from 'pg'
 import type { Snapshot } from 'tidemark'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { isBefore } from '../../../test/machine.js'
 import { type Recorder, until, type World, world } from './recorder.js'
 
 /** The rule Start, on a server of its own: synchronous commits wait for a standby that does not exist. */
@@ -97,6 +98,13 @@ test('while the slot waits for write transactions, the status names them, and fo
   // A role that is shown little of others' sessions.
   const url = new URL(db.url)
   url.username = 'app'
+  if (isBefore(14)) {
+    await db.sql(
+      'grant usage on schema tidemark to app',
+      'grant select, insert, update on tidemark.messages to app',
+      'alter publication app add table only tidemark.messages',
+    )
+  }
   const unseeing = db.open({ url: url.href, publication: 'app' })
   await waitsFor(unseeing, writer)
   expect(unseeing.log.status().reason).toMatch(/\(database \w+, since when this role is not shown\)/)
