@@ -19,6 +19,6 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // More than the machines have cores: most tests wait for servers.
-    maxWorkers: 4,
+    maxWorkers: 3,
   },
 })
