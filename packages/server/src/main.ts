@@ -1,7 +1,7 @@
 import { postgres } from '@tidemark/postgres'
-import { redisL2 } from '@tidemark/redis'
+import { redisL2, redisRelay } from '@tidemark/redis'
 import type { FastifyInstance } from 'fastify'
-import { type Cache, type CacheOptions, createCache, type L2 } from 'tidemark'
+import { type Cache, type CacheOptions, createCache, type L2, OptionError } from 'tidemark'
 import { buildApp } from './app.js'
 import type { CacheConfig, Config, L2Config } from './config/config.js'
 import { loadConfig } from './config/load.js'
@@ -23,6 +23,8 @@ export interface ServeOptions {
   readonly config: string | Config
   /** Default: TIDEMARK_PORT, the configuration, else 9400 or the next free one. 0: any free one. */
   readonly port?: number | undefined
+  /** Default: what the configuration says under `relay.role`. */
+  readonly role?: 'auto' | 'follower' | undefined
   /** The folder of the private PostgreSQL. Default: TIDEMARK_DATA, else `.tidemark/`. */
   readonly dataDir?: string | undefined
   /** Default: `process.env`. Gives `${NAME}` in the configuration, DATABASE_URL, TIDEMARK_PORT, TIDEMARK_DATA. */
@@ -75,7 +77,10 @@ export async function serve(options: ServeOptions): Promise<Running> {
     if (own) started.push(() => own.stop())
     await options.seed?.(database)
 
-    const source = postgres(sourceOptions(config, database.url))
+    const source = postgres({
+      ...sourceOptions(config, database.url),
+      ...relayOptions(config, options.role),
+    })
     const cache = createCache({ source, ...l2Options(config.l2), ...cacheOptions(config.cache) })
     started.push(() => cache.close())
     const app = await buildApp({
@@ -126,6 +131,18 @@ function sourceOptions({ source }: Config, url: string) {
     ...(source.connections === undefined ? {} : { pool: { max: source.connections } }),
     ...(source.follow === 'off' ? { follow: 'off' as const } : {}),
   }
+}
+
+/** One process reads the log, through the shared slot, and the others read what it relays. */
+function relayOptions({ relay }: Config, role = relay.role) {
+  const secret = relay.secret === undefined ? {} : { secret: relay.secret }
+  if (relay.redis === undefined) {
+    if (role === 'follower')
+      throw new OptionError('A follower needs a relay: set relay.redis and source.slot in the configuration.')
+    return secret
+  }
+  const stream = relay.stream === undefined ? {} : { stream: relay.stream }
+  return { ...secret, role, relay: redisRelay({ url: relay.redis, ...stream, ...secret }) }
 }
 
 /** Redis is asked when it answers: nothing waits for it. */

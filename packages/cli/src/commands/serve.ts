@@ -6,6 +6,7 @@ interface ServeOptions {
   readonly config: string
   readonly port?: string
   readonly data?: string
+  readonly role?: string
 }
 
 /** `tidemark serve`: resolves when the server listens; the server keeps the process alive. */
@@ -19,8 +20,18 @@ export function serveCommand(program: Command, terminal: Terminal): void {
     .option('--config <file>', 'the configuration', 'tidemark.yaml')
     .option('--port <number>', 'the port; 0 for any free one (default: TIDEMARK_PORT, else 9400 or the next free one)')
     .option('--data <folder>', 'the folder of the private PostgreSQL (default: TIDEMARK_DATA, else .tidemark)')
-    .action(async ({ config, port, data }: ServeOptions) => {
-      const options = { config, port: port === undefined ? undefined : toPort(port), dataDir: data, env: terminal.env }
+    .option(
+      '--role <role>',
+      'with a relay: auto, or follower, which never reads the log itself (default: relay.role, else auto)',
+    )
+    .action(async ({ config, port, data, role }: ServeOptions) => {
+      const options = {
+        config,
+        port: port === undefined ? undefined : toPort(port),
+        role: role === undefined ? undefined : toRole(role),
+        dataDir: data,
+        env: terminal.env,
+      }
       // Loaded here, so that the other commands start at once.
       const { serve } = await import('@tidemark/server')
       const running = await serve(options)
@@ -33,4 +44,9 @@ function toPort(text: string): number {
   const port = Number(text)
   if (/^\d{1,5}$/.test(text) && port <= 65_535) return port
   throw new UsageError('--port is a whole number from 0 (any free port) to 65535.')
+}
+
+function toRole(text: string): 'auto' | 'follower' {
+  if (text === 'auto' || text === 'follower') return text
+  throw new UsageError('--role is auto or follower.')
 }

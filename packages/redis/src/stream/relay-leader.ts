@@ -9,7 +9,6 @@ import type {
   Probe,
   RequestedPosition,
   TargetChange,
-  TidemarkError,
 } from 'tidemark'
 import { Proven } from './proven.js'
 import type { RelayRecord } from './relay-record.js'
@@ -105,12 +104,7 @@ export class RelayingLog implements Log {
   }
 
   status(): LogStatus {
-    return this.#log.status()
-  }
-
-  /** Why followers are told nothing now; undefined while they are. */
-  get problem(): TidemarkError | undefined {
-    return this.#sender.problem
+    return { ...this.#log.status(), relayProblem: this.#sender.problem?.message ?? '' }
   }
 
   async close(): Promise<void> {

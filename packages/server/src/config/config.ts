@@ -8,6 +8,7 @@ export interface Config {
   readonly source: SourceConfig
   readonly cache: CacheConfig
   readonly l2: L2Config
+  readonly relay: RelayConfig
   readonly resources: readonly ResourceConfig[]
   readonly server: ServerConfig
 }
@@ -42,6 +43,18 @@ export interface L2Config {
   readonly redis: string | undefined
   /** What distinguishes it from others in the same Redis. Default: `tidemark`. */
   readonly name: string | undefined
+}
+
+/** How one process reads the database's log for all. */
+export interface RelayConfig {
+  /** The address of Redis or Valkey; undefined: each process reads the log by itself. */
+  readonly redis: string | undefined
+  /** The key of its stream. Default: `tidemark:relay`. */
+  readonly stream: string | undefined
+  /** The HMAC's key of what the processes write there and into the log; the same for all of them. */
+  readonly secret: string | undefined
+  /** `follower`: never reads the log itself. */
+  readonly role: 'auto' | 'follower'
 }
 
 export interface ServerConfig {

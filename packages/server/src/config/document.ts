@@ -26,7 +26,15 @@ export interface YamlDocument {
 }
 
 /** Paths whose variables may be unset: without a database's address the server starts its own. */
-const OPTIONAL = new Set(['source.url', 'source.directUrl', 'source.slot', 'l2.redis', 'server.address'])
+const OPTIONAL = new Set([
+  'source.url',
+  'source.directUrl',
+  'source.slot',
+  'l2.redis',
+  'relay.redis',
+  'relay.secret',
+  'server.address',
+])
 
 /** Reads YAML. Never throws: everything that is wrong is in `problems`. */
 export function readYaml(source: string, environment: Environment): YamlDocument {

@@ -50,7 +50,11 @@ function readConfigFile(file: string): string {
   }
 }
 
-function configOf(file: string, { source, cache, l2, server }: Document, resources: readonly ResourceConfig[]): Config {
+function configOf(
+  file: string,
+  { source, cache, l2, relay, server }: Document,
+  resources: readonly ResourceConfig[],
+): Config {
   return {
     file,
     source: {
@@ -69,6 +73,7 @@ function configOf(file: string, { source, cache, l2, server }: Document, resourc
       waitMax: cache.waitMax,
     },
     l2: { redis: l2.redis, name: l2.name },
+    relay: { redis: relay.redis, stream: relay.stream, secret: relay.secret, role: relay.role },
     resources,
     server: {
       port: server.port,

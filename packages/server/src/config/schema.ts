@@ -7,68 +7,88 @@ const RESOURCE_NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,62}$/
 const PARAMETER_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/
 
 /** The file's document, before resources are understood. Messages say what is expected; the loader adds where. */
-export const documentSchema = z.strictObject(
-  {
-    source: z
-      .strictObject({
-        url: url().optional(),
-        directUrl: url().optional(),
-        publication: z
-          .string()
-          .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'must be a name of lower-case letters, digits and _')
-          .optional(),
-        slot: optionalText(/^[a-z0-9_]{1,63}$/, 'must be a name of 1 to 63 lower-case letters, digits and _'),
-        slotKeepMax: whole(16 * 2 ** 20).optional(),
-        connections: whole(1, 1_000).optional(),
-        follow: z.enum(['auto', 'off'], 'must be auto or off').default('auto'),
-      })
-      .prefault({}),
-    cache: z
-      .strictObject({
-        maxEntries: whole(1).optional(),
-        maxBytes: whole(1_024).optional(),
-        maxSilence: duration().optional(),
-        waitMax: duration().optional(),
-      })
-      .prefault({}),
-    l2: z
-      .strictObject({
-        redis: optionalText(/^rediss?:\/\/./, 'must be an address of Redis or Valkey, e.g. redis://host:6379'),
-        name: z
-          .string()
-          .regex(/^[\w.:-]{1,100}$/, 'must be a name of up to 100 letters, digits, and any of _ . : -')
-          .optional(),
-      })
-      .prefault({}),
-    resources: z
-      .record(z.string(), z.looseObject({}, 'must be a mapping with `params` and `sql`'))
-      .optional()
-      .transform((all) => all ?? {}),
-    server: z
-      .strictObject({
-        port: whole(0, 65_535).optional(),
-        host: z
-          .string()
-          .regex(
-            LOOPBACK,
-            'must be a loopback address (127.0.0.1, ::1 or localhost): the server has no authentication yet, so nothing but this machine may reach it',
-          )
-          .default('127.0.0.1'),
-        address: optionalText(
-          /^https?:\/\/[^/?#@]+$/,
-          'must be an address without a path, e.g. http://127.0.0.1:8080: where clients reach the proxy before it',
-        ),
-        heartbeat: duration(100).default('15s'),
-        streams: whole(1).default(10_000),
-        streamsPerAddress: whole(1).default(5_000),
-        streamBuffer: whole(1_024).default(262_144),
-        stuck: duration(100).default('30s'),
-        drain: duration().default('5s'),
-      })
-      .prefault({}),
-  },
-  'must be a mapping with `resources`, and optionally `source`, `cache`, `l2` and `server`',
-)
+export const documentSchema = z
+  .strictObject(
+    {
+      source: z
+        .strictObject({
+          url: url().optional(),
+          directUrl: url().optional(),
+          publication: z
+            .string()
+            .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'must be a name of lower-case letters, digits and _')
+            .optional(),
+          slot: optionalText(/^[a-z0-9_]{1,63}$/, 'must be a name of 1 to 63 lower-case letters, digits and _'),
+          slotKeepMax: whole(16 * 2 ** 20).optional(),
+          connections: whole(1, 1_000).optional(),
+          follow: z.enum(['auto', 'off'], 'must be auto or off').default('auto'),
+        })
+        .prefault({}),
+      cache: z
+        .strictObject({
+          maxEntries: whole(1).optional(),
+          maxBytes: whole(1_024).optional(),
+          maxSilence: duration().optional(),
+          waitMax: duration().optional(),
+        })
+        .prefault({}),
+      l2: z
+        .strictObject({
+          redis: optionalText(/^rediss?:\/\/./, 'must be an address of Redis or Valkey, e.g. redis://host:6379'),
+          name: z
+            .string()
+            .regex(/^[\w.:-]{1,100}$/, 'must be a name of up to 100 letters, digits, and any of _ . : -')
+            .optional(),
+        })
+        .prefault({}),
+      relay: z
+        .strictObject({
+          redis: optionalText(/^rediss?:\/\/./, 'must be an address of Redis or Valkey, e.g. redis://host:6379'),
+          stream: z
+            .string()
+            .regex(/^[\w.:-]{1,100}$/, 'must be a name of up to 100 letters, digits, and any of _ . : -')
+            .optional(),
+          secret: optionalText(
+            /^.{16,}$/s,
+            'must have at least 16 characters: whoever knows it can write what is believed',
+          ),
+          role: z.enum(['auto', 'follower'], 'must be auto or follower').default('auto'),
+        })
+        .prefault({}),
+      resources: z
+        .record(z.string(), z.looseObject({}, 'must be a mapping with `params` and `sql`'))
+        .optional()
+        .transform((all) => all ?? {}),
+      server: z
+        .strictObject({
+          port: whole(0, 65_535).optional(),
+          host: z
+            .string()
+            .regex(
+              LOOPBACK,
+              'must be a loopback address (127.0.0.1, ::1 or localhost): the server has no authentication yet, so nothing but this machine may reach it',
+            )
+            .default('127.0.0.1'),
+          address: optionalText(
+            /^https?:\/\/[^/?#@]+$/,
+            'must be an address without a path, e.g. http://127.0.0.1:8080: where clients reach the proxy before it',
+          ),
+          heartbeat: duration(100).default('15s'),
+          streams: whole(1).default(10_000),
+          streamsPerAddress: whole(1).default(5_000),
+          streamBuffer: whole(1_024).default(262_144),
+          stuck: duration(100).default('30s'),
+          drain: duration().default('5s'),
+        })
+        .prefault({}),
+    },
+    'must be a mapping with `resources`, and optionally `source`, `cache`, `l2`, `relay` and `server`',
+  )
+  .superRefine(({ source, relay }, context) => {
+    if (relay.redis === undefined || source.slot !== undefined) return
+    const message = 'needs source.slot: whoever holds the shared slot reads the log for the others'
+    context.addIssue({ code: 'custom', path: ['relay', 'redis'], message })
+  })
 
 export type Document = z.output<typeof documentSchema>
 

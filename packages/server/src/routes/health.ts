@@ -68,6 +68,7 @@ async function healthOf({ cache, resources, isDraining }: HealthOptions): Promis
     resourcesPart(resources),
     logPart(cache),
     ...slotPart(cache),
+    ...relayPart(cache),
     cachePart(cache),
   ]
   return { live: true, ready: parts.every(({ ready }) => ready), parts }
@@ -113,6 +114,14 @@ function slotPart(cache: Cache): Part[] {
   const isWell = reason === '' && (state === 'reserved' || state === 'extended')
   const told = isWell ? '' : `The slot ${name} is ${state} (${holder}, ${held})${reason && `: ${reason}`}.`
   return [{ name: 'slot', state: isHeld ? 'held' : 'not-held', ready: true, reason: told }]
+}
+
+/** Which part this process has in relaying the log, where one reads it for all; what is wrong slows the others down, so it is told. */
+function relayPart(cache: Cache): Part[] {
+  const { role, relayProblem = '' } = cache.status().log
+  if (!role) return []
+  const reason = relayProblem && `The other processes are told nothing, and answer from the database: ${relayProblem}`
+  return [{ name: 'relay', state: role, ready: true, reason }]
 }
 
 function cachePart(cache: Cache): Part {

@@ -100,6 +100,8 @@ export interface LogStatus {
   readonly slot?: SlotStatus
   /** Where there is a relay: whether this process reads the source's log for all, or what another one relays. */
   readonly role?: 'leader' | 'follower'
+  /** Of a leader: why the others are told nothing now, and what to do; empty while they are. */
+  readonly relayProblem?: string
 }
 
 /** A shared place in the log, as this process saw it last. */
