@@ -1,5 +1,6 @@
 import { testDatabase } from '@tidemark/embedded/testing'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { lacks } from '../../../test/machine.js'
 import { RedisServer } from '../../redis/test/redis-server.js'
 import { parseConfig } from '../src/config/load.js'
 import { ConfigError } from '../src/errors.js'
@@ -16,22 +17,6 @@ let database: Awaited<ReturnType<typeof testDatabase>>
 let redis: RedisServer
 let folder: ReturnType<typeof temporaryFolder>
 const servers: ServerProcess[] = []
-
-beforeEach(async () => {
-  folder = temporaryFolder()
-  database = await testDatabase()
-  await sql(database.url, SCHEMA)
-  redis = await RedisServer.start()
-})
-afterEach(async () => {
-  for (const server of servers.splice(0)) {
-    server.process.kill()
-    await server.ended
-  }
-  await redis?.drop()
-  await database?.drop()
-  folder?.remove()
-})
 
 async function start(role?: 'auto' | 'follower'): Promise<Server> {
   const config = folder.write(
@@ -56,43 +41,65 @@ async function kept({ url }: Server, path: string): Promise<boolean> {
   return (await fetch(url + path)).headers.get('cache-status')?.includes('hit') === true
 }
 
-it('relays what one process reads, and says which part each has', { timeout: 120_000 }, async () => {
-  const leader = await start()
-  await expect.poll(() => relayOf(leader), BOUND).toMatchObject({ state: 'leader', reason: '' })
-  const follower = await start('follower')
-  await expect.poll(() => relayOf(follower), BOUND).toMatchObject({ state: 'follower', reason: '' })
-  for (const server of [leader, follower])
-    await expect.poll(() => kept(server, '/api/resources/post?id=1'), BOUND).toBe(true)
+describe.skipIf(lacks('redis-server'))('a relay in the configuration (needs redis-server)', () => {
+  beforeEach(async () => {
+    folder = temporaryFolder()
+    database = await testDatabase()
+    await sql(database.url, SCHEMA)
+    redis = await RedisServer.start()
+  })
+  afterEach(async () => {
+    for (const server of servers.splice(0)) {
+      server.process.kill()
+      await server.ended
+    }
+    await redis?.drop()
+    await database?.drop()
+    folder?.remove()
+  })
 
-  await sql(database.url, `update posts set title = 'changed' where id = 1`)
-  for (const server of [leader, follower]) {
-    const title = async () =>
-      ((await (await fetch(`${server.url}/api/resources/post?id=1`)).json()) as { title: string }).title
-    await expect.poll(title, BOUND).toBe('changed')
-  }
-  // The position of one is good in the other.
-  const position = (await fetch(`${leader.url}/api/resources/post?id=1`)).headers.get('tidemark-position')!
-  const answer = await fetch(`${follower.url}/api/resources/post?id=1`, { headers: { 'tidemark-position': position } })
-  expect(answer.status).toBe(200)
+  it('relays what one process reads, and says which part each has', { timeout: 120_000 }, async () => {
+    const leader = await start()
+    await expect.poll(() => relayOf(leader), BOUND).toMatchObject({ state: 'leader', reason: '' })
+    const follower = await start('follower')
+    await expect.poll(() => relayOf(follower), BOUND).toMatchObject({ state: 'follower', reason: '' })
+    for (const server of [leader, follower])
+      await expect.poll(() => kept(server, '/api/resources/post?id=1'), BOUND).toBe(true)
 
-  // Without Redis the leader says what that means, and both answer.
-  await redis.kill()
-  const update = () => sql(database.url, `update posts set title = 'again' where id = 1`)
-  await update()
-  await expect.poll(async () => (await relayOf(leader))?.reason, BOUND).toMatch(/^The other processes are told nothing/)
-  for (const server of [leader, follower])
-    expect((await fetch(`${server.url}/api/resources/post?id=2`)).status).toBe(200)
-})
+    await sql(database.url, `update posts set title = 'changed' where id = 1`)
+    for (const server of [leader, follower]) {
+      const title = async () =>
+        ((await (await fetch(`${server.url}/api/resources/post?id=1`)).json()) as { title: string }).title
+      await expect.poll(title, BOUND).toBe('changed')
+    }
+    // The position of one is good in the other.
+    const position = (await fetch(`${leader.url}/api/resources/post?id=1`)).headers.get('tidemark-position')!
+    const answer = await fetch(`${follower.url}/api/resources/post?id=1`, {
+      headers: { 'tidemark-position': position },
+    })
+    expect(answer.status).toBe(200)
 
-it('refuses a short secret, and a role that it does not know', () => {
-  expect(() => parseConfig('relay: { redis: "redis://x", secret: short }')).toThrow(ConfigError)
-  expect(() => parseConfig('relay: { role: boss }')).toThrow(/auto or follower/)
-  expect(() => parseConfig('relay: { redis: "redis://x" }')).toThrow(/relay.redis: needs source.slot/)
-})
+    // Without Redis the leader says what that means, and both answer.
+    await redis.kill()
+    const update = () => sql(database.url, `update posts set title = 'again' where id = 1`)
+    await update()
+    await expect
+      .poll(async () => (await relayOf(leader))?.reason, BOUND)
+      .toMatch(/^The other processes are told nothing/)
+    for (const server of [leader, follower])
+      expect((await fetch(`${server.url}/api/resources/post?id=2`)).status).toBe(200)
+  })
 
-it('refuses to follow where nobody relays', async () => {
-  const config = parseConfig(`source: { url: "${database.url}" }\n${CONFIG}`)
-  await expect(serve({ config, role: 'follower', port: 0, signals: false, logLevel: 'silent' })).rejects.toThrow(
-    /set relay.redis/,
-  )
+  it('refuses a short secret, and a role that it does not know', () => {
+    expect(() => parseConfig('relay: { redis: "redis://x", secret: short }')).toThrow(ConfigError)
+    expect(() => parseConfig('relay: { role: boss }')).toThrow(/auto or follower/)
+    expect(() => parseConfig('relay: { redis: "redis://x" }')).toThrow(/relay.redis: needs source.slot/)
+  })
+
+  it('refuses to follow where nobody relays', async () => {
+    const config = parseConfig(`source: { url: "${database.url}" }\n${CONFIG}`)
+    await expect(serve({ config, role: 'follower', port: 0, signals: false, logLevel: 'silent' })).rejects.toThrow(
+      /set relay.redis/,
+    )
+  })
 })
