@@ -72,12 +72,19 @@ describe.skipIf(lacks('redis-server'))('a relay in the configuration (needs redi
         ((await (await fetch(`${server.url}/api/resources/post?id=1`)).json()) as { title: string }).title
       await expect.poll(title, BOUND).toBe('changed')
     }
-    // The position of one is good in the other.
-    const position = (await fetch(`${leader.url}/api/resources/post?id=1`)).headers.get('tidemark-position')!
+    // The position of one is good in the other: it answers with nothing older.
+    await sql(database.url, `update posts set title = 'moved' where id = 1`)
+    const shown = async () => {
+      const answer = await fetch(`${leader.url}/api/resources/post?id=1`)
+      return ((await answer.json()) as { title: string }).title === 'moved' && answer.headers.get('tidemark-position')
+    }
+    await expect.poll(shown, BOUND).toBeTruthy()
+    const position = (await shown()) as string
     const answer = await fetch(`${follower.url}/api/resources/post?id=1`, {
       headers: { 'tidemark-position': position },
     })
     expect(answer.status).toBe(200)
+    expect(await answer.json()).toMatchObject({ title: 'moved' })
 
     // Without Redis the leader says what that means, and both answer.
     await redis.kill()
