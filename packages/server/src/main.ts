@@ -3,7 +3,7 @@ import { redisL2, redisRelay } from '@tidemark/redis'
 import type { FastifyInstance } from 'fastify'
 import { type Cache, type CacheOptions, createCache, type L2, OptionError } from 'tidemark'
 import { buildApp } from './app.js'
-import type { CacheConfig, Config, L2Config } from './config/config.js'
+import type { CacheConfig, Config, L2Config, RelayConfig } from './config/config.js'
 import { loadConfig } from './config/load.js'
 import type { Environment } from './config/variables.js'
 import { listen, portOf } from './listen.js'
@@ -24,7 +24,7 @@ export interface ServeOptions {
   /** Default: TIDEMARK_PORT, the configuration, else 9400 or the next free one. 0: any free one. */
   readonly port?: number | undefined
   /** Default: what the configuration says under `relay.role`. */
-  readonly role?: 'auto' | 'follower' | undefined
+  readonly role?: RelayConfig['role'] | undefined
   /** The folder of the private PostgreSQL. Default: TIDEMARK_DATA, else `.tidemark/`. */
   readonly dataDir?: string | undefined
   /** Default: `process.env`. Gives `${NAME}` in the configuration, DATABASE_URL, TIDEMARK_PORT, TIDEMARK_DATA. */
@@ -61,13 +61,16 @@ const RELEASE_MAX_MS = 5_000
  * Starts a server and listens. Without a database's address (in the configuration or DATABASE_URL) it starts a private
  * PostgreSQL in the data folder.
  *
- * @throws ConfigError (`TIDEMARK_CONFIG`); PortTakenError (`TIDEMARK_PORT_TAKEN`); what the private PostgreSQL throws.
+ * @throws ConfigError (`TIDEMARK_CONFIG`); OptionError (`TIDEMARK_OPTION`) for a follower without a relay; PortTakenError
+ *         (`TIDEMARK_PORT_TAKEN`); what the private PostgreSQL throws.
  *         Whatever had been started by then is stopped.
  */
 export async function serve(options: ServeOptions): Promise<Running> {
   const env = options.env ?? process.env
   const config = typeof options.config === 'string' ? loadConfig(options.config, env) : options.config
   const port = options.port ?? portOf(env['TIDEMARK_PORT']) ?? config.server.port
+  // Refused before a database is started for it.
+  const relay = relayOptions(config.relay, options.role)
   const started: (() => Promise<unknown>)[] = []
   const stop = async () => {
     while (started.length > 0) await started.pop()!()
@@ -77,10 +80,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
     if (own) started.push(() => own.stop())
     await options.seed?.(database)
 
-    const source = postgres({
-      ...sourceOptions(config, database.url),
-      ...relayOptions(config, options.role),
-    })
+    const source = postgres({ ...sourceOptions(config, database.url), ...relay })
     const cache = createCache({ source, ...l2Options(config.l2), ...cacheOptions(config.cache) })
     started.push(() => cache.close())
     const app = await buildApp({
@@ -134,15 +134,17 @@ function sourceOptions({ source }: Config, url: string) {
 }
 
 /** One process reads the log, through the shared slot, and the others read what it relays. */
-function relayOptions({ relay }: Config, role = relay.role) {
-  const secret = relay.secret === undefined ? {} : { secret: relay.secret }
-  if (relay.redis === undefined) {
-    if (role === 'follower')
-      throw new OptionError('A follower needs a relay: set relay.redis and source.slot in the configuration.')
-    return secret
-  }
-  const stream = relay.stream === undefined ? {} : { stream: relay.stream }
-  return { ...secret, role, relay: redisRelay({ url: relay.redis, ...stream, ...secret }) }
+function relayOptions({ redis, stream, secret, role: configured }: RelayConfig, role = configured) {
+  const sealed = secret === undefined ? {} : { secret }
+  if (redis !== undefined)
+    return {
+      ...sealed,
+      role,
+      relay: redisRelay({ url: redis, ...(stream === undefined ? {} : { stream }), ...sealed }),
+    }
+  if (role === 'follower')
+    throw new OptionError('A follower needs a relay: set relay.redis and source.slot in the configuration.')
+  return sealed
 }
 
 /** Redis is asked when it answers: nothing waits for it. */

@@ -34,20 +34,14 @@ export const documentSchema = z
         .prefault({}),
       l2: z
         .strictObject({
-          redis: optionalText(/^rediss?:\/\/./, 'must be an address of Redis or Valkey, e.g. redis://host:6379'),
-          name: z
-            .string()
-            .regex(/^[\w.:-]{1,100}$/, 'must be a name of up to 100 letters, digits, and any of _ . : -')
-            .optional(),
+          redis: redisAddress(),
+          name: redisName(),
         })
         .prefault({}),
       relay: z
         .strictObject({
-          redis: optionalText(/^rediss?:\/\/./, 'must be an address of Redis or Valkey, e.g. redis://host:6379'),
-          stream: z
-            .string()
-            .regex(/^[\w.:-]{1,100}$/, 'must be a name of up to 100 letters, digits, and any of _ . : -')
-            .optional(),
+          redis: redisAddress(),
+          stream: redisName(),
           secret: optionalText(
             /^.{16,}$/s,
             'must have at least 16 characters: whoever knows it can write what is believed',
@@ -137,6 +131,19 @@ function url() {
 }
 
 /** Absent or empty: none. */
+function redisAddress() {
+  return optionalText(/^rediss?:\/\/./, 'must be an address of Redis or Valkey, e.g. redis://host:6379')
+}
+
+/** What our keys in it are told apart by. */
+function redisName() {
+  const message = 'must be a name of up to 100 letters, digits, and any of _ . : -'
+  return z
+    .string()
+    .regex(/^[\w.:-]{1,100}$/, message)
+    .optional()
+}
+
 function optionalText(form: RegExp, message: string) {
   return z
     .string(message)
