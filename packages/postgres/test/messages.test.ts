@@ -69,6 +69,18 @@ test('who does not know the secret reads it as a drop', async () => {
   expect(await targets(stranger)).toEqual([{ ...change, mode: 'drop' }])
 })
 
+test('who asked and why comes back to its own process and to those that know the secret, and to nobody else', async () => {
+  await Promise.all([log.since(), trusted.since(), stranger.since()])
+  const by = { actor: 'admin "ü" 😀', requestId: 'req-001', cause: 'a price was wrong' }
+  const change: TargetChange = { ...expire(), by }
+  expect(new Messages('a').target(change)).toContain('"v":1')
+  await log.log.append(change)
+  expect(await targets(log)).toEqual([change])
+  expect(await targets(trusted)).toEqual([change])
+  const { by: _, ...unnamed } = change
+  expect(await targets(stranger)).toEqual([{ ...unnamed, mode: 'drop' }])
+})
+
 test('an appended change is durable when append resolves, and has a position after what was committed before', async () => {
   await log.since()
   const { flushed } = await log.log.probe()
@@ -107,6 +119,15 @@ if (!isBefore(14)) {
     expect(await log.since()).toEqual([
       { kind: 'target', targets: [{ kind: 'tag', tenant: '', tag: 'x' }], mode: 'drop' },
     ])
+  })
+
+  test('a forged message names nobody', async () => {
+    await log.since()
+    const forged = JSON.stringify({ v: 1, m: 'drop', t: [['t', '', 'x']], b: { actor: 'root' }, n: 'guessed' })
+    for (const mac of ['-', 'A'.repeat(43)])
+      await db.sql(`select pg_logical_emit_message(true, 'tidemark/target', '${mac} ${forged}')`)
+    const drop = { kind: 'target', targets: [{ kind: 'tag', tenant: '', tag: 'x' }], mode: 'drop', nonce: 'guessed' }
+    expect(plain(await log.since())).toEqual([drop, drop])
   })
 
   test('a forged message about the catalogue can only drop everything, and silences no later one', async () => {

@@ -1,7 +1,7 @@
-import type { Redis } from 'ioredis'
 import type { Target } from 'tidemark'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { redisLog, type StreamOptions } from '../src/index.js'
+import { appendRaw } from './raw-record.js'
 import { Recorder, request } from './recorder.js'
 import { RedisServer, until } from './redis-server.js'
 import { TcpLine } from './tcp-line.js'
@@ -235,7 +235,7 @@ describe('a stream that is not what it was', () => {
     ],
   ])('a record %s counts for everything', async (_, body) => {
     const heard = await follow()
-    await appendRaw(server.admin, body)
+    await appendRaw(server.admin, stream, body)
     await goesOnInAnother(heard, false)
   })
 
@@ -268,6 +268,7 @@ describe('a stream that is not what it was', () => {
     const [, fields] = (await server.admin.xrevrange(stream, '+', '-', 'COUNT', 2))[1]!
     await appendRaw(
       server.admin,
+      stream,
       fields[fields.indexOf('b') + 1]!.replaceAll('"ours"', '"copied"'),
       fields[fields.indexOf('h') + 1],
     )
@@ -374,25 +375,3 @@ describe('a line', () => {
     expect(await server.admin.xlen(stream)).toBe(4)
   })
 })
-
-/** Appends a body as a process of ours would. */
-async function appendRaw(admin: Redis, body: string, seal = ''): Promise<void> {
-  const [id, fields] = (await admin.xrevrange(stream, '+', '-', 'COUNT', 1))[0]!
-  const of = (name: string) => fields[fields.indexOf(name) + 1]!
-  await admin.xadd(
-    stream,
-    `${Number(id.split('-')[0]) + 1}-0`,
-    'e',
-    of('e'),
-    'p',
-    id,
-    'q',
-    of('t'),
-    't',
-    `raw ${id}`,
-    'b',
-    body,
-    'h',
-    seal,
-  )
-}

@@ -299,6 +299,22 @@ describe('what others write into the stream', () => {
   })
 })
 
+test.each([
+  { how: 'with a secret who asked is told to followers', secret: { secret: 'ours' }, isNamed: true },
+  { how: 'without a secret nobody is named, as anybody may have relayed it', secret: {}, isNamed: false },
+])('$how', async ({ secret, isNamed }) => {
+  const { heard: leader } = lead(source.end, secret)
+  await relayed(1)
+  const heard = follow(secret)
+  await heard.hasStarted()
+  const by = { actor: 'admin', requestId: 'req-001' }
+  const asked = { kind: 'target', targets: [{ kind: 'everything' }], mode: 'expire', nonce: 'n' } as const
+  source.commitChanges([{ ...asked, by }], source.ownTransaction())
+  await reaches(heard, source.end)
+  expect(leader.requests).toEqual([{ ...asked, by }])
+  expect(heard.requests).toEqual([isNamed ? { ...asked, by } : asked])
+})
+
 test('a commit that is too large for a record is relayed as its tables', async () => {
   const { log } = lead()
   const heard = follow()

@@ -71,6 +71,7 @@ export async function inference(): Promise<void> {
   const position: string = await cache.invalidate({ keys: [post.key(42)], tags: ['users'], mode: 'expire' })
   await cache.invalidate({ pattern: 'user:*' })
   await cache.invalidate({ pattern: ['user:*', { regex: '^post' }] as const, all: 'tenant' })
+  await cache.invalidate({ tags: ['t'], by: { actor: 'admin', requestId: 'req-001', cause: 'a price was wrong' } })
   const preview = await cache.preview({ pattern: { regex: '^post' } })
   same<typeof preview, Preview>(true)
   cache.on('applied', ({ entries, touched }) => same<typeof touched, number>(entries.length > 0 || true))
@@ -88,6 +89,8 @@ export async function inference(): Promise<void> {
   post.peek('42')
   // @ts-expect-error no such event
   cache.on('aplied', () => undefined)
+  // @ts-expect-error nothing else is known of who asks
+  cache.invalidate({ tags: ['t'], by: { user: 'admin' } })
   // @ts-expect-error no such mode
   cache.invalidate({ tags: ['t'], mode: 'soft' })
   // @ts-expect-error JavaScript's own expressions may take for ever

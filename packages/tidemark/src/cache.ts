@@ -4,6 +4,7 @@ import type { Counters } from './counters.js'
 import type { CallOptions, Definition, Duration, EntryOptions, Loader } from './definition.js'
 import type { Dependency } from './dependencies/dependency.js'
 import type { CacheEvents } from './events.js'
+import type { By } from './log/by.js'
 import type { Mode } from './log/change.js'
 import type { Log, LogStatus } from './log/log.js'
 import type { NotKept, Session, Source } from './source.js'
@@ -66,6 +67,8 @@ export interface Named {
 export interface Invalidation extends Named {
   /** drop (default): gone at once. expire: stale now, served by grace while refilled. */
   readonly mode?: Mode
+  /** Who asks and why, for the journal of every process. Default: nobody is named. */
+  readonly by?: By
   readonly signal?: AbortSignal
 }
 

@@ -2,6 +2,7 @@ import type { Invalidation, Named, Pattern } from './cache.js'
 import { Glob } from './dependencies/glob.js'
 import { compilePattern, PATTERN_LENGTH_MAX } from './dependencies/pattern.js'
 import { OptionError, PatternError } from './errors.js'
+import { BY_MAX, type By, isPart } from './log/by.js'
 import type { Mode, Target } from './log/change.js'
 import { namesOf, tagsOf } from './options.js'
 
@@ -13,7 +14,7 @@ export interface PatternLimits {
 }
 
 const NAMED = ['keys', 'tags', 'pattern', 'all'] as const satisfies readonly (keyof Named)[]
-const INVALIDATION = [...NAMED, 'mode', 'signal'] as const satisfies readonly (keyof Invalidation)[]
+const INVALIDATION = [...NAMED, 'mode', 'by', 'signal'] as const satisfies readonly (keyof Invalidation)[]
 
 /**
  * What a request names, as the log has it.
@@ -46,6 +47,22 @@ export function modeOf(invalidation: Invalidation): Mode {
   const { mode = 'drop' } = invalidation
   if (mode !== 'drop' && mode !== 'expire') throw new OptionError("mode must be 'drop' or 'expire'.")
   return mode
+}
+
+/** Checks who a request says that it is by; undefined if it names nobody. @throws OptionError */
+export function byOf({ by }: Invalidation): By | undefined {
+  if (by === undefined) return undefined
+  const parts = Object.keys(BY_MAX) as (keyof By)[]
+  namesOf(by, parts, 'by')
+  const named = parts.filter((part) => by[part] !== undefined)
+  for (const part of named) {
+    if (!isPart(part, by[part]))
+      throw new OptionError(
+        `by.${part} is a non-empty text of at most ${BY_MAX[part]} characters, well-formed and without control characters.`,
+      )
+  }
+  // A copy: the caller may change theirs before the log has it.
+  return named.length === 0 ? undefined : Object.fromEntries(named.map((part) => [part, by[part]]))
 }
 
 /** Checks what a preview names. @throws OptionError */

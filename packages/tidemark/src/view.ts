@@ -15,7 +15,7 @@ import type { Keyspace } from './read/keyspace.js'
 import type { Request } from './read/reads.js'
 import type { Session } from './source.js'
 import { valuesOf } from './streams/watch.js'
-import { checkNamed, modeOf, targetsOf } from './targets.js'
+import { byOf, checkNamed, modeOf, targetsOf } from './targets.js'
 
 /** The tenant of a cache until `tenant()` names another. */
 const DEFAULT_TENANT = 'default'
@@ -89,7 +89,8 @@ export class View<Context extends object> implements Cache<Context> {
 
   async invalidate(invalidation: Invalidation): Promise<string> {
     const mode = modeOf(invalidation)
-    return this.#core.invalidations.request(this.#targets(invalidation), mode, invalidation.signal)
+    const asked = { targets: this.#targets(invalidation), mode, by: byOf(invalidation) }
+    return this.#core.invalidations.request(asked, invalidation.signal)
   }
 
   async preview(named: Named & { readonly signal?: AbortSignal }): Promise<Preview> {

@@ -1,5 +1,5 @@
 import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto'
-import { type Change, LimitError, type Target, type TargetChange } from 'tidemark'
+import { type Change, LimitError, readBy, type Target, type TargetChange } from 'tidemark'
 import { changesOf, type DefinitionChanges, TABLES_MAX } from './definition-changes.js'
 import type { Amendment, Definition } from './definitions.js'
 import type { KnownDefinitions } from './known-definitions.js'
@@ -31,7 +31,7 @@ type Hearing = Pick<KnownDefinitions, 'amend' | 'heard'>
  * Writes and reads the messages of the log.
  *
  * Anybody who can connect to the database can write such a message. So ours carry an HMAC of the configured secret; what has none
- * that is valid, and was not written by this process, can only drop.
+ * that is valid, and was not written by this process, can only drop, and names nobody.
  */
 export class Messages {
   readonly #secret: string | undefined
@@ -59,7 +59,7 @@ export class Messages {
     }
     return this.#seal(
       TARGET_PREFIX,
-      { n: change.nonce, m: change.mode, t: change.targets.map(encodeTarget) },
+      { n: change.nonce, m: change.mode, t: change.targets.map(encodeTarget), b: change.by },
       change.nonce,
       change.targets.every(({ kind }) => kind === 'key' || kind === 'tag') ? VERSION : WIDE_VERSION,
     )
@@ -96,13 +96,15 @@ export class Messages {
   #readTarget({ body, version, isBelieved }: Opened): Change | undefined {
     // What a newer version says can't be known: it may concern everything, also what did not come from the source.
     if (version > WIDE_VERSION) return NEWER_TARGET
-    const { n: nonce, m: mode, t: targets } = body
+    const { n: nonce, m: mode, t: targets, b: said } = body
     if (!Array.isArray(targets) || targets.length > TARGETS_MAX || (mode !== 'drop' && mode !== 'expire'))
       return undefined
     const decoded = targets.map(decodeTarget)
     if (!decoded.every((target) => target !== undefined)) return undefined
     const own = typeof nonce === 'string' ? { nonce } : {}
-    return { kind: 'target', targets: decoded, mode: isBelieved ? mode : 'drop', ...own }
+    // Anybody may write a name into a message; only a believed one may carry it into a journal.
+    const by = isBelieved ? readBy(said) : undefined
+    return { kind: 'target', targets: decoded, mode: isBelieved ? mode : 'drop', ...own, ...(by && { by }) }
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { Change, Commit, Image, Target } from 'tidemark'
+import { type Change, type Commit, type Image, readBy, type Target } from 'tidemark'
 
 /** The version of what records say. A higher one can't be read here, and is never skipped. */
 const VERSION = 1
@@ -34,7 +34,14 @@ export function decodeCommit(
   if (v !== VERSION || typeof committedAt !== 'number' || !Number.isFinite(committedAt)) return undefined
   if (xid !== undefined && !Number.isSafeInteger(xid)) return undefined
   if (!Array.isArray(changes) || !changes.every(isChange)) return undefined
-  return { xid: xid as number | undefined, committedAt, changes }
+  return { xid: xid as number | undefined, committedAt, changes: changes.map(readable) }
+}
+
+/** The same change, naming nobody: for what anybody may have written. */
+export function unattributed(change: Change): Change {
+  if (change.kind !== 'target' || change.by === undefined) return change
+  const { by: _, ...rest } = change
+  return rest
 }
 
 /** An object of a record's text, or undefined. */
@@ -45,6 +52,13 @@ export function parseObject(text: string): Readonly<Record<string, unknown>> | u
   } catch {
     return undefined
   }
+}
+
+/** Who asked is never a reason not to read a record: what of it can't be read is left out. */
+function readable(change: Change): Change {
+  if (change.kind !== 'target' || change.by === undefined) return change
+  const by = readBy(change.by)
+  return by ? { ...change, by } : unattributed(change)
 }
 
 // ── what others may have written ─────────────────────────────────────────────────────────────────────────

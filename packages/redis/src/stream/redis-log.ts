@@ -11,7 +11,7 @@ import {
   type TargetChange,
 } from 'tidemark'
 import { Asks } from './asks.js'
-import { decodeCommit, encodeCommit, parseObject } from './changes.js'
+import { decodeCommit, encodeCommit, parseObject, unattributed } from './changes.js'
 import { StreamFollower, type TakenUp } from './follower.js'
 import { type Line, type LineOptions, type Look, type Place, positionOf, type StreamEntry } from './line.js'
 import { pause } from './pause.js'
@@ -21,6 +21,7 @@ import { type StreamOptions, settingsOf } from './stream-options.js'
 const BODY_MAX = 8 * 2 ** 20
 const APPEND_BOUND_MS = 5_000
 const VISIBLE_LOOK_MS = 20
+const OWN_MAX = 10_000
 
 /**
  * A Redis or Valkey stream as the log of processes that follow no PostgreSQL: `createCache({ log: redisLog({ url }) })`.
@@ -43,6 +44,8 @@ class RedisLog implements Log {
   readonly #follower: StreamFollower
   readonly #asks: Asks
   readonly #closing = new AbortController()
+  /** Nonces of requests of this process that name somebody, and were not read again yet. */
+  readonly #own = new Set<string>()
   #listener: LogListener | undefined
 
   constructor(options: LineOptions, seals: Seals, retain: number) {
@@ -87,6 +90,7 @@ class RedisLog implements Log {
       throw new LimitError(
         `An invalidation takes at most ${BODY_MAX} bytes in the log. Split it, or name a tag that they share.`,
       )
+    if (change.by && change.nonce !== undefined) this.#remember(change.nonce)
     await this.#asks.append([this.#seals.seal(body)], this.#retain, APPEND_BOUND_MS)
   }
 
@@ -121,10 +125,22 @@ class RedisLog implements Log {
   #record(entry: StreamEntry & { readonly body: string }, lsn: number): void {
     const commit = decodeCommit(parseObject(entry.body) ?? {})
     if (!commit) throw new LogGapError(UNREADABLE)
-    const isBelieved = !this.#seals.hasSecret || this.#seals.isSealed(entry)
-    const changes = isBelieved ? commit.changes : commit.changes.map(dropping)
+    const isSealed = this.#seals.isSealed(entry)
+    const isBelieved = !this.#seals.hasSecret || isSealed
+    const changes = commit.changes.map((change) => {
+      const isOwn = change.kind === 'target' && change.nonce !== undefined && this.#own.delete(change.nonce)
+      // Without a secret others are taken at their word about what to invalidate, not about who they are.
+      const named = isSealed || isOwn ? change : unattributed(change)
+      return isBelieved ? named : dropping(named)
+    })
     const prev = positionOf(entry.previous.id)
     this.#listener?.commit({ ...commit, lsn, changes, ...(prev === undefined ? {} : { prev }) })
+  }
+
+  #remember(nonce: string): void {
+    // A record that never comes back (the stream was emptied meanwhile) must not stay for ever.
+    if (this.#own.size >= OWN_MAX) for (const oldest of this.#own) if (this.#own.delete(oldest)) break
+    this.#own.add(nonce)
   }
 }
 

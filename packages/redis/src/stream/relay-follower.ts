@@ -12,6 +12,7 @@ import {
   type TargetChange,
   type TidemarkError,
 } from 'tidemark'
+import { unattributed } from './changes.js'
 import { StreamFollower, type TakenUp } from './follower.js'
 import type { Line, LineOptions, Look, StreamEntry } from './line.js'
 import { decodeRelayRecord, type RelayRecord } from './relay-record.js'
@@ -213,6 +214,9 @@ export class RelayedLog implements Log {
   #decode(entry: StreamEntry): RelayRecord | undefined {
     const { token, body, seal } = entry
     if (body === undefined || (this.#seals.hasSecret && !this.#seals.isSealed({ token, body, seal }))) return undefined
-    return decodeRelayRecord(body)
+    const record = decodeRelayRecord(body)
+    if (this.#seals.hasSecret || !record?.commit) return record
+    // Anybody who can write into Redis may have relayed it: it names nobody.
+    return { ...record, commit: { ...record.commit, changes: record.commit.changes.map(unattributed) } }
   }
 }

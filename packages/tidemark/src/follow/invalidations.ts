@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { onAbort } from '../abort.js'
 import { ClosedError, OptionError } from '../errors.js'
+import type { By } from '../log/by.js'
 import type { Commit, Mode, Target } from '../log/change.js'
 import type { Follower } from './follower.js'
 
@@ -10,6 +11,13 @@ interface Pending {
   readonly ended: AbortController
   readonly resolve: (position: string) => void
   readonly reject: (error: unknown) => void
+}
+
+/** What is asked for, checked. */
+export interface Asked {
+  readonly targets: readonly Target[]
+  readonly mode: Mode
+  readonly by: By | undefined
 }
 
 /** Requests to invalidate on their way through the log: each resolves when this process has applied it. */
@@ -22,7 +30,7 @@ export class Invalidations {
     this.#follower = follower
   }
 
-  async request(targets: readonly Target[], mode: Mode, signal: AbortSignal | undefined): Promise<string> {
+  async request({ targets, mode, by }: Asked, signal: AbortSignal | undefined): Promise<string> {
     if (targets.length === 0) throw new OptionError('invalidate() names nothing. Name keys, tags, a pattern, or all.')
     signal?.throwIfAborted()
     if (this.#isClosed) throw new ClosedError('The cache was closed. Create a new one, or invalidate before close().')
@@ -36,7 +44,7 @@ export class Invalidations {
     const unlisten = onAbort(signal, () => pending.reject(signal?.reason))
     try {
       const { generation } = this.#follower
-      await this.#follower.log.append({ kind: 'target', targets, mode, nonce })
+      await this.#follower.log.append({ kind: 'target', targets, mode, nonce, ...(by && { by }) })
       pending.isAppended = true
       if (generation !== this.#follower.generation) void this.#catchUp(pending)
       return await applied

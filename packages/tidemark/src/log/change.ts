@@ -1,3 +1,5 @@
+import type { By } from './by.js'
+
 /**
  * The columns of one row as the log has them: column name → text of the value, or null. A column that is absent is
  * *unknown* (an unchanged TOAST value, or an old value that the replica identity does not carry). Unknown is never NULL.
@@ -46,12 +48,16 @@ export type Target =
 /** drop: gone at once. expire: stale now, served by grace while refilled. */
 export type Mode = 'drop' | 'expire'
 
-/** Somebody's request to invalidate. `nonce` lets the process that asked recognise its own record. */
+/**
+ * Somebody's request to invalidate. `nonce` lets the process that asked recognise its own record. `by` says who asked and why; it is
+ * absent where nobody said, and where the log can't tell that it was us who wrote the record.
+ */
 export interface TargetChange {
   readonly kind: 'target'
   readonly targets: readonly Target[]
   readonly mode: Mode
   readonly nonce?: string
+  readonly by?: By
 }
 
 /** Everything that came from the source is stale, e.g. after a change of its catalogue that can't be bounded. */

@@ -63,7 +63,12 @@ const cases: Record<string, (tested: LogUnderTest, heard: Heard) => Promise<void
   },
 
   async 'delivers what is appended, each request once and whole, as it was asked'({ log }, heard) {
-    const changes = Array.from({ length: 20 }, (_, i) => request(`n${i}`, i % 2 === 0 ? 'drop' : 'expire'))
+    const changes = Array.from({ length: 20 }, (_, i) => ({
+      ...request(`n${i}`, i % 2 === 0 ? 'drop' : 'expire'),
+      ...(i % 3 === 0
+        ? {}
+        : { by: { actor: `ü "${i}" 😀`, requestId: `req-${i}`, ...(i % 3 === 1 ? {} : { cause: '{}' }) } }),
+    }))
     await Promise.all(changes.map((change) => log.append(change)))
     await heard.until(() => heard.requests.length >= changes.length, 'delivered')
     const byNonce = new Map(heard.requests.map((change) => [change.nonce, change]))
