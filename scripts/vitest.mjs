@@ -1,6 +1,7 @@
 // Runs vitest once and counts from its JSON report, which knows more than its exit code.
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import { exitOf, root } from './workspace.mjs'
 
 /**
@@ -27,10 +28,12 @@ function count({ testResults }, missing) {
   const result = { passed: 0, failed: 0, skipped: 0, problems: [] }
   for (const file of testResults) {
     const failedBefore = result.failed
-    for (const { status, fullName } of file.assertionResults) {
+    for (const { status, fullName, failureMessages } of file.assertionResults) {
       if (status === 'passed') result.passed += 1
-      else if (status === 'failed') result.failed += 1
-      else {
+      else if (status === 'failed') {
+        result.failed += 1
+        result.problems.push(`Failed: ${fullName} (${relative(root, file.name)}): ${short(failureMessages?.[0])}`)
+      } else {
         result.skipped += 1
         const needs = [...fullName.matchAll(/\(needs ([\w-]+)\)/g)].map(([, name]) => name)
         if (!needs.some((name) => missing.includes(name)))
@@ -40,8 +43,13 @@ function count({ testResults }, missing) {
     // A file that does not load, or a hook that fails, is no test of its own in the report.
     if (file.status === 'failed' && result.failed === failedBefore) {
       result.failed += 1
-      result.problems.push(`Failed as a whole: ${file.name}: ${file.message}`)
+      result.problems.push(`Failed as a whole: ${relative(root, file.name)}: ${short(file.message)}`)
     }
   }
   return result
+}
+
+/** A failure in one line: the whole of it stands above, where it happened. */
+function short(message = '') {
+  return stripVTControlCharacters(message).replace(/\s+/g, ' ').trim().slice(0, 400)
 }
