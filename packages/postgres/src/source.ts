@@ -1,6 +1,16 @@
 import { createHash } from 'node:crypto'
 import pg, { type ClientBase, type ClientConfig, type Pool } from 'pg'
-import { type Log, OptionError, type Reading, type Relay, type Source, type TidemarkError, watchEnded } from 'tidemark'
+import {
+  type Duration,
+  type Log,
+  milliseconds,
+  OptionError,
+  type Reading,
+  type Relay,
+  type Source,
+  type TidemarkError,
+  watchEnded,
+} from 'tidemark'
 import { type Explanation, explainTables } from './explain.js'
 import { type Followed, followedOf } from './followed.js'
 import type { Reader } from './read/backend.js'
@@ -32,6 +42,13 @@ export interface PostgresOptions {
   readonly slot?: string
   /** The WAL, in bytes, that the server may keep for the shared slot before it is dropped and made anew. Default 4 GiB. */
   readonly slotKeepMax?: number
+  /**
+   * How long the shared slot waits for the L2 and the relay to have what it delivered before it is moved on, so that the next holder can give
+   * them what they lack. Default 10 s; 0: not at all.
+   */
+  readonly ackHold?: Duration
+  /** It waits for no more WAL than this, in bytes: Redis that is down must not fill the server's disk. Default 256 MiB. */
+  readonly ackHoldMax?: number
   /**
    * Carries what the holder of the slot reads to all other processes, so that the server sends its log once: `redisRelay({ url })` of
    * '@tidemark/redis'. It needs a `slot`. Default: each process reads the log itself.
@@ -157,13 +174,16 @@ class PostgresDatabase implements PostgresSource {
   }
 
   openLog(): Log | undefined {
-    const { url, directUrl = url, publication, secret, ssl, slot, slotKeepMax, relay, role = 'auto' } = this.#options
+    const { url, directUrl = url, publication, secret, ssl, slot, relay, role = 'auto' } = this.#options
+    const { slotKeepMax, ackHold, ackHoldMax } = this.#options
     const options = {
       url: directUrl,
       ...(publication === undefined ? {} : { publication }),
       ...(secret === undefined ? {} : { secret }),
       ...(ssl === undefined ? {} : { ssl }),
       ...(slotKeepMax === undefined ? {} : { slotKeepMax }),
+      ...(ackHold === undefined ? {} : { ackHoldMs: milliseconds(ackHold, 'postgres({ ackHold })') }),
+      ...(ackHoldMax === undefined ? {} : { ackHoldMax }),
       // The log goes on; somebody should know, whoever listens to the cache.
       onProblem: ({ code, message }: TidemarkError) => process.emitWarning(message, { type: 'TidemarkNotice', code }),
     }
@@ -253,6 +273,8 @@ function check({
   selfCheck,
   slot,
   slotKeepMax,
+  ackHold,
+  ackHoldMax,
   relay,
   role,
 }: PostgresOptions): void {
@@ -279,6 +301,8 @@ function check({
     throw new OptionError("postgres({ role }) must be 'auto' or 'follower', beside a relay.")
   }
   checkCount('slotKeepMax', slotKeepMax, 16 * 2 ** 20)
+  if (ackHold !== undefined) milliseconds(ackHold, 'postgres({ ackHold })')
+  checkCount('ackHoldMax', ackHoldMax, 0)
   checkCount('pool.max', pool?.max, 1)
   checkCount('membersMax', membersMax, 0)
 }

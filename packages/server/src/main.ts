@@ -128,6 +128,8 @@ function sourceOptions({ source }: Config, url: string) {
     ...(source.publication === undefined ? {} : { publication: source.publication }),
     ...(source.slot === undefined ? {} : { slot: source.slot }),
     ...(source.slotKeepMax === undefined ? {} : { slotKeepMax: source.slotKeepMax }),
+    ...(source.ackHold === undefined ? {} : { ackHold: source.ackHold }),
+    ...(source.ackHoldMax === undefined ? {} : { ackHoldMax: source.ackHoldMax }),
     ...(source.connections === undefined ? {} : { pool: { max: source.connections } }),
     ...(source.follow === 'off' ? { follow: 'off' as const } : {}),
   }

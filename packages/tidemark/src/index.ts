@@ -23,6 +23,7 @@ export type {
 } from './dependencies/dependency.js'
 export { escapeGlob } from './dependencies/glob.js'
 export { afterPrefix, compareKeys, type Key, keyOf, type Order } from './dependencies/order.js'
+export { milliseconds } from './duration.js'
 export {
   BehindError,
   ClosedError,
@@ -56,6 +57,7 @@ export type {
 } from './log/change.js'
 export type {
   Log,
+  LogHold,
   LogListener,
   LogResume,
   LogStart,

@@ -4,6 +4,7 @@ import { CatalogueWatch } from './catalogue-watch.js'
 import type { ConnectionOptions, SqlConnection } from './connection.js'
 import { sqlState } from './errors.js'
 import { Stream } from './follower.js'
+import type { Holds } from './holds.js'
 import { type FollowedThrough, LossWatch } from './loss-watch.js'
 import type { Mark, Marks } from './marks.js'
 import { needsMessageTable } from './message-table.js'
@@ -35,6 +36,7 @@ export interface FollowingOptions {
   readonly writer: Writer
   readonly visibility: Visibility
   readonly shared: SharedSlot | undefined
+  readonly holds: Holds
   readonly marks: Marks
   /** The log has to deliver it again before anything is handed over: else its history is another one. */
   readonly expected: Mark | undefined
@@ -83,6 +85,8 @@ export class Following {
   #slot: string
   /** How far the slot that it began with is proven, where processes share one: that is made as a copy of it. */
   readonly #proven: ProvenPlace | undefined
+  /** The same of the slot that it follows through now. */
+  #acknowledged: ProvenPlace | undefined
   #reader!: TransactionReader
   #stream: Stream
   #successor: { readonly client: Client; readonly stream: Stream } | undefined
@@ -109,7 +113,8 @@ export class Following {
       clock,
       looked: () => this.#reader.forgetNames(),
     })
-    this.#proven = options.shared && new ProvenPlace(options.visibility, slot.proof)
+    this.#proven = options.shared && this.#newProven(slot)
+    this.#acknowledged = this.#proven
     this.#stream = this.#open(client, slot, this.#proven, () => {
       if (!this.#expected) listener.started()
     })
@@ -158,6 +163,16 @@ export class Following {
     // The slot would send again what could not be read, for ever; or can't read a publication that is younger than it.
     const isUnreadable = this.holdsShared && (isBroken || sqlState(reason.cause) === '42704')
     return { reason, place: mark && !isBroken ? { epoch, lsn, tables: mark } : undefined, isUnreadable }
+  }
+
+  /** What the shared slot waits for before it is moved on. */
+  get waitsFor(): readonly string[] {
+    return this.#acknowledged?.waitsFor ?? []
+  }
+
+  #newProven({ proof }: Slot): ProvenPlace {
+    const { visibility, holds } = this.#options
+    return new ProvenPlace(visibility, proof, holds.waiting())
   }
 
   /** Cuts the connections. */
@@ -311,7 +326,7 @@ export class Following {
   /** Resolves true once the new stream has taken the old one's place; false if the slot was not to be had. */
   async #handOver(client: Client, slot: Slot): Promise<boolean> {
     const old = this.#stream
-    const proven = new ProvenPlace(this.#options.visibility, slot.proof)
+    const proven = this.#newProven(slot)
     return new Promise((resolve) => {
       const next = this.#open(client, slot, proven, (stream) => {
         if (this.#stream !== old || old.hasEnded) return stream.cut(new Error('The log was lost meanwhile.'))
@@ -319,6 +334,7 @@ export class Following {
         this.#successor = { client, stream }
         this.#stream = stream
         this.#slot = slot.name
+        this.#acknowledged = proven
         old.cut(new Error('The shared slot was taken over.'))
         resolve(true)
       })

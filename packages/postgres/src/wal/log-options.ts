@@ -1,6 +1,7 @@
 import type { ClientConfig } from 'pg'
 import type { Clock, TidemarkError } from 'tidemark'
 import type { ConnectionOptions } from './connection.js'
+import type { HoldLimits } from './holds.js'
 
 export interface WalLogOptions {
   /** The address of the server itself, not of a pooler. */
@@ -15,6 +16,12 @@ export interface WalLogOptions {
   readonly slot?: string
   /** The WAL, in bytes, that the server may keep for the shared slot; beyond it the slot is dropped and made anew. Default 4 GiB. */
   readonly slotKeepMax?: number
+  /**
+   * How long, and for how many bytes of WAL, the shared slot is not acknowledged while L2 or the relay lacks what it delivered. Default 10 s
+   * (10,000), 256 MiB.
+   */
+  readonly ackHoldMs?: number
+  readonly ackHoldMax?: number
   /** How the connections appear in pg_stat_activity. Default `tidemark`. */
   readonly applicationName?: string
   /** Default 5,000. */
@@ -44,6 +51,10 @@ export function connectionOf({ url, ssl, applicationName, connectTimeoutMs }: Wa
     connectTimeoutMs: connectTimeoutMs ?? 5_000,
     ...(ssl === undefined ? {} : { ssl }),
   }
+}
+
+export function holdLimits({ ackHoldMs = 10_000, ackHoldMax = 256 * 2 ** 20 }: WalLogOptions): HoldLimits {
+  return { holdMs: ackHoldMs, holdBytes: ackHoldMax }
 }
 
 /** What bounds the stream: how often it is looked after, and how much of a transaction is kept. */

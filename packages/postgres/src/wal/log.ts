@@ -2,6 +2,7 @@ import type { Client } from 'pg'
 import {
   type Clock,
   type Log,
+  type LogHold,
   type LogListener,
   type LogStart,
   type LogStatus,
@@ -15,7 +16,8 @@ import { type ConnectionOptions, SqlConnection } from './connection.js'
 import { startError } from './errors.js'
 import { Following, type FollowingOptions, type Place } from './following.js'
 import { Heartbeat } from './heartbeat.js'
-import { connectionOf, streamLimits, type WalLogOptions } from './log-options.js'
+import { Holds } from './holds.js'
+import { connectionOf, holdLimits, streamLimits, type WalLogOptions } from './log-options.js'
 import { type Mark, Marks } from './marks.js'
 import { needsMessageTable, prepareMessageTable } from './message-table.js'
 import { Messages, TARGET_PREFIX } from './messages.js'
@@ -65,6 +67,7 @@ export class WalLog implements Log {
   #server: Server | undefined
   readonly #shared: SharedSlot | undefined
   readonly #marks: Marks
+  readonly #holds: Holds
   #following: Following | undefined
   /** Where the log was lost, while it may go on there. */
   #place: Place | undefined
@@ -92,6 +95,7 @@ export class WalLog implements Log {
     this.#visibility = new Visibility(this.#probes)
     this.#writer = new Writer(this.#writes)
     this.#marks = new Marks(this.#writer, this.#clock)
+    this.#holds = new Holds(holdLimits(options), this.#clock)
     this.#messages = new Messages(options.secret)
     this.#tables = new Tables(this.#sql, this.#visibility, this.#publication, (problem) => this.#tell(problem))
     if (options.slot !== undefined) {
@@ -146,14 +150,19 @@ export class WalLog implements Log {
     return this.#visibility.shows(position, this.#writer, this.#clock, AbortSignal.any([signal, this.#closing.signal]))
   }
 
+  hold(hold: LogHold): () => void {
+    return this.#holds.add(hold)
+  }
+
   status(): LogStatus {
     return this.#closing.signal.aborted ? { state: 'closed', reason: 'the log was closed' } : this.#statusNow()
   }
 
   #statusNow(): LogStatus {
-    return this.#shared
-      ? { ...this.#status, slot: this.#shared.status(this.#following?.holdsShared ?? false) }
-      : this.#status
+    if (!this.#shared) return this.#status
+    const isHeld = this.#following?.holdsShared ?? false
+    const waitsFor = isHeld ? { waitsFor: this.#following!.waitsFor } : {}
+    return { ...this.#status, slot: { ...this.#shared.status(isHeld), ...waitsFor } }
   }
 
   /** Whoever follows the same publication of the same database is delivered the same. */
@@ -301,6 +310,7 @@ export class WalLog implements Log {
       visibility: this.#visibility,
       shared: this.#shared,
       marks: this.#marks,
+      holds: this.#holds,
       expected,
       clock: this.#clock,
       tell: (problem) => this.#tell(problem),

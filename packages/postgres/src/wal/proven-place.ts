@@ -1,4 +1,5 @@
 import { isStartSeen, isVisible, type Snapshot, type StartProof } from 'tidemark'
+import type { Waiting } from './holds.js'
 import type { Transaction } from './transaction.js'
 import { widenXid } from './xid.js'
 
@@ -34,12 +35,17 @@ export class ProvenPlace {
   #readTo = 0
   /** In the order of the log. */
   #unseen: Unseen[] = []
+  readonly #waiting: Waiting | undefined
   /** What has to come again to whoever takes the slot up next. */
   #mark: { readonly before: number; readonly holds: () => boolean } | undefined
 
-  /** @param start  what must be seen of all that lies before the slot's own place */
-  constructor(snapshots: Snapshots, start: StartProof) {
+  /**
+   * @param start  what must be seen of all that lies before the slot's own place
+   * @param waiting  what else must have it
+   */
+  constructor(snapshots: Snapshots, start: StartProof, waiting?: Waiting) {
     this.#snapshots = snapshots
+    this.#waiting = waiting
     this.#start = start
     this.#unwatch = snapshots.watch((snapshot) => this.#saw(snapshot))
   }
@@ -48,7 +54,13 @@ export class ProvenPlace {
   get lsn(): number {
     if (!this.isStartSeen) return 0
     const proven = this.#unseen[0]?.before ?? this.#readTo
-    return this.#mark?.holds() ? Math.min(proven, this.#mark.before) : proven
+    const place = this.#mark?.holds() ? Math.min(proven, this.#mark.before) : proven
+    return this.#waiting ? this.#waiting.within(place) : place
+  }
+
+  /** Who has not yet got all that was read. */
+  get waitsFor(): string[] {
+    return this.#waiting?.behind(this.#readTo) ?? []
   }
 
   /** Of the commit that is told next nothing may be acknowledged while `holds`. */

@@ -2,6 +2,7 @@ import {
   type Clock,
   type Log,
   LogGapError,
+  type LogHold,
   type LogListener,
   type LogStatus,
   type Probe,
@@ -58,6 +59,7 @@ export class RelayLog implements DatabaseLog {
   readonly #looks: RelayedDatabase
   readonly #slot: SharedSlot
   #role: Role | undefined
+  readonly #holds = new Map<LogHold, () => void>()
   #isFollowing = false
   #running: Promise<void> | undefined
   #look: SlotLook | undefined
@@ -108,6 +110,14 @@ export class RelayLog implements DatabaseLog {
 
   async visible(position: RequestedPosition, signal: AbortSignal): Promise<boolean> {
     return this.#active.visible(position, signal)
+  }
+
+  hold(hold: LogHold): () => void {
+    this.#holds.set(hold, this.#role?.log.hold?.(hold) ?? (() => {}))
+    return () => {
+      this.#holds.get(hold)?.()
+      this.#holds.delete(hold)
+    }
   }
 
   status(): LogStatus {
@@ -181,6 +191,7 @@ export class RelayLog implements DatabaseLog {
   async #change(role: Role, listener: LogListener): Promise<void> {
     const before = this.#role
     this.#role = role
+    for (const hold of this.#holds.keys()) this.#holds.set(hold, role.log.hold?.(hold) ?? (() => {}))
     if (this.#isFollowing) {
       this.#isFollowing = false
       listener.lost(new LogGapError(`This process is the ${role.name} now, and takes the log up anew.`))

@@ -24,6 +24,9 @@ export interface SourceConfig {
   readonly slot: string | undefined
   /** The WAL, in bytes, that the server may keep for it. Default: the source's, 4 GiB. */
   readonly slotKeepMax: number | undefined
+  /** How long, and for how much of it, the slot waits for L2 and relay. Default: the source's, 10 s and 256 MiB. */
+  readonly ackHold: Duration | undefined
+  readonly ackHoldMax: number | undefined
   /** How many connections queries may use at once. Default: the source's, 10. */
   readonly connections: number | undefined
   /** `off`: do not follow the log; entries expire instead. */

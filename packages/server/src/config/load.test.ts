@@ -39,6 +39,8 @@ resources:
       publication: undefined,
       slot: undefined,
       slotKeepMax: undefined,
+      ackHold: undefined,
+      ackHoldMax: undefined,
       connections: undefined,
       follow: 'auto',
     })

@@ -63,6 +63,8 @@ function configOf(
       publication: source.publication,
       slot: source.slot,
       slotKeepMax: source.slotKeepMax,
+      ackHold: source.ackHold,
+      ackHoldMax: source.ackHoldMax,
       connections: source.connections,
       follow: source.follow,
     },

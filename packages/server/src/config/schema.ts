@@ -20,6 +20,8 @@ export const documentSchema = z
             .optional(),
           slot: optionalText(/^[a-z0-9_]{1,63}$/, 'must be a name of 1 to 63 lower-case letters, digits and _'),
           slotKeepMax: whole(16 * 2 ** 20).optional(),
+          ackHold: duration().optional(),
+          ackHoldMax: whole(0).optional(),
           connections: whole(1, 1_000).optional(),
           follow: z.enum(['auto', 'off'], 'must be auto or off').default('auto'),
         })

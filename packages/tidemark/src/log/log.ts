@@ -87,9 +87,24 @@ export interface Log {
    * log may not have delivered it; false if that can't be known before `signal` aborts.
    */
   visible(position: RequestedPosition, signal: AbortSignal): Promise<boolean>
+  /**
+   * Where the log has a place that others take up later (a shared slot): it is not moved beyond what the hold allows. Absent: there is no
+   * such place. Returns how the hold ends.
+   */
+  hold?(hold: LogHold): () => void
   /** What the log is doing now, for health: `following`, or what it waits for and why. */
   status(): LogStatus
   close(): Promise<void>
+}
+
+/** What has to have a part of the log before a shared place moves beyond it. */
+export interface LogHold {
+  /** For people: `l2`, `relay`, `journal`. */
+  readonly name: string
+  /** It has all up to here. Asked often; Infinity where it does not matter now. */
+  upTo(): number
+  /** It is waited for only so long, and for so much of the log (`ackHold`): it finds its own gap later, and its outage must not fill a disk. */
+  readonly isBounded: boolean
 }
 
 export interface LogStatus {
@@ -113,6 +128,8 @@ export interface SlotStatus {
   readonly state: string
   /** How much of its log the server keeps for it. */
   readonly heldBytes: number
+  /** What it waits for before it is moved on (`LogHold.name`), where this process follows through it. */
+  readonly waitsFor?: readonly string[]
   /** What is wrong with it and what is done about it, in words; empty where all is well. */
   readonly reason: string
 }
