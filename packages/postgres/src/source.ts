@@ -54,8 +54,11 @@ export interface PostgresOptions {
    * '@tidemark/redis'. It needs a `slot`. Default: each process reads the log itself.
    */
   readonly relay?: Relay
-  /** With a relay: whether this process may read the log for all (`auto`, the default), or only follows what others relay. */
-  readonly role?: 'auto' | 'follower'
+  /**
+   * With a relay: whether this process reads the log for all if nobody else does (`auto`, the default); only follows what others relay
+   * (`follower`); or never follows them (`leader`: while another leads it reads the log for itself, and takes over at once).
+   */
+  readonly role?: 'auto' | 'leader' | 'follower'
   /** off: for servers that can't be followed; then entries live 30 s unless they say otherwise. Default `auto`. */
   readonly follow?: 'auto' | 'off'
   /** Shared by all processes of the application: what others write into the log can then only drop entries. */
@@ -189,7 +192,7 @@ class PostgresDatabase implements PostgresSource {
     }
     if (slot === undefined) return this.#followed?.watch(new WalLog(options))
     return this.#followed?.watch(
-      relay ? new RelayLog({ ...options, slot, relay, mayLead: role === 'auto' }) : new WalLog({ ...options, slot }),
+      relay ? new RelayLog({ ...options, slot, relay, role }) : new WalLog({ ...options, slot }),
     )
   }
 
@@ -297,8 +300,8 @@ function check({
       "postgres({ relay }) must be a relay, like redisRelay({ url }) of '@tidemark/redis', beside a slot.",
     )
   }
-  if (role !== undefined && ((role !== 'auto' && role !== 'follower') || relay === undefined)) {
-    throw new OptionError("postgres({ role }) must be 'auto' or 'follower', beside a relay.")
+  if (role !== undefined && (!['auto', 'leader', 'follower'].includes(role) || relay === undefined)) {
+    throw new OptionError("postgres({ role }) must be 'auto', 'leader' or 'follower', beside a relay.")
   }
   checkCount('slotKeepMax', slotKeepMax, 16 * 2 ** 20)
   if (ackHold !== undefined) milliseconds(ackHold, 'postgres({ ackHold })')

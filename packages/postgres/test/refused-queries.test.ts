@@ -329,7 +329,7 @@ test('TIDEMARK_OPTION: a relay without a slot, a role without a relay', () => {
     [{ relay }, /beside a slot/],
     [{ slot: 'app', relay: {} as Relay }, /must be a relay/],
     [{ slot: 'app', role: 'follower' }, /beside a relay/],
-    [{ slot: 'app', relay, role: 'leader' as 'auto' }, /'auto' or 'follower'/],
+    [{ slot: 'app', relay, role: 'boss' as 'auto' }, /'auto', 'leader' or 'follower'/],
   ] as const) {
     expect(() => postgres({ url, ...options })).toThrow(
       expect.objectContaining({ code: 'TIDEMARK_OPTION', message: expect.stringMatching(says) }),

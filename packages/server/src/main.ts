@@ -144,8 +144,8 @@ function relayOptions({ redis, stream, secret, role: configured }: RelayConfig, 
       role,
       relay: redisRelay({ url: redis, ...(stream === undefined ? {} : { stream }), ...sealed }),
     }
-  if (role === 'follower')
-    throw new OptionError('A follower needs a relay: set relay.redis and source.slot in the configuration.')
+  if (role !== 'auto')
+    throw new OptionError(`The role ${role} needs a relay: set relay.redis and source.slot in the configuration.`)
   return sealed
 }
 

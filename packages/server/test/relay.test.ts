@@ -18,7 +18,7 @@ let redis: RedisServer
 let folder: ReturnType<typeof temporaryFolder>
 const servers: ServerProcess[] = []
 
-async function start(role?: 'auto' | 'follower'): Promise<Server> {
+async function start(role?: 'auto' | 'leader' | 'follower'): Promise<Server> {
   const config = folder.write(
     'tidemark.yaml',
     `source: { url: "${database.url}", slot: relayed }
@@ -35,6 +35,10 @@ async function relayOf({ url }: Server): Promise<{ state: string; reason: string
     parts: { name: string; state: string; reason: string }[]
   }
   return parts.find(({ name }) => name === 'relay')
+}
+
+async function metricsOf({ url }: Server): Promise<string> {
+  return (await fetch(`${url}/metrics`)).text()
 }
 
 async function kept({ url }: Server, path: string): Promise<boolean> {
@@ -97,9 +101,33 @@ describe.skipIf(lacks('redis-server'))('a relay in the configuration (needs redi
       expect((await fetch(`${server.url}/api/resources/post?id=2`)).status).toBe(200)
   })
 
+  it('has a second leader stand by, and take over what the first one led', { timeout: 120_000 }, async () => {
+    const first = await start('leader')
+    await expect.poll(() => relayOf(first), BOUND).toMatchObject({ state: 'leader' })
+    const second = await start('leader')
+    const follower = await start('follower')
+    await expect.poll(() => relayOf(second), BOUND).toMatchObject({ state: 'standby' })
+    await expect.poll(() => kept(second, '/api/resources/post?id=1'), BOUND).toBe(true)
+    await expect.poll(() => kept(follower, '/api/resources/post?id=1'), BOUND).toBe(true)
+    expect(await metricsOf(second)).toMatch(/^tidemark_role\{role="standby"\} 1$/m)
+    expect(await metricsOf(follower)).toMatch(/^tidemark_role\{role="follower"\} 1$/m)
+    expect(await metricsOf(first)).toMatch(/^tidemark_relay_failing 0$/m)
+
+    servers[0]!.process.kill('SIGKILL')
+    await expect.poll(() => relayOf(second), BOUND).toMatchObject({ state: 'leader' })
+    await sql(database.url, `update posts set title = 'taken over' where id = 1`)
+    for (const server of [second, follower]) {
+      const title = async () =>
+        ((await (await fetch(`${server.url}/api/resources/post?id=1`)).json()) as { title: string }).title
+      await expect.poll(title, BOUND).toBe('taken over')
+    }
+    // Neither began anew: what they had kept is kept still.
+    for (const server of [second, follower]) expect(await metricsOf(server)).toMatch(/^tidemark_log_gaps_total 0$/m)
+  })
+
   it('refuses a short secret, and a role that it does not know', () => {
     expect(() => parseConfig('relay: { redis: "redis://x", secret: short }')).toThrow(ConfigError)
-    expect(() => parseConfig('relay: { role: boss }')).toThrow(/auto or follower/)
+    expect(() => parseConfig('relay: { role: boss }')).toThrow(/auto, leader or follower/)
     expect(() => parseConfig('relay: { redis: "redis://x" }')).toThrow(/relay.redis: needs source.slot/)
   })
 

@@ -22,7 +22,7 @@ export function serveCommand(program: Command, terminal: Terminal): void {
     .option('--data <folder>', 'the folder of the private PostgreSQL (default: TIDEMARK_DATA, else .tidemark)')
     .option(
       '--role <role>',
-      'with a relay: auto, or follower, which never reads the log itself (default: relay.role, else auto)',
+      'with a relay: auto; follower, which never reads the log itself; or leader, which reads nothing else (default: relay.role, else auto)',
     )
     .action(async ({ config, port, data, role }: ServeOptions) => {
       const options = {
@@ -46,7 +46,7 @@ function toPort(text: string): number {
   throw new UsageError('--port is a whole number from 0 (any free port) to 65535.')
 }
 
-function toRole(text: string): 'auto' | 'follower' {
-  if (text === 'auto' || text === 'follower') return text
-  throw new UsageError('--role is auto or follower.')
+function toRole(text: string): 'auto' | 'leader' | 'follower' {
+  if (text === 'auto' || text === 'leader' || text === 'follower') return text
+  throw new UsageError('--role is auto, leader or follower.')
 }

@@ -32,8 +32,8 @@ const SLOT_KEEP_MAX = 4 * 2 ** 30
 export interface RelayLogOptions extends WalLogOptions {
   readonly slot: string
   readonly relay: Relay
-  /** false: it only ever follows. */
-  readonly mayLead: boolean
+  /** `follower`: it never leads. `leader`: it never follows what others relay. */
+  readonly role: 'auto' | 'leader' | 'follower'
 }
 
 /** What a process is now, with the log that goes with it. */
@@ -123,7 +123,9 @@ export class RelayLog implements DatabaseLog {
   status(): LogStatus {
     if (this.#closing.signal.aborted) return { state: 'closed', reason: 'the log was closed' }
     if (!this.#role) return { state: 'connecting', reason: this.#problem || 'it looks who holds the shared slot' }
-    const { name: role, log } = this.#role
+    const { name, log, holdsSlot } = this.#role
+    // One that only leads says so once it does; one of `auto` that tries for the slot is about to.
+    const role = name === 'leader' && this.#options.role === 'leader' && !holdsSlot() ? 'standby' : name
     return { slot: this.#slot.status(false), ...log.status(), role }
   }
 
@@ -150,6 +152,11 @@ export class RelayLog implements DatabaseLog {
   }
 
   async #decide(listener: LogListener): Promise<void> {
+    if (this.#options.role === 'leader') {
+      // It reads the log through a slot of its own while another holds the shared one, and takes that over by itself.
+      if (!this.#role) await this.#change(this.#newLeader(), listener)
+      return
+    }
     if (this.#role?.holdsSlot()) {
       this.#passedOver = 0
       return
@@ -176,7 +183,7 @@ export class RelayLog implements DatabaseLog {
    * database settles which. It is no more than that: if whoever has it does nothing, everybody tries.
    */
   async #mayLead(freeMs: number): Promise<boolean> {
-    if (!this.#options.mayLead) return false
+    if (this.#options.role === 'follower') return false
     // A holder whose line broke comes back within moments, and loses nothing.
     if (this.#role && freeMs < FREE_MS) return false
     if (freeMs > FREE_MAX_MS) return true

@@ -56,8 +56,8 @@ export interface RelayConfig {
   readonly stream: string | undefined
   /** The HMAC's key of what the processes write there and into the log; the same for all of them. */
   readonly secret: string | undefined
-  /** `follower`: never reads the log itself. */
-  readonly role: 'auto' | 'follower'
+  /** `follower`: never reads the log itself. `leader`: never what others relay. */
+  readonly role: 'auto' | 'leader' | 'follower'
 }
 
 export interface ServerConfig {

@@ -48,7 +48,7 @@ export const documentSchema = z
             /^.{16,}$/s,
             'must have at least 16 characters: whoever knows it can write what is believed',
           ),
-          role: z.enum(['auto', 'follower'], 'must be auto or follower').default('auto'),
+          role: z.enum(['auto', 'leader', 'follower'], 'must be auto, leader or follower').default('auto'),
         })
         .prefault({}),
       resources: z

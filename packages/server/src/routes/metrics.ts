@@ -12,6 +12,7 @@ export function metricsRoute(app: FastifyInstance, cache: Cache, live: Live): vo
   cacheCounters(registry, cache)
   cacheGauges(registry, cache)
   slotGauges(registry, cache)
+  relayGauges(registry, cache)
   streamMetrics(registry, live)
   requestMetrics(registry, app)
   app.get('/metrics', { schema: { summary: 'Metrics for Prometheus', tags: ['operation'] } }, async (_, reply) =>
@@ -141,6 +142,26 @@ function slotGauges(registry: Registry, cache: Cache): void {
     'tidemark_slot_wal_bytes',
     'WAL that the server keeps for the shared slot',
     () => cache.status().log.slot?.heldBytes ?? 0,
+  )
+}
+
+const ROLES = ['leader', 'standby', 'follower'] as const
+
+/** Nothing is said of roles where each process reads the log by itself. */
+function relayGauges(registry: Registry, cache: Cache): void {
+  new Gauge({
+    name: 'tidemark_role',
+    help: 'Which part this process has in relaying the log: 1 for its role, 0 for the others',
+    labelNames: ['role'],
+    registers: [registry],
+    collect() {
+      const { role } = cache.status().log
+      if (!role) return this.reset()
+      for (const each of ROLES) this.set({ role: each }, Number(each === role))
+    },
+  })
+  gauge(registry, 'tidemark_relay_failing', '1 while this process leads and the others are told nothing', () =>
+    Number((cache.status().log.relayProblem ?? '') !== ''),
   )
 }
 

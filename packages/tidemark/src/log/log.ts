@@ -113,8 +113,11 @@ export interface LogStatus {
   readonly reason: string
   /** The slot that the processes of the application share, where they do. */
   readonly slot?: SlotStatus
-  /** Where there is a relay: whether this process reads the source's log for all, or what another one relays. */
-  readonly role?: 'leader' | 'follower'
+  /**
+   * Where there is a relay: whether this process reads the source's log for all (`leader`), or what another one relays (`follower`).
+   * A `standby` reads the source's log for itself, and for all once nobody else does.
+   */
+  readonly role?: 'leader' | 'standby' | 'follower'
   /** Of a leader: why the others are told nothing now, and what to do; empty while they are. */
   readonly relayProblem?: string
 }
