@@ -73,6 +73,54 @@ it('depends on what a policy reads', async () => {
   await world.admin.query('delete from grants where id = 3')
 })
 
+it('is dropped by an update of what it reads, or of what a policy decides by, and by no other', async () => {
+  const { cache } = await opened()
+  await world.admin.query(`
+    create table walled (id int primary key, owner text, note text, seen int);
+    alter table walled replica identity full;
+    alter table walled enable row level security;
+    create policy own on walled using (owner = current_user or (select count(*) from grants) = 0);
+    create table whole (id int primary key, owner text, seen int);
+    alter table whole replica identity full;
+    alter table whole enable row level security;
+    create policy own on whole using (whole is not null and to_jsonb(whole) ->> 'owner' = current_user);
+    grant select on walled, whole to reader_a;
+    insert into walled values (1, 'reader_a', 'a', 0), (2, 'reader_b', 'b', 0);
+    insert into whole values (1, 'reader_a', 0)`)
+  await cache.settled()
+  const asA = cache.as({ role: 'reader_a' })
+  const notes = asA.in(cache.define('notes', ({ sql }) => sql.many`select id, note from walled order by id`))
+  const wholes = asA.in(cache.define('wholes', ({ sql }) => sql.many`select id from whole`))
+  const kept = async () => {
+    await until(async () => (await notes.ask()).from === 'l1' && (await wholes.ask()).from === 'l1')
+    return [notes.peek(), wholes.peek()]
+  }
+  expect(await kept()).toEqual([[{ id: 1, note: 'a' }], [{ id: 1 }]])
+
+  await world.admin.query('update walled set seen = 1')
+  await cache.settled()
+  expect([notes.peek(), wholes.peek()]).not.toContain(undefined)
+  await world.admin.query('update whole set seen = 1')
+  await cache.settled()
+  expect(wholes.peek()).toBeUndefined()
+
+  await kept()
+  await world.admin.query("update walled set note = 'c' where id = 1")
+  await cache.settled()
+  expect(notes.peek()).toBeUndefined()
+  expect(await kept()).toEqual([[{ id: 1, note: 'c' }], [{ id: 1 }]])
+  await world.admin.query("update walled set owner = 'reader_a' where id = 2")
+  await cache.settled()
+  expect(await kept()).toEqual([
+    [
+      { id: 1, note: 'c' },
+      { id: 2, note: 'b' },
+    ],
+    [{ id: 1 }],
+  ])
+  await world.admin.query('drop table walled, whole')
+})
+
 it('keeps nothing that depends on a session that was not declared', async () => {
   const { cache } = await opened()
   const asA = cache.as({ role: 'reader_a' })

@@ -97,6 +97,7 @@ function relationOf({ oid, table, kind, persistence, isRowSecured }: Touched): R
     isSystem: false,
     isRowSecured,
     hasPolicies: isRowSecured,
+    policyColumns: null,
     isReadable: false,
     via: ['query'],
     columns: [],

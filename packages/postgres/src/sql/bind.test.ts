@@ -35,6 +35,7 @@ const POSTS: Relation = {
   isReadable: true,
   isRowSecured: false,
   hasPolicies: false,
+  policyColumns: [],
   via: ['query'],
   columns: [ID, AUTHOR, STATUS],
   definitions: [],

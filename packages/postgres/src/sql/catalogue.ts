@@ -41,6 +41,8 @@ export interface Relation {
   /** Policies apply to us when we read it; `hasPolicies`: to somebody. */
   readonly isRowSecured: boolean
   readonly hasPolicies: boolean
+  /** Its own columns that the policies name which apply to us, beside whole rows; null where none do. */
+  readonly policyColumns: readonly string[] | null
   /** We may select from it, and nothing hides some of its rows from us. */
   readonly isReadable: boolean
   /** How the query comes to read it. */
@@ -186,6 +188,12 @@ select json_build_object(
     'isSystem', c.nspname in ('pg_catalog', 'information_schema', 'pg_toast'),
     'isRowSecured', c.relkind in ('r', 'p') and pg_catalog.row_security_active(c.oid),
     'hasPolicies', c.relrowsecurity,
+    'policyColumns', case when c.relkind in ('r', 'p') and pg_catalog.row_security_active(c.oid) then coalesce((
+      select json_agg(distinct a.attname) from pg_catalog.pg_policy p
+      join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_policy'::regclass and d.objid = p.oid
+        and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid = c.oid and d.refobjsubid <> 0
+      join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = d.refobjsubid
+      where p.polrelid = c.oid), '[]') end,
     'isReadable', not c.relrowsecurity and has_table_privilege(c.oid, 'select'),
     'via', c.via,
     'columns', case when c.relkind in ('r', 'p') then (

@@ -9,15 +9,36 @@ beforeAll(loadParser)
 
 function relation(oid: number, table: string, names: readonly string[], over: Partial<Relation> = {}): Relation {
   const columns = names.map((name) => ({ name, isGenerated: name === 'made' }) as Column)
-  return { oid, table, columns, via: ['query'], isRowSecured: false, hasPolicies: false, ...over } as Relation
+  return {
+    oid,
+    table,
+    columns,
+    via: ['query'],
+    isRowSecured: false,
+    hasPolicies: false,
+    policyColumns: [],
+    definitions: [],
+    ...over,
+  } as Relation
 }
 
 const POSTS = relation(1, 'public.posts', ['id', 'author_id', 'title', 'body', 'views', 'made'])
 const AUTHORS = relation(2, 'public.authors', ['id', 'name', 'email'])
-const SECRETS = relation(3, 'public.secrets', ['id', 'owner'], { hasPolicies: true })
+const SECRETS = relation(3, 'public.secrets', ['id', 'owner'], { hasPolicies: true, policyColumns: null })
+const WALLED = relation(5, 'public.walled', ['id', 'owner', 'note'], {
+  hasPolicies: true,
+  isRowSecured: true,
+  policyColumns: ['owner'],
+})
+const WHOLLY = relation(6, 'public.wholly', ['id', 'owner'], {
+  hasPolicies: true,
+  isRowSecured: true,
+  policyColumns: ['id'],
+  definitions: ['select allows(id, wholly.*)'],
+})
 const SEEN = relation(4, 'public.seen', ['id', 'at'], { via: ['query', 'view'] })
 
-const relations = [POSTS, AUTHORS, SECRETS, SEEN]
+const relations = [POSTS, AUTHORS, SECRETS, SEEN, WALLED, WHOLLY]
 const named = new Map(
   relations.flatMap((each) => {
     const [schema, name] = each.table.split('.')
@@ -41,6 +62,8 @@ function read(text: string): string {
 }
 
 const cases: Record<string, string> = {
+  'select id from wholly where id = 1': 'wholly: *',
+  'select id from walled where id = 1': 'walled: id owner',
   'select id, title from posts where author_id = $1 order by views': 'posts: author_id id title views',
   'select count(*) from posts': 'posts: ',
   'select count(*) from posts where author_id = 1': 'posts: author_id',

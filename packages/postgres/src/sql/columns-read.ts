@@ -35,9 +35,11 @@ export function columnsRead(statements: readonly Node[], facts: Facts): ColumnsR
   }
 }
 
-/** Only the statements name its columns: no view of which only the name is known, no policy. */
-function isPlain({ columns, via, isRowSecured, hasPolicies }: Relation): boolean {
-  return columns.length > 0 && via.every((each) => each === 'query') && !isRowSecured && !hasPolicies
+/** It is known who names its columns: statements, and policies of its own; no view of which only the name is known. */
+function isPlain({ columns, via, hasPolicies, policyColumns, definitions }: Relation): boolean {
+  if (columns.length === 0 || via.some((each) => each !== 'query')) return false
+  // A policy's whole row is written so; pg_depend, from which its columns are, does not have it.
+  return !hasPolicies || (policyColumns !== null && !definitions.some((policy) => policy.includes('.*')))
 }
 
 class Names {
@@ -88,9 +90,11 @@ class Names {
 
   #columns(relation: Relation, places: readonly RangeVar[]): readonly string[] | undefined {
     if (this.#isEverythingRead || places.some((place) => this.#whole.has(place))) return undefined
-    if (SYSTEM_COLUMNS.some((name) => this.#bare.has(name))) return undefined
+    const decides = (relation.hasPolicies && relation.policyColumns) || []
+    const isBare = (name: string): boolean => this.#bare.has(name) || decides.includes(name)
+    if (SYSTEM_COLUMNS.some(isBare)) return undefined
     const isNamed = (name: string): boolean =>
-      this.#bare.has(name) || places.some((place) => this.#qualified.get(place)?.has(name))
+      isBare(name) || places.some((place) => this.#qualified.get(place)?.has(name))
     const read = relation.columns.filter(({ name }) => isNamed(name))
     // The log does not have it, and nobody says from which columns it is computed.
     if (read.some((column) => column.isGenerated)) return undefined
