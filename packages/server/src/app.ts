@@ -4,6 +4,8 @@ import swagger from '@fastify/swagger'
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { type Cache, type Clock, parsePosition, systemClock } from 'tidemark'
+import { LOCAL } from './access/access.js'
+import { checkAccess, requireActions } from './access/authorise.js'
 import type { Config } from './config/config.js'
 import { RequestError } from './errors.js'
 import { Activity } from './live/activity.js'
@@ -59,6 +61,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
   logNotices(app, cache)
   guard(app, { isDraining: () => isDraining, address: config.server.address })
+  checkAccess(app, () => LOCAL)
   answerErrors(app)
   await app.register(swagger, {
     openapi: {
@@ -72,13 +75,14 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     transform: jsonSchemaTransform,
   })
   app.register(async (routes) => {
+    requireActions(routes)
     refuseOtherMethods(routes)
     resourceRoutes(routes, resources.all)
     streamRoutes(routes, resources.all, live)
     explainRoutes(routes, source)
     healthRoutes(routes, { cache, resources, isDraining: () => isDraining })
     metricsRoute(routes, cache, live)
-    routes.get('/api/openapi.json', { schema: { hide: true } }, () => app.swagger())
+    routes.get('/api/openapi.json', { config: { action: 'describe' }, schema: { hide: true } }, () => app.swagger())
   })
   if (options.static !== undefined) staticRoutes(app, options.static)
   if (options.routes) await options.routes(app)
@@ -136,6 +140,7 @@ function refuseOtherMethods(app: FastifyInstance): void {
       app.route({
         method: others,
         url,
+        config: { action: 'open' },
         schema: { hide: true },
         onRequest: (_, reply, done) => {
           reply.header('allow', methods.join(', '))

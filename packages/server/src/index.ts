@@ -1,3 +1,7 @@
+export { type Access, accessOf } from './access/access.js'
+export type { Action, Role } from './access/action.js'
+export { authorise } from './access/authorise.js'
+export * from './access/errors.js'
 export { type AppOptions, buildApp } from './app.js'
 export type { Config, ParameterConfig, ResourceConfig, ServerConfig, SourceConfig } from './config/config.js'
 export { loadConfig, parseConfig } from './config/load.js'

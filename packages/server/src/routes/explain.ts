@@ -48,16 +48,17 @@ const explanation = z.object({
 /** `GET` and `POST /api/explain`: what a statement depends on, and why. It is not run. */
 export function explainRoutes(app: FastifyInstance, source: ResourceSource): void {
   const typed = app.withTypeProvider<ZodTypeProvider>()
+  const config = { action: 'readResources' } as const
   const schema = {
     summary: 'Explain what a statement depends on',
     tags: ['explain'],
     response: { 200: explanation, default: problemResponse },
   }
-  typed.get('/api/explain', { schema: { ...schema, querystring: asked } }, async (request, reply) => {
+  typed.get('/api/explain', { config, schema: { ...schema, querystring: asked } }, async (request, reply) => {
     reply.header('cache-control', 'no-store')
     return explain(source, (request.query as z.infer<typeof asked>).sql)
   })
-  typed.post('/api/explain', { schema: { ...schema, body: asked } }, async (request, reply) => {
+  typed.post('/api/explain', { config, schema: { ...schema, body: asked } }, async (request, reply) => {
     reply.header('cache-control', 'no-store')
     return explain(source, (request.body as z.infer<typeof asked>).sql)
   })

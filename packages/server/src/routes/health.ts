@@ -29,6 +29,7 @@ type Part = Health['parts'][number]
 /** `GET /health`, and `/health/live` and `/health/ready` for orchestrators: 200, or 503 with why. */
 export function healthRoutes(app: FastifyInstance, options: HealthOptions): void {
   const typed = app.withTypeProvider<ZodTypeProvider>()
+  const config = { action: 'open' } as const
   const schema = {
     tags: ['operation'],
     querystring: z.strictObject({}),
@@ -41,7 +42,7 @@ export function healthRoutes(app: FastifyInstance, options: HealthOptions): void
       .send(health)
   typed.get(
     '/health',
-    { schema: { ...schema, summary: 'Whether the server lives and is ready, part by part' } },
+    { config, schema: { ...schema, summary: 'Whether the server lives and is ready, part by part' } },
     async (_, reply) => {
       const health = await healthOf(options)
       return answer(reply, health, health.ready)
@@ -49,13 +50,13 @@ export function healthRoutes(app: FastifyInstance, options: HealthOptions): void
   )
   typed.get(
     '/health/ready',
-    { schema: { ...schema, summary: 'Whether it should be sent requests' } },
+    { config, schema: { ...schema, summary: 'Whether it should be sent requests' } },
     async (_, reply) => {
       const health = await healthOf(options)
       return answer(reply, health, health.ready)
     },
   )
-  typed.get('/health/live', { schema: { ...schema, summary: 'Whether the process lives' } }, async (_, reply) =>
+  typed.get('/health/live', { config, schema: { ...schema, summary: 'Whether the process lives' } }, async (_, reply) =>
     answer(reply, { live: true, ready: false, parts: [] }, true),
   )
 }

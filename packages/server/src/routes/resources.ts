@@ -11,6 +11,7 @@ import { problemResponse } from './schemas.js'
 export function resourceRoutes(app: FastifyInstance, resources: readonly Resource[]): void {
   for (const resource of resources) {
     app.get(`/api/resources/${resource.config.name}`, {
+      config: { action: 'readResources' },
       schema: {
         summary: `Read ${resource.config.name}`,
         tags: ['resources'],
@@ -21,7 +22,7 @@ export function resourceRoutes(app: FastifyInstance, resources: readonly Resourc
       handler: (request, reply) => answer(resource, request, reply),
     })
   }
-  app.get('/api/resources/:name', { schema: { hide: true } }, () => {
+  app.get('/api/resources/:name', { config: { action: 'readResources' }, schema: { hide: true } }, () => {
     throw new UnknownResourceError()
   })
 }

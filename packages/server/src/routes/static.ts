@@ -26,7 +26,7 @@ export function staticRoutes(app: FastifyInstance, folder: string | URL): void {
   for (const { path, body, type, etag } of filesOf(root)) {
     const urls = path.endsWith('/index.html') ? [path, path.slice(0, -'index.html'.length)] : [path]
     for (const url of urls) {
-      app.get(url, { schema: { hide: true } }, (request, reply) => {
+      app.get(url, { config: { action: 'open' }, schema: { hide: true } }, (request, reply) => {
         reply.headers({ etag, 'cache-control': 'no-cache', 'content-type': type })
         return request.headers['if-none-match'] === etag ? reply.code(304).send() : reply.send(body)
       })

@@ -22,6 +22,7 @@ export function streamRoutes(
 ): void {
   for (const resource of resources) {
     app.get(`/api/streams/${resource.config.name}`, {
+      config: { action: 'readResources' },
       exposeHeadRoute: false,
       schema: {
         summary: `Follow ${resource.config.name}`,
@@ -41,10 +42,15 @@ export function streamRoutes(
       },
     })
   }
-  app.get('/api/streams/:name', { exposeHeadRoute: false, schema: { hide: true } }, () => {
-    throw new UnknownResourceError()
-  })
+  app.get(
+    '/api/streams/:name',
+    { config: { action: 'readResources' }, exposeHeadRoute: false, schema: { hide: true } },
+    () => {
+      throw new UnknownResourceError()
+    },
+  )
   app.get('/api/activity', {
+    config: { action: 'observe' },
     exposeHeadRoute: false,
     schema: {
       summary: 'Follow what the cache does',

@@ -1,0 +1,28 @@
+import type { FastifyRequest } from 'fastify'
+import type { Role } from './action.js'
+
+/** Who asks, and what they may do: each of the roles in each of the tenants. */
+export interface Access {
+  /** Named in the journal. */
+  readonly actor: string
+  readonly roles: readonly Role[]
+  readonly tenants: readonly string[] | 'all'
+  /** Nobody said who asks: only what is open to all. */
+  readonly isAnonymous?: boolean
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set before any route runs; read it with `accessOf`. */
+    access: Access | undefined
+  }
+}
+
+/** Where nobody needs a token, only programs on this machine come through: they may do everything. */
+export const LOCAL: Access = { actor: 'local', roles: ['admin'], tenants: 'all' }
+
+/** Who asks. Known before any route or hook of an application runs. */
+export function accessOf(request: FastifyRequest): Access {
+  if (!request.access) throw new Error('A request was served before it was known who asks.')
+  return request.access
+}

@@ -1,0 +1,72 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { tenantOf } from '../routes/tenant.js'
+import { type Access, accessOf } from './access.js'
+import { ACTIONS, type Action, hasRole } from './action.js'
+import { ForbiddenError, UnauthenticatedError, UnknownTenantError } from './errors.js'
+
+/** Where what belongs to no tenant of its own is: the cache's own tenant. */
+const DEFAULT_TENANT = 'default'
+/** Read by all, written by its own roles. */
+const SHARED_TENANT = 'shared'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What the route does. Without one: `read` for GET and HEAD, else `write`. */
+    action?: Action
+  }
+}
+
+/**
+ * Lets a request through only if who asks may do what its route does. The one place where that is decided, for whatever
+ * comes over HTTP: answers and streams alike. `identify` says who asks; it may take time, and throw.
+ */
+export function checkAccess(
+  app: FastifyInstance,
+  identify: (request: FastifyRequest) => Access | Promise<Access>,
+): void {
+  app.decorateRequest('access', undefined)
+  app.addHook('onRequest', async (request) => {
+    request.access = await identify(request)
+    authoriseRoute(request)
+  })
+}
+
+/** Our own routes say what they do: one that does not is a fault of the program's. */
+export function requireActions(app: FastifyInstance): void {
+  app.addHook('onRoute', ({ config, method, url }) => {
+    if (config?.action === undefined) throw new Error(`The route ${String(method)} ${url} does not say what it does.`)
+  })
+}
+
+/**
+ * Whether who asks may do this in a tenant. Tenants are told apart by who asks alone, never by what is in them: so one of
+ * others and one that nobody has used are answered by the same code.
+ *
+ * @throws UnauthenticatedError; UnknownTenantError; ForbiddenError
+ */
+export function authorise(request: FastifyRequest, action: Action, tenant: string): void {
+  const { role, reach } = ACTIONS[action]
+  const { roles, tenants, isAnonymous } = accessOf(request)
+  if (reach === 'open') return
+  if (isAnonymous) throw new UnauthenticatedError()
+  const isForAll = tenants === 'all'
+  if (reach === 'known') return
+  if (reach === 'server') {
+    if (!isForAll || !hasRole(roles, role)) throw new ForbiddenError(role, true)
+    return
+  }
+  const isReadOfShared = action === 'read' && tenant === SHARED_TENANT
+  if (!isForAll && !isReadOfShared && !tenants.includes(tenant)) throw new UnknownTenantError()
+  if (!hasRole(roles, role)) throw new ForbiddenError(role, false)
+}
+
+function authoriseRoute(request: FastifyRequest): void {
+  if (request.is404) return
+  const action = request.routeOptions.config.action ?? (isRead(request.method) ? 'read' : 'write')
+  const { reach } = ACTIONS[action]
+  authorise(request, action, reach === 'tenant' ? tenantOf(request) : DEFAULT_TENANT)
+}
+
+function isRead(method: string): boolean {
+  return method === 'GET' || method === 'HEAD'
+}

@@ -1,0 +1,32 @@
+import { TidemarkError } from 'tidemark'
+import type { Role } from './action.js'
+
+/** The request does not say who asks, or what it says is not believed: never which of the two, nor why. */
+export class UnauthenticatedError extends TidemarkError {
+  readonly code = 'TIDEMARK_UNAUTHENTICATED'
+  constructor(options?: ErrorOptions) {
+    super(
+      'This needs a valid token. Send one as `Authorization: Bearer …`; `tidemark tokens create` makes them.',
+      options,
+    )
+  }
+}
+
+/** Who asks is known, and may not do this. */
+export class ForbiddenError extends TidemarkError {
+  readonly code = 'TIDEMARK_FORBIDDEN'
+  constructor(
+    readonly role: Role,
+    readonly isForAllTenants: boolean,
+  ) {
+    super(`This needs the role ${role}${isForAllTenants ? ' for all tenants' : ''}. Ask whoever gives out tokens.`)
+  }
+}
+
+/** There is no such tenant, as far as who asks may know. */
+export class UnknownTenantError extends TidemarkError {
+  readonly code = 'TIDEMARK_TENANT_UNKNOWN'
+  constructor() {
+    super('There is no such tenant. Name another one with ?tenant= or the header Tidemark-Tenant.')
+  }
+}

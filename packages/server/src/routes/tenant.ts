@@ -1,0 +1,26 @@
+import type { FastifyRequest } from 'fastify'
+import { ParameterError } from '../errors.js'
+
+const DEFAULT_TENANT = 'default'
+const TENANT_MAX = 256
+
+/**
+ * The tenant that a request names: `?tenant=`, or the header `Tidemark-Tenant`; else `default`. Whether who asks may go
+ * there has been checked before a route runs.
+ *
+ * @throws ParameterError if it is none, or if the two differ
+ */
+export function tenantOf(request: FastifyRequest): string {
+  const inQuery = (request.query as { readonly tenant?: unknown } | undefined)?.tenant
+  const inHeader = request.headers['tidemark-tenant']
+  if (inQuery !== undefined && inHeader !== undefined && inQuery !== inHeader)
+    throw problem('differs from the header Tidemark-Tenant. Send one of them')
+  const tenant = inQuery ?? inHeader ?? DEFAULT_TENANT
+  if (typeof tenant !== 'string' || tenant === '' || tenant.length > TENANT_MAX || /[\u0000-\u001f]/.test(tenant))
+    throw problem(`is one text of 1 to ${TENANT_MAX} characters, without control characters`)
+  return tenant
+}
+
+function problem(message: string): ParameterError {
+  return new ParameterError([{ parameter: 'tenant', message }])
+}
