@@ -11,6 +11,7 @@ import { needsMessageTable } from './message-table.js'
 import { DDL_PREFIX, MARK_PREFIX, type Messages } from './messages.js'
 import { pause } from './pause.js'
 import { ProvenPlace } from './proven-place.js'
+import type { Recording, Stretch } from './recording.js'
 import { connectReplication, replicationClient, SENDER_TIMEOUT_MS, type Server } from './server.js'
 import type { SharedSlot, SlotLook } from './shared-slot.js'
 import type { Slot } from './slot.js'
@@ -40,6 +41,7 @@ export interface FollowingOptions {
   readonly marks: Marks
   /** The log has to deliver it again before anything is handed over: else its history is another one. */
   readonly expected: Mark | undefined
+  readonly recording: Recording | undefined
   readonly statusIntervalMs: number
   readonly cataloguePollMs: number
   readonly rowsMax: number
@@ -182,10 +184,14 @@ export class Following {
 
   #open(
     client: Client,
-    { name: slot, lsn }: Slot,
+    { name: slot, lsn, sentFrom = lsn }: Slot,
     proven: ProvenPlace | undefined,
     started: (stream: Stream) => void,
   ): Stream {
+    const { recording, shared } = this.#options
+    const isRecorded = recording && slot === shared?.name
+    let stretch: Stretch | undefined
+    let release: (() => void) | undefined
     const { rowsMax, bytesMax, tables, messages, publication, statusIntervalMs, clock } = this.#options
     const reader = new TransactionReader({
       rowsMax,
@@ -218,24 +224,39 @@ export class Following {
         started: () => {
           this.#reader = reader
           reader.forgetNames()
+          const { epoch } = this.#options.server
+          const again = (reason: string): void => stream.cut(new LogGapError(reason))
+          if (isRecorded) {
+            const begun = recording.begin({ slot, epoch, from: sentFrom, again })
+            stretch = begun
+            release = this.#options.holds.add({ name: 'journal', upTo: () => begun.covered, isBounded: false })
+          }
           started(stream)
         },
         transaction: (transaction) => {
           if (this.#isMissing()) return
           this.#marked(transaction, proven)
           this.#deliver(transaction)
+          stretch?.committed(transaction)
         },
         again: (transaction) => {
+          stretch?.committed(transaction)
           if (this.#marked(transaction, proven) !== this.#expected || !this.#expected) return
           this.#expected = undefined
           this.#listener.started()
         },
         progress: (lsn) => {
-          if (!this.#isMissing()) this.#listener.progress(lsn)
+          if (this.#isMissing()) return
+          this.#listener.progress(lsn)
+          stretch?.passed(lsn)
         },
       },
     )
-    void stream.ended.then(() => proven?.end())
+    void stream.ended.then(() => {
+      proven?.end()
+      stretch?.end()
+      release?.()
+    })
     return stream
   }
 

@@ -2,6 +2,7 @@ import type { ClientConfig } from 'pg'
 import type { Clock, TidemarkError } from 'tidemark'
 import type { ConnectionOptions } from './connection.js'
 import type { HoldLimits } from './holds.js'
+import type { Recording } from './recording.js'
 
 export interface WalLogOptions {
   /** The address of the server itself, not of a pooler. */
@@ -40,6 +41,8 @@ export interface WalLogOptions {
   readonly secret?: string
   /** Told once of each problem that does not stop the log, e.g. tables that the role may not publish. */
   readonly onProblem?: (problem: TidemarkError) => void
+  /** Records what the shared slot delivers; it is acknowledged no further than that. Default: nobody does. */
+  readonly recording?: Recording | undefined
   readonly clock?: Clock
 }
 

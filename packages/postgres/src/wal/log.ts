@@ -312,6 +312,7 @@ export class WalLog implements Log {
       marks: this.#marks,
       holds: this.#holds,
       expected,
+      recording: this.#options.recording,
       clock: this.#clock,
       tell: (problem) => this.#tell(problem),
     }

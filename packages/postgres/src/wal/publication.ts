@@ -2,6 +2,7 @@ import { escapeIdentifier } from 'pg'
 import type { Catalogue, CatalogueTable } from './catalogue.js'
 import type { SqlConnection } from './connection.js'
 import { PublicationError, RightsError, sqlState } from './errors.js'
+import { JOURNAL_SCHEMA } from './recording.js'
 
 /** Duplicate or undefined object or table, and "tuple concurrently updated". */
 const OVERTAKEN: ReadonlySet<string> = new Set(['42710', '42704', '42P01', 'XX000'])
@@ -76,7 +77,7 @@ export function publishSql(name: string, tables: readonly CatalogueTable[], does
 
 /** Whether publishing it, and what is or will be below a partitioned table, can't make a write fail. */
 function isSafe(table: CatalogueTable, tables: ReadonlyMap<number, CatalogueTable>): boolean {
-  if (!table.isLogged || table.identity === undefined) return false
+  if (!table.isLogged || table.identity === undefined || table.schema === JOURNAL_SCHEMA) return false
   return table.kind !== 'partitioned' || table.children.every((oid) => isSafe(tables.get(oid)!, tables))
 }
 

@@ -16,6 +16,8 @@ export interface Slot {
   readonly name: string
   /** Every commit after this position is delivered. */
   readonly lsn: number
+  /** From where the server sends, if that is before `lsn`: what lies between was applied already. */
+  readonly sentFrom?: number
   readonly proof: StartProof
 }
 

@@ -96,11 +96,12 @@ export class Take {
     const proof = { kind: 'visible' } as const
     // Files are replaced under a stopped server only: in the same run of it the slot's place says whether something is missing.
     if (place?.epoch === server.epoch && look.lsn <= place.lsn && tables.resume(place.tables))
-      return { slot: { name, lsn: place.lsn, proof }, isResumed: true }
+      return { slot: { name, lsn: place.lsn, sentFrom: look.lsn, proof }, isResumed: true }
     const { flushed } = await visibility.probe()
     const mark = marks.newest
     if (place && mark && isRestartOf(place.epoch, server.epoch) && look.lsn < mark.lsn && mark.lsn <= flushed) {
-      if (tables.resume(place.tables)) return { slot: { name, lsn: mark.lsn, proof }, isResumed: false, mark }
+      if (tables.resume(place.tables))
+        return { slot: { name, lsn: mark.lsn, sentFrom: look.lsn, proof }, isResumed: false, mark }
     }
     await tables.slotFound()
     return { slot: { name, lsn: look.lsn, proof }, isResumed: false }
