@@ -1,16 +1,15 @@
-// `npm run chaos -- postgres`: builds, and does to PostgreSQL what happens to it, under load; see docs/reliability.md. What follows
-// `postgres` goes to it: npm run chaos -- postgres --smoke F13
+// `npm run chaos -- postgres` and `npm run chaos -- processes`: builds, and does to a database, or to many processes, what happens to
+// them, under load; see docs/reliability.md. What follows goes to it: npm run chaos -- postgres --smoke F13
 import { join } from 'node:path'
 import { build, checkNode, install, main, root, run, ScriptError } from './workspace.mjs'
 
-const known = { postgres: join(root, 'packages', 'postgres', 'chaos', 'main.js') }
+const known = ['postgres', 'processes']
 
 main(async () => {
   checkNode()
-  const [what, ...args] = process.argv.slice(2)
-  const program = known[what]
-  if (program === undefined) throw new ScriptError(`Say to what: npm run chaos -- ${Object.keys(known).join(' | ')}`)
+  const args = process.argv.slice(2)
+  if (!known.includes(args[0])) throw new ScriptError(`Say to what: npm run chaos -- ${known.join(' | ')}`)
   await install()
   await build()
-  await run(process.execPath, [program, ...args])
+  await run(process.execPath, [join(root, 'chaos', 'main.js'), ...args])
 })

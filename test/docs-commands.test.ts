@@ -15,7 +15,8 @@ const ways: readonly { command: RegExp; by: string; named: RegExp }[] = [
   },
   { command: /^npm test$/, by: '.ci/run', named: /npm test/ },
   { command: /^npm run bench( -- [\w -]+)?$/, by: '.ci/run', named: /npm run bench/ },
-  { command: /^npm run chaos -- postgres( [\w -]+)?$/, by: '.ci/run', named: /npm run chaos/ },
+  { command: /^npm run chaos -- postgres( [\w -]+)?$/, by: '.ci/run', named: /npm run chaos -- postgres/ },
+  { command: /^npm run chaos -- processes( [\w -]+)?$/, by: '.ci/run', named: /npm run chaos -- processes/ },
   {
     command: /^npm run demo:distributed$/,
     by: 'examples/blog/test/distributed.test.ts',

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { now } from '../clock.js'
-
-const SLOT = 'chaos_shared'
+import { SLOT } from '../load.js'
 
 export const takeover = {
   title: 'The holder of the shared slot is killed with -9',
@@ -17,7 +16,7 @@ export const takeover = {
       )
       const starts = load.starts.length
       const at = now()
-      holder().child.kill()
+      await load.killNode(holder())
       await load.until(async () => {
         const [row] = await load.admin(`select active_pid as pid from pg_replication_slots where slot_name = '${SLOT}'`)
         return row !== undefined && row.pid !== null && row.pid !== before

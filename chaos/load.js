@@ -7,15 +7,23 @@ import { startEmbedded } from '@tidemark/embedded'
 import pg from 'pg'
 import { Child } from './child.js'
 import { now } from './clock.js'
+import { RedisLine } from './redis-line.js'
+import { RedisServer } from './redis-server.js'
 import { fill } from './rows-table.js'
 
 const DATABASE = 'chaos'
 const WAIT_MS = 60_000
 
+/** All that such a process answers comes from what others share, or from the source. */
+const KEEPS_LITTLE = { cacheOptions: { l1: { maxEntries: 1 } } }
+
+/** The slot that the processes share where one of them relays what it reads. */
+export const SLOT = 'chaos_shared'
+
 /**
- * The load of a scenario: a PostgreSQL of its own, processes with caches, one that writes and one that judges.
+ * The load of a scenario: a PostgreSQL of its own, a Redis where it is asked for, processes with caches, one that writes and one that judges.
  *
- * Everything reaches the server by one address, which `moveTo` lets lead to another server.
+ * Everything reaches the server by one address, which `moveTo` lets lead to another server; and Redis by `line`.
  */
 export class Load {
   #folder = mkdtempSync(join(tmpdir(), 'tidemark-chaos-'))
@@ -32,6 +40,12 @@ export class Load {
   losses = []
   /** Reads that failed, `[start, code, end]`. */
   errors = []
+  /** The Redis of the run, and others beside it. */
+  redis
+  line
+  redisServers = []
+  /** What sessions saw. */
+  sessions = { reads: 0, back: 0, behind: 0 }
   writes = 0
   failedWrites = 0
   crossed = 0
@@ -56,7 +70,24 @@ export class Load {
     return join(this.#folder, name)
   }
 
-  async start({ settings = {}, options = {}, processes = 3, maxSilence = '5s', schema = '', marks = false } = {}) {
+  /**
+   * @param redis  what the processes share in Redis: `l2` its options, or none; `hasRelay`, with which one reads the log for all;
+   *   `settings` of the server
+   */
+  async start({
+    settings = {},
+    options = {},
+    processes = 3,
+    maxSilence = '5s',
+    schema = '',
+    marks = false,
+    redis,
+    cacheOptions = {},
+  } = {}) {
+    if (redis) {
+      this.redis = await this.addRedis(redis.settings)
+      this.line = await RedisLine.to(this.redis.port)
+    }
     const server = await startEmbedded({ dataDir: this.folder('primary'), isDurable: false, settings })
     this.servers.push(server)
     await server.createDatabase(DATABASE)
@@ -65,7 +96,15 @@ export class Load {
       await fill(client, this.scale)
       if (schema) await client.query(schema)
     })
-    this.config = { options: { url: this.url, ...options }, ...this.scale, seed: this.seed, maxSilence, marks }
+    this.config = {
+      options: { url: this.url, ...(redis?.hasRelay && { slot: SLOT, secret: 'ours' }), ...options },
+      ...this.scale,
+      seed: this.seed,
+      maxSilence,
+      marks,
+      cacheOptions,
+      ...(redis && { redis: { url: this.line.url, l2: {}, ...redis } }),
+    }
     this.judge = this.#add(new Child('judge-process.js', { url: this.url }))
     this.writer = this.#add(
       new Child('writer-process.js', { url: this.url, keys: this.scale.keys, seed: this.seed }, (message) => {
@@ -75,24 +114,68 @@ export class Load {
         this.judge.tell({ do: 'acks', acks: message.acks })
       }),
     )
-    for (let number = 0; number < processes; number++) this.addNode()
+    for (let number = 0; number < processes; number++) this.addNode(redis && number === 2 ? KEEPS_LITTLE : {})
     await Promise.all(this.#children.map(({ ready }) => ready))
     await this.until(() => this.alive.every(({ status }) => status?.keeping && status.current), 'every process keeps')
   }
 
-  /** Another process with a cache. */
-  addNode() {
+  /** A Redis of the run's own. */
+  async addRedis(settings) {
+    const server = await RedisServer.start(settings)
+    this.redisServers.push(server)
+    return server
+  }
+
+  /** Another process with a cache. @param own  of its configuration */
+  addNode(own = {}) {
     const number = this.nodes.length
-    const node = { number, status: undefined, child: undefined }
+    const node = { number, status: undefined, child: undefined, isKilled: false, keepsLittle: own === KEEPS_LITTLE }
     node.child = this.#add(
-      new Child('cache-process.js', { ...this.config, number }, (message) => this.#heard(node, message)),
+      new Child('cache-process.js', { ...this.config, ...own, number }, (message) => this.#heard(node, message)),
     )
     this.nodes.push(node)
     return node
   }
 
+  /** Another scenario begins: what is counted is counted anew. */
+  begin() {
+    this.writes = this.failedWrites = this.crossed = 0
+    this.sessions = { reads: 0, back: 0, behind: 0 }
+  }
+
   get alive() {
     return this.nodes.filter(({ child }) => child.isAlive)
+  }
+
+  /** Processes that ended though nobody killed them. */
+  get ended() {
+    return this.nodes.filter(({ child, isKilled }) => !child.isAlive && !isKilled)
+  }
+
+  /** Ends processes, in order. */
+  async endNodes(nodes) {
+    for (const node of nodes) node.isKilled = true
+    await Promise.all(nodes.map(({ child }) => child.end()))
+  }
+
+  /** Adds processes as they are in the run, which keep when this resolves. */
+  async addNodes(count) {
+    const nodes = Array.from({ length: count }, () => this.addNode())
+    await Promise.all(nodes.map(({ child }) => child.ready))
+    await this.recovered()
+    return nodes
+  }
+
+  /** Kills a process with -9; resolves when it is gone. */
+  async killNode(node) {
+    node.isKilled = true
+    node.child.kill()
+    await this.until(() => !node.child.isAlive, 'the process is gone')
+  }
+
+  /** The sum of a figure of all processes that live, as they said last. */
+  sum(figureOf) {
+    return this.alive.reduce((total, { status }) => total + (status ? figureOf(status) : 0), 0)
   }
 
   /** Sets how much is read and written from now on, as a share of the scale. */
@@ -144,12 +227,17 @@ export class Load {
     )
   }
 
-  /** Ends the load and compares all that is kept with what the database says. */
-  async settle() {
+  /** Stops reads and writes; resolves when what was under way is over. */
+  async rest() {
     for (const { child } of this.alive) child.tell({ do: 'read', rate: 0 })
     await this.writer.ask({ do: 'write', rate: 0 })
     await sleep(300)
     await Promise.all(this.alive.map(({ child }) => child.ask({ do: 'settle' })))
+  }
+
+  /** Ends the load and compares all that is kept with what the database says. */
+  async settle() {
+    await this.rest()
     const sum = { compared: 0, differing: 0, examples: [], coarse: 0 }
     for (const { child } of this.alive) {
       const { kept } = await child.ask({ do: 'kept' })
@@ -195,8 +283,20 @@ export class Load {
     // A server does not end while a process of it stands still.
     this.thaw()
     await Promise.all([...this.#children].reverse().map((child) => child.end()))
+    await this.line?.end()
     for (const server of [...this.standbys, ...this.servers]) await server.stop().catch(() => {})
+    for (const server of this.redisServers) await server.drop()
     rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  /** A session asks another process next. */
+  #handOn(node, { session, reads, back, behind }) {
+    this.sessions.reads += reads
+    this.sessions.back += back
+    this.sessions.behind += behind
+    const { alive } = this
+    const next = alive[(alive.indexOf(node) + 1) % alive.length]
+    next?.child.tell({ do: 'session', session })
   }
 
   #add(child) {
@@ -214,5 +314,6 @@ export class Load {
     } else if (message.kind === 'started') this.starts.push({ process: node.number, ...message })
     else if (message.kind === 'lost') this.losses.push({ process: node.number, ...message })
     else if (message.kind === 'crossed') this.crossed++
+    else if (message.kind === 'session') this.#handOn(node, message)
   }
 }

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, totalmem } from 'node:os'
 
-const FILE = new URL('../../../docs/reliability.md', import.meta.url)
+const FILE = new URL('../docs/reliability.md', import.meta.url)
 
 /** The figures of a run: printed as they come, and written into docs/reliability.md, each scenario in the place of its former self. */
 export class Report {
@@ -44,10 +44,11 @@ export class Report {
 
 const HEAD = `# What was done to it, and what it did
 
-Written by a run of the faults on a real PostgreSQL:
+Written by runs of the faults on a real PostgreSQL, and on many processes with a real Redis:
 
 \`\`\`sh
 npm run chaos -- postgres
+npm run chaos -- processes
 \`\`\`
 
 Processes with caches read at random while one writes; each row says how often it was written. A checker in a process of its own, with a
