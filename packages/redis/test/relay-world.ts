@@ -41,7 +41,7 @@ export class ScriptedSource {
 
 /** What reads the source's log, as the leader does. */
 export class ScriptedLog implements Log {
-  readonly name = 'scripted'
+  name = 'scripted'
   readonly #source: ScriptedSource
   #listener: LogListener | undefined
   #position: number
@@ -100,10 +100,11 @@ export class ScriptedLog implements Log {
 export function connectionTo(source: ScriptedSource): RelaySource {
   let pinned: string | undefined
   return {
-    async pin(epoch) {
-      if (epoch !== source.epoch) return false
+    async pin(epoch, name) {
+      if (epoch !== source.epoch) return 'it is of another server'
+      if (name !== 'scripted') return `it is of ${name}, and this process follows scripted`
       pinned = epoch
-      return true
+      return undefined
     },
     async probe() {
       if (pinned !== source.epoch) throw new Error('another history')

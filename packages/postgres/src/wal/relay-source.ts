@@ -84,11 +84,18 @@ export class RelayedDatabase implements RelaySource {
     return this.#sql
   }
 
-  async pin(epoch: string, name: string | undefined, broken: (reason: TidemarkError) => void): Promise<boolean> {
+  async pin(
+    epoch: string,
+    name: string | undefined,
+    broken: (reason: TidemarkError) => void,
+  ): Promise<string | undefined> {
     this.#unpin()
     try {
       const server = await this.#identify(epoch)
-      if (!server || name !== JSON.stringify([server.database, this.#publication])) return false
+      if (!server) return 'it is of another server, or of this one before a restart or a fail-over'
+      const own = JSON.stringify([server.database, this.#publication])
+      if (name !== own)
+        return `it is of ${wordsOf(name)}, and this process follows ${wordsOf(own)}: give both the same source.publication and database, or each its own relay.stream`
       this.#server = server
       await Promise.all(this.#connections.map((sql) => sql.recheck((client) => isSameServer(client, server))))
       this.#visibility.forget()
@@ -99,7 +106,7 @@ export class RelayedDatabase implements RelaySource {
       // Every table counts as published late: the leader's slot waited for nobody.
       await this.#tables.slotFound()
       this.#watchCatalogue(broken)
-      return true
+      return undefined
     } catch (error) {
       throw startError(error)
     }
@@ -188,5 +195,15 @@ export class RelayedDatabase implements RelaySource {
     void watch.run(watching.signal).then((reason) => {
       if (reason !== undefined && !watching.signal.aborted) broken(startError(reason))
     })
+  }
+}
+
+/** What a log's name says. */
+function wordsOf(name: string | undefined): string {
+  try {
+    const [database, publication] = JSON.parse(name ?? '') as unknown[]
+    return `the publication "${publication}" of the database "${database}"`
+  } catch {
+    return 'a log without a name'
   }
 }

@@ -39,8 +39,8 @@ export class RelayedLog implements Log {
   #name: string | undefined
   /** All up to here was delivered; undefined where it has to begin anew. */
   #position: number | undefined
-  /** Histories that the source's connection does not lead to: the last words of a leader on another server. */
-  readonly #refused = new Set<string>()
+  /** Logs that are not this process's, and why: the last words of a leader on another server, or of one that follows other tables. */
+  readonly #refused = new Map<string, string>()
   #beating: { cancel(): void } | undefined
   #isClosed = false
 
@@ -119,7 +119,7 @@ export class RelayedLog implements Log {
   async #readSince(line: Line, position: number): Promise<RelayRecord[]> {
     const records: RelayRecord[] = []
     for await (const record of this.#back(line)) {
-      if (record.epoch !== this.#epoch) continue
+      if (!this.#isOurs(record)) continue
       records.push(record)
       if (record.from <= position) break
     }
@@ -129,24 +129,34 @@ export class RelayedLog implements Log {
   async #search(line: Line): Promise<StartSearch> {
     const search = new StartSearch()
     this.#epoch = undefined
+    this.#name = undefined
     for await (const record of this.#back(line)) {
       if (this.#epoch === undefined) await this.#pin(record)
-      if (record.epoch === this.#epoch && search.add(record)) break
+      if (this.#isOurs(record) && search.add(record)) break
     }
     if (search.end === undefined) {
+      const [foreign] = this.#refused.values()
       throw new SourceDownError(
-        'No leader relays the log of this source. It is tried again; start a process that holds the shared slot.',
+        foreign === undefined
+          ? 'No leader relays the log of this source. It is tried again; start a process that holds the shared slot.'
+          : `The stream has a log that is not this process's: ${foreign}. It is tried again.`,
       )
     }
     return search
   }
 
-  async #pin({ epoch, name }: RelayRecord): Promise<void> {
-    if (this.#refused.has(epoch)) return
-    if (await this.#source.pin(epoch, name, (reason) => this.#broke(reason))) {
+  async #pin(record: RelayRecord): Promise<void> {
+    const { epoch, name } = record
+    if (this.#refused.has(logOf(record))) return
+    const foreign = await this.#source.pin(epoch, name, (reason) => this.#broke(reason))
+    if (foreign === undefined) {
       this.#epoch = epoch
       this.#name = name
-    } else this.#refused.add(epoch)
+    } else this.#refused.set(logOf(record), foreign)
+  }
+
+  #isOurs({ epoch, name }: RelayRecord): boolean {
+    return this.#epoch !== undefined && epoch === this.#epoch && name === this.#name
   }
 
   #broke(reason: TidemarkError): void {
@@ -161,7 +171,8 @@ export class RelayedLog implements Log {
       const entries = await line.readBack(before, SCAN_COUNT)
       for (const entry of entries) {
         const record = this.#decode(entry)
-        if (record) yield record
+        // One that can't be read is missing: what is older is of no use then, as the positions show.
+        if (record && record !== 'unreadable') yield record
       }
       seen += entries.length
       before = entries.at(-1)?.id
@@ -186,9 +197,12 @@ export class RelayedLog implements Log {
 
   #read(entry: StreamEntry): void {
     const record = this.#decode(entry)
-    // What is not ours, or can't be read, is missing: if it told of anything, the next record begins behind this place.
-    if (!record || this.#refused.has(record.epoch)) return
+    if (record === 'unreadable') throw this.#gap(UNREADABLE)
+    // What is not ours is missing: if it told of anything, the next record begins behind this place.
+    if (!record || this.#refused.has(logOf(record))) return
     if (record.epoch !== this.#epoch) throw this.#gap('The source has another history now; L1 was emptied.')
+    // A leader that follows other tables: what it leaves out says nothing about ours.
+    if (!this.#isOurs(record)) return
     this.#apply(record)
   }
 
@@ -211,12 +225,20 @@ export class RelayedLog implements Log {
     return new LogGapError(text)
   }
 
-  #decode(entry: StreamEntry): RelayRecord | undefined {
+  #decode(entry: StreamEntry): RelayRecord | 'unreadable' | undefined {
     const { token, body, seal } = entry
     if (body === undefined || (this.#seals.hasSecret && !this.#seals.isSealed({ token, body, seal }))) return undefined
     const record = decodeRelayRecord(body)
-    if (this.#seals.hasSecret || !record?.commit) return record
+    if (this.#seals.hasSecret || !record || record === 'unreadable' || !record.commit) return record
     // Anybody who can write into Redis may have relayed it: it names nobody.
     return { ...record, commit: { ...record.commit, changes: record.commit.changes.map(unattributed) } }
   }
 }
+
+/** Names a log: positions of one say nothing about another. */
+function logOf({ epoch, name }: RelayRecord): string {
+  return JSON.stringify([epoch, name])
+}
+
+const UNREADABLE =
+  'The leader is of a version whose records cannot be read here; L1 was emptied. Answers come from the source until this process is updated.'

@@ -41,17 +41,38 @@ function textOf({ epoch, name, from, to, commit, proven }: RelayRecord): string 
 
 const NOTHING: CommitBody = { xid: undefined, committedAt: 0, changes: [] }
 
-/** Reads what `encodeRelayRecord` wrote; undefined for anything else. */
-export function decodeRelayRecord(text: string): RelayRecord | undefined {
+/**
+ * Reads what `encodeRelayRecord` wrote, of this version or another. Which log a record is of, where it stands and which transaction it
+ * tells of (`e`, `n`, `f`, `t`, `p`, `k`, `x`) means the same in every version. Changes that can't be read concern everything.
+ *
+ * @returns `unreadable` for a record of another version that does not even say where it stands; undefined for what is none of ours
+ */
+export function decodeRelayRecord(text: string): RelayRecord | 'unreadable' | undefined {
   const body = parseObject(text)
-  const commit = body && decodeCommit(body)
-  if (!body || !commit) return undefined
+  if (!body || !Number.isSafeInteger(body.v)) return undefined
+  return recordOf(body) ?? 'unreadable'
+}
+
+function recordOf(body: Readonly<Record<string, unknown>>): RelayRecord | undefined {
+  const commit = decodeCommit(body) ?? everythingOf(body)
+  if (!commit) return undefined
   const { e: epoch, n: name, f: from, t: to, p: proven, k: hasCommit } = body
   if (typeof epoch !== 'string' || !isPosition(from) || !isPosition(to) || from > to) return undefined
   if ((name !== undefined && typeof name !== 'string') || (proven !== undefined && !isPosition(proven)))
     return undefined
   if (typeof hasCommit !== 'boolean') return undefined
   return { epoch, name, from, to, proven, commit: hasCommit ? commit : undefined }
+}
+
+/** A commit of which only the transaction can be read. */
+function everythingOf({ x: xid, a: committedAt }: Readonly<Record<string, unknown>>): CommitBody | undefined {
+  if (xid !== undefined && !Number.isSafeInteger(xid)) return undefined
+  const time = typeof committedAt === 'number' && Number.isFinite(committedAt) ? committedAt : 0
+  return {
+    xid: xid as number | undefined,
+    committedAt: time,
+    changes: [{ kind: 'everything', reason: 'unknown-version' }],
+  }
 }
 
 function isPosition(value: unknown): value is number {

@@ -20,13 +20,14 @@ export interface Relay {
 /** A follower's own connection to the source, without the source's log. */
 export interface RelaySource {
   /**
-   * From now on only this history of the source answers. Resolves false if the address leads to another one.
+   * From now on only this history of the source answers. Resolves undefined; or, where the address leads to another one or this process
+   * follows another part of it, why this log is not its own, in words.
    *
    * @param epoch  as the leader's log names it
    * @param name  the same (`Log.name`)
    * @param broken  told when the source finds out by itself that the log can't be believed any more
    */
-  pin(epoch: string, name: string | undefined, broken: (reason: TidemarkError) => void): Promise<boolean>
+  pin(epoch: string, name: string | undefined, broken: (reason: TidemarkError) => void): Promise<string | undefined>
   /** As `Log.probe`. */
   probe(): Promise<Probe>
   /** As `Log.append`: writes into the source's log, from where the leader relays it. */
