@@ -1,4 +1,5 @@
 import type { Dependency } from '../dependencies/dependency.js'
+import type { Change } from '../log/change.js'
 import type { NotKept } from '../source.js'
 import type { Ring, RingRecord } from './ring.js'
 
@@ -34,8 +35,25 @@ export interface Overtaken {
  * Source: leases, Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013.
  */
 export function overtakenBy(fill: FencedFill, dependencies: readonly Dependency[], ring: Ring): Overtaken | undefined {
-  if (isForgotten(fill, ring)) return { at: Number.NEGATIVE_INFINITY, reason: 'forgotten' }
-  const first = ring.firstTouching(dependencies, (record) => mayHaveMissed(fill, record))
+  return missedBy(fill, dependencies, ring, () => true)
+}
+
+/** The same, but for changes that only make expire: what grace serves may lack those. */
+export function droppedBy(fill: FencedFill, dependencies: readonly Dependency[], ring: Ring): Overtaken | undefined {
+  return missedBy(fill, dependencies, ring, (change) => change.kind !== 'target' || change.mode === 'drop')
+}
+
+/** Nothing is known of what it may have missed. */
+export const FORGOTTEN: Overtaken = { at: Number.NEGATIVE_INFINITY, reason: 'forgotten' }
+
+function missedBy(
+  fill: FencedFill,
+  dependencies: readonly Dependency[],
+  ring: Ring,
+  matters: (change: Change) => boolean,
+): Overtaken | undefined {
+  if (isForgotten(fill, ring)) return FORGOTTEN
+  const first = ring.firstTouching(dependencies, (record) => mayHaveMissed(fill, record), matters)
   if (!first) return undefined
   return { at: first.lsn, reason: first.lsn <= fill.t0 ? 'unproven' : 'overtaken' }
 }

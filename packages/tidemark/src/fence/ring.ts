@@ -84,11 +84,15 @@ export class Ring {
     }
   }
 
-  /** The first record, oldest first, that `counts` and that touches one of the dependencies. */
-  firstTouching(dependencies: readonly Dependency[], counts: (record: RingRecord) => boolean): RingRecord | undefined {
+  /** The first record, oldest first, that `counts` and of which a change that `matters` touches one of the dependencies. */
+  firstTouching(
+    dependencies: readonly Dependency[],
+    counts: (record: RingRecord) => boolean,
+    matters: (change: Change) => boolean = () => true,
+  ): RingRecord | undefined {
     for (let i = this.#head; i < this.#records.length; i++) {
       const record = this.#records[i]!
-      if (counts(record) && recordTouches(record, dependencies)) return record
+      if (counts(record) && recordTouches(record, dependencies, matters)) return record
     }
     return undefined
   }
@@ -115,9 +119,15 @@ export class Ring {
   }
 }
 
-export function recordTouches(record: RingRecord, dependencies: readonly Dependency[]): boolean {
-  for (const change of record.changes)
+export function recordTouches(
+  record: RingRecord,
+  dependencies: readonly Dependency[],
+  matters: (change: Change) => boolean = () => true,
+): boolean {
+  for (const change of record.changes) {
+    if (!matters(change)) continue
     for (const dependency of dependencies) if (touches(dependency, change)) return true
+  }
   return false
 }
 

@@ -1,13 +1,14 @@
 import type { Clock } from '../clock.js'
 import type { Dependency } from '../dependencies/dependency.js'
 import type { TidemarkError } from '../errors.js'
-import { type FencedFill, type Overtaken, overtakenBy } from '../fence/fence.js'
+import { droppedBy, type FencedFill, FORGOTTEN, type Overtaken, overtakenBy } from '../fence/fence.js'
 import { Ring, type RingLimits, type RingRecord } from '../fence/ring.js'
 import type { Commit } from '../log/change.js'
 import type { Log, LogListener, LogResume, LogStart, Probe } from '../log/log.js'
 import { formatPosition, type RequestedPosition } from '../log/position.js'
 import { Currency } from './currency.js'
 import { Proof } from './proof.js'
+import { until } from './until.js'
 
 /** How long after the source did not answer it is asked again. */
 const LOOK_AGAIN_MS = 100
@@ -152,11 +153,20 @@ export class Follower implements LogListener {
 
   /** Whether the log says enough about the time since the fill began to believe it (rules Start and Trim). */
   isBelievable(fill: RunningFill): boolean {
-    return this.isFollowing && fill.generation === this.generation && fill.began > this.#believableFrom
+    return this.isFollowing && this.#isComparable(fill)
+  }
+
+  #isComparable(fill: RunningFill): boolean {
+    return fill.generation === this.generation && fill.began > this.#believableFrom
   }
 
   overtaken(fill: RunningFill, dependencies: readonly Dependency[]): Overtaken | undefined {
     return overtakenBy(fill, dependencies, this.ring)
+  }
+
+  /** The same for what grace may serve: what only expires is left out, and the log need not be followed now. */
+  dropped(fill: RunningFill, dependencies: readonly Dependency[]): Overtaken | undefined {
+    return this.#isComparable(fill) ? droppedBy(fill, dependencies, this.ring) : FORGOTTEN
   }
 
   // ── waits ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -176,7 +186,7 @@ export class Follower implements LogListener {
     this.#proof.now()
     this.log.nudge()
     const { generation } = this
-    await wait(signal, (resolve) => {
+    await until(signal, (resolve) => {
       const waiter = { lsn, resolve }
       this.#waiters.add(waiter)
       return () => this.#waiters.delete(waiter)
@@ -186,13 +196,13 @@ export class Follower implements LogListener {
 
   /** Resolves true when every change up to `lsn` that touches the dependencies (all of them, if none are given) is proven. */
   whenProven(lsn: number, dependencies: readonly Dependency[] | undefined, signal: AbortSignal): Promise<boolean> {
-    return wait(signal, (resolve) => this.#proof.whenProven(lsn, dependencies, this.ring, resolve))
+    return until(signal, (resolve) => this.#proof.whenProven(lsn, dependencies, this.ring, resolve))
   }
 
   /** Resolves true when fills that begin now can be kept; false when the signal aborts. */
   async whenBelievable(signal: AbortSignal): Promise<boolean> {
     while (!this.isKeeping) {
-      const isMoved = await wait(signal, (resolve) => this.#proof.whenMoved(resolve))
+      const isMoved = await until(signal, (resolve) => this.#proof.whenMoved(resolve))
       if (!isMoved || this.isClosed) return false
     }
     return true
@@ -208,7 +218,7 @@ export class Follower implements LogListener {
         if (generation === this.generation && (await this.#reachHere(flushed, signal))) return true
       } catch {
         // The source is down: what it had committed can't be known yet.
-        await wait(signal, (resolve) => this.#clock.after(LOOK_AGAIN_MS, resolve).cancel)
+        await until(signal, (resolve) => this.#clock.after(LOOK_AGAIN_MS, resolve).cancel)
       }
     }
   }
@@ -304,7 +314,7 @@ export class Follower implements LogListener {
       const isVisible = await this.log.visible(position, signal).catch(() => false)
       if (signal.aborted) return
       if (isVisible) return this.#proof.startSeen()
-      await wait(signal, (resolve) => this.#clock.after(LOOK_AGAIN_MS, resolve).cancel)
+      await until(signal, (resolve) => this.#clock.after(LOOK_AGAIN_MS, resolve).cancel)
     }
   }
 
@@ -378,19 +388,4 @@ export const trimRules = {
   isStillNeeded(record: RingRecord, oldestBegan: number): boolean {
     return record.provenAt >= oldestBegan
   },
-}
-
-function wait(signal: AbortSignal, register: (resolve: () => void) => () => void): Promise<boolean> {
-  if (signal.aborted) return Promise.resolve(false)
-  return new Promise((resolve) => {
-    let cancel: (() => void) | undefined
-    const end = (isDone: boolean): void => {
-      signal.removeEventListener('abort', aborted)
-      cancel?.()
-      resolve(isDone)
-    }
-    const aborted = (): void => end(false)
-    signal.addEventListener('abort', aborted, { once: true })
-    cancel = register(() => end(true))
-  })
 }

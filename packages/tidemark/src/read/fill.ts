@@ -32,6 +32,8 @@ export class Fill implements Reading {
   expiryReason: NotKept | undefined
   /** Something that it read was served stale: then so is what was computed from it. */
   isStale = false
+  /** Of something else that it read nobody can tell how old it is: then neither of what was computed from it. */
+  isFenced = false
   isEnded = false
   /** Where it began, as the follower tracks it. */
   readonly running: RunningFill
@@ -72,6 +74,7 @@ export class Fill implements Reading {
 
   unkept(reason: NotKept): void {
     this.unkeptReason ??= reason
+    if (reason !== 'nested') this.isFenced = true
   }
 
   needsExpiry(reason: NotKept): void {
@@ -126,6 +129,7 @@ export const nesting = {
     if (!inner.unkept) return
     outer.unkept('nested')
     if (inner.unkept === 'stale') outer.isStale = true
+    else outer.isFenced = true
   },
 }
 

@@ -42,8 +42,10 @@ export interface Kept {
   readonly lifetimeMs: number
   readonly notKept: NotKept | undefined
   readonly overtaken: Overtaken | undefined
-  /** It was computed from something stale. */
+  /** It was computed from something stale, and from nothing of which less is known. */
   readonly isStale: boolean
+  /** If it is stale: the earliest change that it may have missed, and that was more than an expiry. */
+  readonly dropped: Overtaken | undefined
   readonly from: 'source' | 'l2'
 }
 
@@ -98,8 +100,20 @@ export function keep(
   }
   if (notKept) keeper.counters.notKept[notKept] = (keeper.counters.notKept[notKept] ?? 0) + 1
   keeper.filled(space, key, slot, now - fill.startedAt, notKept)
-  const { isStale } = fill
-  return { value: own, isCopied, filledAt: now, dependencies, lifetimeMs, notKept, overtaken, isStale, from: 'source' }
+  const isStale = fill.isStale && !fill.isFenced
+  const dropped = isStale ? keeper.follower.dropped(fill.running, [...dependencies, itself]) : undefined
+  return {
+    value: own,
+    isCopied,
+    filledAt: now,
+    dependencies,
+    lifetimeMs,
+    notKept,
+    overtaken,
+    isStale,
+    dropped,
+    from: 'source',
+  }
 }
 
 /** Stores in L1 what L2 had. @throws ValueError (`TIDEMARK_VALUE`) if L2 brought back what can't be kept */
@@ -126,6 +140,7 @@ export function keepShared(keeper: Keeper, space: Keyspace, key: SlotKey, policy
     notKept,
     overtaken: undefined,
     isStale: false,
+    dropped: undefined,
     from: 'l2',
   }
 }

@@ -111,6 +111,52 @@ describe('an entry computed from another', () => {
     expect(await outer.ask()).toMatchObject({ state: 'fresh' })
   })
 
+  test('of what is stale is fenced, where something else that it read may lack a change that was applied', async () => {
+    const { cache, clock, source } = bed()
+    await cache.settled()
+    const inner = cache.define('inner', async () => gate?.passed, { ttl: '60s', grace: '1h' })
+    const row = cache.define('row', ({ db }) => db.one('public.posts', { id: 1 }))
+    const own = cache.define('own', async ({ db }) => [await inner(), await db.one('public.posts', { id: 1 })])
+    const nested = cache.define('nested', async () => [await inner(), await row()])
+    const unknown = cache.define('unknown', () => 'read elsewhere')
+    const mixed = cache.define('mixed', async () => [await inner(), await unknown()])
+    let gate: Gate | undefined
+    await inner()
+    await clock.advance(60_000)
+    gate = new Gate()
+    expect(await own.ask()).toMatchObject({ state: 'stale' })
+    expect(await nested.ask()).toMatchObject({ state: 'stale' })
+    expect(await mixed.ask()).toMatchObject({ state: 'fenced' })
+    // Applied, and no snapshot shows it yet: what is loaded now may be from before it.
+    source.log.isAutomatic = false
+    source.put('public.posts', { id: 1, title: 'b' })
+    source.log.deliver()
+    expect(await own.ask()).toMatchObject({ state: 'fenced' })
+    const read = nested.ask()
+    await clock.advance(10_000)
+    expect(await read).toMatchObject({ state: 'fenced' })
+    gate.open()
+    await cache.close()
+  })
+
+  test('of what an invalidation made expire is stale at once, before that is proven', async () => {
+    const { cache, source } = bed()
+    await cache.settled()
+    const inner = cache.define('inner', async () => gate?.passed, { static: true, grace: '1h' })
+    const outer = cache.define('outer', async () => [await inner()])
+    let gate: Gate | undefined
+    await inner()
+    gate = new Gate()
+    source.log.isAutomatic = false
+    void cache.invalidate({ keys: ['inner()'], mode: 'expire' })
+    await rest()
+    source.log.deliver()
+    expect(await inner.ask()).toMatchObject({ state: 'stale' })
+    expect(await outer.ask()).toMatchObject({ state: 'stale' })
+    gate.open()
+    await cache.close()
+  })
+
   test('of what is fenced is fenced, and is not kept, through any number of levels', async () => {
     const { cache } = bed()
     await cache.settled()

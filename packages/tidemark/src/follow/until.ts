@@ -1,0 +1,15 @@
+/** Resolves true when what was registered calls back, false when the signal aborts first. `register` returns how to cancel. */
+export function until(signal: AbortSignal, register: (resolve: () => void) => () => void): Promise<boolean> {
+  if (signal.aborted) return Promise.resolve(false)
+  return new Promise((resolve) => {
+    let cancel: (() => void) | undefined
+    const end = (isDone: boolean): void => {
+      signal.removeEventListener('abort', aborted)
+      cancel?.()
+      resolve(isDone)
+    }
+    const aborted = (): void => end(false)
+    signal.addEventListener('abort', aborted, { once: true })
+    cancel = register(() => end(true))
+  })
+}
