@@ -3,6 +3,7 @@ import { milliseconds } from '../duration.js'
 import { BehindError } from '../errors.js'
 import type { Overtaken } from '../fence/fence.js'
 import type { Follower } from '../follow/follower.js'
+import { identified } from '../follow/identified.js'
 import { parsePosition } from '../log/position.js'
 import type { Fill } from './fill.js'
 import type { Keeper } from './keep.js'
@@ -33,9 +34,10 @@ interface Wanted {
 }
 
 /**
- * Waits until this process has applied the position and it can be seen; else until the source is sure to show it.
+ * Waits until this process has applied the position and it can be seen; else until the source is sure to show it. Of a position of another
+ * epoch, until the source is sure to have no such history.
  *
- * @throws BehindError (`TIDEMARK_BEHIND`) if neither is so within `waitMax` and `proofWait`; PositionError (`TIDEMARK_POSITION`)
+ * @throws BehindError (`TIDEMARK_BEHIND`) if none is so within `waitMax` and `proofWait`; PositionError (`TIDEMARK_POSITION`)
  */
 export async function reachFloor({ position: text, call, limits, keeper, closing, isHeld }: Wanted): Promise<Floor> {
   const { follower, clock } = keeper
@@ -53,6 +55,9 @@ export async function reachFloor({ position: text, call, limits, keeper, closing
 
   const waitMaxMs = call.waitMax === undefined ? limits.waitMaxMs : milliseconds(call.waitMax, 'waitMax')
   const isReached = !isOther() && (await within(waitMaxMs, (signal) => follower.reach(position.lsn, signal)))
+  // The source may have that history by now, unnoticed here; then what it shows must be as far.
+  if (isOther() && !(await within(waitMaxMs, (signal) => identified(follower, clock, signal))))
+    throw behind(follower, text)
   // Positions of different epochs are not ordered: the source is asked, and the answer says so by carrying none.
   if (isOther()) return { text, lsn: 0, isFromSource: true, beganAfter: follower.tick }
   const isSeen =

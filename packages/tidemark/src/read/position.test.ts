@@ -159,16 +159,53 @@ describe('a read that carries a position', () => {
     })
     const first = slow.ask()
     await rest()
-    // The new history has this commit, and this process has not learnt of the new history.
+    // A change that this process has not been told of.
     log.isAutomatic = false
     source.put('public.posts', { id: 1, title: 'b' })
     const read = seen(slow.with({ minPosition: 'next-1:0/1' }).ask())
+    await rest()
+    for (const probe of log.probes.splice(0)) probe.answer()
     await rest()
     gates[0]!.open()
     await first
     await rest()
     gates[1]!.open()
     await rest()
+    expect(read.value).toMatchObject({ value: 'b', state: 'fenced' })
+  })
+
+  test('of another epoch is TIDEMARK_BEHIND while this process cannot tell whether the source has that history by now', async () => {
+    const { source, log, clock, cache, post } = bed()
+    source.put('public.posts', { id: 1, title: 'a' })
+    await cache.settled()
+    log.lose()
+    const read = seen(post.with({ minPosition: 'fake-2:0/3F0', waitMax: '100ms' }).ask(1))
+    await clock.advance(99)
+    expect(read.isDone).toBe(false)
+    await clock.advance(1)
+    expect(read.error).toMatchObject({ code: 'TIDEMARK_BEHIND' })
+  })
+
+  test('of the epoch that the source has by now, unnoticed here, shows what was hidden there', async () => {
+    const { source, log, clock, cache, post } = bed()
+    source.put('public.posts', { id: 1, title: 'a' })
+    await cache.settled()
+    log.lose()
+    log.isAutomatic = false
+    const hidden = log.write([])
+    const read = seen(post.with({ minPosition: `fake-2:0/${log.end.toString(16)}` }).ask(1))
+    await rest()
+    log.start(true)
+    for (let i = 0; i < 5; i++) {
+      await clock.advance(10)
+      for (const probe of log.probes.splice(0)) probe.answer()
+    }
+    await clock.advance(50)
+    expect(read.isDone).toBe(false)
+    source.put('public.posts', { id: 1, title: 'b' })
+    for (const commit of log.commits) log.show(commit)
+    expect(hidden.isVisible).toBe(true)
+    await clock.advance(50)
     expect(read.value).toMatchObject({ value: 'b', state: 'fenced' })
   })
 

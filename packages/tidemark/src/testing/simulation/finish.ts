@@ -8,6 +8,8 @@ const ROUNDS_MAX = 400
 const ROUND_MS = 20
 /** Longer than any expiry, grace and lag of the definitions. */
 const LONGEST_MS = 1_200
+/** So often a read at the end may be answered by what just expired. */
+const STALE_MAX = 3
 /** Peeking definitions are fresh only while what they peek at is kept. */
 const FINAL = ['post', 'feed', 'page', 'graced', 'patient', 'home', 'front', 'copy'] as const
 
@@ -47,19 +49,25 @@ async function catchUp(worlds: readonly World[]): Promise<void> {
 }
 
 async function readAll(worlds: readonly World[], world: World): Promise<void> {
-  if (world.violation) return
   const [own, other] = TENANTS
-  const answers = FINAL.flatMap((name) => [1, 2].map((id) => world.ask(own, name, id)))
-  answers.push(world.ask(other, 'front', 1))
-  await allEnd(worlds)
-  if (world.violation) return
-  for (const answer of await Promise.all(answers)) {
-    world.judge(() => {
-      if (answer?.state === 'fresh')
-        return world.oracle.isTruth(answer.value, `${answer.value.tenant} ${answer.value.key}`)
-      const reasons = JSON.stringify(world.core.counters.notKept)
-      throw new Violation(`liveness: ${answer?.value.tenant} ${answer?.value.key} is ${answer?.state}: ${reasons}`)
-    })
+  let wanted = FINAL.flatMap((name) => [1, 2].map((id) => ({ tenant: own as string, name, id })))
+  wanted.push({ tenant: other, name: 'front', id: 1 })
+  for (let again = 0; wanted.length > 0 && !world.violation; again++) {
+    const asked = wanted.map(({ tenant, name, id }) => world.ask(tenant, name, id))
+    await allEnd(worlds)
+    if (world.violation) return
+    const answers = await Promise.all(asked)
+    // What was filled for a watch a moment ago may expire just then: who asks again gets what that refilled.
+    wanted = wanted.filter((_, i) => answers[i]?.state === 'stale' && again < STALE_MAX)
+    for (const answer of answers) {
+      if (answer?.state === 'stale' && again < STALE_MAX) continue
+      world.judge(() => {
+        if (answer?.state === 'fresh')
+          return world.oracle.isTruth(answer.value, `${answer.value.tenant} ${answer.value.key}`)
+        const reasons = JSON.stringify(world.core.counters.notKept)
+        throw new Violation(`liveness: ${answer?.value.tenant} ${answer?.value.key} is ${answer?.state}: ${reasons}`)
+      })
+    }
   }
 }
 

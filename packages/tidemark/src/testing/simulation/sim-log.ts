@@ -28,6 +28,8 @@ export class SimLog implements Log {
   /** While false, the source answers nothing. */
   isUp = true
   #listener: LogListener | undefined
+  /** The history that it took up. */
+  #epoch: string | undefined
   #state: LogStatus = { state: 'connecting', reason: 'not followed yet' }
   /** The index of the next commit to deliver. */
   #next = 0
@@ -69,6 +71,8 @@ export class SimLog implements Log {
 
   visible(position: RequestedPosition, signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return Promise.resolve(false)
+    // Of another history than the one that it knows the log can say nothing.
+    if (position.epoch !== undefined && position.epoch !== this.#epoch) return Promise.resolve(false)
     return new Promise((resolve) => {
       const look: WaitingLook = { position, resolve }
       this.#looks.push(look)
@@ -116,6 +120,7 @@ export class SimLog implements Log {
 
   /** Takes the log up at its end, as a new temporary slot does. */
   start(): void {
+    this.#epoch = this.#database.epoch
     const { epoch, end: lsn, commits } = this.#database
     this.#next = commits.length
     // A transaction of our own, where the proof needs one, lies after the place where the log is taken up.
