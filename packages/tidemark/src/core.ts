@@ -156,6 +156,7 @@ export class Core implements Keeper, Applier {
 
   #emptyAll(): number {
     this.sweeps.clear()
+    this.invalidations.emptied()
     return this.l1.clear()
   }
 

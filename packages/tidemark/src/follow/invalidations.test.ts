@@ -263,3 +263,52 @@ describe('invalidate', () => {
     expect(log.commits).toHaveLength(0)
   })
 })
+
+describe('an invalidation that a restart of the source took back', () => {
+  test('resolves only when it is applied, though entries from before the restart were kept', async () => {
+    const { cache, log } = await bed()
+    await cache.get('k', () => 1, { tags: ['t'], static: true })
+    log.isAutomatic = false
+    let isDone = false
+    const asked = cache.invalidate({ tags: ['t'] }).then(() => (isDone = true))
+    await rest()
+    log.lose()
+    log.commits.pop()
+    // All that was filled up to now is believed.
+    log.start(true, Number.POSITIVE_INFINITY)
+    for (let i = 0; i < 5; i++) {
+      for (const probe of log.probes.splice(0)) probe.answer()
+      await rest()
+    }
+    expect([isDone, cache.peek('k')]).toEqual([false, 1])
+    log.deliver()
+    await asked
+    expect(cache.peek('k')).toBe(undefined)
+    await cache.close()
+  })
+
+  test('is asked of the source once more for each restart, and fails as it would have at first', async () => {
+    const { cache, log } = await bed()
+    log.isAutomatic = false
+    const asked = outcome(cache.invalidate({ tags: ['t'] }))
+    await rest()
+    log.lose()
+    log.commits.pop()
+    log.start(true, Number.POSITIVE_INFINITY)
+    log.start(true, Number.POSITIVE_INFINITY)
+    const append = log.append.bind(log)
+    let appends = 0
+    log.append = (change) => {
+      appends++
+      log.isUp = false
+      return append(change)
+    }
+    for (let i = 0; i < 5; i++) {
+      for (const probe of log.probes.splice(0)) probe.answer()
+      await rest()
+    }
+    expect(await asked).toMatchObject({ code: 'TIDEMARK_SOURCE_DOWN' })
+    expect(appends).toBe(1)
+    await cache.close()
+  })
+})

@@ -2,11 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { onAbort } from '../abort.js'
 import { ClosedError, OptionError } from '../errors.js'
 import type { By } from '../log/by.js'
-import type { Commit, Mode, Target } from '../log/change.js'
+import type { Commit, Mode, Target, TargetChange } from '../log/change.js'
 import type { Follower } from './follower.js'
 
 interface Pending {
-  isAppended: boolean
+  readonly change: TargetChange
+  /** In which generation it was appended last; undefined while it is on its way into the log. */
+  appendedIn: number | undefined
   /** Aborted when nothing waits for it any more. */
   readonly ended: AbortController
   readonly resolve: (position: string) => void
@@ -24,6 +26,8 @@ export interface Asked {
 export class Invalidations {
   readonly #follower: Follower
   readonly #pending = new Map<string, Pending>()
+  /** The last generation that began with nothing kept. */
+  #emptiedIn = 0
   #isClosed = false
 
   constructor(follower: Follower) {
@@ -35,18 +39,16 @@ export class Invalidations {
     signal?.throwIfAborted()
     if (this.#isClosed) throw new ClosedError('The cache was closed. Create a new one, or invalidate before close().')
     const nonce = randomUUID()
+    const change: TargetChange = { kind: 'target', targets, mode, nonce, ...(by && { by }) }
     let pending!: Pending
     const applied = new Promise<string>((resolve, reject) => {
-      pending = { isAppended: false, ended: new AbortController(), resolve, reject }
+      pending = { change, appendedIn: undefined, ended: new AbortController(), resolve, reject }
     })
     applied.catch(() => undefined)
     this.#pending.set(nonce, pending)
     const unlisten = onAbort(signal, () => pending.reject(signal?.reason))
     try {
-      const { generation } = this.#follower
-      await this.#follower.log.append({ kind: 'target', targets, mode, nonce, ...(by && { by }) })
-      pending.isAppended = true
-      if (generation !== this.#follower.generation) void this.#catchUp(pending)
+      await this.#append(pending)
       return await applied
     } finally {
       pending.ended.abort()
@@ -63,14 +65,32 @@ export class Invalidations {
     }
   }
 
-  /** The log was taken up anew. */
-  started(): void {
-    for (const pending of this.#pending.values()) if (pending.isAppended) void this.#catchUp(pending)
+  /** The log is being taken up anew, and nothing stays of what was kept. */
+  emptied(): void {
+    this.#emptiedIn = this.#follower.generation
   }
 
-  /** The record may lie before the new start, which emptied L1 and will not deliver it; or after it. */
+  /** The log was taken up anew. */
+  started(): void {
+    for (const pending of this.#pending.values()) if (pending.appendedIn !== undefined) void this.#catchUp(pending)
+  }
+
+  async #append(pending: Pending): Promise<void> {
+    const { generation } = this.#follower
+    pending.appendedIn = undefined
+    await this.#follower.log.append(pending.change)
+    pending.appendedIn = generation
+    if (generation !== this.#follower.generation) void this.#catchUp(pending)
+  }
+
+  /** The record may lie before the new start, which will not deliver it; or after it; or nowhere any more. */
   async #catchUp(pending: Pending): Promise<void> {
-    if (await this.#follower.caughtUp(pending.ended.signal)) pending.resolve(this.#follower.position ?? '')
+    const { appendedIn } = pending
+    if (!(await this.#follower.caughtUp(pending.ended.signal)) || pending.appendedIn !== appendedIn) return
+    // All that it names is gone with the rest.
+    if (appendedIn! < this.#emptiedIn) return pending.resolve(this.#follower.position ?? '')
+    // Something was kept, and the record was not delivered: a restart of the source took it back.
+    await this.#append(pending).catch(pending.reject)
   }
 
   close(): void {
