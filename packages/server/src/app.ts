@@ -8,6 +8,7 @@ import { LOCAL } from './access/access.js'
 import { checkAccess, requireActions } from './access/authorise.js'
 import type { Config } from './config/config.js'
 import { RequestError } from './errors.js'
+import { Invalidator } from './invalidation/invalidator.js'
 import { Activity } from './live/activity.js'
 import { Connections } from './live/connections.js'
 import { Hubs } from './live/hubs.js'
@@ -17,8 +18,10 @@ import { answerError, answerErrors, malformedAnswer } from './routes/errors.js'
 import { explainRoutes } from './routes/explain.js'
 import { guard } from './routes/guard.js'
 import { healthRoutes } from './routes/health.js'
+import { invalidateRoutes } from './routes/invalidate.js'
 import { metricsRoute } from './routes/metrics.js'
 import { resourceRoutes } from './routes/resources.js'
+import { shortFormRoutes } from './routes/short-forms.js'
 import { staticRoutes } from './routes/static.js'
 import { streamRoutes } from './routes/streams.js'
 
@@ -52,6 +55,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
   const connections = new Connections({ ...config.server, bufferMaxBytes: config.server.streamBufferMaxBytes }, clock)
   const hubs = new Hubs({ clock, retryMs: () => connections.retryMs(), epoch: () => epochOf(cache) })
+  const hasL2 = config.l2.redis !== undefined
+  const invalidator = new Invalidator({ cache, clock, hasL2, ...config.invalidation })
   const live = { connections, hubs, activity: new Activity(cache, clock) }
   app.addHook('preClose', () => {
     isDraining = true
@@ -80,6 +85,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     resourceRoutes(routes, resources.all)
     streamRoutes(routes, resources.all, live)
     explainRoutes(routes, source)
+    invalidateRoutes(routes, invalidator)
+    shortFormRoutes(routes, invalidator)
     healthRoutes(routes, { cache, resources, isDraining: () => isDraining })
     metricsRoute(routes, cache, live)
     routes.get('/api/openapi.json', { config: { action: 'describe' }, schema: { hide: true } }, () => app.swagger())
@@ -128,15 +135,17 @@ function epochOf(cache: Cache<ResourceContext>): string | undefined {
   return tidemark === undefined ? undefined : parsePosition(tidemark).epoch
 }
 
-/** Our paths are read: any other method is answered 405, with what is allowed. */
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+
+/** Any method that one of our paths does not have is answered 405, with what is allowed. */
 function refuseOtherMethods(app: FastifyInstance): void {
   const paths = new Map<string, string[]>()
   app.addHook('onRoute', ({ url, method }) => {
-    if (method === 'GET' || method === 'HEAD' || method === 'POST') paths.set(url, [...(paths.get(url) ?? []), method])
+    if (typeof method === 'string') paths.set(url, [...(paths.get(url) ?? []), method])
   })
   app.after(() => {
     for (const [url, methods] of paths) {
-      const others = ['HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'].filter((method) => !methods.includes(method))
+      const others = METHODS.filter((method) => !methods.includes(method))
       app.route({
         method: others,
         url,
@@ -144,7 +153,7 @@ function refuseOtherMethods(app: FastifyInstance): void {
         schema: { hide: true },
         onRequest: (_, reply, done) => {
           reply.header('allow', methods.join(', '))
-          done(new RequestError('TIDEMARK_METHOD', `This path is read with ${methods.join(' or ')} only.`))
+          done(new RequestError('TIDEMARK_METHOD', `This path has ${methods.join(', ')} only.`))
         },
         handler: () => {},
       })

@@ -134,6 +134,36 @@ export class ForeignOriginError extends TidemarkError {
   }
 }
 
+/** The request id was used for another request. */
+export class ReusedRequestIdError extends TidemarkError {
+  readonly code = 'TIDEMARK_REQUEST_ID'
+  constructor() {
+    super(
+      'A request with this id was made before, and asked for something else. Nothing was changed. Use an id once for each request; the same one only to repeat it.',
+    )
+  }
+}
+
+/** As many requests are under way as are remembered. */
+export class TooManyRequestsError extends TidemarkError {
+  readonly code = 'TIDEMARK_BUSY'
+  constructor() {
+    super(
+      'As many invalidations are under way as this server remembers. Ask again in a moment, or raise invalidation.requestsMax.',
+    )
+  }
+}
+
+/** No request of this id is remembered. */
+export class UnknownRequestError extends TidemarkError {
+  readonly code = 'TIDEMARK_REQUEST_UNKNOWN'
+  constructor() {
+    super(
+      'No request of this id is remembered by this process: it was never made here, is still under way, or was forgotten (invalidation.requestsKeep).',
+    )
+  }
+}
+
 /** What HTTP itself refuses: no such path, a method that the path does not have, a body that is too large or unreadable. */
 export class RequestError extends TidemarkError {
   constructor(

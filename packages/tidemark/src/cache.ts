@@ -72,16 +72,33 @@ export interface Invalidation extends Named {
   readonly signal?: AbortSignal
 }
 
+export interface PreviewOptions extends Named {
+  /** How many keys are told at most of each sort. Default 20; 10,000 at most. */
+  readonly sampleMax?: number
+  readonly signal?: AbortSignal
+}
+
 /** What an invalidation would make stale in L1 of this process, about now. */
 export interface Preview {
   /** Entries that are named themselves, by key, pattern or tag. */
   readonly count: number
-  /** Keys of at most 20 of them, of this tenant. */
+  /** Keys of at most `sampleMax` of them, of this tenant. */
   readonly sample: readonly string[]
   /** Entries that would go along, because they were computed from what is named. */
   readonly dependents: number
-  /** Keys of at most 20 of those. */
+  /** Keys of at most `sampleMax` of those. */
   readonly dependentSample: readonly string[]
+  /** What it would cost to fill all of them again, as far as fills of the same definitions were measured here. */
+  readonly refill: Refill
+}
+
+export interface Refill {
+  /** Runs of loaders: one for each entry. */
+  readonly loads: number
+  /** How long those would take altogether, in ms: the recent average of each definition, times its entries. */
+  readonly sourceMs: number
+  /** Entries of `loads` whose definition was never loaded in this process (they came from L2, or were set): not in `sourceMs`. */
+  readonly unmeasured: number
 }
 
 /** What is known of a key: for people, and for the command line. */
@@ -146,7 +163,18 @@ export interface Cache<Context extends object = object> {
   /** Resolves with the position at which this process has applied it. Default mode: drop. */
   invalidate(invalidation: Invalidation): Promise<string>
   /** What `invalidate` would make stale in this process; changes nothing. Cost: that of finding it, in slices. */
-  preview(named: Named & { readonly signal?: AbortSignal }): Promise<Preview>
+  preview(named: PreviewOptions): Promise<Preview>
+  /**
+   * Takes entries out of L1 of this process, and no more: nothing enters the log, so other processes and L2 keep theirs, and a fill that
+   * runs now may store again. Resolves with how many left.
+   */
+  evict(named: Named & { readonly signal?: AbortSignal }): Promise<number>
+  /** Those of the keys that a pattern of this tenant names, in their order; stored or not. In slices that hold the event loop for some 5 ms. */
+  matching(
+    pattern: Pattern | readonly Pattern[],
+    keys: readonly string[],
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<string[]>
   explain(key: string): Explanation
   /** The same cache, for keys and tags of one tenant. Definitions called inside its loaders inherit it. */
   tenant(tenant: string): Cache<Context>

@@ -20,6 +20,8 @@ export interface CacheEvents {
     readonly left: number
     readonly entries: readonly EntryName[]
     readonly mode: Mode
+    /** How many of its patterns are not yet worked off, so that `touched` does not count all: `swept` follows for each. */
+    readonly sweeping: number
   }
   /**
    * Patterns and tenants may name too many entries to go through at once. The commit was applied, and no read finds them; this says

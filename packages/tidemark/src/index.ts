@@ -8,6 +8,8 @@ export type {
   Named,
   Pattern,
   Preview,
+  PreviewOptions,
+  Refill,
 } from './cache.js'
 export { type Clock, systemClock } from './clock.js'
 export type { Counters } from './counters.js'

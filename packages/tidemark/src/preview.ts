@@ -1,32 +1,67 @@
-import type { Preview } from './cache.js'
+import type { Preview, Refill } from './cache.js'
 import type { Core } from './core.js'
 import { reachOfKey } from './dependencies/pattern.js'
 import { keysOf } from './follow/apply.js'
 import { candidatesOf } from './follow/candidates.js'
 import type { Target } from './log/change.js'
+import type { Keyspace } from './read/keyspace.js'
+import { Slices } from './slices.js'
 
 const SAMPLE_MAX = 20
-/** How long the event loop is held at most, but for the step that ends it. */
-const SLICE_MS = 5
+
+export interface Wanted {
+  readonly targets: readonly Target[]
+  readonly tenant: string
+  readonly sampleMax?: number | undefined
+  readonly signal: AbortSignal | undefined
+}
 
 /** What these targets would make stale in L1 now; changes nothing. */
-export async function preview(
+export async function preview(core: Core, wanted: Wanted): Promise<Preview> {
+  const { named, dependents } = await find(core, wanted)
+  const { tenant, sampleMax = SAMPLE_MAX } = wanted
+  return {
+    count: named.length,
+    sample: sample(core, named, tenant, sampleMax),
+    dependents: dependents.length,
+    dependentSample: sample(core, dependents, tenant, sampleMax),
+    refill: refillOf(core, [named, dependents]),
+  }
+}
+
+/** Takes out of L1 what these targets name, and what was computed from it; returns how many entries left. */
+export async function evict(core: Core, wanted: Wanted): Promise<number> {
+  const { l1, clock, counters } = core
+  const from = clock.now()
+  const { named, dependents } = await find(core, wanted)
+  const slices = new Slices(clock, wanted.signal)
+  let count = 0
+  for (const slots of [named, dependents]) {
+    for (const slot of slots) {
+      if (slices.isOver) await slices.next()
+      // Between two slices the slot may have been freed, and have another entry now.
+      if (!l1.holds(slot) || l1.filledAtOf(slot) > from) continue
+      const watch = (l1.spaceOf(slot) as Keyspace).watches.get(l1.keyOf(slot))
+      l1.remove(slot)
+      watch?.touch()
+      count++
+    }
+  }
+  counters.evicted += count
+  return count
+}
+
+/** The slots of what is named, and of what was computed from it, as they are now. */
+async function find(
   core: Core,
-  targets: readonly Target[],
-  tenant: string,
-  signal: AbortSignal | undefined,
-): Promise<Preview> {
+  { targets, tenant, signal }: Wanted,
+): Promise<{ readonly named: readonly number[]; readonly dependents: readonly number[] }> {
   const named = new Set<number>()
   const dependents = new Set<number>()
-  const steps = targets.flatMap((target) => [stepsOf(core, target, named, dependents)])
-  let until = core.clock.now() + SLICE_MS
-  for (const each of steps) {
-    while (!each.next().done) {
-      if (core.clock.now() < until) continue
-      await new Promise<void>((resolve) => core.clock.after(0, resolve))
-      signal?.throwIfAborted()
-      until = core.clock.now() + SLICE_MS
-    }
+  const slices = new Slices(core.clock, signal)
+  for (const target of targets) {
+    const steps = stepsOf(core, target, named, dependents)
+    while (!steps.next().done) if (slices.isOver) await slices.next()
   }
   const isEverything = targets.some(({ kind }) => kind === 'everything')
   // Slots may have been freed between two slices, and what a sweep has yet to come to is gone for readers.
@@ -34,13 +69,9 @@ export async function preview(
     core.l1.holds(slot) &&
     core.sweeps.modeOf(slot) !== 'drop' &&
     (isEverything || core.l1.spaceOf(slot).tenant === tenant)
-  const own = [...named].filter(isSeen)
-  const others = [...dependents].filter((slot) => !named.has(slot) && isSeen(slot))
   return {
-    count: own.length,
-    sample: sample(core, own, tenant),
-    dependents: others.length,
-    dependentSample: sample(core, others, tenant),
+    named: [...named].filter(isSeen),
+    dependents: [...dependents].filter((slot) => !named.has(slot) && isSeen(slot)),
   }
 }
 
@@ -68,13 +99,25 @@ function* stepsOf(core: Core, target: Target, named: Set<number>, dependents: Se
   }
 }
 
-function sample({ l1 }: Core, slots: readonly number[], tenant: string): string[] {
+function sample({ l1 }: Core, slots: readonly number[], tenant: string, max: number): string[] {
   const keys: string[] = []
   for (const slot of slots) {
+    if (keys.length >= max) break
     const space = l1.spaceOf(slot)
-    if (space.tenant !== tenant) continue
-    keys.push(space.text(l1.keyOf(slot)))
-    if (keys.length === SAMPLE_MAX) break
+    if (space.tenant === tenant) keys.push(space.text(l1.keyOf(slot)))
   }
   return keys
+}
+
+function refillOf({ l1 }: Core, parts: readonly (readonly number[])[]): Refill {
+  let [loads, sourceMs, unmeasured] = [0, 0, 0]
+  for (const slots of parts) {
+    for (const slot of slots) {
+      const { loadMs } = l1.spaceOf(slot) as Keyspace
+      loads++
+      if (loadMs === undefined) unmeasured++
+      else sourceMs += loadMs
+    }
+  }
+  return { loads, sourceMs, unmeasured }
 }

@@ -1,4 +1,4 @@
-import type { Invalidation, Named, Pattern } from './cache.js'
+import type { Invalidation, Named, Pattern, PreviewOptions } from './cache.js'
 import { Glob } from './dependencies/glob.js'
 import { compilePattern, PATTERN_LENGTH_MAX } from './dependencies/pattern.js'
 import { OptionError, PatternError } from './errors.js'
@@ -65,9 +65,20 @@ export function byOf({ by }: Invalidation): By | undefined {
   return named.length === 0 ? undefined : Object.fromEntries(named.map((part) => [part, by[part]]))
 }
 
-/** Checks what a preview names. @throws OptionError */
-export function checkNamed(named: Named & { readonly signal?: AbortSignal }): void {
-  namesOf(named, [...NAMED, 'signal'], 'preview()')
+/** The most keys that a preview tells. */
+const SAMPLE_MAX = 10_000
+
+/** Checks the options of a preview. @throws OptionError */
+export function checkPreview(options: PreviewOptions): void {
+  namesOf(options, [...NAMED, 'sampleMax', 'signal'] satisfies (keyof PreviewOptions)[], 'preview()')
+  const { sampleMax = 0 } = options
+  if (!Number.isInteger(sampleMax) || sampleMax < 0 || sampleMax > SAMPLE_MAX)
+    throw new OptionError(`sampleMax is a whole number from 0 to ${SAMPLE_MAX}.`)
+}
+
+/** Checks what is to be evicted. @throws OptionError */
+export function checkEvicted(named: Named & { readonly signal?: AbortSignal }): void {
+  namesOf(named, [...NAMED, 'signal'], 'evict()')
 }
 
 function patternTarget(given: Pattern, tenant: string, { maxLength }: PatternLimits): Target {

@@ -1,21 +1,23 @@
 import type { Answer } from './answer.js'
-import type { Cache, CacheStatus, Explanation, Invalidation, Named, Preview } from './cache.js'
+import type { Cache, CacheStatus, Explanation, Invalidation, Named, Pattern, Preview, PreviewOptions } from './cache.js'
 import type { Core } from './core.js'
 import type { Counters } from './counters.js'
 import type { CallOptions, Definition, EntryOptions, Loader } from './definition.js'
 import type { Definitions } from './definitions.js'
+import { reachOfKey } from './dependencies/pattern.js'
 import { KeyError, OptionError } from './errors.js'
 import type { CacheEvents } from './events.js'
 import { explain } from './explain.js'
 import type { Target } from './log/change.js'
-import { preview } from './preview.js'
+import { evict, preview } from './preview.js'
 import { currentFill } from './read/current.js'
 import type { AnyLoader } from './read/flight.js'
 import type { Keyspace } from './read/keyspace.js'
 import type { Request } from './read/reads.js'
+import { Slices } from './slices.js'
 import type { Session } from './source.js'
 import { valuesOf } from './streams/watch.js'
-import { byOf, checkNamed, modeOf, targetsOf } from './targets.js'
+import { byOf, checkEvicted, checkPreview, modeOf, targetsOf } from './targets.js'
 
 /** The tenant of a cache until `tenant()` names another. */
 const DEFAULT_TENANT = 'default'
@@ -93,9 +95,30 @@ export class View<Context extends object> implements Cache<Context> {
     return this.#core.invalidations.request(asked, invalidation.signal)
   }
 
-  async preview(named: Named & { readonly signal?: AbortSignal }): Promise<Preview> {
-    checkNamed(named)
-    return preview(this.#core, this.#targets(named), this.#tenant, named.signal)
+  async preview(options: PreviewOptions): Promise<Preview> {
+    checkPreview(options)
+    const { sampleMax, signal } = options
+    return preview(this.#core, { targets: this.#targets(options), tenant: this.#tenant, sampleMax, signal })
+  }
+
+  async evict(named: Named & { readonly signal?: AbortSignal }): Promise<number> {
+    checkEvicted(named)
+    return evict(this.#core, { targets: this.#targets(named), tenant: this.#tenant, signal: named.signal })
+  }
+
+  async matching(
+    pattern: Pattern | readonly Pattern[],
+    keys: readonly string[],
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<string[]> {
+    const targets = this.#targets({ pattern, keys }).slice(keys.length)
+    const slices = new Slices(this.#core.clock, signal)
+    const matching: string[] = []
+    for (const key of keys) {
+      if (targets.some((target) => reachOfKey(target, this.#tenant, key) !== 'none')) matching.push(key)
+      if (slices.isOver) await slices.next()
+    }
+    return matching
   }
 
   #targets(named: Named): Target[] {

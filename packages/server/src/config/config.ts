@@ -9,6 +9,7 @@ export interface Config {
   readonly cache: CacheConfig
   readonly l2: L2Config
   readonly relay: RelayConfig
+  readonly invalidation: InvalidationConfig
   readonly resources: readonly ResourceConfig[]
   readonly server: ServerConfig
 }
@@ -58,6 +59,15 @@ export interface RelayConfig {
   readonly secret: string | undefined
   /** `follower`: never reads the log itself. `leader`: never what others relay. */
   readonly role: 'auto' | 'leader' | 'follower'
+}
+
+/** Requests to invalidate. */
+export interface InvalidationConfig {
+  /** How many request ids are remembered, so that one that is repeated is answered as before; and for how long, in ms. */
+  readonly requestsMax: number
+  readonly requestsKeepMs: number
+  /** How long an answer waits until this process has applied what it asked for, in ms. */
+  readonly appliedMaxMs: number
 }
 
 export interface ServerConfig {

@@ -52,7 +52,7 @@ function readConfigFile(file: string): string {
 
 function configOf(
   file: string,
-  { source, cache, l2, relay, server }: Document,
+  { source, cache, l2, relay, invalidation, server }: Document,
   resources: readonly ResourceConfig[],
 ): Config {
   return {
@@ -76,6 +76,11 @@ function configOf(
     },
     l2: { redis: l2.redis, name: l2.name },
     relay: { redis: relay.redis, stream: relay.stream, secret: relay.secret, role: relay.role },
+    invalidation: {
+      requestsMax: invalidation.requestsMax,
+      requestsKeepMs: toMs(invalidation.requestsKeep),
+      appliedMaxMs: toMs(invalidation.appliedMax),
+    },
     resources,
     server: {
       port: server.port,

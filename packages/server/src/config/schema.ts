@@ -51,6 +51,13 @@ export const documentSchema = z
           role: z.enum(['auto', 'leader', 'follower'], 'must be auto, leader or follower').default('auto'),
         })
         .prefault({}),
+      invalidation: z
+        .strictObject({
+          requestsMax: whole(1, 1_000_000).default(10_000),
+          requestsKeep: duration(1_000).default('10m'),
+          appliedMax: duration(100).default('10s'),
+        })
+        .prefault({}),
       resources: z
         .record(z.string(), z.looseObject({}, 'must be a mapping with `params` and `sql`'))
         .optional()
@@ -78,7 +85,7 @@ export const documentSchema = z
         })
         .prefault({}),
     },
-    'must be a mapping with `resources`, and optionally `source`, `cache`, `l2`, `relay` and `server`',
+    'must be a mapping with `resources`, and optionally `source`, `cache`, `l2`, `relay`, `invalidation` and `server`',
   )
   .superRefine(({ source, relay }, context) => {
     if (relay.redis === undefined || source.slot !== undefined) return

@@ -5,6 +5,7 @@ import { UnknownResourceError } from '../errors.js'
 import type { Argument } from '../resources/parameter-type.js'
 import type { Representation } from '../resources/representation.js'
 import type { Bound, Resource } from '../resources/resource.js'
+import { leaving } from './leaving.js'
 import { problemResponse } from './schemas.js'
 
 /** `GET /api/resources/:name`: the rows of a declared resource, out of the cache. */
@@ -69,13 +70,6 @@ async function answer(resource: Resource, request: FastifyRequest, reply: Fastif
   })
   if (isNoneMatched(request.headers['if-none-match'], etag)) return reply.code(304).send()
   return reply.header('content-type', 'application/json; charset=utf-8').send(answer.value.body)
-}
-
-/** Aborts when the client has gone before it was answered. */
-function leaving(reply: FastifyReply): AbortSignal {
-  const left = new AbortController()
-  reply.raw.once('close', () => left.abort())
-  return left.signal
 }
 
 /** @throws PositionError if it cannot be read, or if query and header name different ones. */

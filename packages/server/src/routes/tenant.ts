@@ -1,8 +1,17 @@
 import type { FastifyRequest } from 'fastify'
+import { z } from 'zod'
 import { ParameterError } from '../errors.js'
 
 const DEFAULT_TENANT = 'default'
 const TENANT_MAX = 256
+
+/** For routes that have to do with entries, as the API's document describes them. */
+export const tenantParameter = z
+  .string()
+  .optional()
+  .describe('The tenant whose entries are meant; the header `Tidemark-Tenant` says the same. Default: `default`')
+
+export const tenantHeaders = z.looseObject({ 'tidemark-tenant': z.string().optional() })
 
 /**
  * The tenant that a request names: `?tenant=`, or the header `Tidemark-Tenant`; else `default`. Whether who asks may go
@@ -16,9 +25,13 @@ export function tenantOf(request: FastifyRequest): string {
   if (inQuery !== undefined && inHeader !== undefined && inQuery !== inHeader)
     throw problem('differs from the header Tidemark-Tenant. Send one of them')
   const tenant = inQuery ?? inHeader ?? DEFAULT_TENANT
-  if (typeof tenant !== 'string' || tenant === '' || tenant.length > TENANT_MAX || /[\u0000-\u001f]/.test(tenant))
+  if (typeof tenant !== 'string' || tenant === '' || tenant.length > TENANT_MAX || !isPrintable(tenant))
     throw problem(`is one text of 1 to ${TENANT_MAX} characters, without control characters`)
   return tenant
+}
+
+function isPrintable(text: string): boolean {
+  return text.isWellFormed() && !/[\u0000-\u001f]/.test(text)
 }
 
 function problem(message: string): ParameterError {

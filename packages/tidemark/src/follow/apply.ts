@@ -58,6 +58,7 @@ export function apply(context: ApplyContext, commit: Commit): void {
     left: Math.max(0, before - touched),
     entries: all.flatMap(({ named }) => named).slice(0, NAMED_MAX),
     mode,
+    sweeping: context.sweeps.pendingAt(commit.lsn),
   })
 }
 

@@ -315,7 +315,13 @@ describe('preview', () => {
     const post = cache.define('post', (_, id: number) => id, { tags: ['posts'] })
     const page = cache.define('page', async (_, id: number) => (await post(id)) + (await post(id + 1)))
     await Promise.all([page(1), page(7), cache.get('other', () => 1), cache.tenant('acme').in(post)(1)])
-    const both = { count: 2, sample: ['post(1)', 'post(2)'], dependents: 1, dependentSample: ['page(1)'] }
+    const both = {
+      count: 2,
+      sample: ['post(1)', 'post(2)'],
+      dependents: 1,
+      dependentSample: ['page(1)'],
+      refill: { loads: 3, sourceMs: 0, unmeasured: 0 },
+    }
     const sorted = async (named: Parameters<Cache['preview']>[0]) => {
       const found = await cache.preview(named)
       return { ...found, sample: [...found.sample].sort() }
@@ -327,7 +333,12 @@ describe('preview', () => {
     expect(await sorted({ tags: ['posts'] })).toMatchObject({ count: 6, dependents: 0 })
     expect(await sorted({ all: 'tenant' })).toMatchObject({ count: 7, dependents: 0 })
     expect(await sorted({ all: 'everything' })).toMatchObject({ count: 8, dependents: 0 })
-    expect(await sorted({ pattern: 'nobody*' })).toEqual({ count: 0, sample: [], dependents: 0, dependentSample: [] })
+    expect(await sorted({ pattern: 'nobody*' })).toMatchObject({
+      count: 0,
+      sample: [],
+      dependents: 0,
+      dependentSample: [],
+    })
     expect(await sorted({})).toMatchObject({ count: 0 })
     expect(cache.status().entries).toBe(8)
     await cache.invalidate({ pattern: 'post([12])' })

@@ -59,6 +59,11 @@ export class Sweeps {
     return this.#pending.length
   }
 
+  /** How many of one commit are in progress. */
+  pendingAt(lsn: number): number {
+    return this.#pending.reduce((count, each) => count + (each.lsn === lsn ? 1 : 0), 0)
+  }
+
   /** Applies a target: when this returns, no read finds what it names. Returns what the first slice touched. */
   begin(target: WideTarget, lsn: number, asked: Mode): Touches {
     const { clock, counters } = this.#context

@@ -99,6 +99,7 @@ export function keep(
     }
   }
   if (notKept) keeper.counters.notKept[notKept] = (keeper.counters.notKept[notKept] ?? 0) + 1
+  space.loaded(now - fill.startedAt)
   keeper.filled(space, key, slot, now - fill.startedAt, notKept)
   const isStale = fill.isStale && !fill.isFenced
   const dropped = isStale ? keeper.follower.dropped(fill.running, [...dependencies, itself]) : undefined

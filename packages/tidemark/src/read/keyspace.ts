@@ -13,11 +13,17 @@ export class Keyspace extends Space {
   readonly watches = new Map<SlotKey, Watch>()
   /** Reads that hold this space across an await. */
   asking = 0
+  /** How long its loads take, in ms: the later ones count more. Undefined before the first. */
+  loadMs: number | undefined
 
   constructor(tenant: string, name: string | undefined, session: Session | undefined) {
     super(tenant, name === undefined ? String : (key) => `${name}(${slotText(key)})`)
     this.name = name
     this.session = session
+  }
+
+  loaded(ms: number): void {
+    this.loadMs = this.loadMs === undefined ? ms : this.loadMs + (ms - this.loadMs) / 8
   }
 
   /** Nothing is stored, runs or is watched here: the space can be forgotten. */

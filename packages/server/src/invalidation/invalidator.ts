@@ -1,0 +1,182 @@
+import { randomUUID } from 'node:crypto'
+import { BehindError, type By, type Cache, type Clock, type Mode, type Pattern, type Preview } from 'tidemark'
+import { UnknownRequestError } from '../errors.js'
+import { Effects } from './effects.js'
+import { Remembered, type RememberedLimits } from './remembered.js'
+import { Tally } from './tally.js'
+
+export interface InvalidatorOptions extends RememberedLimits {
+  readonly cache: Cache
+  readonly clock: Clock
+  /** There is a tier that processes share. */
+  readonly hasL2: boolean
+  /** How long an answer waits until this process has applied what it asked for. */
+  readonly appliedMaxMs: number
+}
+
+/** Somebody's request, checked. */
+export interface Asked {
+  readonly tenant: string
+  readonly keys?: readonly string[]
+  readonly tags?: readonly string[]
+  readonly pattern?: Pattern
+  /** The pattern is looked for among these keys only, which are then named one by one. */
+  readonly among?: readonly string[]
+  readonly mode: Mode
+  readonly isLocal: boolean
+  /** What the client named the request by. */
+  readonly requestId?: string | undefined
+  readonly by: By
+}
+
+export interface Outcome {
+  readonly requestId: string
+  readonly mode: Mode
+  readonly isLocal: boolean
+  /** The keys that were named, each once. */
+  readonly keys: readonly string[]
+  /** Keys that the pattern matched, or that had the tags, just before: so many as are told at most. */
+  readonly matched: readonly string[]
+  /** Keys that were named, and entries that were matched. */
+  readonly count: number
+  /** Entries that went; undefined where that is not known. L2 does not count. */
+  readonly removed: { readonly l1: number | undefined; readonly l2: undefined; readonly hasL2: boolean }
+  readonly isSweeping: boolean
+  /** Undefined if nothing entered the log. */
+  readonly position: string | undefined
+  /** Wall-clock ms. */
+  readonly publishedAt: number
+  readonly ms: number
+}
+
+/** Matched keys that an answer remembers, for those who page through them. */
+const MATCHED_MAX = 10_000
+
+/** Takes requests to invalidate to the cache, and says what came of them. The same for all their forms. */
+export class Invalidator {
+  readonly tally = new Tally()
+  readonly #options: InvalidatorOptions
+  readonly #effects: Effects
+  readonly #remembered: Remembered<Outcome>
+
+  constructor(options: InvalidatorOptions) {
+    this.#options = options
+    this.#effects = new Effects(options.cache, options.clock)
+    this.#remembered = new Remembered(options, options.clock, sizeOf)
+  }
+
+  /**
+   * Invalidates, once for each request id.
+   *
+   * @throws ReusedRequestIdError, TooManyRequestsError; PatternError; SourceDownError if the log can't be written: then nothing changed
+   */
+  async ask(asked: Asked): Promise<Outcome> {
+    const { requestId = randomUUID(), by, ...body } = asked
+    try {
+      const run = () => this.#run({ ...asked, requestId })
+      const [outcome, isNew] = await this.#remembered.once(asked.tenant, requestId, body, run)
+      if (!isNew) this.tally.repeated++
+      return outcome
+    } catch (error) {
+      this.tally.failed++
+      throw error
+    }
+  }
+
+  /** What a request would do. */
+  async preview(asked: Asked, signal: AbortSignal): Promise<Preview & { readonly named: readonly string[] }> {
+    this.tally.dryRuns++
+    const view = this.#view(asked.tenant)
+    const { keys, wide } = await this.#named(asked)
+    const preview = await view.preview({ keys, ...wide, sampleMax: MATCHED_MAX, signal })
+    return { ...preview, named: keys }
+  }
+
+  /** What came of a request. @throws UnknownRequestError if it is not known here, or not any more */
+  async find(tenant: string, requestId: string): Promise<Outcome> {
+    const outcome = await this.#remembered.find(tenant, requestId)
+    if (!outcome) throw new UnknownRequestError()
+    return outcome
+  }
+
+  async #run(asked: Asked & { readonly requestId: string }): Promise<Outcome> {
+    const { clock, hasL2 } = this.#options
+    const { mode, isLocal, requestId } = asked
+    const view = this.#view(asked.tenant)
+    const began = clock.now()
+    const { keys, wide } = await this.#named(asked)
+    const found = isWide(wide) ? await view.preview({ ...wide, sampleMax: MATCHED_MAX }) : undefined
+    const count = keys.length + (found?.count ?? 0)
+    const done = isLocal
+      ? { removed: await view.evict({ keys, ...wide }), isSweeping: false, position: undefined }
+      : await this.#publish({ ...asked, keys, wide })
+    const publishedAt = clock.wall()
+    const ms = clock.now() - began
+    if (isLocal) this.tally.local++
+    else this.tally.done(asked.pattern === undefined ? 'keys' : 'pattern', count, done.removed ?? 0, ms, publishedAt)
+    return {
+      requestId,
+      mode,
+      isLocal,
+      keys,
+      matched: asked.among === undefined ? (found?.sample ?? []) : keys,
+      count,
+      removed: { l1: done.removed, l2: undefined, hasL2: hasL2 && !isLocal },
+      isSweeping: done.isSweeping,
+      position: done.position,
+      publishedAt,
+      ms,
+    }
+  }
+
+  /** Into the log, and through it. Nothing to name is no request: of no key among those that were given the pattern holds. */
+  async #publish({ tenant, keys, wide, mode, by, requestId }: Asked & { keys: readonly string[]; wide: Wide }) {
+    if (keys.length === 0 && !isWide(wide)) return { removed: 0, isSweeping: false, position: undefined }
+    const { clock, appliedMaxMs } = this.#options
+    const view = this.#view(tenant)
+    const who = { ...by, ...(requestId === undefined ? {} : { requestId }) }
+    const published = this.#effects.of(() => view.invalidate({ keys, ...wide, mode, by: who }))
+    let late: { cancel(): void } | undefined
+    const bound = new Promise<never>((_, reject) => {
+      late = clock.after(appliedMaxMs, () =>
+        reject(
+          new BehindError(
+            `This process has not applied the invalidation within ${appliedMaxMs} ms. It may be in the log all the same: ask again, with the same request id.`,
+          ),
+        ),
+      )
+    })
+    // Asked again, it is invalidated again: which is never wrong.
+    published.catch(() => undefined)
+    return Promise.race([published, bound]).finally(() => late?.cancel())
+  }
+
+  async #named({ tenant, keys = [], tags = [], pattern, among }: Asked): Promise<{ keys: string[]; wide: Wide }> {
+    if (pattern !== undefined && among !== undefined) {
+      const named = await this.#view(tenant).matching(pattern, [...new Set(among)])
+      return { keys: named, wide: {} }
+    }
+    const wide = { ...(tags.length > 0 ? { tags } : {}), ...(pattern === undefined ? {} : { pattern }) }
+    return { keys: [...new Set(keys)], wide }
+  }
+
+  #view(tenant: string): Cache {
+    return this.#options.cache.tenant(tenant)
+  }
+}
+
+interface Wide {
+  readonly tags?: readonly string[]
+  readonly pattern?: Pattern
+}
+
+function isWide({ tags, pattern }: Wide): boolean {
+  return tags !== undefined || pattern !== undefined
+}
+
+function sizeOf({ keys, matched }: Outcome): number {
+  let size = 500
+  for (const key of keys) size += 2 * key.length + 16
+  if (matched !== keys) for (const key of matched) size += 2 * key.length + 16
+  return size
+}

@@ -1,0 +1,269 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { ParameterError } from '../errors.js'
+import type { Asked, Invalidator, Outcome } from '../invalidation/invalidator.js'
+import { byOf } from './actor.js'
+import { leaving } from './leaving.js'
+import {
+  amongSchema,
+  causeSchema,
+  dependenciesSchema,
+  flagSchema,
+  KEYS_MAX,
+  keySchema,
+  keysSchema,
+  modeSchema,
+  patternOf,
+  patternSchema,
+  repeated,
+  requestIdSchema,
+  syntaxSchema,
+  tagsSchema,
+} from './named.js'
+import { problemResponse } from './schemas.js'
+import { tenantHeaders, tenantOf, tenantParameter } from './tenant.js'
+
+/** Matched keys in one answer. */
+const PAGE = 1_000
+
+const how = {
+  mode: modeSchema,
+  dryRun: z.boolean().default(false).describe('Change nothing; say what would go'),
+  request_id: requestIdSchema.optional(),
+  cause: causeSchema.optional(),
+}
+
+const byName = z
+  .strictObject({
+    keys: keysSchema.optional(),
+    tags: tagsSchema.optional(),
+    dependencies: dependenciesSchema.optional(),
+    ...how,
+  })
+  .meta({
+    examples: [
+      { keys: ['user:123', 'user:456'], request_id: 'req-100' },
+      { tags: ['users'], mode: 'soft', cause: 'the import of the night' },
+      { keys: ['user:123'], dependencies: ['settings'], dryRun: true },
+    ],
+  })
+
+const byPattern = z
+  .strictObject({ pattern: patternSchema, syntax: syntaxSchema, cache_keys: amongSchema.optional(), ...how })
+  .meta({
+    examples: [
+      { pattern: 'user:123:*', request_id: 'req-101' },
+      { pattern: '^post\\(\\d+\\)$', syntax: 'regex', dryRun: true },
+      { pattern: 'user:*', cache_keys: ['user:1', 'order:1'] },
+    ],
+  })
+
+const where = z.strictObject({
+  tenant: tenantParameter,
+  local: flagSchema.describe(
+    'Only take the entries out of the memory of the process that is asked. Nothing enters the log',
+  ),
+})
+
+const headers = tenantHeaders.extend({
+  'idempotency-key': z.string().optional().describe('The same as request_id'),
+})
+
+const previewed = z.strictObject({
+  tenant: tenantParameter,
+  keys: repeated(keySchema, KEYS_MAX).describe('Once or several times'),
+  tags: repeated(z.string().min(1).max(1_024), 1_000).describe('Once or several times'),
+  pattern: patternSchema.optional().meta({ examples: ['user:*'] }),
+  syntax: syntaxSchema,
+})
+
+const answerSchema = z
+  .object({
+    success: z.literal(true),
+    request_id: z.string().optional(),
+    dry_run: z.boolean(),
+    local: z.boolean().describe('Only this process dropped it'),
+    mode: z.enum(['hard', 'soft']),
+    invalidated_count: z.int().describe('Keys that were named, cached here or not, and entries here that matched'),
+    keys: z.array(z.string()).optional().describe('The keys that were named, each once'),
+    matched_keys: z.array(z.string()).optional().describe('The first keys that matched, or had the tags'),
+    cursor: z.string().optional().describe('There are more: GET /api/invalidations/:request_id?cursor='),
+    removed: z
+      .object({ l1: z.int().nullable(), l2: z.null().optional() })
+      .optional()
+      .describe('Entries that really went, per tier; null: not known. L2 does not count'),
+    sweeping: z.boolean().optional().describe('They are stale, but not all out of memory: `removed` counts some'),
+    position: z.string().optional().describe('The place in the log, up to which this process has applied it'),
+    published_at: z.string().optional(),
+    latency_ms: z.number().optional(),
+    dependents: z
+      .object({ count: z.int(), keys: z.array(z.string()) })
+      .optional()
+      .describe('What goes along, as it was computed from what is named'),
+    refill: z
+      .object({ loads: z.int(), source_seconds: z.number(), unmeasured: z.int() })
+      .optional()
+      .describe('What it would cost to fill all of it again, from loads that were measured here'),
+  })
+  .describe('What was done, or would be')
+
+const answers = { 200: answerSchema, default: problemResponse }
+
+/** `POST /api/invalidate`, `POST /api/invalidate/pattern`, `GET /api/invalidate/preview`, `GET /api/invalidations/:request_id`. */
+export function invalidateRoutes(app: FastifyInstance, invalidator: Invalidator): void {
+  const typed = app.withTypeProvider<ZodTypeProvider>()
+  const shared = { tags: ['invalidation'], querystring: where, headers, response: answers }
+  typed.post(
+    '/api/invalidate',
+    { config: { action: 'invalidate' }, schema: { ...shared, summary: 'Invalidate keys and tags', body: byName } },
+    async (request, reply) => {
+      const { keys = [], tags = [], dependencies = [], ...rest } = request.body
+      if (keys.length + tags.length + dependencies.length === 0) throw nothingNamed()
+      return answer(invalidator, request, reply, { keys: [...keys, ...dependencies], tags }, rest)
+    },
+  )
+  typed.post(
+    '/api/invalidate/pattern',
+    { config: { action: 'invalidate' }, schema: { ...shared, summary: 'Invalidate what a pattern matches', body: byPattern } },
+    async (request, reply) => {
+      const { pattern, syntax, cache_keys: among, ...rest } = request.body
+      const named = { pattern: patternOf(pattern, syntax), ...(among === undefined ? {} : { among }) }
+      return answer(invalidator, request, reply, named, rest)
+    },
+  )
+  typed.get(
+    '/api/invalidate/preview',
+    {
+      config: { action: 'read' },
+      schema: {
+        tags: ['invalidation'],
+        summary: 'What an invalidation would do',
+        querystring: previewed,
+        headers: tenantHeaders,
+        response: answers,
+      },
+    },
+    async (request, reply) => {
+      const { keys, tags, pattern, syntax } = request.query
+      if (keys.length + tags.length === 0 && pattern === undefined) throw nothingNamed()
+      const named = { keys, tags, ...(pattern === undefined ? {} : { pattern: patternOf(pattern, syntax) }) }
+      return answer(invalidator, request, reply, named, { mode: 'hard', dryRun: true })
+    },
+  )
+  typed.get(
+    '/api/invalidations/:request_id',
+    {
+      config: { action: 'invalidate' },
+      schema: {
+        tags: ['invalidation'],
+        summary: 'What came of a request, and more of the keys that it matched',
+        params: z.object({
+          request_id: z
+            .string()
+            .min(1)
+            .max(256)
+            .meta({ examples: ['req-100'] }),
+        }),
+        querystring: z.strictObject({
+          tenant: tenantParameter,
+          cursor: z
+            .string()
+            .regex(/^\d{1,5}$/)
+            .optional(),
+        }),
+        headers: tenantHeaders,
+        response: answers,
+      },
+    },
+    async (request, reply) => {
+      reply.header('cache-control', 'no-store')
+      const outcome = await invalidator.find(tenantOf(request), request.params.request_id)
+      return outcomeAnswer(outcome, Number(request.query.cursor ?? 0))
+    },
+  )
+}
+
+type Named = Pick<Asked, 'keys' | 'tags' | 'pattern' | 'among'>
+
+async function answer(
+  invalidator: Invalidator,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  named: Named,
+  { mode, dryRun, request_id: id, cause }: z.infer<z.ZodObject<typeof how>>,
+): Promise<z.infer<typeof answerSchema>> {
+  reply.header('cache-control', 'no-store')
+  const asked: Asked = {
+    tenant: tenantOf(request),
+    ...named,
+    mode: mode === 'soft' ? 'expire' : 'drop',
+    isLocal: (request.query as { local?: boolean }).local ?? false,
+    requestId: requestIdOf(request, id),
+    by: byOf(request, { cause }),
+  }
+  if (!dryRun) return outcomeAnswer(await invalidator.ask(asked), 0)
+  const {
+    count,
+    sample,
+    dependents,
+    dependentSample,
+    refill,
+    named: keys,
+  } = await invalidator.preview(asked, leaving(reply))
+  return {
+    success: true,
+    dry_run: true,
+    local: asked.isLocal,
+    mode,
+    ...(asked.requestId === undefined ? {} : { request_id: asked.requestId }),
+    invalidated_count: count,
+    ...(keys.length > 0 ? { keys: [...keys] } : {}),
+    matched_keys: sample.slice(0, PAGE),
+    dependents: { count: dependents, keys: dependentSample.slice(0, PAGE) },
+    refill: { loads: refill.loads, source_seconds: refill.sourceMs / 1_000, unmeasured: refill.unmeasured },
+  }
+}
+
+function outcomeAnswer(outcome: Outcome, from: number): z.infer<typeof answerSchema> {
+  const { requestId, isLocal, mode, keys, matched, count, position, removed, publishedAt, ms } = outcome
+  const next = from + PAGE
+  return {
+    success: true,
+    request_id: requestId,
+    dry_run: false,
+    local: isLocal,
+    mode: mode === 'expire' ? 'soft' : 'hard',
+    invalidated_count: count,
+    ...(keys.length > 0 && keys !== matched ? { keys: [...keys] } : {}),
+    ...(matched.length > 0 || keys.length === 0 ? { matched_keys: matched.slice(from, next) } : {}),
+    ...(matched.length > next ? { cursor: String(next) } : {}),
+    removed: removedOf(removed),
+    ...(outcome.isSweeping ? { sweeping: true } : {}),
+    ...(position === undefined ? {} : { position }),
+    published_at: new Date(publishedAt).toISOString(),
+    latency_ms: ms,
+  }
+}
+
+export function removedOf({ l1, hasL2 }: Outcome['removed']): { l1: number | null; l2?: null } {
+  return { l1: l1 ?? null, ...(hasL2 ? { l2: null } : {}) }
+}
+
+/** The header Idempotency-Key and the field request_id say the same. @throws ParameterError if they do not */
+export function requestIdOf({ headers }: FastifyRequest, inBody: string | undefined): string | undefined {
+  const raw = headers['idempotency-key']
+  if (typeof raw !== 'string') return inBody
+  const parsed = requestIdSchema.safeParse(raw.replace(/^"(.*)"$/, '$1'))
+  if (!parsed.success || (inBody !== undefined && inBody !== parsed.data)) {
+    const message = parsed.success ? 'names another request than request_id' : 'must be 1 to 256 printable characters'
+    throw new ParameterError([{ parameter: 'Idempotency-Key', message }])
+  }
+  return parsed.data
+}
+
+function nothingNamed(): ParameterError {
+  return new ParameterError([
+    { parameter: 'keys', message: 'nothing is named: send keys, tags, dependencies or a pattern' },
+  ])
+}

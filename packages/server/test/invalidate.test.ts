@@ -1,0 +1,362 @@
+import { execFile } from 'node:child_process'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { lacks } from '../../../test/machine.js'
+import { listen } from '../src/listen.js'
+import { fakeServer } from './fake-database.js'
+
+let server: Awaited<ReturnType<typeof fakeServer>>
+
+beforeEach(async () => {
+  server = await fakeServer()
+  await server.cache.settled()
+})
+
+afterEach(() => server.close())
+
+const post = async (url: string, payload: object, headers: Record<string, string> = {}) => {
+  const response = await server.app.inject({ method: 'POST', url, payload, headers })
+  return { status: response.statusCode, ...response.json() }
+}
+
+/** Stores values under plain keys. */
+const store = (...keys: string[]) =>
+  Promise.all(keys.map((key) => server.cache.get(key, () => key, { tags: [key.split(':')[0]!] })))
+
+const isStored = (key: string) => server.cache.explain(key).stored
+
+describe('POST /api/invalidate', () => {
+  it('drops keys, tags and what was computed from keys, and says what really went', async () => {
+    await store('user:1', 'user:2', 'order:1', 'order:2')
+    await server.cache.get('page', async () => server.cache.get('user:1', () => 1))
+    const answer = await post('/api/invalidate', { keys: ['user:1', 'user:1', 'nobody'], tags: ['order'] })
+    expect(answer).toMatchObject({
+      status: 200,
+      success: true,
+      dry_run: false,
+      local: false,
+      mode: 'hard',
+      invalidated_count: 4,
+      keys: ['user:1', 'nobody'],
+      removed: { l1: 4 },
+      position: server.cache.status().tidemark,
+    })
+    expect([...answer.matched_keys].sort()).toEqual(['order:1', 'order:2'])
+    expect(answer.request_id).toMatch(/^[0-9a-f-]{36}$/)
+    expect(new Date(answer.published_at).toISOString()).toBe(answer.published_at)
+    expect(['user:1', 'user:2', 'order:1', 'page'].map(isStored)).toEqual([false, true, false, false])
+  })
+
+  it('enters the log with who and why, also when nothing here matches', async () => {
+    const answer = await post('/api/invalidate', { dependencies: ['elsewhere'], request_id: 'r-1', cause: 'import' })
+    expect(answer).toMatchObject({ status: 200, invalidated_count: 1, removed: { l1: 0 } })
+    expect(server.database.fake.log.commits.at(-1)!.changes).toMatchObject([
+      {
+        kind: 'target',
+        targets: [{ kind: 'key', tenant: 'default', key: 'elsewhere' }],
+        by: { actor: 'local', requestId: 'r-1', cause: 'import' },
+      },
+    ])
+  })
+
+  it('expires where it is soft', async () => {
+    await server.cache.get('user:1', () => 1, { tags: ['user'], grace: '1m' })
+    expect(await post('/api/invalidate', { keys: ['user:1'], mode: 'soft' })).toMatchObject({ mode: 'soft' })
+    expect(server.cache.explain('user:1')).toMatchObject({ stored: true, state: 'expired' })
+  })
+
+  it('changes nothing as a dry run, and says what would go, what goes along and what a refill costs', async () => {
+    await store('user:1', 'user:2')
+    await server.cache.get('page', async () => server.cache.get('user:1', () => 1))
+    const before = server.database.fake.log.commits.length
+    const answer = await post('/api/invalidate', { keys: ['user:1', 'nobody'], dryRun: true })
+    expect(answer).toMatchObject({
+      dry_run: true,
+      invalidated_count: 1,
+      matched_keys: ['user:1'],
+      dependents: { count: 1, keys: ['page'] },
+      refill: { loads: 2, unmeasured: 0 },
+    })
+    expect(answer.refill.source_seconds).toBeGreaterThanOrEqual(0)
+    const url = '/api/invalidate/preview?keys=user:1&keys=nobody&tags=nothing&pattern=page*'
+    expect((await server.app.inject(url)).json()).toMatchObject({ invalidated_count: 2, dependents: { count: 0 } })
+    expect(server.database.fake.log.commits.length).toBe(before)
+    expect(isStored('user:1')).toBe(true)
+  })
+
+  it('reaches its own tenant alone', async () => {
+    await store('user:1')
+    await server.cache.tenant('acme').get('user:1', () => 1, { static: true })
+    const answers = [
+      await post('/api/invalidate?tenant=acme', { keys: ['user:1'] }),
+      await post('/api/invalidate', { keys: ['user:1'] }, { 'tidemark-tenant': 'other' }),
+    ]
+    expect(answers.map(({ removed }) => removed)).toEqual([{ l1: 1 }, { l1: 0 }])
+    expect(isStored('user:1')).toBe(true)
+    for (const [query, header] of [
+      ['', 'x'],
+      ['%00', undefined],
+      ['a', 'b'],
+      ['x'.repeat(300), undefined],
+    ] as const) {
+      const headers = header === undefined ? {} : { 'tidemark-tenant': header }
+      const answer = await post(`/api/invalidate?tenant=${query}`, { keys: ['a'] }, headers)
+      expect(answer, query).toMatchObject({
+        status: 400,
+        code: 'TIDEMARK_PARAMETER',
+        errors: [{ parameter: 'tenant' }],
+      })
+    }
+  })
+
+  it('takes entries out of this process alone where it is local, and says so', async () => {
+    await store('user:1', 'user:2')
+    const { tidemark } = server.cache.status()
+    const answer = await post('/api/invalidate/pattern?local=true', { pattern: 'user:*' })
+    expect(answer).toMatchObject({ local: true, invalidated_count: 2, removed: { l1: 2 } })
+    expect(answer.position).toBe(undefined)
+    expect(server.cache.status()).toMatchObject({ entries: 0, tidemark })
+  })
+
+  it('is 503 while the log cannot be written, and changes nothing; the same request works later', async () => {
+    await store('user:1')
+    server.database.fake.log.isUp = false
+    const body = { keys: ['user:1'], request_id: 'r-1' }
+    const response = await server.app.inject({ method: 'POST', url: '/api/invalidate', payload: body })
+    expect([response.statusCode, response.json().code]).toEqual([503, 'TIDEMARK_SOURCE_DOWN'])
+    expect(response.headers['retry-after']).toBe('1')
+    expect(isStored('user:1')).toBe(true)
+    server.database.fake.log.isUp = true
+    expect(await post('/api/invalidate', body)).toMatchObject({ status: 200, removed: { l1: 1 } })
+  })
+
+  it('is refused where nothing is named, or what no key can be', async () => {
+    const bodies = [
+      {},
+      { keys: [] },
+      { keys: [''] },
+      { keys: ['a\ud800'] },
+      { keys: ['ü'.repeat(513)] },
+      { keys: 'a' },
+      { keys: ['a'], mode: 'gentle' },
+      { keys: ['a'], surplus: 1 },
+      { keys: ['a'], request_id: 'a\nb' },
+      { keys: Array.from({ length: 10_001 }, String) },
+      [],
+      { tags: [''] },
+    ]
+    for (const body of bodies) {
+      const answer = await post('/api/invalidate', body)
+      expect(answer, JSON.stringify(body).slice(0, 80)).toMatchObject({ status: 400, code: 'TIDEMARK_PARAMETER' })
+    }
+    expect(await post('/api/invalidate', { keys: ['ü'.repeat(512)] })).toMatchObject({ status: 200 })
+  })
+})
+
+describe('a request id', () => {
+  const body = { keys: ['user:1'], request_id: 'r-1' }
+
+  it('makes a request once: asked again it is answered as before, and nothing changes', async () => {
+    await store('user:1')
+    const first = await post('/api/invalidate', body)
+    await store('user:1')
+    expect(await post('/api/invalidate', body)).toEqual(first)
+    expect(await post('/api/invalidate', { keys: ['user:1'] }, { 'idempotency-key': '"r-1"' })).toEqual(first)
+    expect(isStored('user:1')).toBe(true)
+    const found = (await server.app.inject('/api/invalidations/r-1')).json()
+    expect({ status: 200, ...found }).toEqual(first)
+  })
+
+  it('joins requests that are under way', async () => {
+    server.database.fake.log.isAutomatic = false
+    const asked = [post('/api/invalidate', body), post('/api/invalidate', body)]
+    const { log } = server.database.fake
+    await expect.poll(() => log.waiting, { timeout: 20_000 }).toBe(1)
+    log.deliver()
+    const [one, other] = await Promise.all(asked)
+    expect(one).toEqual(other)
+    expect(log.commits).toHaveLength(1)
+  })
+
+  it('is another in another tenant, and is 422 for another request, which changes nothing', async () => {
+    await store('user:1', 'user:2')
+    expect(await post('/api/invalidate?tenant=acme', body)).toMatchObject({ status: 200 })
+    expect(await post('/api/invalidate', body)).toMatchObject({ status: 200, removed: { l1: 1 } })
+    const others = [
+      await post('/api/invalidate', { ...body, keys: ['user:2'] }),
+      await post('/api/invalidate', { ...body, mode: 'soft' }),
+      await post('/api/invalidate/pattern', { pattern: 'user:1', request_id: 'r-1' }),
+      await post('/invalidate/key', { ...body, keys: ['user:2'] }),
+    ]
+    for (const other of others) expect(other).toMatchObject({ status: 422, code: 'TIDEMARK_REQUEST_ID' })
+    expect(isStored('user:2')).toBe(true)
+    expect(await post('/api/invalidate', body, { 'idempotency-key': 'r-2' })).toMatchObject({ status: 400 })
+    expect((await server.app.inject('/api/invalidations/r-9')).json()).toMatchObject({
+      code: 'TIDEMARK_REQUEST_UNKNOWN',
+    })
+  })
+
+  it('is forgotten by number: the oldest first', async () => {
+    await server.close()
+    server = await fakeServer({ config: 'invalidation: { requestsMax: 2 }' })
+    await server.cache.settled()
+    for (const id of ['a', 'b', 'c']) await post('/api/invalidate', { keys: [id], request_id: id })
+    const states = await Promise.all(['a', 'b', 'c'].map((id) => server.app.inject(`/api/invalidations/${id}`)))
+    expect(states.map(({ statusCode }) => statusCode)).toEqual([404, 200, 200])
+  })
+
+  it('is answered 503 where as many run as are remembered, and within appliedMax where nothing is applied', async () => {
+    await server.close()
+    server = await fakeServer({ config: 'invalidation: { requestsMax: 1, appliedMax: 100ms }' })
+    await server.cache.settled()
+    server.database.fake.log.isAutomatic = false
+    const waiting = post('/api/invalidate', body)
+    expect(await post('/api/invalidate', { ...body, request_id: 'r-2' })).toMatchObject({
+      status: 503,
+      code: 'TIDEMARK_BUSY',
+    })
+    expect(await waiting).toMatchObject({ status: 503, code: 'TIDEMARK_BEHIND' })
+  })
+})
+
+describe('POST /api/invalidate/pattern', () => {
+  it('drops what matches, in every syntax', async () => {
+    const cases = [
+      [{ pattern: 'user:*' }, ['user:1', 'user:22']],
+      [{ pattern: 'user:*', syntax: 'exact' }, []],
+      [{ pattern: 'user:1', syntax: 'exact' }, ['user:1']],
+      [{ pattern: 'us', syntax: 'prefix' }, ['user:1', 'user:22']],
+      [{ pattern: '1', syntax: 'suffix' }, ['order:1', 'user:1']],
+      [{ pattern: ':\\d\\d$', syntax: 'regex' }, ['user:22']],
+    ] as const
+    for (const [body, keys] of cases) {
+      await store('user:1', 'user:22', 'order:1')
+      const answer = await post('/api/invalidate/pattern', body)
+      expect(answer, JSON.stringify(body)).toMatchObject({
+        status: 200,
+        invalidated_count: keys.length,
+        removed: { l1: keys.length },
+      })
+      expect([...answer.matched_keys].sort(), JSON.stringify(body)).toEqual(keys)
+    }
+  })
+
+  it('tells the first thousand keys, and the others page by page', async () => {
+    await store(...Array.from({ length: 2_345 }, (_, n) => `user:${n}`))
+    let answer = await post('/api/invalidate/pattern', { pattern: 'user:*', request_id: 'all' })
+    expect(answer).toMatchObject({ invalidated_count: 2_345, removed: { l1: 2_345 } })
+    const keys = new Set<string>(answer.matched_keys)
+    while (answer.cursor !== undefined) {
+      answer = (await server.app.inject(`/api/invalidations/all?cursor=${answer.cursor}`)).json()
+      for (const key of answer.matched_keys) keys.add(key)
+    }
+    expect(keys.size).toBe(2_345)
+  })
+
+  it('is 422 with the reason where it cannot be used', async () => {
+    for (const [pattern, syntax] of [
+      ['[', 'glob'],
+      ['(a)\\1', 'regex'],
+      ['x'.repeat(2_000), 'glob'],
+    ] as const) {
+      const answer = await post('/api/invalidate/pattern', { pattern, syntax })
+      expect(answer, pattern).toMatchObject({ status: 422, code: 'TIDEMARK_PATTERN' })
+      expect(answer.detail.length).toBeGreaterThan(20)
+      const url = `/api/invalidate/preview?syntax=${syntax}&pattern=${encodeURIComponent(pattern)}`
+      expect((await server.app.inject(url)).statusCode).toBe(422)
+    }
+  })
+})
+
+describe('the short forms', () => {
+  it('drop keys', async () => {
+    await store('user:123')
+    const body = { keys: ['user:123', 'user:456'], triggered_by: 'admin', request_id: 'req-001' }
+    const answer = await post('/invalidate/key', body)
+    expect(answer).toMatchObject({
+      success: true,
+      invalidated_count: 2,
+      keys: body.keys,
+      request_id: 'req-001',
+      removed: { l1: 1 },
+    })
+    expect(server.database.fake.log.commits.at(-1)!.changes).toMatchObject([
+      { by: { actor: 'admin', requestId: 'req-001' } },
+    ])
+  })
+
+  it('match among keys that are given, whether they are cached or not', async () => {
+    await store('user:123:a', 'user:123:c')
+    const body = { pattern: 'user:123:*', cache_keys: ['user:123:a', 'user:123:b', 'user:9:a', 'user:123:a'] }
+    const answer = await post('/invalidate/pattern', body)
+    expect(answer).toMatchObject({
+      success: true,
+      invalidated_count: 2,
+      matched_keys: ['user:123:a', 'user:123:b'],
+      removed: { l1: 1 },
+    })
+    expect(isStored('user:123:c')).toBe(true)
+    const nothing = await post('/invalidate/pattern', { pattern: 'x*', cache_keys: ['a'] })
+    expect(nothing).toMatchObject({ success: true, invalidated_count: 0, matched_keys: [] })
+  })
+
+  it('count what was asked for, in whatever form', async () => {
+    await store('user:1', 'user:2')
+    await post('/invalidate/key', { keys: ['user:1', 'x'], request_id: 'a' })
+    await post('/invalidate/key', { keys: ['user:1', 'x'], request_id: 'a' })
+    await post('/api/invalidate/pattern', { pattern: 'user:*' })
+    await post('/api/invalidate/pattern', { pattern: '[' })
+    expect((await server.app.inject('/invalidate/metrics')).json()).toMatchObject({
+      total_invalidations: 2,
+      key_invalidations: 1,
+      pattern_invalidations: 1,
+      total_keys_invalidated: 3,
+      entries_removed: 2,
+      failed_invalidations: 1,
+      repeated_requests: 1,
+    })
+  })
+
+  it.skipIf(lacks('curl'))('are what curl sends and gets (needs curl)', async () => {
+    const port = await listen(server.app, '127.0.0.1', 0)
+    const curl = (path: string, body: string) =>
+      run([
+        '-s',
+        '--fail',
+        '-X',
+        'POST',
+        `http://127.0.0.1:${port}${path}`,
+        '-H',
+        'Content-Type: application/json',
+        '-d',
+        body,
+      ])
+    const byKey = await curl(
+      '/invalidate/key',
+      '{"keys":["user:123","user:456"],"triggered_by":"admin","request_id":"req-001"}',
+    )
+    expect(byKey).toMatchObject({
+      success: true,
+      invalidated_count: 2,
+      keys: ['user:123', 'user:456'],
+      request_id: 'req-001',
+      published_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+    })
+    const body =
+      '{"pattern":"user:123:*","cache_keys":["user:123:profile","user:123:settings","user:456:profile"],"triggered_by":"admin"}'
+    expect(await curl('/invalidate/pattern', body)).toMatchObject({
+      success: true,
+      invalidated_count: 2,
+      matched_keys: ['user:123:profile', 'user:123:settings'],
+      request_id: expect.any(String),
+    })
+  })
+})
+
+/** Runs curl beside this process, which answers it. */
+function run(args: readonly string[]): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    execFile('curl', args, { timeout: 20_000 }, (error, stdout) =>
+      error ? reject(error) : resolve(JSON.parse(stdout)),
+    )
+  })
+}
