@@ -125,7 +125,10 @@ export function invalidateRoutes(app: FastifyInstance, invalidator: Invalidator)
   )
   typed.post(
     '/api/invalidate/pattern',
-    { config: { action: 'invalidate' }, schema: { ...shared, summary: 'Invalidate what a pattern matches', body: byPattern } },
+    {
+      config: { action: 'invalidate' },
+      schema: { ...shared, summary: 'Invalidate what a pattern matches', body: byPattern },
+    },
     async (request, reply) => {
       const { pattern, syntax, cache_keys: among, ...rest } = request.body
       const named = { pattern: patternOf(pattern, syntax), ...(among === undefined ? {} : { among }) }

@@ -66,7 +66,10 @@ export function shortFormRoutes(app: FastifyInstance, invalidator: Invalidator):
   const answered = (schema: z.ZodType) => ({ 200: schema, default: problemResponse })
   typed.post(
     '/invalidate/key',
-    { config: { action: 'invalidate' }, schema: { ...shared, summary: 'Invalidate keys', body: keyBody, response: answered(keyAnswer) } },
+    {
+      config: { action: 'invalidate' },
+      schema: { ...shared, summary: 'Invalidate keys', body: keyBody, response: answered(keyAnswer) },
+    },
     async (request, reply) => {
       const { keys, ...rest } = request.body
       reply.header('cache-control', 'no-store')
