@@ -21,6 +21,7 @@ import { wrapClient } from './read/wrapped-client.js'
 import { wrapPool } from './read/wrapped-pool.js'
 import type { Analysis } from './sql/analyse.js'
 import { Analyst, type Server } from './sql/analyst.js'
+import type { BindingLimits } from './sql/bind.js'
 import { SqlWritesError } from './sql/errors.js'
 import { explainAnalysis } from './sql/explain.js'
 import { type AnswerColumn, columnsOf, type Sql, sqlOf, type TypeParsers } from './sql/tag.js'
@@ -69,6 +70,11 @@ export interface PostgresOptions {
   readonly ssl?: ClientConfig['ssl']
   /** An answer of more rows than this is not remembered row by row. Default 1,000. */
   readonly membersMax?: number
+  /**
+   * Of tables that are joined, one that is bounded itself is followed by its join partners too, if these have no more than so many values:
+   * a row without a partner then touches nothing. They are asked for before the query runs. 0: never asked. Default 100.
+   */
+  readonly partnersMax?: number
   /** What stands for a value of PostgreSQL in rows, by type: as `pg.types`, which is the default (int8 and numeric are strings). */
   readonly types?: TypeParsers
   /**
@@ -116,6 +122,7 @@ export interface PostgresSource extends Source<{ sql: Sql }> {
 }
 
 const UNFOLLOWED_TTL_MS = 30_000
+const PARTNERS_MAX = 100
 
 /**
  * PostgreSQL as the source of a cache: follows its WAL, and gives loaders `sql`.
@@ -134,7 +141,7 @@ class PostgresDatabase implements PostgresSource {
   readonly #config: ClientConfig
   readonly #followed: Followed | undefined
   readonly #analyst: Analyst
-  readonly #membersMax: number
+  readonly #limits: BindingLimits
   readonly #selfCheck: SelfCheck
   readonly #queries: QueryPool
   #pool: Pool | undefined
@@ -164,7 +171,7 @@ class PostgresDatabase implements PostgresSource {
     const followed = followedOf(this.id)
     this.#followed = follow === 'off' ? undefined : followed
     this.#analyst = new Analyst(() => followed.version)
-    this.#membersMax = options.membersMax ?? 1_000
+    this.#limits = { membersMax: options.membersMax ?? 1_000, partnersMax: options.partnersMax ?? PARTNERS_MAX }
     this.#selfCheck = new SelfCheck(options.selfCheck ?? (process.env.NODE_ENV === 'production' ? 'sampled' : 'always'))
     // So that a query which a loader did not wait for is told from one outside of any.
     if (this.#selfCheck.isAlways) watchEnded()
@@ -255,7 +262,7 @@ class PostgresDatabase implements PostgresSource {
     return {
       analyst: this.#analyst,
       followed: this.#followed,
-      membersMax: this.#membersMax,
+      limits: this.#limits,
       selfCheck: this.#selfCheck,
       settings: undefined,
     }
@@ -272,6 +279,7 @@ function check({
   publication,
   pool,
   membersMax,
+  partnersMax,
   follow,
   selfCheck,
   slot,
@@ -308,6 +316,7 @@ function check({
   checkCount('ackHoldMax', ackHoldMax, 0)
   checkCount('pool.max', pool?.max, 1)
   checkCount('membersMax', membersMax, 0)
+  checkCount('partnersMax', partnersMax, 0)
 }
 
 function checkUrl(name: string, url: unknown): void {

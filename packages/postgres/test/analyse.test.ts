@@ -244,7 +244,7 @@ const cases: Record<string, Record<string, string[]>> = {
     'select * from posts p where p.author_id = $1 and exists (select from comments c where c.post_id = p.id and c.user_id = $2)':
       [
         'rows of public.posts where author_id = $1',
-        'rows of public.comments where user_id = $2 (old values: subquery)',
+        'rows of public.comments where user_id = $2 and post_id in (id of public.posts where author_id = $1) (old values: subquery)',
       ],
     'select * from posts where id in (select post_id from comments where user_id = $1)': [
       'rows of public.posts where id in (post_id of public.comments where user_id = $1)',
@@ -297,7 +297,7 @@ const cases: Record<string, Record<string, string[]>> = {
       "rows of public.authors where id in (author_id of public.posts where id = $1 and status = 'live')",
     ],
     'select * from recent': [
-      'all of public.authors (condition)',
+      "rows of public.authors where id in (author_id of public.posts where status = 'live')",
       "rows of public.posts where status = 'live'",
       'needs an expiry: time (now())',
     ],

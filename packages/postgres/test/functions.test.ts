@@ -234,7 +234,7 @@ const cases: Record<string, Record<string, string[]>> = {
     'select * from any_of(array[1, $1])': ['rows of public.posts where id in (1, $1) (old values: subquery)'],
     'select * from by_key($1)': ['all of public.posts (condition)'],
     'select * from widened($1) w where w.author = 3': [
-      'rows of public.posts where author_id = $1 (old values: subquery)',
+      'rows of public.posts where author_id = $1 and author_id = 3 (old values: subquery)',
     ],
     'select * from cast_to_int() where n = 3': ['all of public.posts (condition)'],
     'select * from prices() where price = 3': ['all of public.posts (condition)'],

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { touches } from '../../tidemark/src/dependencies/match.js'
 import type { Analysis } from '../src/sql/analyse.js'
 import { Analyst } from '../src/sql/analyst.js'
-import { Binding } from '../src/sql/bind.js'
+import { Binding, type FollowedTables } from '../src/sql/bind.js'
 import type { Ask } from '../src/sql/catalogue.js'
 import { describe } from '../src/sql/describe.js'
 import { explainAnalysis } from '../src/sql/explain.js'
@@ -186,18 +186,20 @@ async function read(query: RandomQuery): Promise<First | undefined> {
       describe: (text) => describe((each) => client.query(each as pg.Query), text),
     })
     const dependencies: Dependency[] = []
-    const binding = new Binding(analysis, query.values, readingOf(dependencies), {
+    const tables: FollowedTables = {
       followed: (table) => {
         const identity = identities.get(table)
         const columns = table === 'public.c' ? ['k1', 'k2'] : ['id']
         return identity && { table, identity, columns }
       },
       want: () => {},
-    })
+    }
+    const limits = { membersMax: 1_000, partnersMax: 100 }
+    const binding = new Binding(analysis, query.values, readingOf(dependencies), tables, limits)
     await binding.prepare(ask)
     const result = await client.query({ text: query.text, values: [...query.values], rowMode: 'array', types: RAW })
     const rows = result.rows as unknown[][]
-    binding.end({ fields: result.fields, rowCount: rows.length, cell: (row, field) => rows[row]![field] }, 1_000)
+    binding.end({ fields: result.fields, rowCount: rows.length, cell: (row, field) => rows[row]![field] })
     expect(analysis.isRead).toBe(true)
     expect([...analysis.reasons.keys()]).toEqual([])
     for (const { kind } of dependencies) counts[kind === 'rows' ? 'rows' : 'tables']++

@@ -2,7 +2,7 @@ import type { Reading } from 'tidemark'
 import type { Followed } from '../followed.js'
 import type { Analysis } from '../sql/analyse.js'
 import type { Analyst, Server } from '../sql/analyst.js'
-import { type Answered, Binding } from '../sql/bind.js'
+import { type Answered, Binding, type BindingLimits } from '../sql/bind.js'
 import type { Ask } from '../sql/catalogue.js'
 import { type Description, describe } from '../sql/describe.js'
 import { askFacts, askReplayed, type ConnectionFacts, type FollowedServer, whereTo } from './facts.js'
@@ -21,7 +21,7 @@ export interface Reader {
   readonly analyst: Analyst
   /** undefined where the source is not followed: then nothing depends on what the log sends. */
   readonly followed: Followed | undefined
-  readonly membersMax: number
+  readonly limits: BindingLimits
   readonly selfCheck: SelfCheck
   /** The settings of the pool's first connection, as its own set-up left them. */
   settings: string | undefined
@@ -109,11 +109,11 @@ export class Backend implements Server {
     const replayed = await this.#place(reading)
     const variant = JSON.stringify([this.#facts?.settings, reading.session])
     const statement = `${variant}\0${text}`
-    const { followed, membersMax, selfCheck } = this.#reader
+    const { followed, limits, selfCheck } = this.#reader
     const analysis = selfCheck.amended(statement, await this.#analyse(text, variant, reading, replayed))
     if (!analysis.isRead || analysis.reasons.has('writes')) this.ran('hidden')
     else if (analysis.reasons.has('function')) this.ran('settings')
-    const binding = new Binding(analysis, values, reading, followed)
+    const binding = new Binding(analysis, values, reading, followed, limits)
     await binding.prepare(this.ask)
     // On a connection of other settings names may mean something else each time, and what a function that is not IMMUTABLE
     // reads is not looked for: those answers are not kept anyway.
@@ -128,7 +128,7 @@ export class Backend implements Server {
       isChecked && selfCheck.isDue(statement)
         ? await this.#inTransaction(where, () => this.#check(statement, text, analysis, reading, where, run))
         : await run()
-    binding.end(answered, membersMax)
+    binding.end(answered)
     return result
   }
 

@@ -101,6 +101,8 @@ function relationOf({ oid, table, kind, persistence, isRowSecured }: Touched): R
     isReadable: false,
     via: ['query'],
     columns: [],
+    keys: [],
+    isSmall: false,
     definitions: [],
   }
 }

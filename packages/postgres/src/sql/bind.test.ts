@@ -38,6 +38,8 @@ const POSTS: Relation = {
   policyColumns: [],
   via: ['query'],
   columns: [ID, AUTHOR, STATUS],
+  keys: ['id'],
+  isSmall: false,
   definitions: [],
 }
 const parameter = (number: number): Choice => ({
@@ -130,9 +132,12 @@ interface Setting {
 function told(subject: Analysis, setting: Setting = {}): Told {
   const reading = new Told(setting.session)
   const tables = 'tables' in setting ? setting.tables : new Tables()
-  const binding = new Binding(subject, setting.values ?? [1, 2], reading, tables)
+  const binding = new Binding(subject, setting.values ?? [1, 2], reading, tables, {
+    membersMax: setting.membersMax ?? 1_000,
+    partnersMax: 100,
+  })
   setting.between?.()
-  binding.end('answered' in setting ? setting.answered : answer(['7', '8']), setting.membersMax ?? 1_000)
+  binding.end('answered' in setting ? setting.answered : answer(['7', '8']))
   return reading
 }
 

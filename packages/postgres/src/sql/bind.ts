@@ -4,7 +4,7 @@ import type { Analysis, RowRead } from './analyse.js'
 import type { Bounds, Choice } from './bounds.js'
 import { stored } from './canonical.js'
 import type { Ask, Column, Relation } from './catalogue.js'
-import { Chains } from './chains.js'
+import { Chains, type Step } from './chains.js'
 import { shortened } from './cut.js'
 import { Ends } from './ends.js'
 import { namesMoment } from './mentions.js'
@@ -25,6 +25,14 @@ export interface Answered {
   cell(row: number, field: number): unknown
 }
 
+/** How much is remembered of an answer, and of what leads to it. */
+export interface BindingLimits {
+  /** An answer of more rows is not remembered row by row. */
+  readonly membersMax: number
+  /** Of more join partners their values are not. */
+  readonly partnersMax: number
+}
+
 /** All rows of a table. */
 const ALL: RowSet = { equal: [], range: undefined, also: [] }
 /** More dependencies than this of one table and query are not kept one by one: columns are left out, which only widens. */
@@ -42,14 +50,22 @@ export class Binding {
   readonly #followed = new Map<string, FollowedTable>()
   readonly #chains: Chains
   readonly #ends: Ends
+  readonly #membersMax: number
 
   /** @param tables  undefined where nothing is followed at all: then expiry decides, and no table is missing */
-  constructor(analysis: Analysis, values: readonly unknown[], reading: Reading, tables: FollowedTables | undefined) {
+  constructor(
+    analysis: Analysis,
+    values: readonly unknown[],
+    reading: Reading,
+    tables: FollowedTables | undefined,
+    limits: BindingLimits,
+  ) {
+    this.#membersMax = limits.membersMax
     this.#analysis = analysis
     this.#values = values
     this.#reading = reading
     this.#tables = tables
-    this.#chains = new Chains(values)
+    this.#chains = new Chains(values, limits.partnersMax)
     this.#ends = new Ends(values)
     this.#judge()
     for (const table of this.#names()) {
@@ -66,10 +82,12 @@ export class Binding {
   async prepare(ask: Ask): Promise<void> {
     // Where nothing is followed, nobody would go by it.
     if (!this.#tables) return
+    const steps = this.#analysis.rows.flatMap(({ ways }) => (typeof ways === 'string' ? [] : stepsOf(ways.flat())))
+    // Without the values the bounds are wider; what is wrong with the connection the statement itself will show.
+    await this.#chains.resolve(steps, ask).catch(() => {})
     for (const { relation, ways } of this.#analysis.rows) {
       if (typeof ways === 'string') continue
       for (const { column, choice } of ways.flat()) {
-        if (choice.kind === 'chain') await this.#resolve(column, choice, ask)
         if (choice.kind === 'cut' && this.#mayAskForEnds && this.#areOldValuesTold(relation, column))
           await this.#ends.ask(choice.cut, ask).catch(() => {})
       }
@@ -92,15 +110,8 @@ export class Binding {
     return identity?.identity === 'full' || identity?.columns.includes(column.name) === true
   }
 
-  async #resolve(column: Column, chain: Extract<Choice, { kind: 'chain' }>, ask: Ask): Promise<void> {
-    for (const { column: inner, choice } of chain.bounds)
-      if (choice.kind === 'chain') await this.#resolve(inner, choice, ask)
-    // Without the values the table counts as read as a whole; what is wrong with the connection the statement itself will show.
-    await this.#chains.resolve(column, chain, ask).catch(() => {})
-  }
-
   /** @param answered  undefined if the answer can't be seen */
-  end(answered: Answered | undefined, membersMax: number): void {
+  end(answered: Answered | undefined): void {
     const followed = this.#tables
     // A table that left meanwhile may have changed unseen.
     if (followed)
@@ -109,7 +120,7 @@ export class Binding {
     // No row changes under the name of a view or a function, but its definition may.
     for (const table of [...views, ...functions]) this.#reading.depend({ kind: 'table', table, reads: [] })
     for (const { relation, reason, reads } of tables) this.#dependOnTable(relation, reason, reads)
-    for (const read of rows) this.#dependOnRows(read, answered, membersMax)
+    for (const read of rows) this.#dependOnRows(read, answered)
   }
 
   #judge(): void {
@@ -144,14 +155,14 @@ export class Binding {
     this.#reading.depend(reads ? { ...dependency, reads } : dependency)
   }
 
-  #dependOnRows(read: RowRead, answered: Answered | undefined, membersMax: number): void {
+  #dependOnRows(read: RowRead, answered: Answered | undefined): void {
     const { relation, isAll, reads } = read
     const { table } = relation
     const identity = this.#followed.get(table)
     const sets = this.#setsOf(read, identity, answered)
     if (typeof sets === 'string') return this.#dependOnTable(relation, isAll ? undefined : sets, reads)
     const isKnown = sets.every((set) => areOldValuesKnown(set, identity))
-    const members = isKnown ? undefined : membersOf(read, identity, answered, membersMax)
+    const members = isKnown ? undefined : membersOf(read, identity, answered, this.#membersMax)
     if (typeof members === 'string' && this.#tables) this.#reading.coarse(table, members)
     // Where old values are known, `coarse` never comes to bear; and should they be missing after all (the replica identity was
     // changed a moment ago), it is what is right.
@@ -159,7 +170,7 @@ export class Binding {
     for (const set of sets) for (const dependency of dependenciesOf(table, set, old)) this.#depend(dependency, reads)
     if (Array.isArray(members)) for (const dependency of members) this.#depend(dependency, reads)
     if (typeof read.ways === 'string') return
-    for (const { choice } of read.ways.flat()) if (choice.kind === 'chain') this.#dependOnChain(choice, answered)
+    this.#dependOnChains(read.ways.flat(), answered)
   }
 
   /** The rows that can matter, or why all can. */
@@ -206,6 +217,12 @@ export class Binding {
     return [...rows, ...tables].filter(({ relation }) => relation.oid === table).length === 1
   }
 
+  /** Of chains that bound nothing nothing was read. */
+  #dependOnChains(bounds: Bounds, answered: Answered | undefined): void {
+    for (const { choice } of bounds)
+      if (choice.kind === 'chain' && this.#chains.values(choice)) this.#dependOnChain(choice, answered)
+  }
+
   /**
    * What a chain's values were read from: a row that comes into it may bring a value. One that leaves it takes none but its own, so its
    * old values need not be known.
@@ -218,8 +235,15 @@ export class Binding {
     if (typeof set === 'string') return this.#dependOnTable(relation, set, reads)
     for (const own of this.#cutOff(bounds, set, identity, answered))
       for (const dependency of dependenciesOf(relation.table, own, 'members')) this.#depend(dependency, reads)
-    for (const { choice } of bounds) if (choice.kind === 'chain') this.#dependOnChain(choice, answered)
+    this.#dependOnChains(bounds, answered)
   }
+}
+
+/** All chains of some bounds, and those that they lead through. */
+function stepsOf(bounds: Bounds): Step[] {
+  return bounds.flatMap(({ column, choice }) =>
+    choice.kind === 'chain' ? [...stepsOf(choice.bounds), { target: column, chain: choice }] : [],
+  )
 }
 
 /** The answer's rows by their identity, or why they can't stand in for old values. */

@@ -2,6 +2,7 @@ import { areAlike, BOOL, elementsFit, equalityOf, incomparable, isRanked, orderO
 import type { Column, Relation } from './catalogue.js'
 import type { Formula, Operator } from './conditions.js'
 import type { Cut } from './cut.js'
+import { type Joined, type Step, stepsBetween } from './joined.js'
 import { type Atom, decided } from './presence.js'
 import { type BoundColumn, isSameColumn, type Occurrence, type TableOccurrence } from './scope.js'
 import { type Value, valueFits } from './values.js'
@@ -12,7 +13,14 @@ export type Choice =
   | { readonly kind: 'any'; readonly parameter: number }
   | { readonly kind: 'null' }
   /** Values that another column has in the rows of its table that are bounded so. */
-  | { readonly kind: 'chain'; readonly relation: Relation; readonly column: Column; readonly bounds: Bounds }
+  | {
+      readonly kind: 'chain'
+      readonly relation: Relation
+      readonly column: Column
+      readonly bounds: Bounds
+      /** Other bounds name the rows too: it only leaves out those without a partner. */
+      readonly isExtra: boolean
+    }
   | { readonly kind: 'compare'; readonly operator: Operator; readonly value: Value }
   | { readonly kind: 'prefix'; readonly value: Value; readonly escape: string | undefined }
   | { readonly kind: 'not-in'; readonly values: readonly Value[]; readonly takesNull: boolean }
@@ -37,8 +45,6 @@ export interface Bounded {
 
 /** More ways than this are not followed: conditions are left out, which only widens. */
 const WAYS_MAX = 64
-/** So many tables a chain may go through. */
-const CHAIN_MAX = 5
 const NAMING: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>(['in', 'any', 'null', 'chain'])
 
 /**
@@ -47,8 +53,9 @@ const NAMING: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>(['in', 'any'
  * @param given  what holds besides the occurrence's own formulas: those of the statements around it
  * @param types  type OIDs of the statement's parameters, from the server
  *
- * Equality is transitive, so what bounds one column bounds all that must equal it: `a.id = p.author_id and p.author_id = $1`. And where
- * nothing else does, a column is bounded by the values that an equal one has in rows that are bounded themselves.
+ * Equality is transitive, so what bounds one column bounds all that must equal it: `a.id = p.author_id and p.author_id = $1`. And a column
+ * is bounded by the values that an equal one has in rows that are bounded themselves: always where nothing else bounds it, else where
+ * those rows are likely to be fewer.
  */
 export function boundsOf(occurrence: TableOccurrence, given: Formula, types: readonly number[]): Bounded {
   const ways: Bounds[] = []
@@ -57,7 +64,7 @@ export function boundsOf(occurrence: TableOccurrence, given: Formula, types: rea
   const isUsable = (atom: Atom): boolean => !isHiddenFrom(atom, occurrence)
   for (const atoms of waysOf(decided([...occurrence.formulas, given], types, isUsable))) {
     const way = new Way([...new Set(atoms)].filter(isUsable), types)
-    const bounds = way.boundsOf(occurrence, [])
+    const bounds = way.boundsOf(occurrence)
     if (bounds.every(({ choice }) => choice.kind === 'cut')) uncut ??= way.unboundReason(occurrence)
     if (bounds.length === 0) return { ways: uncut!, uncut }
     const text = textOf(bounds)
@@ -111,6 +118,8 @@ class Way {
   readonly #types: readonly number[]
   readonly #equal: Classes
   readonly #named: Classes
+  readonly #own = new Map<Occurrence, Bounds>()
+  #joined: ReadonlyMap<Occurrence, Step> | undefined
 
   constructor(atoms: readonly Atom[], types: readonly number[]) {
     this.#atoms = atoms
@@ -120,28 +129,28 @@ class Way {
     this.#named = new Classes(links.filter(({ isName }) => isName))
   }
 
-  /** @param before  the occurrences whose bounds depend on these */
-  boundsOf(occurrence: TableOccurrence, before: readonly Occurrence[]): Bounds {
+  boundsOf(occurrence: TableOccurrence): Bounds {
+    const bounds = this.#ownBounds(occurrence)
+    const chain = this.#chainOf(occurrence)
+    return withoutNeedless(chain ? [...bounds, chain] : bounds)
+  }
+
+  /** What values and constants say of it. */
+  #ownBounds(occurrence: TableOccurrence): Bounds {
+    const known = this.#own.get(occurrence)
+    if (known) return known
     const bounds: { column: Column; choice: Choice }[] = []
+    this.#own.set(occurrence, bounds)
     for (const column of occurrence.relation.columns) {
       const target = { occurrence, column }
-      const choices = this.#atoms.flatMap((atom) => this.#choiceOf(atom, target) ?? [])
-      const naming = choices
-        .filter(({ kind }) => NAMING.has(kind))
-        .sort((left, right) => sizeOf(left) - sizeOf(right))[0]
-      if (naming) bounds.push({ column, choice: naming })
       const seen = new Set<string>()
-      for (const choice of choices) {
+      for (const choice of this.#atoms.flatMap((atom) => this.#choiceOf(atom, target) ?? []).sort(byNames)) {
         const text = textOf(choice)
-        if (NAMING.has(choice.kind) || seen.has(text)) continue
+        if (!seen.has(text)) bounds.push({ column, choice })
         seen.add(text)
-        bounds.push({ column, choice })
       }
     }
-    // A chain costs a query: only where nothing names the rows.
-    if (bounds.some(isNarrow)) return withoutNeedless(bounds)
-    const chain = this.#chainOf(occurrence, [...before, occurrence])
-    return withoutNeedless(chain ? [...bounds, chain] : bounds)
+    return bounds
   }
 
   unboundReason(occurrence: TableOccurrence): Unbound {
@@ -157,19 +166,29 @@ class Way {
     return 'condition'
   }
 
-  #chainOf(occurrence: TableOccurrence, before: readonly Occurrence[]): Bounds[number] | undefined {
-    if (before.length > CHAIN_MAX) return undefined
-    for (const column of occurrence.relation.columns) {
-      if (!equalityOf(column)) continue
-      for (const other of this.#equal.membersOf({ occurrence, column })) {
-        const { relation } = other.occurrence
-        if (!relation?.isReadable || before.includes(other.occurrence) || !areAlike(column, other.column)) continue
-        const bounds = this.boundsOf(other.occurrence as TableOccurrence, before)
-        if (!bounds.some(isNarrow)) continue
-        return { column, choice: { kind: 'chain', relation, column: other.column, bounds } }
-      }
+  /** The bound through the rows of another table. */
+  #chainOf(occurrence: TableOccurrence): Bounds[number] | undefined {
+    this.#joined ??= this.#join()
+    const step = this.#joined.get(occurrence)
+    if (!step) return undefined
+    const { column, other } = step
+    const bounds = this.boundsOf(other.occurrence as TableOccurrence)
+    const isExtra = this.#ownBounds(occurrence).some(isNarrow)
+    return {
+      column,
+      choice: { kind: 'chain', relation: other.occurrence.relation!, column: other.column, bounds, isExtra },
     }
-    return undefined
+  }
+
+  #join(): ReadonlyMap<Occurrence, Step> {
+    const isUsable = ({ occurrence, column }: BoundColumn): boolean =>
+      occurrence.relation !== undefined && equalityOf(column) !== undefined
+    const classes = this.#equal.classes.map((members) => members.filter(isUsable)).filter(({ length }) => length > 1)
+    const tables = [...new Set(classes.flat().map(({ occurrence }) => occurrence as TableOccurrence))]
+    return stepsBetween(
+      tables.map((occurrence) => joinedAs(occurrence, this.#ownBounds(occurrence))),
+      classes,
+    )
   }
 
   /** What an atom says of a column that must equal the atom's own. */
@@ -244,6 +263,23 @@ function isNarrow({ column, choice }: Bounds[number]): boolean {
   return ['in', 'any', 'chain', 'compare', 'prefix'].includes(choice.kind)
 }
 
+function joinedAs(occurrence: TableOccurrence, bounds: Bounds): Joined {
+  const { keys, isSmall } = occurrence.relation
+  const naming = bounds.filter(({ choice }) => NAMING.has(choice.kind))
+  const named = naming.map(({ column }) => column)
+  const isOne = keys.length > 0 && keys.every((key) => named.some(({ name }) => name === key))
+  const rank = isOne
+    ? 'one'
+    : naming.some(isNarrow)
+      ? 'named'
+      : bounds.some(isNarrow)
+        ? 'range'
+        : isSmall && naming.length > 0
+          ? 'part'
+          : 'many'
+  return { occurrence, rank, named }
+}
+
 /** What is one of some values is not NULL. */
 function withoutNeedless(bounds: Bounds): Bounds {
   return bounds.filter(
@@ -257,8 +293,13 @@ function textOf(choice: Choice | Bounds): string {
   return JSON.stringify(choice, (key, value) => (key === 'node' ? undefined : key === 'relation' ? value.oid : value))
 }
 
-/** Of several choices the smallest names the fewest rows. */
+/** What names rows first, and of that what names the fewest. */
+function byNames(left: Choice, right: Choice): number {
+  return sizeOf(left) - sizeOf(right)
+}
+
 function sizeOf(choice: Choice): number {
+  if (!NAMING.has(choice.kind)) return 10_000
   return choice.kind === 'in' ? choice.values.length : choice.kind === 'null' ? 1 : 10
 }
 
@@ -275,6 +316,17 @@ class Classes {
 
   has(left: BoundColumn, right: BoundColumn): boolean {
     return this.#root(nameOf(left)) === this.#root(nameOf(right))
+  }
+
+  get classes(): BoundColumn[][] {
+    const classes = new Map<string, BoundColumn[]>()
+    for (const [name, member] of this.#columns) {
+      const root = this.#root(name)
+      const members = classes.get(root)
+      if (members) members.push(member)
+      else classes.set(root, [member])
+    }
+    return [...classes.values()]
   }
 
   /** All that are equal to it, itself among them if it equals another. */

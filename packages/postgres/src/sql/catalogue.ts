@@ -49,6 +49,10 @@ export interface Relation {
   readonly via: readonly ('query' | 'view' | 'policy')[]
   /** In their order; of tables only. */
   readonly columns: readonly Column[]
+  /** The columns of its primary key; none if it has none. */
+  readonly keys: readonly string[]
+  /** It has few rows: less than 64 kB of them. */
+  readonly isSmall: boolean
   /** SQL of the view or of its policies. */
   readonly definitions: readonly string[]
 }
@@ -214,6 +218,9 @@ select json_build_object(
         ) select oid, modifier from below order by depth desc limit 1
       ) b join pg_catalog.pg_type t on t.oid = b.oid
       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) else '[]' end,
+    'keys', coalesce((select json_agg(a.attname) from pg_catalog.pg_index i join pg_catalog.pg_attribute a
+      on a.attrelid = c.oid and a.attnum = any(i.indkey) where i.indrelid = c.oid and i.indisprimary), '[]'),
+    'isSmall', c.relkind = 'r' and coalesce(pg_catalog.pg_relation_size(c.oid) <= 65536, false),
     'definitions', case when c.nspname in ('pg_catalog', 'information_schema') then '[]' when c.relkind = 'v'
       then json_build_array(pg_catalog.pg_get_viewdef(c.oid))
       else coalesce((select json_agg('select ' || pg_catalog.pg_get_expr(p.polqual, p.polrelid)) from pg_catalog.pg_policy p

@@ -10,35 +10,58 @@ type Chain = Extract<Choice, { kind: 'chain' }>
 const ROWS_MAX = 5_000
 const VALUES_MAX = 1_000
 
+/** A column that is bound by the values of another. */
+export interface Step {
+  readonly target: Column
+  readonly chain: Chain
+}
+
 /**
- * Asks which values a column has in the rows that bounds describe: one query for each table that a statement reads through another.
+ * Asks which values a column has in the rows that bounds describe: one question for all tables that a statement reads through others.
  *
  * Asked before the statement runs. The entry depends on those rows too, so whatever adds a value to the set touches the entry; until then
  * no row with another value can matter. (Asked after it, a value could have left in between that was still used.)
  */
 export class Chains {
   readonly #parameters: readonly unknown[]
+  readonly #partnersMax: number
   readonly #found = new Map<Chain, readonly string[] | undefined>()
 
-  constructor(parameters: readonly unknown[]) {
+  /**
+   * @param parameters  the statement's values
+   * @param partnersMax  so many values of a chain are followed where other bounds name the rows too
+   */
+  constructor(parameters: readonly unknown[], partnersMax: number) {
     this.#parameters = parameters
+    this.#partnersMax = partnersMax
   }
 
-  async resolve(target: Column, chain: Chain, ask: Ask): Promise<void> {
-    if (this.#found.has(chain)) return
-    this.#found.set(chain, undefined)
+  /** Asks for all of them in one round trip. What fails leaves them unknown: then they bound nothing. */
+  async resolve(steps: readonly Step[], ask: Ask): Promise<void> {
     const query = new ChainQuery(this.#parameters)
-    const text = query.text(chain)
-    if (text === undefined) return
-    const answer = JSON.parse(
-      await ask(
-        `select pg_catalog.json_build_object('count', count(*), 'values', json_agg(distinct v) filter (where v is not null))::text from (${text} limit ${ROWS_MAX + 1}) s(v)`,
-        query.values,
-      ),
-    ) as { count: number; values: string[] | null }
-    const values = (answer.values ?? []).map((value) => stored(target, value))
-    if (answer.count > ROWS_MAX || values.length > VALUES_MAX) return
-    if (values.every((value) => value !== undefined)) this.#found.set(chain, values)
+    const asked: (Step & { readonly max: number })[] = []
+    const texts: string[] = []
+    for (const { target, chain } of steps) {
+      const max = chain.isExtra ? this.#partnersMax : VALUES_MAX
+      if (max === 0 || this.#found.has(chain)) continue
+      this.#found.set(chain, undefined)
+      const text = query.text(chain)
+      if (text === undefined) continue
+      asked.push({ target, chain, max })
+      texts.push(
+        `(select pg_catalog.json_build_object('count', count(*), 'values', json_agg(distinct v) filter (where v is not null)) from (${text} limit ${ROWS_MAX + 1}) s(v))`,
+      )
+    }
+    if (texts.length === 0) return
+    const answers = JSON.parse(
+      await ask(`select pg_catalog.json_build_array(${texts.join(', ')})::text`, query.values),
+    ) as { count: number; values: string[] | null }[]
+    for (const [index, { target, chain, max }] of asked.entries()) {
+      const { count, values } = answers[index]!
+      const found = (values ?? []).map((value) => stored(target, value))
+      if (count > ROWS_MAX || found.length > max) continue
+      if (found.every((value) => value !== undefined)) this.#found.set(chain, found)
+    }
   }
 
   readonly values = (chain: Chain): readonly string[] | undefined => this.#found.get(chain)
@@ -77,6 +100,7 @@ class ChainQuery {
         // As a text an enum has another order.
         if (isRanked(column)) return undefined
         const text = textOf(column, choice.value, this.#parameters)
+        if (text === null) return 'false'
         const value = typeof text === 'string' ? this.#value(column, text) : undefined
         return value && `${name} operator(pg_catalog.${choice.operator}) ${value}`
       }

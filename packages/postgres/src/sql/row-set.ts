@@ -1,4 +1,4 @@
-import { afterPrefix, type Bound, type Condition, type Range, type RowsDependency } from 'tidemark'
+import { afterPrefix, type Bound, type Condition, keyOf, type Range, type RowsDependency } from 'tidemark'
 import type { FollowedTable } from '../wal/tables.js'
 import type { Bounds, Choice } from './bounds.js'
 import { canonical, equalityOf, isRanked, orderOf, told, wireText } from './canonical.js'
@@ -31,10 +31,12 @@ export function rowSetOf(
   identity: FollowedTable | undefined,
   max: number,
 ): RowSet | 'value' | 'too-many-values' {
-  const equal = bounds.flatMap(({ column, choice }) => {
-    const values = valuesOf(column, choice, parameters, chains)
-    return values ? [{ column, values }] : []
-  })
+  const equal = shared(
+    bounds.flatMap(({ column, choice }) => {
+      const values = valuesOf(column, choice, parameters, chains)
+      return values ? [{ column, values }] : []
+    }),
+  )
   const empty = equal.find(({ values }) => values.length === 0)
   if (empty) return noRow(empty.column)
   const unknown = bounds.find(({ column, choice }) => isWithNull(column, choice, parameters))
@@ -53,6 +55,23 @@ export function rowSetOf(
   if (set.equal.length > 0 || set.range || set.also.length > 0) return set
   const isChained = bounds.some(({ choice }) => choice.kind === 'chain')
   return equal.length > 0 || isChained ? 'too-many-values' : 'value'
+}
+
+/** Of a column that is named by several lists, the values that all of them have. */
+function shared(lists: RowSet['equal']): RowSet['equal'] {
+  const byColumn = new Map<number, RowSet['equal'][number]>()
+  for (const { column, values } of lists) {
+    const before = byColumn.get(column.number)
+    const order = equalityOf(column) ?? 'text'
+    const same = (left: string | null, right: string | null): boolean => {
+      if (left === null || right === null) return left === right
+      const [one, other] = [keyOf(order, left), keyOf(order, right)]
+      return one === undefined || other === undefined || one === other
+    }
+    const both = before ? before.values.filter((each) => values.some((value) => same(each, value))) : values
+    byColumn.set(column.number, { column, values: both })
+  }
+  return [...byColumn.values()]
 }
 
 /** No row can match, whatever changes. An entry without dependencies would not be kept, so it gets one that nothing touches. */

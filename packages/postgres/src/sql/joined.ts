@@ -1,0 +1,87 @@
+import { areAlike } from './canonical.js'
+import type { Column } from './catalogue.js'
+import type { BoundColumn, Occurrence, TableOccurrence } from './scope.js'
+
+/**
+ * How few rows of a table its own bounds are likely to name: a row by its primary key, rows by values, rows of a range, a part of a
+ * small table, or who knows how many.
+ */
+export type Rank = 'one' | 'named' | 'range' | 'part' | 'many'
+
+/** A table that is joined. */
+export interface Joined {
+  readonly occurrence: TableOccurrence
+  readonly rank: Rank
+  /** Its columns whose values are named by its own bounds. */
+  readonly named: readonly Column[]
+}
+
+/** A column of a table is one of the values that another has in the rows of its own. */
+export interface Step {
+  readonly column: Column
+  readonly other: BoundColumn
+}
+
+const RANKS: readonly Rank[] = ['one', 'named', 'range', 'part', 'many']
+/** Through so many tables a chain may go, and so many tables are looked at. */
+const STEPS_MAX = 5
+const TABLES_MAX = 30
+
+interface Placed {
+  readonly occurrence: TableOccurrence
+  readonly depth: number
+}
+
+/**
+ * Says through which other table each of the tables that are joined is bounded: from the one with the fewest rows to those that are
+ * joined to it, and so on. (A minimum spanning tree, as Prim grows it.)
+ *
+ * Never through each other: a row that comes to both, one after the other, would be left out by each, as its partner was not there when
+ * the values were asked for. So the first of them stays bounded by what is said of itself alone.
+ *
+ * @param classes  columns that must be equal
+ */
+export function stepsBetween(
+  tables: readonly Joined[],
+  classes: readonly (readonly BoundColumn[])[],
+): ReadonlyMap<Occurrence, Step> {
+  const steps = new Map<Occurrence, Step>()
+  if (tables.length > TABLES_MAX) return steps
+  const order = (rank: Rank): number => RANKS.indexOf(rank)
+  let waiting = [...tables].sort(
+    (left, right) => order(left.rank) - order(right.rank) || left.occurrence.number - right.occurrence.number,
+  )
+  const placed: Placed[] = []
+  while (waiting.length > 0) {
+    const found = nextOf(waiting, placed, classes)
+    const next = found?.table ?? waiting[0]!
+    waiting = waiting.filter((each) => each !== next)
+    // A single row needs no partner; of who knows how many rows the values are not asked for.
+    if (found && next.rank !== 'one') steps.set(next.occurrence, found.step)
+    const isAsked = next.occurrence.relation.isReadable && (found !== undefined || next.rank !== 'many')
+    if (isAsked) placed.push({ occurrence: next.occurrence, depth: found ? found.depth : 0 })
+  }
+  return steps
+}
+
+function nextOf(
+  waiting: readonly Joined[],
+  placed: readonly Placed[],
+  classes: readonly (readonly BoundColumn[])[],
+): { readonly table: Joined; readonly step: Step; readonly depth: number } | undefined {
+  for (const table of waiting) {
+    const own = classes.flatMap((members) =>
+      members
+        .filter(({ occurrence, column }) => occurrence === table.occurrence && !table.named.includes(column))
+        .map(({ column }) => ({ column, members })),
+    )
+    for (const { occurrence, depth } of placed) {
+      if (depth >= STEPS_MAX) continue
+      for (const { column, members } of own) {
+        const other = members.find((each) => each.occurrence === occurrence && areAlike(column, each.column))
+        if (other) return { table, step: { column, other }, depth: depth + 1 }
+      }
+    }
+  }
+  return undefined
+}
