@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { L2, L2Answer, L2Batch, L2Fill, L2Read } from 'tidemark'
+import type { L2, L2Answer, L2Ask, L2Batch, L2Fill, L2Read } from 'tidemark'
 import { Attachment } from './attachment.js'
 import { invalidate } from './batches.js'
 import { Calls } from './calls.js'
@@ -83,8 +83,10 @@ class EmbeddedL2 implements LmdbL2 {
     })
   }
 
-  async read(key: string): Promise<L2Read> {
-    return this.#with((environment) => this.#read(environment, textKey(key)))
+  async read(key: string, ask?: L2Ask): Promise<L2Read> {
+    const found = this.#with((environment) => this.#read(environment, textKey(key)))
+    // A lease is given by a write, which a hit need not wait for.
+    return found.entry || !ask ? found : { ...found, isLeased: await this.lease(key, ask.holder, ask.ms) }
   }
 
   async fill(key: string, entry: L2Fill): Promise<'stored' | 'refused'> {

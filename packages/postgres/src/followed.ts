@@ -1,4 +1,4 @@
-import type { Commit, Log, LogListener, LogStart } from 'tidemark'
+import type { Commit, Log, LogHold, LogListener, LogStart } from 'tidemark'
 import type { FollowedServer } from './read/facts.js'
 import type { FollowedTables } from './sql/bind.js'
 import { isOfCatalogue } from './wal/messages.js'
@@ -87,6 +87,10 @@ class WatchedLog implements Log {
     this.#closed = closed
   }
 
+  get name(): string | undefined {
+    return this.#log.name
+  }
+
   follow(listener: LogListener): void {
     this.#log.follow({
       started: (start: LogStart) => {
@@ -109,6 +113,7 @@ class WatchedLog implements Log {
   nudge: Log['nudge'] = () => this.#log.nudge()
   append: Log['append'] = (change) => this.#log.append(change)
   visible: Log['visible'] = (position, signal) => this.#log.visible(position, signal)
+  hold = (hold: LogHold): (() => void) => this.#log.hold?.(hold) ?? (() => {})
   status: Log['status'] = () => this.#log.status()
 
   async close(): Promise<void> {

@@ -1,4 +1,5 @@
 import { type RedisL2, redisL2, redisLog } from '@tidemark/redis'
+import { Redis } from 'ioredis'
 import { type Cache, createCache } from 'tidemark'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { RedisServer, until } from './redis-server.js'
@@ -66,6 +67,31 @@ test('a thousand misses in four processes run the loader once', async () => {
   )
   expect(new Set(answers.map(({ value }) => value))).toEqual(new Set([1]))
   expect(loads).toBe(1)
+})
+
+test('a miss asks Redis once before it loads, though it takes the lease', async () => {
+  await start(1)
+  const client = new Redis(l2Server.port, '127.0.0.1')
+  let calls = 0
+  const callBuffer = client.callBuffer.bind(client) as (...args: unknown[]) => Promise<unknown>
+  const counted = (...args: unknown[]) => {
+    calls++
+    return callBuffer(...args)
+  }
+  Object.assign(client, { callBuffer: counted })
+  const l2 = redisL2({ client, deadline: '10s', batchDeadline: '10s' })
+  const cache = createCache({ log: redisLog({ url: logServer.url }), l2, maxSilence: 60_000 })
+  caches.push(cache)
+  await until(async () => cache.status().keeping && (await l2.read('none')).tide !== undefined)
+  // Scripts are known to the server, and nothing is told any more.
+  await cache.get('first', async () => 1, { tags: ['prices'] })
+  await until(() => cache.counters.l2Stored === 1)
+  // The lease of the first is given back behind its reader's back.
+  await until(async () => {
+    const before = calls
+    return (await cache.get(`k${before}`, async () => calls - before, { tags: ['prices'] })) === 1
+  })
+  client.disconnect()
 })
 
 test('while Redis stands still or is gone reads go on, and L1 hits are as they were', async () => {

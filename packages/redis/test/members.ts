@@ -1,7 +1,7 @@
 import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
 import { type PostgresOptions, postgres, type Sql } from '@tidemark/postgres'
 import pg from 'pg'
-import { type Cache, createCache } from 'tidemark'
+import { type Cache, createCache, type L2 } from 'tidemark'
 import { redisRelay } from '../src/index.js'
 import { RedisServer, until } from './redis-server.js'
 
@@ -39,13 +39,13 @@ export class Members {
   }
 
   /** Another process, which keeps what it reads. */
-  async join(options: Partial<PostgresOptions> = {}): Promise<Member> {
+  async join(options: Partial<PostgresOptions> = {}, l2?: L2): Promise<Member> {
     const relay = redisRelay({ url: this.server.url, secret: 'ours', commandTimeoutMs: 500 })
     // Another address for each: caches of one source in a process share its log.
     const { url } = this.database
     const own = `${url}${url.includes('?') ? '&' : '?'}application_name=member${++joined}`
     const source = postgres({ url: own, slot: 'app', secret: 'ours', relay, ...options })
-    const cache = createCache({ source, waitMax: 10_000 })
+    const cache = createCache({ source, waitMax: 10_000, ...(l2 ? { l2 } : {}) })
     const counter = cache.define(
       'counter',
       ({ sql }, id: number) => sql.one<{ n: number }>`select n from counters where id = ${id}`,

@@ -74,4 +74,4 @@ export { formatLsn, formatPosition, type Position, parsePosition, type Requested
 export type { Relay, RelaySource } from './log/relay.js'
 export { currentReading, endedReading, watchEnded } from './read/current.js'
 export type { NotKept, Reading, Session, Source } from './source.js'
-export type { L2, L2Answer, L2Batch, L2Entry, L2Fill, L2Mark, L2Read, L2Stamp, L2Tide } from './tiers/l2.js'
+export type { L2, L2Answer, L2Ask, L2Batch, L2Entry, L2Fill, L2Mark, L2Read, L2Stamp, L2Tide } from './tiers/l2.js'

@@ -158,9 +158,14 @@ export class WalLog implements Log {
     return this.#closing.signal.aborted ? { state: 'closed', reason: 'the log was closed' } : this.#statusNow()
   }
 
+  /** Whether it follows through the shared slot now. */
+  get holdsSlot(): boolean {
+    return this.#following?.holdsShared ?? false
+  }
+
   #statusNow(): LogStatus {
     if (!this.#shared) return this.#status
-    const isHeld = this.#following?.holdsShared ?? false
+    const isHeld = this.holdsSlot
     const waitsFor = isHeld ? { waitsFor: this.#following!.waitsFor } : {}
     return { ...this.#status, slot: { ...this.#shared.status(isHeld), ...waitsFor } }
   }

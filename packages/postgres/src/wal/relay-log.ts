@@ -235,7 +235,7 @@ export class RelayLog implements DatabaseLog {
 
   #newLeader(): Role {
     const wal = new WalLog(this.#options)
-    const holdsSlot = (): boolean => wal.status().slot?.isHeld ?? false
+    const holdsSlot = (): boolean => wal.holdsSlot
     return { name: 'leader', log: this.#options.relay.lead(wal, holdsSlot), database: wal, holdsSlot }
   }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { L2Batch, L2Fill, L2Read } from 'tidemark'
+import type { L2Ask, L2Batch, L2Fill, L2Read } from 'tidemark'
 import { Batcher, type Load } from './batcher.js'
 import type { Envelope, Sealed } from './envelope.js'
 import { L2BucketsError } from './errors.js'
@@ -9,7 +9,7 @@ import type { MarkSlice } from './marks.js'
 import type { Settings } from './options.js'
 import { fillScript } from './scripts/fill.js'
 import { invalidateScript } from './scripts/invalidate.js'
-import { Outcome, Verdict } from './scripts/layout.js'
+import { Leased, Outcome, Verdict } from './scripts/layout.js'
 import { leaseScript, releaseScript } from './scripts/lease.js'
 import { readScript } from './scripts/read.js'
 import type { Argument, RedisClient } from './scripts/script.js'
@@ -28,6 +28,11 @@ export interface BucketAnswer {
   readonly state: 'applied' | 'behind' | 'shapes'
   readonly m: number
   readonly isReset?: boolean
+}
+
+interface Reading {
+  readonly key: string
+  readonly ask: L2Ask | undefined
 }
 
 interface Filling {
@@ -57,7 +62,7 @@ const REFUSALS: Readonly<Record<number, RefusalReason>> = {
 export class Bucket {
   readonly #parts: BucketParts
   readonly #keys: BucketKeys
-  readonly #reads: Batcher<string, L2Read>
+  readonly #reads: Batcher<Reading, L2Read>
   readonly #fills: Batcher<Filling, 'stored' | 'refused'>
   /** Shapes that are likely to be registered, so that fills need not say what they are. */
   readonly #registered = new Set<string>()
@@ -67,13 +72,13 @@ export class Bucket {
   constructor(parts: BucketParts, index: number) {
     this.#parts = parts
     this.#keys = bucketKeys(parts.settings.name, index)
-    this.#reads = new Batcher(READS_MAX, parts.load, (keys) => this.#readAll(keys))
+    this.#reads = new Batcher(READS_MAX, parts.load, (readings) => this.#readAll(readings))
     this.#fills = new Batcher(FILLS_MAX, parts.load, (fillings) => this.#fillAll(fillings))
   }
 
-  read(key: string): Promise<L2Read> {
+  read(key: string, ask?: L2Ask): Promise<L2Read> {
     this.#parts.counters.reads++
-    return this.#reads.add(key)
+    return this.#reads.add({ key, ask })
   }
 
   fill(key: string, fill: L2Fill, sealed: Sealed): Promise<'stored' | 'refused'> {
@@ -142,13 +147,22 @@ export class Bucket {
     return { state: 'applied', m: m as number, isReset }
   }
 
-  async #readAll(keys: readonly string[]): Promise<L2Read[]> {
+  /** One script call for all who ask alike: usually for all. */
+  async #readAll(readings: readonly Reading[]): Promise<L2Read[]> {
+    const ask = readings[0]!.ask
+    if (readings.every((reading) => isSame(reading.ask, ask))) return this.#readAlike(readings, ask)
+    const reads = readings.map((reading) => this.#readAlike([reading], reading.ask))
+    return (await Promise.all(reads)).flat()
+  }
+
+  async #readAlike(readings: readonly Reading[], ask: L2Ask | undefined): Promise<L2Read[]> {
     const { settings, client } = this.#parts
-    const names = keys.map((key) => this.#keys.entry(key))
+    const names = readings.map(({ key }) => this.#keys.entry(key))
+    const args = ask ? [settings.buckets, ask.holder, Math.ceil(ask.ms)] : [settings.buckets]
     const [outcome, m, epoch, ...found] = await this.#run(settings.deadlineMs, false, () =>
-      readScript.run(client, [this.#keys.state, this.#keys.stamps, ...names], [settings.buckets]),
+      readScript.run(client, [this.#keys.state, this.#keys.stamps, ...names], args),
     )
-    if (outcome === Outcome.lost) return keys.map(() => NOTHING)
+    if (outcome === Outcome.lost) return readings.map(() => NOTHING)
     const tide = { epoch: String(epoch), m: m as number }
     const reads = (found as Found[]).map((each, i) => this.#open(tide, each, names[i]!))
     return reads.some((read) => read instanceof Promise) ? Promise.all(reads) : (reads as L2Read[])
@@ -157,9 +171,11 @@ export class Bucket {
   #open(tide: L2Read['tide'], found: Found, name: string): L2Read | Promise<L2Read> {
     const { envelope, counters } = this.#parts
     if (typeof found === 'number') {
-      if (found === Verdict.void) counters.stale++
-      if (found === Verdict.unreadable) counters.unreadable++
-      return { tide, entry: undefined }
+      const isLeased = found >= Leased.held ? false : found >= Leased.given ? true : undefined
+      const verdict = found % Leased.given
+      if (verdict === Verdict.void) counters.stale++
+      if (verdict === Verdict.unreadable) counters.unreadable++
+      return isLeased === undefined ? { tide, entry: undefined } : { tide, entry: undefined, isLeased }
     }
     const entry = envelope.open(...found)
     return entry instanceof Promise
@@ -230,4 +246,8 @@ export class Bucket {
         'Give all processes the same `buckets`, or another `name`.',
     )
   }
+}
+
+function isSame(one: L2Ask | undefined, other: L2Ask | undefined): boolean {
+  return one === other || (one?.holder === other?.holder && one?.ms === other?.ms)
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { L2, L2Answer, L2Batch, L2Fill, L2Read } from 'tidemark'
+import type { L2, L2Answer, L2Ask, L2Batch, L2Fill, L2Read } from 'tidemark'
 import { Bucket, type BucketAnswer } from './bucket.js'
 import { Connection } from './connection.js'
 import { Envelope, type Sealed, type Unsealable } from './envelope.js'
@@ -75,9 +75,9 @@ class RedisTier implements RedisL2 {
     this.#buckets = Array.from({ length: settings.buckets }, (_, index) => new Bucket(parts, index))
   }
 
-  read(key: string): Promise<L2Read> {
+  read(key: string, ask?: L2Ask): Promise<L2Read> {
     const refusal = this.#refusal()
-    return refusal ? Promise.reject(refusal) : this.#bucketOf(key).read(key)
+    return refusal ? Promise.reject(refusal) : this.#bucketOf(key).read(key, ask)
   }
 
   fill(key: string, fill: L2Fill): Promise<'stored' | 'refused'> {

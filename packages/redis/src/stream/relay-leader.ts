@@ -2,6 +2,7 @@ import type {
   Clock,
   Commit,
   Log,
+  LogHold,
   LogListener,
   LogResume,
   LogStart,
@@ -49,6 +50,10 @@ export class RelayingLog implements Log {
     this.#isLeading = isLeading
     this.#sender = sender
     this.#clock = clock
+    // While another leads, nothing is written into the stream from here.
+    const upTo = (): number => (isLeading() ? sender.writtenTo : Number.POSITIVE_INFINITY)
+    // It ends with the log: what was not written must come again to whoever leads next.
+    log.hold?.({ name: 'relay', upTo, isBounded: true })
   }
 
   get name(): string | undefined {
@@ -103,6 +108,10 @@ export class RelayingLog implements Log {
     return this.#log.visible(position, signal)
   }
 
+  hold(hold: LogHold): () => void {
+    return this.#log.hold?.(hold) ?? (() => {})
+  }
+
   status(): LogStatus {
     return { ...this.#log.status(), relayProblem: this.#sender.problem?.message ?? '' }
   }
@@ -118,6 +127,7 @@ export class RelayingLog implements Log {
 
   #started(start: LogStart): void {
     this.#generation++
+    this.#sender.restarted()
     this.#epoch = start.epoch
     this.#position = start.lsn
     this.#recorded = start.lsn

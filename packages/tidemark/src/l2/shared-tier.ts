@@ -6,7 +6,7 @@ import type { Follower } from '../follow/follower.js'
 import type { Commit } from '../log/change.js'
 import type { Keyspace } from '../read/keyspace.js'
 import { sessionText } from '../read/keyspaces.js'
-import type { L2, L2Entry, L2Fill, L2Read } from '../tiers/l2.js'
+import type { L2, L2Ask, L2Entry, L2Fill, L2Read } from '../tiers/l2.js'
 import type { SlotKey } from '../tiers/space.js'
 import { stampsOf } from '../tiers/stamps.js'
 import { L2Sender } from './sender.js'
@@ -52,6 +52,18 @@ export interface Lease {
   end(): void
 }
 
+/** What comes of asking L2: an entry; that another process loads the key; that this one should, and with which right. */
+export type Found =
+  | { readonly kind: 'shared'; readonly shared: Shared }
+  | { readonly kind: 'held' }
+  | { readonly kind: 'load'; readonly lease: Lease | undefined }
+
+const LOAD: Found = { kind: 'load', lease: undefined }
+const HELD: Found = { kind: 'held' }
+
+/** A cache that was closed holds the log back for so long at most. */
+const HOLD_CLOSED_MS = 10_000
+
 /** So long a process that was killed keeps the others from loading. */
 const LEASE_MS = 2_000
 
@@ -60,10 +72,11 @@ export class SharedTier {
   readonly #options: SharedOptions
   readonly #sender: L2Sender
   readonly #release: () => void
+  readonly #acknowledge: () => void
   readonly #names = new WeakMap<Keyspace, string>()
   /** What is on its way to L2. */
   readonly #stores = new Map<string, Promise<void>>()
-  readonly #holder = randomUUID()
+  readonly #lessee: L2Ask = { holder: randomUUID(), ms: LEASE_MS }
   #isClosed = false
 
   constructor(options: SharedOptions) {
@@ -71,6 +84,8 @@ export class SharedTier {
     const { l2, follower, clock, counters, maxSilenceMs, changesMax } = options
     const epoch = (): string | undefined => this.#epoch
     this.#sender = new L2Sender({ l2, follower, clock, counters, everyMs: maxSilenceMs / 3, changesMax, epoch })
+    const hold = { name: 'l2', upTo: () => this.#sender.m, isBounded: true }
+    this.#acknowledge = follower.log.hold?.(hold) ?? (() => {})
     this.#release = follower.holdFor(this.#sender)
     // Another cache on the same source may have begun to follow it long ago.
     if (follower.isFollowing) this.#sender.started()
@@ -84,25 +99,31 @@ export class SharedTier {
     this.#sender.applied(commit)
   }
 
-  /** The entry as L2 has it, valid as of this process's tidemark; undefined for any reason. Never rejects. */
-  async read(space: Keyspace, key: SlotKey, load: object): Promise<Shared | undefined> {
+  /**
+   * The entry as L2 has it, valid as of this process's tidemark; else whether this process is to load it. Who asked L2 in vain loads: it is
+   * not asked a second time. Never rejects.
+   */
+  async find(space: Keyspace, key: SlotKey, load: object): Promise<Found> {
     const { l2, clock, counters, follower } = this.#options
+    if (this.#isClosed) return LOAD
+    const name = this.#keyOf(space, key, load)
     const { generation } = follower
     const epoch = this.#epoch
-    if (epoch === undefined || !follower.isFollowing || this.#isClosed) return undefined
+    if (epoch === undefined || !follower.isFollowing) return this.#lease(name)
     const askedAt = clock.now()
     let found: L2Read
     try {
-      found = await l2.read(this.#keyOf(space, key, load))
+      found = await l2.read(name, l2.lease && this.#lessee)
     } catch {
       counters.l2Errors++
-      return undefined
+      return LOAD
     }
     const { tide, entry } = found
     if (tide?.epoch === epoch && generation === follower.generation) this.#sender.stands(tide.m)
     if (!entry) {
       counters.l2Misses++
-      return undefined
+      if (found.isLeased === undefined) return this.#lease(name)
+      return found.isLeased ? this.#leased(name) : HELD
     }
     const itself: Dependency = { kind: 'key', tenant: space.tenant, key: space.text(key) }
     const isBelieved =
@@ -113,44 +134,12 @@ export class SharedTier {
       beliefRules.isBelieved(follower, entry, tide.m, [...entry.dependencies, itself])
     if (!isBelieved) {
       counters.l2Disbelieved++
-      return undefined
+      return this.#lease(name)
     }
     const { value, lsn, dependencies, ageMs, remainingMs } = entry
     // The answer was made after it was asked for: counted from there it is no younger than it is.
-    return { value, lsn, dependencies, filledAt: askedAt - ageMs, lifetimeMs: ageMs + remainingMs }
-  }
-
-  /** Asks to be the one process that loads the key: `held` if another does; undefined if nobody needs to ask. Never rejects. */
-  async lease(space: Keyspace, key: SlotKey, load: object): Promise<Lease | 'held' | undefined> {
-    const { l2, clock, counters } = this.#options
-    if (!l2.lease || this.#isClosed) return undefined
-    const name = this.#keyOf(space, key, load)
-    let timer: { cancel(): void } | undefined
-    let hasEnded = false
-    const ask = async (): Promise<boolean> => {
-      try {
-        return await l2.lease!(name, this.#holder, LEASE_MS)
-      } catch {
-        counters.l2Errors++
-        return true
-      }
-    }
-    const renew = (): void => {
-      timer = clock.after(LEASE_MS / 2, () => {
-        void ask()
-        renew()
-      })
-    }
-    if (!(await ask())) return 'held'
-    renew()
-    return {
-      end: () => {
-        if (hasEnded) return
-        hasEnded = true
-        timer?.cancel()
-        void this.#letGo(name)
-      },
-    }
+    const shared = { value, lsn, dependencies, filledAt: askedAt - ageMs, lifetimeMs: ageMs + remainingMs }
+    return { kind: 'shared', shared }
   }
 
   /** Sends what was kept to L2, behind the reader's back. */
@@ -176,15 +165,57 @@ export class SharedTier {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#release()
+    // What L2 was not told yet must come again to whoever takes the log up next; others may go on with this one.
+    const { clock, follower } = this.#options
+    if (this.#sender.m >= follower.tidemark) this.#acknowledge()
+    else clock.after(HOLD_CLOSED_MS, this.#acknowledge)
     this.#sender.close()
     await this.#options.l2.close()
+  }
+
+  /** Asks to be the one process that loads the key. */
+  async #lease(name: string): Promise<Found> {
+    const { l2 } = this.#options
+    if (!l2.lease || this.#isClosed) return LOAD
+    return (await this.#ask(name)) ? this.#leased(name) : HELD
+  }
+
+  async #ask(name: string): Promise<boolean> {
+    const { l2, counters } = this.#options
+    const { holder, ms } = this.#lessee
+    try {
+      return await l2.lease!(name, holder, ms)
+    } catch {
+      counters.l2Errors++
+      return true
+    }
+  }
+
+  /** Held until it ends, however long the load takes. */
+  #leased(name: string): Found {
+    let timer: { cancel(): void }
+    let hasEnded = false
+    const renew = (): void => {
+      timer = this.#options.clock.after(LEASE_MS / 2, () => {
+        void this.#ask(name)
+        renew()
+      })
+    }
+    renew()
+    const end = (): void => {
+      if (hasEnded) return
+      hasEnded = true
+      timer.cancel()
+      void this.#letGo(name)
+    }
+    return { kind: 'load', lease: { end } }
   }
 
   async #letGo(name: string): Promise<void> {
     const { l2, counters } = this.#options
     try {
       await this.#stores.get(name)
-      if (!this.#isClosed) await l2.release?.(name, this.#holder)
+      if (!this.#isClosed) await l2.release?.(name, this.#lessee.holder)
     } catch {
       counters.l2Errors++
     }

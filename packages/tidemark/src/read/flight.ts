@@ -179,16 +179,14 @@ export class Flight {
     const waitUntil = clock.now() + LEASE_WAIT_MAX_MS
     for (let waitMs = LEASE_WAIT_MS; ; waitMs = Math.min(waitMs * 1.5, LEASE_WAIT_STEP_MAX_MS)) {
       if (this.#floor()?.isFromSource) return false
-      const shared = await tier.read(this.space, this.key, this.#load)
-      if (!this.#isFlying) return true
-      if (shared) return this.#isLandedFrom(shared)
-      const lease = await tier.lease(this.space, this.key, this.#load)
-      if (lease !== 'held') this.#lease = lease
+      const found = await tier.find(this.space, this.key, this.#load)
+      if (found.kind === 'load') this.#lease = found.lease
       if (!this.#isFlying) {
         this.#lease?.end()
         return true
       }
-      if (lease !== 'held' || this.#isHurried || clock.now() >= waitUntil) return false
+      if (found.kind === 'shared') return this.#isLandedFrom(found.shared)
+      if (found.kind === 'load' || this.#isHurried || clock.now() >= waitUntil) return false
       await new Promise<void>((resolve) => {
         const timer = clock.after(waitMs, resolve)
         this.#hurry = () => {

@@ -196,6 +196,33 @@ export function l2Contract(open: () => Promise<L2UnderTest>): L2Case[] {
     equal(await l2.lease('a', 'two', 60_000), false)
   })
 
+  test('a read that finds nothing asks for the key at the same time, where there are leases', async (l2) => {
+    if (!l2.lease || !l2.release) return
+    await l2.invalidate(batch(90, 100))
+    await l2.fill('full', fill(100))
+    const ask = (holder: string) => ({ holder, ms: 60_000 })
+    const read = async (key: string, holder: string) => {
+      const { entry, isLeased } = await l2.read(key, ask(holder))
+      return [entry?.lsn, isLeased]
+    }
+    equal(await read('a', 'one'), [undefined, true])
+    equal(await read('a', 'one'), [undefined, true])
+    equal(await read('a', 'two'), [undefined, false])
+    equal(await l2.lease('a', 'two', 60_000), false)
+    equal(await read('full', 'one'), [100, undefined])
+    equal(await l2.lease('full', 'two', 60_000), true)
+    equal((await l2.read('b')).isLeased, undefined)
+    equal(await l2.lease('b', 'two', 60_000), true)
+    equal(await read('b', 'one'), [undefined, false])
+    // What a change made stale is to be loaded as well.
+    await told(l2, batch(100, 120, [110, 'key', undefined]))
+    equal(await read('full', 'one'), [undefined, false])
+    await l2.release('full', 'two')
+    equal(await read('full', 'one'), [undefined, true])
+    await l2.release('a', 'one')
+    equal(await Promise.all(['one', 'two'].map((holder) => read('a', holder).then(([, is]) => is))), [true, false])
+  })
+
   return cases
 }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { L2, L2Answer, L2Batch, L2Entry, L2Fill, L2Read, L2Stamp, L2Tide } from '../tiers/l2.js'
+import type { L2, L2Answer, L2Ask, L2Batch, L2Entry, L2Fill, L2Read, L2Stamp, L2Tide } from '../tiers/l2.js'
 import { copyOf } from '../values.js'
 
 interface Stored extends L2Entry {
@@ -56,8 +56,13 @@ export class MemoryL2 implements L2 {
     return this.#held.tide
   }
 
-  async read(key: string): Promise<L2Read> {
+  async read(key: string, ask?: L2Ask): Promise<L2Read> {
     this.#mustBeUp()
+    const found = this.#find(key)
+    return found.entry || !ask ? found : { ...found, isLeased: this.#lease(key, ask.holder, ask.ms) }
+  }
+
+  #find(key: string): L2Read {
     const { tide, entries } = this.#held
     const entry = entries.get(key)
     if (!entry || !this.#isValid(entry.lsn, entry.stamps)) return { tide, entry: undefined }
@@ -102,6 +107,10 @@ export class MemoryL2 implements L2 {
 
   async lease(key: string, holder: string, ms: number): Promise<boolean> {
     this.#mustBeUp()
+    return this.#lease(key, holder, ms)
+  }
+
+  #lease(key: string, holder: string, ms: number): boolean {
     const now = this.#now()
     const held = this.#leases.get(key)
     if (held && held.holder !== holder && now < held.until) return false

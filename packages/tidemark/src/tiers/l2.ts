@@ -15,8 +15,11 @@ import type { Dependency } from '../dependencies/dependency.js'
  * as a miss; none may take longer than the implementation's own deadline.
  */
 export interface L2 {
-  /** The entry under the key, if it is still valid here, and where L2 stands; both as of one moment. */
-  read(key: string): Promise<L2Read>
+  /**
+   * The entry under the key, if it is still valid here, and where L2 stands; both as of one moment. Where there is none, `ask` asks for the
+   * lease of the key too, as `lease` does: so a miss costs no second call.
+   */
+  read(key: string, ask?: L2Ask): Promise<L2Read>
   /**
    * Stores an entry. Refused if the epoch is another one than L2's, if its position lies before the `since` of one of its shapes, if
    * one of its stamps is later than its position, or if the entry there has a later one. The first fill of a shape registers it, with
@@ -48,6 +51,12 @@ export interface L2 {
   close(): Promise<void>
 }
 
+/** Who wants to load a key, and for how many ms. */
+export interface L2Ask {
+  readonly holder: string
+  readonly ms: number
+}
+
 /** Where L2 stands; undefined while no batch has said so. */
 export interface L2Tide {
   readonly epoch: string
@@ -58,6 +67,8 @@ export interface L2Read {
   readonly tide: L2Tide | undefined
   /** Of that epoch. */
   readonly entry: L2Entry | undefined
+  /** Of who asked and found nothing: whether nobody else loads. Absent where that could not be said at the same time. */
+  readonly isLeased?: boolean
 }
 
 export interface L2Entry {

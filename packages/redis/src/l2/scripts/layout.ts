@@ -59,6 +59,9 @@ export const Verdict = {
   unwritable: 6,
 } as const
 
+/** Added to the verdict of a read that found nothing and asked for the lease: the asker has it, or another. */
+export const Leased = { given: 16, held: 32 } as const
+
 /** Lua that every script begins with. */
 export const PRELUDE = `
 local S, Z = KEYS[1], KEYS[2]

@@ -1,10 +1,11 @@
-import { DEPENDENCY_BYTES, HEAD_BYTES, MARK, Outcome, PRELUDE, SHAPE_BYTES, Verdict } from './layout.js'
+import { DEPENDENCY_BYTES, HEAD_BYTES, Leased, MARK, Outcome, PRELUDE, SHAPE_BYTES, Verdict } from './layout.js'
 import { Script } from './script.js'
 
 /**
  * Reads entries of one bucket.
  *
- * KEYS: state, stamps, entries. ARGV: the number of buckets.
+ * KEYS: state, stamps, entries. ARGV: the number of buckets; who asks for the leases of what is not there, for how long (ms), if anybody
+ * does. A lease lies beside its entry, under the same hash tag: it is named by the script, so that hits need not carry its name.
  * Answers the outcome, `m`, the epoch; then for each entry a verdict, or its bytes, its position, and what is left
  * of its time (ms).
  *
@@ -38,7 +39,18 @@ local function read(key)
   end
   return {v, p, left}
 end
+local function lease(key, verdict)
+  if not ARGV[2] then return verdict end
+  local name = string.sub(S, 1, -2) .. 'l' .. string.sub(key, #S)
+  local holder = redis.pcall('GET', name)
+  if type(holder) == 'string' and holder ~= ARGV[2] then return verdict + ${Leased.held} end
+  redis.pcall('SET', name, ARGV[2], 'PX', ARGV[3])
+  return verdict + ${Leased.given}
+end
 local out = {${Outcome.done}, st.m, st.e}
-for k = 3, #KEYS do out[k + 1] = read(KEYS[k]) end
+for k = 3, #KEYS do
+  local found = read(KEYS[k])
+  out[k + 1] = type(found) == 'number' and lease(KEYS[k], found) or found
+end
 return out
 `)

@@ -1,4 +1,4 @@
-import type { L2, L2Answer, L2Batch, L2Fill, L2Read } from '../../tiers/l2.js'
+import type { L2, L2Answer, L2Ask, L2Batch, L2Fill, L2Read } from '../../tiers/l2.js'
 import type { MemoryL2 } from '../memory-l2.js'
 import type { Chance } from './chance.js'
 import type { SimClock } from './sim-clock.js'
@@ -24,8 +24,8 @@ export class SimL2 implements L2 {
     this.#clock = clock
   }
 
-  read(key: string): Promise<L2Read> {
-    return this.#park(() => this.#l2.read(key))
+  read(key: string, ask?: L2Ask): Promise<L2Read> {
+    return this.#park(() => this.#l2.read(key, ask))
   }
 
   fill(key: string, fill: L2Fill): Promise<'stored' | 'refused'> {
