@@ -72,7 +72,7 @@ export class SharedTier {
   readonly #options: SharedOptions
   readonly #sender: L2Sender
   readonly #release: () => void
-  readonly #acknowledge: () => void
+  readonly #acknowledge: (() => void) | undefined
   readonly #names = new WeakMap<Keyspace, string>()
   /** What is on its way to L2. */
   readonly #stores = new Map<string, Promise<void>>()
@@ -85,7 +85,7 @@ export class SharedTier {
     const epoch = (): string | undefined => this.#epoch
     this.#sender = new L2Sender({ l2, follower, clock, counters, everyMs: maxSilenceMs / 3, changesMax, epoch })
     const hold = { name: 'l2', upTo: () => this.#sender.m, isBounded: true }
-    this.#acknowledge = follower.log.hold?.(hold) ?? (() => {})
+    this.#acknowledge = follower.log.hold?.(hold)
     this.#release = follower.holdFor(this.#sender)
     // Another cache on the same source may have begun to follow it long ago.
     if (follower.isFollowing) this.#sender.started()
@@ -167,8 +167,8 @@ export class SharedTier {
     this.#release()
     // What L2 was not told yet must come again to whoever takes the log up next; others may go on with this one.
     const { clock, follower } = this.#options
-    if (this.#sender.m >= follower.tidemark) this.#acknowledge()
-    else clock.after(HOLD_CLOSED_MS, this.#acknowledge)
+    if (this.#sender.m >= follower.tidemark) this.#acknowledge?.()
+    else if (this.#acknowledge) clock.after(HOLD_CLOSED_MS, this.#acknowledge)
     this.#sender.close()
     await this.#options.l2.close()
   }
