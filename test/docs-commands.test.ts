@@ -13,6 +13,12 @@ const ways: readonly { command: RegExp; by: string; named: RegExp }[] = [
     by: 'packages/cli/test/serve.test.ts',
     named: /serve/,
   },
+  {
+    command:
+      /^npx tidemark tokens (create --name [\w-]+ --role [\w ]+ --(all-tenants|tenant [\w ]+)|list|revoke \w+)( --expires \w+)?( --json)?$/,
+    by: 'packages/cli/test/tokens.test.ts',
+    named: /tokens/,
+  },
   { command: /^npm test$/, by: '.ci/run', named: /npm test/ },
   { command: /^npm run bench( -- [\w -]+)?$/, by: '.ci/run', named: /npm run bench/ },
   { command: /^npm run chaos -- postgres( [\w -]+)?$/, by: '.ci/run', named: /npm run chaos -- postgres/ },

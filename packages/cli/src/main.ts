@@ -5,6 +5,7 @@ import { doctorCommand } from './commands/doctor.js'
 import { explainCommand } from './commands/explain.js'
 import { serveCommand } from './commands/serve.js'
 import { sqlCommand } from './commands/sql.js'
+import { tokensCommand } from './commands/tokens.js'
 import type { Ends, Terminal } from './terminal.js'
 
 /**
@@ -25,7 +26,8 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
   const ends: Ends = (code) => {
     exitCode = code
   }
-  for (const add of [serveCommand, sqlCommand, explainCommand, doctorCommand]) add(program, terminal, ends)
+  for (const add of [serveCommand, sqlCommand, explainCommand, doctorCommand, tokensCommand])
+    add(program, terminal, ends)
   try {
     await program.parseAsync(args, { from: 'user' })
     return exitCode

@@ -4,8 +4,8 @@ import swagger from '@fastify/swagger'
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { type Cache, type Clock, parsePosition, systemClock } from 'tidemark'
-import { LOCAL } from './access/access.js'
 import { checkAccess, requireActions } from './access/authorise.js'
+import { type FindTokens, identities } from './access/identities.js'
 import type { Config } from './config/config.js'
 import { RequestError } from './errors.js'
 import { Invalidator } from './invalidation/invalidator.js'
@@ -30,6 +30,8 @@ export interface AppOptions {
   readonly cache: Cache<ResourceContext>
   /** The same that the cache has. */
   readonly source: ResourceSource
+  /** Looks up tokens, where the configuration asks for them. */
+  readonly findTokens?: FindTokens | undefined
   /** An application's own routes, behind the same checks of Host and Origin. */
   readonly routes?: ((app: FastifyInstance) => void | Promise<void>) | undefined
   /** A folder whose files are served at `/`. */
@@ -48,12 +50,17 @@ const BODY_MAX_BYTES = 2 ** 20
  */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, cache, source, clock = systemClock } = options
+  const who = identities(config.access, options.findTokens, clock)
   const app = createFastify(options.logLevel ?? 'warn')
   let isDraining = false
   const resources = new Resources(config, cache, source, clock)
   await resources.start()
 
-  const connections = new Connections({ ...config.server, bufferMaxBytes: config.server.streamBufferMaxBytes }, clock)
+  const connections = new Connections(
+    { ...config.server, bufferMaxBytes: config.server.streamBufferMaxBytes },
+    clock,
+    who.watch,
+  )
   const hubs = new Hubs({ clock, retryMs: () => connections.retryMs(), epoch: () => epochOf(cache) })
   const hasL2 = config.l2.redis !== undefined
   const invalidator = new Invalidator({ cache, clock, hasL2, ...config.invalidation })
@@ -62,11 +69,12 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     isDraining = true
     resources.close()
     connections.drain()
+    who.close()
   })
 
   logNotices(app, cache)
-  guard(app, { isDraining: () => isDraining, address: config.server.address })
-  checkAccess(app, () => LOCAL)
+  guard(app, { ...config.server, isDraining: () => isDraining, isKnownWho: who.areNeeded })
+  checkAccess(app, who.identify)
   answerErrors(app)
   await app.register(swagger, {
     openapi: {

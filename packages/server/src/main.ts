@@ -2,6 +2,7 @@ import { postgres } from '@tidemark/postgres'
 import { redisL2, redisRelay } from '@tidemark/redis'
 import type { FastifyInstance } from 'fastify'
 import { type Cache, type CacheOptions, createCache, type L2, OptionError } from 'tidemark'
+import { tokenDatabase } from './access/token-database.js'
 import { buildApp } from './app.js'
 import type { CacheConfig, Config, L2Config, RelayConfig } from './config/config.js'
 import { loadConfig } from './config/load.js'
@@ -83,8 +84,11 @@ export async function serve(options: ServeOptions): Promise<Running> {
     const source = postgres({ ...sourceOptions(config, database.url), ...relay })
     const cache = createCache({ source, ...l2Options(config.l2), ...cacheOptions(config.cache) })
     started.push(() => cache.close())
+    const tokens = config.access.tokens ? tokenDatabase(database.url) : undefined
+    if (tokens) started.push(() => tokens.close())
     const app = await buildApp({
       config,
+      findTokens: tokens?.find,
       cache,
       source,
       routes: (routes) => options.routes?.(routes, { ...database, cache }),

@@ -47,6 +47,7 @@ const STATUSES: Readonly<Record<string, readonly [status: number, title: string]
   TIDEMARK_RESOURCE_BROKEN: [500, 'The database refuses the SQL of this resource'],
   TIDEMARK_SQL: [500, 'The SQL cannot be run'],
   TIDEMARK_SQL_WRITES: [500, 'The SQL does more than read'],
+  TIDEMARK_ACCESS_UNKNOWN: [503, 'Who asks cannot be found out now'],
   TIDEMARK_BEHIND: [503, 'The position has not been reached'],
   TIDEMARK_CLOSED: [503, 'The server is stopping'],
   TIDEMARK_DRAINING: [503, 'The server is stopping'],

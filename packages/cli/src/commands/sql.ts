@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import pg from 'pg'
 import { SourceDownError } from 'tidemark'
+import { connect, reasonOf } from '../connect.js'
 import { chooseDatabase } from '../database.js'
 import { StatementError, UsageError } from '../errors.js'
 import { formatResult, type Result } from '../table.js'
@@ -33,21 +34,7 @@ export function sqlCommand(program: Command, terminal: Terminal): void {
 }
 
 async function run(url: string, statements: string): Promise<Result[]> {
-  const client = new pg.Client({
-    connectionString: url,
-    connectionTimeoutMillis: 10_000,
-    application_name: 'tidemark sql',
-  })
-  // A connection that breaks fails the query too; without a listener it would also end the process.
-  client.on('error', () => {})
-  try {
-    await client.connect()
-  } catch (cause) {
-    throw new SourceDownError(
-      `The database does not let us in: ${reasonOf(cause)}. Is it running, and is the address right?`,
-      { cause },
-    )
-  }
+  const client = await connect(url, 'tidemark sql')
   try {
     // Values stay the text that PostgreSQL sent: what is printed is what is stored.
     const types = { getTypeParser: () => (value: string) => value }
@@ -86,10 +73,4 @@ function toStatementError(cause: unknown, statements: string): Error {
       : ` (line ${before.split('\n').length}, column ${before.length - before.lastIndexOf('\n')})`
   const more = [detail, hint].filter(Boolean).map((text) => ` ${text}`)
   return new StatementError(code, `${code} ${message}${place}.${more.join('')}`, { cause })
-}
-
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  // Node hides what happened at each address of a name in an AggregateError without a message.
-  return error.message || (error as NodeJS.ErrnoException).code || error.name
 }

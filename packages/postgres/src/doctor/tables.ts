@@ -133,7 +133,10 @@ function checkIdentities(
   if (missing.length === 0) findings.push(ok('identity-missing', 'every logged table has a usable replica identity'))
 
   const narrow = tables
-    .filter((table) => table.kind === 'table' && table.identity && table.identity.kind !== 'full')
+    .filter(
+      (table) =>
+        table.kind === 'table' && table.schema !== 'tidemark' && table.identity && table.identity.kind !== 'full',
+    )
     .map((table) => ({ table, facts: facts.get(table.oid) }))
     .filter(({ facts }) => facts && facts.changed > 0 && !(version >= 180_000 && facts.hasGenerated))
     .sort((a, b) => b.facts!.changed - a.facts!.changed)

@@ -11,6 +11,9 @@ const LOCKED = '55P03'
 /** After so many tables that are locked the others wait for the next time: each costs a lock timeout. */
 const LOCKED_MAX = 3
 
+/** What Tidemark keeps for itself (the journal, tokens) is followed by nobody. */
+const OWN_SCHEMAS: ReadonlySet<string> = new Set([JOURNAL_SCHEMA, 'tidemark'])
+
 /** What the publication should list beyond what it lists, and no longer. */
 export interface Plan {
   readonly add: readonly CatalogueTable[]
@@ -77,7 +80,7 @@ export function publishSql(name: string, tables: readonly CatalogueTable[], does
 
 /** Whether publishing it, and what is or will be below a partitioned table, can't make a write fail. */
 function isSafe(table: CatalogueTable, tables: ReadonlyMap<number, CatalogueTable>): boolean {
-  if (!table.isLogged || table.identity === undefined || table.schema === JOURNAL_SCHEMA) return false
+  if (!table.isLogged || table.identity === undefined || OWN_SCHEMAS.has(table.schema)) return false
   return table.kind !== 'partitioned' || table.children.every((oid) => isSafe(tables.get(oid)!, tables))
 }
 

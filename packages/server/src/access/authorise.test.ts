@@ -1,7 +1,7 @@
 import fastify from 'fastify'
 import { afterEach, describe, expect, it } from 'vitest'
 import { problemOf } from '../problem.js'
-import type { Access } from './access.js'
+import { type Access, ANONYMOUS } from './access.js'
 import { ACTIONS, type Action, ROLES } from './action.js'
 import { checkAccess, requireActions } from './authorise.js'
 
@@ -21,10 +21,10 @@ async function outcome(action: Action | undefined, access: Access, tenant?: stri
 
 const of = (role: (typeof ROLES)[number], tenants: Access['tenants']): Access => ({
   actor: 'a',
+  principal: 'a',
   roles: [role],
   tenants,
 })
-const anonymous: Access = { actor: 'anonymous', roles: [], tenants: [], isAnonymous: true }
 
 describe('a route', () => {
   it('is open to the roles that its action needs, and to no others', async () => {
@@ -40,7 +40,7 @@ describe('a route', () => {
 
   it('is not open to nobody, unless it is to anybody', async () => {
     for (const action of Object.keys(ACTIONS) as Action[]) {
-      expect(await outcome(action, anonymous), action).toBe(action === 'open' ? 'done' : 'UNAUTHENTICATED')
+      expect(await outcome(action, ANONYMOUS), action).toBe(action === 'open' ? 'done' : 'UNAUTHENTICATED')
     }
   })
 
@@ -67,7 +67,7 @@ describe('a route', () => {
     expect(await outcome('read', of('viewer', ['mine']), 'shared')).toBe('done')
     expect(await outcome('write', of('admin', ['mine']), 'shared')).toBe('TENANT_UNKNOWN')
     expect(await outcome('write', of('editor', ['shared']), 'shared')).toBe('done')
-    expect(await outcome('read', anonymous, 'shared')).toBe('UNAUTHENTICATED')
+    expect(await outcome('read', ANONYMOUS, 'shared')).toBe('UNAUTHENTICATED')
   })
 
   it('of an application reads or writes, as its method says, unless it declares more', async () => {

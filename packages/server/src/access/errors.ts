@@ -12,6 +12,17 @@ export class UnauthenticatedError extends TidemarkError {
   }
 }
 
+/** Whether a token still counts is not known now: the database, or the issuer's keys, cannot be reached. */
+export class AccessUnknownError extends TidemarkError {
+  readonly code = 'TIDEMARK_ACCESS_UNKNOWN'
+  constructor(options?: ErrorOptions) {
+    super(
+      'Whether this token counts cannot be found out now: what it is checked with does not answer. Ask again.',
+      options,
+    )
+  }
+}
+
 /** Who asks is known, and may not do this. */
 export class ForbiddenError extends TidemarkError {
   readonly code = 'TIDEMARK_FORBIDDEN'

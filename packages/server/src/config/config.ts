@@ -10,6 +10,7 @@ export interface Config {
   readonly l2: L2Config
   readonly relay: RelayConfig
   readonly invalidation: InvalidationConfig
+  readonly access: AccessConfig
   readonly resources: readonly ResourceConfig[]
   readonly server: ServerConfig
 }
@@ -70,11 +71,37 @@ export interface InvalidationConfig {
   readonly appliedMaxMs: number
 }
 
+/** Who is let in. Neither tokens nor JWT: programs on this machine, for everything. */
+export interface AccessConfig {
+  /** Tokens that `tidemark tokens create` made, in the database. */
+  readonly tokens: boolean
+  /** How long tokens that were looked up before are believed while the database cannot be asked, in ms. */
+  readonly outageMaxMs: number
+  readonly jwt: JwtConfig | undefined
+}
+
+/** Signed tokens of somebody else's. */
+export interface JwtConfig {
+  readonly issuer: string
+  readonly audience: string
+  /** The address of the issuer's keys, or a file that has them. */
+  readonly jwks: string
+  readonly algorithms: readonly string[]
+  /** The claims that say who it is, and what they may do where. */
+  readonly actorClaim: string
+  readonly rolesClaim: string
+  readonly tenantsClaim: string
+}
+
 export interface ServerConfig {
   /** undefined: 9400, or the next free one. 0: any free one. */
   readonly port: number | undefined
-  /** A loopback address. */
+  /** A loopback address, unless it must be known who asks. */
   readonly host: string
+  /** Names by which it is reached, beside those of this machine; with a port, or for any. */
+  readonly hosts: readonly string[]
+  /** Origins whose pages may ask. */
+  readonly origins: readonly string[]
   /** Where clients reach the proxy that stands before it, e.g. `http://127.0.0.1:8080`; undefined: there is none. */
   readonly address: string | undefined
   /** Between comments on a quiet stream, in ms. */

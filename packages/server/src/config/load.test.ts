@@ -81,7 +81,7 @@ resources:
 
   it('tells every problem at once, with its line, its column and the fix', () => {
     const told = problems(`sources: {}
-server: { host: 0.0.0.0, port: 70000, heartbeat: soon }
+server: { host: "a b c", port: 70000, heartbeat: soon }
 source: { url: mysql://x, publication: "\${NOBODY}" }
 resources:
   "a b": { sql: select 1 }
@@ -113,9 +113,40 @@ resources:
       '10:9 resources.list',
       '11:49 resources.top.params.n.default',
     ])
-    expect(told.join('\n')).toMatch(/no authentication yet/)
     expect(told.join('\n')).toMatch(/the variable NOBODY is not set; set it, or give a default: \$\{NOBODY:-…\}/)
     expect(told.join('\n')).not.toMatch(/mysql/)
+  })
+
+  it('lets others than this machine in only where it asks who they are, and with secrets that nobody knows', () => {
+    expect(problems('server: { host: 0.0.0.0 }').join()).toMatch(/^1:17 server.host .*access\.tokens/)
+    expect(parseConfig('server: { host: 0.0.0.0 }\naccess: { tokens: true }').server.host).toBe('0.0.0.0')
+    const known = (secrets: string) =>
+      problems(`access: { tokens: true }\n${secrets}`).map((line) => line.split(' ', 2)[1])
+    for (const secret of [
+      'changeme',
+      'changemechangeme',
+      'change-me',
+      'Password123',
+      'postgres',
+      'secret',
+      'my-secret',
+    ])
+      expect(known(`source: { url: "postgres://a:${secret}@host/db" }`), secret).toHaveLength(1)
+    expect(known('source: { url: "postgres://a:q7-Bd_2xkeo@host/db" }')).toEqual([])
+    expect(
+      known('source: { slot: s }\nrelay: { redis: "redis://:changeme@h:1", secret: changemechangeme }'),
+    ).toHaveLength(2)
+    expect(parseConfig('source: { url: "postgres://postgres:postgres@localhost/db" }').source.url).toMatch(/postgres/)
+  })
+
+  it('takes keys of JWT from where nobody on the way can change them', () => {
+    const jwks = (address: string) =>
+      problems(`access: { jwt: { issuer: i, audience: a, jwks: "${address}" } }`).map((line) => line.split(' ', 2)[1])
+    expect(jwks('http://login.example/keys')).toHaveLength(1)
+    for (const address of ['https://login.example/keys', 'http://127.0.0.1:9/keys', 'keys.json'])
+      expect(jwks(address), address).toEqual([])
+    expect(problems('access: { jwt: { issuer: i, audience: a, jwks: k, algorithms: [HS256] } }')).toHaveLength(1)
+    expect(problems('access: { jwt: { issuer: i, audience: a, jwks: k, algorithms: [none] } }')).toHaveLength(1)
   })
 
   it('names the place in the SQL', () => {

@@ -52,7 +52,7 @@ function readConfigFile(file: string): string {
 
 function configOf(
   file: string,
-  { source, cache, l2, relay, invalidation, server }: Document,
+  { source, cache, l2, relay, invalidation, access, server }: Document,
   resources: readonly ResourceConfig[],
 ): Config {
   return {
@@ -81,10 +81,25 @@ function configOf(
       requestsKeepMs: toMs(invalidation.requestsKeep),
       appliedMaxMs: toMs(invalidation.appliedMax),
     },
+    access: {
+      tokens: access.tokens,
+      outageMaxMs: toMs(access.outage),
+      jwt: access.jwt && {
+        issuer: access.jwt.issuer,
+        audience: access.jwt.audience,
+        jwks: access.jwt.jwks,
+        algorithms: access.jwt.algorithms,
+        actorClaim: access.jwt.actorClaim,
+        rolesClaim: access.jwt.rolesClaim,
+        tenantsClaim: access.jwt.tenantsClaim,
+      },
+    },
     resources,
     server: {
       port: server.port,
       host: server.host,
+      hosts: server.hosts,
+      origins: server.origins,
       address: server.address,
       heartbeatMs: toMs(server.heartbeat),
       streamsMax: server.streams,

@@ -1,8 +1,7 @@
-import type { Duration } from 'tidemark'
 import { z } from 'zod'
+import { accessSchema, checkExposure, hosts, origins } from './access-schema.js'
+import { duration, optionalText, redisAddress, redisName, url, whole } from './forms.js'
 
-const DURATION = /^(?:0|\d+(?:\.\d+)?(?:ms|s|m|h|d))$/
-const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/
 const RESOURCE_NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,62}$/
 const PARAMETER_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/
 
@@ -62,16 +61,16 @@ export const documentSchema = z
         .record(z.string(), z.looseObject({}, 'must be a mapping with `params` and `sql`'))
         .optional()
         .transform((all) => all ?? {}),
+      access: accessSchema(),
       server: z
         .strictObject({
           port: whole(0, 65_535).optional(),
           host: z
-            .string()
-            .regex(
-              LOOPBACK,
-              'must be a loopback address (127.0.0.1, ::1 or localhost): the server has no authentication yet, so nothing but this machine may reach it',
-            )
+            .string('must be an address to listen on, e.g. 127.0.0.1')
+            .regex(/^[\w.:-]{1,253}$/, 'must be an address to listen on, e.g. 127.0.0.1 or 0.0.0.0')
             .default('127.0.0.1'),
+          hosts: hosts(),
+          origins: origins(),
           address: optionalText(
             /^https?:\/\/[^/?#@]+$/,
             'must be an address without a path, e.g. http://127.0.0.1:8080: where clients reach the proxy before it',
@@ -85,8 +84,11 @@ export const documentSchema = z
         })
         .prefault({}),
     },
-    'must be a mapping with `resources`, and optionally `source`, `cache`, `l2`, `relay`, `invalidation` and `server`',
+    'must be a mapping with `resources`, and optionally `source`, `cache`, `l2`, `relay`, `invalidation`, `access` and `server`',
   )
+  .superRefine((document, context) => {
+    for (const { path, message } of checkExposure(document)) context.addIssue({ code: 'custom', path, message })
+  })
   .superRefine(({ source, relay }, context) => {
     if (relay.redis === undefined || source.slot !== undefined) return
     const message = 'needs source.slot: whoever holds the shared slot reads the log for the others'
@@ -126,54 +128,6 @@ export function isResourceName(name: string): boolean {
 
 export function isParameterName(name: string): boolean {
   return PARAMETER_NAME.test(name)
-}
-
-/** An empty text is none: `${DATABASE_URL:-}`. */
-function url() {
-  return z
-    .string('must be a connection string, e.g. postgres://user@host:5432/database')
-    .transform((text) => text || undefined)
-    .refine(
-      (text) => text === undefined || /^postgres(?:ql)?:\/\/./.test(text),
-      'must be a connection string, e.g. postgres://user@host:5432/database',
-    )
-}
-
-/** Absent or empty: none. */
-function redisAddress() {
-  return optionalText(/^rediss?:\/\/./, 'must be an address of Redis or Valkey, e.g. redis://host:6379')
-}
-
-/** What our keys in it are told apart by. */
-function redisName() {
-  const message = 'must be a name of up to 100 letters, digits, and any of _ . : -'
-  return z
-    .string()
-    .regex(/^[\w.:-]{1,100}$/, message)
-    .optional()
-}
-
-function optionalText(form: RegExp, message: string) {
-  return z
-    .string(message)
-    .refine((text) => text === '' || form.test(text), message)
-    .transform((text) => text || undefined)
-    .optional()
-}
-
-function whole(least: number, most = Number.MAX_SAFE_INTEGER) {
-  const message =
-    most === Number.MAX_SAFE_INTEGER
-      ? `must be a whole number, at least ${least}`
-      : `must be a whole number from ${least} to ${most}`
-  return z.int(message).min(least, message).max(most, message)
-}
-
-function duration(leastMs = 0) {
-  const message = `must be a duration like 250ms, 30s, 5m, 1h or 7d${leastMs ? `, at least ${leastMs}ms` : ''}`
-  return z
-    .union([z.string().regex(DURATION, message), z.literal(0)], message)
-    .transform((value) => (value === '0' ? 0 : value) as Duration)
 }
 
 function parameterType() {

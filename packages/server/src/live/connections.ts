@@ -1,6 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from 'tidemark'
+import { type Access, accessOf } from '../access/access.js'
 import { DrainingError, StreamLimitError } from '../errors.js'
+import { problemOf } from '../problem.js'
 import { Connection, type ConnectionLimits } from './connection.js'
 
 export interface StreamLimits extends ConnectionLimits {
@@ -8,6 +10,9 @@ export interface StreamLimits extends ConnectionLimits {
   readonly streamsMax: number
   readonly streamsPerAddressMax: number
 }
+
+/** Calls `end` once somebody no longer counts. */
+type WatchAccess = (access: Access, end: (error: unknown) => void, signal: AbortSignal) => void
 
 // Clients of a server that went away come back at different times: within this, at random.
 const RETRY_MIN_MS = 500
@@ -17,6 +22,7 @@ const RETRY_SPREAD_MS = 2_500
 export class Connections {
   readonly #limits: StreamLimits
   readonly #clock: Clock
+  readonly #watchAccess: WatchAccess
   readonly #open = new Set<Connection>()
   readonly #byAddress = new Map<string, number>()
   #beating: { cancel(): void } | undefined
@@ -24,9 +30,10 @@ export class Connections {
   /** Streams refused because of a limit. */
   refused = 0
 
-  constructor(limits: StreamLimits, clock: Clock) {
+  constructor(limits: StreamLimits, clock: Clock, watchAccess: WatchAccess) {
     this.#limits = limits
     this.#clock = clock
+    this.#watchAccess = watchAccess
   }
 
   get size(): number {
@@ -55,6 +62,7 @@ export class Connections {
     const connection = new Connection(reply.raw, this.#limits, this.#clock)
     this.#add(connection, request.ip)
     connection.send(`retry: ${this.retryMs()}\n\n`)
+    this.#watchAccess(accessOf(request), (error) => this.#refuse(connection, error), connection.signal)
     return connection
   }
 
@@ -63,6 +71,12 @@ export class Connections {
     this.#isDraining = true
     this.#beating?.cancel()
     for (const connection of this.#open) connection.end(this.retryMs())
+  }
+
+  /** Who was let in no longer counts, or it is not known any more whether they do. */
+  #refuse(connection: Connection, error: unknown): void {
+    connection.send(`event: problem\ndata: ${JSON.stringify(problemOf(error))}\n\n`)
+    connection.end(this.retryMs())
   }
 
   #admit(address: string): void {

@@ -25,6 +25,7 @@ export function answerError(error: FastifyError, request: FastifyRequest, reply:
       'content-type': 'application/problem+json; charset=utf-8',
       'cache-control': 'no-store',
       ...retryAfter(problem),
+      ...(problem.status === 401 ? { 'www-authenticate': 'Bearer realm="tidemark"' } : {}),
     })
     .send(JSON.stringify(problem))
 }

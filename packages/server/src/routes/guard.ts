@@ -5,40 +5,90 @@ export interface GuardOptions {
   readonly isDraining: () => boolean
   /** Where clients reach the proxy that stands before it: its host is ours too. */
   readonly address?: string | undefined
+  /** Names by which it is reached beside those of this machine, with a port or for any. */
+  readonly hosts: readonly string[]
+  /** Origins whose pages may ask. */
+  readonly origins: readonly string[]
+  /** Whether everybody must say who they are: then others than this machine may reach it, by its addresses. */
+  readonly isKnownWho: boolean
 }
 
 /**
- * Lets nobody in but programs on this machine and pages of this server. There is no authentication yet, and a browser
- * sends requests to loopback addresses for any page: by a name that resolves to 127.0.0.1 (DNS rebinding, told by Host),
- * or across origins (told by Origin and Sec-Fetch-Site).
+ * Lets in only who names this server, and of web pages only this server's and those of `origins`. A browser sends requests
+ * for any page: by a name that resolves to this machine (DNS rebinding, told by Host), or across origins (told by Origin and
+ * Sec-Fetch-Site). There are no cookies, so a page can do nothing without a token of its own; where none is asked for, this
+ * is what keeps pages of others out.
  */
-export function guard(app: FastifyInstance, { isDraining, address }: GuardOptions): void {
-  const proxy = address === undefined ? undefined : new URL(address)
+export function guard(app: FastifyInstance, options: GuardOptions): void {
+  const proxy = options.address === undefined ? undefined : new URL(options.address)
+  const origins = new Set(options.origins.map((origin) => origin.toLowerCase()))
   app.addHook('onRequest', async (request, reply) => {
-    reply.headers({
-      'x-content-type-options': 'nosniff',
-      'cross-origin-resource-policy': 'same-origin',
-      'referrer-policy': 'same-origin',
-      'x-frame-options': 'DENY',
-    })
-    const host = request.headers.host
-    const isProxied = host !== undefined && proxy?.host === host.toLowerCase()
-    if (host === undefined || !(isProxied || isOurs(host, request.socket.localPort))) throw new ForeignHostError()
-    if (!isFromHere(request, isProxied ? proxy!.origin : `http://${host.toLowerCase()}`)) throw new ForeignOriginError()
-    if (isDraining()) throw new DrainingError()
+    reply.headers(SECURITY_HEADERS)
+    const host = request.headers.host?.toLowerCase()
+    if (host === undefined) throw new ForeignHostError()
+    const isProxied = proxy?.host === host
+    if (!isProxied && !isOurs(host, request.socket, options)) throw new ForeignHostError()
+    const { origin } = request.headers
+    if (origin !== undefined && origins.has(origin.toLowerCase())) {
+      reply.headers(corsHeaders(origin))
+      if (request.method === 'OPTIONS' && request.headers['access-control-request-method'] !== undefined)
+        return reply.code(204).headers(PREFLIGHT_HEADERS).send()
+    } else if (!isFromHere(request, isProxied ? proxy!.origin : `${request.protocol}://${host}`)) {
+      throw new ForeignOriginError()
+    }
+    if (options.isDraining()) throw new DrainingError()
   })
   app.addHook('onSend', async (_, reply) => {
     // Else a client's idle connection would hold up the stop.
-    if (isDraining()) reply.header('connection', 'close')
+    if (options.isDraining()) reply.header('connection', 'close')
   })
 }
 
-const HOST = /^(localhost|127\.0\.0\.1|\[::1\])(?::([0-9]{1,5}))?$/i
+/** An answer is data: whatever is in it, a browser that opens it runs nothing and shows it in no frame. Pages say more. */
+const SECURITY_HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'same-origin',
+  'x-frame-options': 'DENY',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+}
+
+/** Without credentials: there are none that a browser would add by itself. */
+function corsHeaders(origin: string) {
+  return {
+    'access-control-allow-origin': origin,
+    'access-control-expose-headers':
+      'Tidemark-Position, ETag, Cache-Status, Age, Retry-After, RateLimit, RateLimit-Policy',
+    vary: 'Origin',
+  }
+}
+
+const PREFLIGHT_HEADERS = {
+  'access-control-allow-methods': 'GET, HEAD, POST, PUT, DELETE',
+  'access-control-allow-headers':
+    'Authorization, Content-Type, If-None-Match, If-Match, Idempotency-Key, Last-Event-ID, Tidemark-Position, Tidemark-Tenant',
+  'access-control-max-age': '600',
+}
+
+const LOOPBACK_HOST = /^(localhost|127\.0\.0\.1|\[::1\])$/
 
 /** `localPort` is undefined where a request did not come by a socket (Fastify's `inject`). */
-function isOurs(host: string, localPort: number | undefined): boolean {
-  const [, name, port = '80'] = HOST.exec(host) ?? []
-  return name !== undefined && (localPort === undefined || Number(port) === localPort)
+function isOurs(
+  host: string,
+  { localPort, localAddress }: { readonly localPort?: number | undefined; readonly localAddress?: string | undefined },
+  { hosts, isKnownWho }: GuardOptions,
+): boolean {
+  const [, name, port] = /^(\[[0-9a-f:.]+\]|[^:]+)(?::([0-9]{1,5}))?$/.exec(host) ?? []
+  if (name === undefined) return false
+  if (hosts.some((each) => each.toLowerCase() === host || each.toLowerCase() === name)) return true
+  if (localPort !== undefined && Number(port ?? '80') !== localPort) return false
+  // An address in digits is not a name that somebody else's DNS resolves.
+  return LOOPBACK_HOST.test(name) || (isKnownWho && name === bracketed(localAddress))
+}
+
+function bracketed(address = ''): string {
+  const plain = address.replace(/^::ffff:(?=\d+\.)/, '')
+  return plain.includes(':') ? `[${plain}]` : plain
 }
 
 function isFromHere({ headers, method }: FastifyRequest, own: string): boolean {

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Cache } from 'tidemark'
 import { z } from 'zod'
+import { accessOf } from '../access/access.js'
 import type { Resources } from '../resources/resources.js'
 
 export interface HealthOptions {
@@ -13,14 +14,16 @@ export interface HealthOptions {
 const healthSchema = z.object({
   live: z.boolean(),
   ready: z.boolean().describe('Whether this process should be sent requests'),
-  parts: z.array(
-    z.object({
-      name: z.string(),
-      state: z.string(),
-      ready: z.boolean(),
-      reason: z.string().describe('What it waits for or what is wrong, and what to do; empty where all is well'),
-    }),
-  ),
+  parts: z
+    .array(
+      z.object({
+        name: z.string(),
+        state: z.string(),
+        ready: z.boolean(),
+        reason: z.string().describe('What it waits for or what is wrong, and what to do; empty where all is well'),
+      }),
+    )
+    .describe('None for who is not known'),
 })
 
 type Health = z.infer<typeof healthSchema>
@@ -35,11 +38,12 @@ export function healthRoutes(app: FastifyInstance, options: HealthOptions): void
     querystring: z.strictObject({}),
     response: { 200: healthSchema, 503: healthSchema },
   }
+  // Who is not known is told whether, not why: the parts name slots and tables.
   const answer = (reply: FastifyReply, health: Health, isWell: boolean) =>
     reply
       .code(isWell ? 200 : 503)
       .header('cache-control', 'no-store')
-      .send(health)
+      .send(accessOf(reply.request).isAnonymous ? { ...health, parts: [] } : health)
   typed.get(
     '/health',
     { config, schema: { ...schema, summary: 'Whether the server lives and is ready, part by part' } },

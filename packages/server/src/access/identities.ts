@@ -1,0 +1,55 @@
+import type { FastifyRequest } from 'fastify'
+import { type Clock, OptionError } from 'tidemark'
+import type { AccessConfig } from '../config/config.js'
+import { type Access, ANONYMOUS, LOCAL } from './access.js'
+import { UnauthenticatedError } from './errors.js'
+import { jwtVerifier } from './jwt.js'
+import { TokenBook, type TokenBookOptions } from './token-book.js'
+
+/** Who asks. */
+export interface Identities {
+  /** Whether anybody must say who they are. */
+  readonly areNeeded: boolean
+  /** @throws UnauthenticatedError, AccessUnknownError */
+  identify(request: FastifyRequest): Access | Promise<Access>
+  /** Calls `end` with why once somebody who was let in for long no longer counts: within 5 s. */
+  watch(access: Access, end: (error: unknown) => void, signal: AbortSignal): void
+  close(): void
+}
+
+export type FindTokens = TokenBookOptions['find']
+
+const HEADER_MAX = 8_192
+
+/** @throws OptionError if tokens are to be asked for and there is no way to look them up */
+export function identities(config: AccessConfig, findTokens: FindTokens | undefined, clock: Clock): Identities {
+  if (!config.tokens && !config.jwt)
+    return { areNeeded: false, identify: () => LOCAL, watch: () => {}, close: () => {} }
+  if (config.tokens && !findTokens) throw new OptionError('access.tokens needs the database that has them.')
+  const book = config.tokens ? new TokenBook({ find: findTokens!, outageMaxMs: config.outageMaxMs, clock }) : undefined
+  const verify = config.jwt && jwtVerifier(config.jwt)
+  return {
+    areNeeded: true,
+    async identify({ headers: { authorization } }) {
+      if (authorization === undefined) return ANONYMOUS
+      const token = bearerOf(authorization)
+      if (token === undefined) throw new UnauthenticatedError()
+      if (token.startsWith('tdm_') && book) return book.check(token)
+      if (!verify) throw new UnauthenticatedError()
+      return verify(token)
+    },
+    watch({ tokenId, expiresAt }, end, signal) {
+      if (tokenId !== undefined) book?.watch(tokenId, end, signal)
+      if (expiresAt === undefined) return
+      const timer = clock.after(Math.max(0, expiresAt - clock.wall()), () => end(new UnauthenticatedError()))
+      signal.addEventListener('abort', () => timer.cancel())
+    },
+    close: () => book?.close(),
+  }
+}
+
+/** RFC 6750. Tokens in the query are not read: they end up in logs. */
+function bearerOf(authorization: string): string | undefined {
+  if (authorization.length > HEADER_MAX) return undefined
+  return /^Bearer +([\w.~+/-]+=*) *$/i.exec(authorization)?.[1]
+}

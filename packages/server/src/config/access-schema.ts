@@ -1,0 +1,113 @@
+import { z } from 'zod'
+import { duration } from './forms.js'
+
+/** Signed with a private key: what verifies cannot sign. HMAC and `none` are left out on purpose. */
+const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const
+const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/
+/** What stands in examples, and in lists of those who try doors. */
+const PLACEHOLDER =
+  /^(?:(?:change|replace)[-_ ]?(?:me|it|this)|(?:my|your)?[-_ ]?(?:secret|password|passw0rd)|admin|default|example|test|todo|tidemark|postgres|x+|0+|1234\d*)+[!.\d]*$/i
+
+/** Who is let in. */
+export function accessSchema() {
+  return z
+    .strictObject({
+      tokens: z.boolean('must be true or false').default(false),
+      outage: duration().default(0),
+      jwt: z
+        .strictObject({
+          issuer: text('must be the `iss` of the tokens, e.g. https://login.example.com/'),
+          audience: text('must be the `aud` that stands for this server'),
+          jwks: z
+            .string('must be the address of the keys, or a file that has them')
+            .refine(
+              isKeysAddress,
+              "must be an https address, or a file's path: whoever can change the keys on their way is let in",
+            ),
+          algorithms: z
+            .array(z.enum(ALGORITHMS, `must be of ${ALGORITHMS.join(', ')}`))
+            .min(1, 'must name at least one')
+            .default(['RS256', 'PS256', 'ES256', 'EdDSA']),
+          actorClaim: claim().default('sub'),
+          rolesClaim: claim().default('roles'),
+          tenantsClaim: claim().default('tenants'),
+        })
+        .optional(),
+    })
+    .prefault({})
+}
+
+/** Names by which the server is reached. */
+export function hosts() {
+  const message = 'must be names of hosts, e.g. [tidemark.internal], with a port or without'
+  return z.array(z.string(message).regex(/^(?:[\w.-]{1,253}|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i, message)).default([])
+}
+
+/** Pages of these origins may ask. */
+export function origins() {
+  const message = 'must be origins, e.g. [https://app.example.com]: no path, no `*`'
+  return z.array(z.string(message).regex(/^https?:\/\/[^/?#@*\s]+$/, message)).default([])
+}
+
+interface Exposed {
+  readonly source: { readonly url?: string | undefined; readonly directUrl?: string | undefined }
+  readonly l2: { readonly redis?: string | undefined }
+  readonly relay: { readonly redis?: string | undefined; readonly secret?: string | undefined }
+  readonly access: { readonly tokens: boolean; readonly jwt?: object | undefined }
+  readonly server: { readonly host: string }
+}
+
+/** What must not be so where others than this machine can reach the server. */
+export function checkExposure({ source, l2, relay, access, server }: Exposed) {
+  const isKnown = access.tokens || access.jwt !== undefined
+  if (!isKnown) {
+    return LOOPBACK.test(server.host)
+      ? []
+      : [
+          {
+            path: ['server', 'host'],
+            message:
+              'must be a loopback address (127.0.0.1, ::1 or localhost), or access.tokens or access.jwt must be set: nobody but this machine may come in unasked',
+          },
+        ]
+  }
+  const secrets = [
+    { path: ['source', 'url'], secret: passwordOf(source.url) },
+    { path: ['source', 'directUrl'], secret: passwordOf(source.directUrl) },
+    { path: ['l2', 'redis'], secret: passwordOf(l2.redis) },
+    { path: ['relay', 'redis'], secret: passwordOf(relay.redis) },
+    { path: ['relay', 'secret'], secret: relay.secret },
+  ]
+  return secrets
+    .filter(({ secret }) => secret !== undefined && PLACEHOLDER.test(secret))
+    .map(({ path }) => ({
+      path,
+      message: 'has a secret that everybody knows, like `changeme`: draw one, e.g. with `openssl rand -base64 24`',
+    }))
+}
+
+function passwordOf(url: string | undefined): string | undefined {
+  const password = url === undefined || !URL.canParse(url) ? '' : new URL(url).password
+  try {
+    return decodeURIComponent(password) || undefined
+  } catch {
+    return password
+  }
+}
+
+function isKeysAddress(address: string): boolean {
+  if (!/^https?:/.test(address)) return address !== ''
+  return URL.canParse(address) && (address.startsWith('https:') || LOOPBACK.test(bareHost(new URL(address).hostname)))
+}
+
+function bareHost(hostname: string): string {
+  return hostname.replace(/^\[|\]$/g, '')
+}
+
+function text(message: string) {
+  return z.string(message).min(1, message).max(1_000, message)
+}
+
+function claim() {
+  return text("must be a claim's name")
+}
