@@ -85,7 +85,7 @@ function explainRelation(relation: Relation, analysis: Analysis, facts: TableFac
 
 /** Which updates of a row that is read touch the answer: those that change a column that is read, as far as the log tells. */
 function updatesOf(reads: readonly string[] | undefined, { identity, columns }: TableFacts): string {
-  if (!reads) return 'Every update counts, as all columns are read, or it is not known which.'
+  if (!reads) return 'Every update counts that changes something, as all columns are read, or it is not known which.'
   if (reads.length === 0) return 'No update counts, as no column is read; only rows that come or go.'
   const untold = identity === 'f' ? [] : reads.filter((name) => !columns.includes(name))
   if (untold.length === 0) return 'An update of other columns touches nothing.'

@@ -23,6 +23,7 @@ export type {
   RowsDependency,
   TableDependency,
 } from './dependencies/dependency.js'
+export { VERSION } from './dependencies/dependency.js'
 export { escapeGlob } from './dependencies/glob.js'
 export { afterPrefix, compareKeys, type Key, keyOf, type Order } from './dependencies/order.js'
 export { milliseconds } from './duration.js'

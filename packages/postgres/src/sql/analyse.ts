@@ -26,6 +26,8 @@ export interface RowRead {
   readonly isAll: boolean
   /** The columns that are read of it here; undefined: all, or that is not known. */
   readonly reads: readonly string[] | undefined
+  /** Those of them that decide which rows the answer has: the others it only shows. */
+  readonly decides: readonly string[] | undefined
 }
 
 /** A place where a table is read as a whole. */
@@ -45,6 +47,8 @@ export interface Analysis {
   readonly tables: readonly TableRead[]
   /** By the table's OID, the columns of it that are read anywhere; of a table that is missing, all. */
   readonly columns: ReadonlyMap<number, readonly string[]>
+  /** An update matters though it changes no column: system columns are read, or generated ones. */
+  readonly isVersionRead: boolean
   /** Views that it reads through: their definitions matter, and what these read. */
   readonly views: readonly string[]
   /** Functions that it may call, and that are not IMMUTABLE (`public.posts_of()`), and tables that name their columns: these definitions matter too. */
@@ -76,7 +80,17 @@ export interface Material {
 export function unread(reason: Extract<NotKept, 'writes' | 'not-understood'>): Analysis {
   const reasons = new Map([[reason, new Set<string>()]])
   return {
-    ...{ isRead: false, rows: [], tables: [], columns: new Map(), views: [], functions: [], unfollowable: [], reasons },
+    ...{
+      isRead: false,
+      rows: [],
+      tables: [],
+      columns: new Map(),
+      isVersionRead: true,
+      views: [],
+      functions: [],
+      unfollowable: [],
+      reasons,
+    },
     ...{ parameterTypes: [], momentParameters: [] },
   }
 }
@@ -101,13 +115,14 @@ export function analyse(material: Material): Analysis | 'torn' {
   const types = parameterTypes.map((type) => facts.bases.get(type) ?? type)
   const reads = readsOf(statement, material.text, facts, types)
   if (reads.isTorn) return 'torn'
-  const columns = columnsRead([statement, ...reads.bodies], facts)
+  const columns = columnsRead(statement, reads.bodies, facts, (relation) => reads.hasSeen(relation))
   const rows = reads.occurrences.map(({ occurrence, given }) => ({
     relation: occurrence.relation,
     ...boundsOf(occurrence, given, types),
     hidden: occurrence.hidden ?? (isRepeated(occurrence.relation, reads) ? ('self-join' as const) : undefined),
     isAll: isNone(given) && occurrence.formulas.every(isNone),
     reads: columns.at(occurrence.relation, occurrence.place),
+    decides: columns.deciding(occurrence.relation, occurrence.place),
   }))
   const tables: TableRead[] = [
     ...reads.whole.map(({ relation, reason, place }) => ({ relation, reason, reads: columns.at(relation, place) })),
@@ -130,6 +145,7 @@ export function analyse(material: Material): Analysis | 'torn' {
         return read ? [[relation.oid, read]] : []
       }),
     ),
+    isVersionRead: columns.isVersionRead,
     views: facts.relations.filter(({ kind, isSystem }) => kind === 'v' && !isSystem).map(({ table }) => table),
     functions: [...new Set(facts.functions.flatMap((each) => definedBy(each, facts)))],
     unfollowable: facts.relations.filter((relation) => !canBeFollowed(relation)),

@@ -55,10 +55,12 @@ function analysis(ways: RowRead['ways'], over: Partial<Analysis> & Partial<RowRe
       {
         ...{ relation: POSTS, ways, hidden: over.hidden, uncut: undefined, isAll: false },
         reads: over.columns?.get(POSTS.oid),
+        decides: undefined,
       },
     ],
     tables: [],
     columns: new Map(),
+    isVersionRead: false,
     views: [],
     functions: [],
     unfollowable: [],
@@ -144,8 +146,8 @@ function told(subject: Analysis, setting: Setting = {}): Told {
 const byAuthor: Bounds[] = [[{ column: AUTHOR, choice: parameter(1) }]]
 
 it('names the rows of the answer where the log does not tell what they were', () => {
-  expect(told(analysis(byAuthor)).texts).toEqual(['author_id=1 members', 'id=7 coarse', 'id=8 coarse'])
-  expect(told(analysis(byAuthor), { answered: answer([]) }).texts).toEqual(['author_id=1 members'])
+  expect(told(analysis(byAuthor)).texts).toEqual(['author_id=1 ignored', 'id=7 coarse', 'id=8 coarse'])
+  expect(told(analysis(byAuthor), { answered: answer([]) }).texts).toEqual(['author_id=1 ignored'])
 })
 
 it('needs no rows of the answer where the log tells', () => {
@@ -186,12 +188,16 @@ it('says why rows of the answer do not stand in for old values', () => {
 })
 
 it('widens to the table what it cannot tell', () => {
-  const widened = (values: unknown[]) => told(analysis(byAuthor), { values })
+  const unseen = { answered: undefined }
+  const widened = (values: unknown[]) => told(analysis(byAuthor), { values, ...unseen })
   for (const value of ['x', {}, new Date(), Buffer.from('1'), '0x1']) {
     expect(widened([value]).texts).toEqual(['table'])
     expect(widened([value]).wider).toEqual(['public.posts value'])
   }
-  expect(told(analysis('condition')).texts).toEqual(['table'])
+  expect(told(analysis('condition'), unseen).texts).toEqual(['table'])
+  expect(told(analysis('condition'), unseen).wider).toEqual(['public.posts condition'])
+  // Of the rows that are not in the answer only those count that may come into it.
+  expect(told(analysis('condition')).texts).toEqual(['= ignored', 'id=7 coarse', 'id=8 coarse'])
   expect(told(analysis('condition')).wider).toEqual(['public.posts condition'])
 })
 
@@ -202,15 +208,15 @@ it('leaves out a column whose value it cannot tell, and keeps the others', () =>
       { column: STATUS, choice: parameter(2) },
     ],
   ]
-  expect(told(analysis(both), { values: [{}, 'live'] }).texts[0]).toBe('status=live members')
+  expect(told(analysis(both), { values: [{}, 'live'] }).texts[0]).toBe('status=live ignored')
 })
 
 it('takes lists apart, without the NULLs, up to a limit', () => {
   const any: Bounds[] = [[{ column: AUTHOR, choice: { kind: 'any', parameter: 1 } }]]
   expect(told(analysis(any), { values: [[3, null, 4, 3, [5]]], answered: answer([]) }).texts).toEqual([
-    'author_id=3 members',
-    'author_id=4 members',
-    'author_id=5 members',
+    'author_id=3 ignored',
+    'author_id=4 ignored',
+    'author_id=5 ignored',
   ])
   const many = Array.from({ length: 1_001 }, (_, index) => index)
   expect(told(analysis(any), { values: [many] }).wider).toEqual(['public.posts too-many-values'])
@@ -220,7 +226,7 @@ it('takes lists apart, without the NULLs, up to a limit', () => {
       { column: STATUS, choice: parameter(2) },
     ],
   ]
-  expect(told(analysis(two), { values: [many, 'live'], answered: answer([]) }).texts).toEqual(['status=live members'])
+  expect(told(analysis(two), { values: [many, 'live'], answered: answer([]) }).texts).toEqual(['status=live ignored'])
   // A text is not taken apart.
   expect(told(analysis(any), { values: ['{1,2}'] }).wider).toEqual(['public.posts value'])
 })

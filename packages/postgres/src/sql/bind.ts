@@ -1,4 +1,4 @@
-import type { Reading, RowsDependency, TableDependency } from 'tidemark'
+import { type Reading, type RowsDependency, type TableDependency, VERSION } from 'tidemark'
 import type { FollowedTable } from '../wal/tables.js'
 import type { Analysis, RowRead } from './analyse.js'
 import type { Bounds, Choice } from './bounds.js'
@@ -51,6 +51,7 @@ export class Binding {
   readonly #chains: Chains
   readonly #ends: Ends
   readonly #membersMax: number
+  readonly #partnersMax: number
 
   /** @param tables  undefined where nothing is followed at all: then expiry decides, and no table is missing */
   constructor(
@@ -61,6 +62,7 @@ export class Binding {
     limits: BindingLimits,
   ) {
     this.#membersMax = limits.membersMax
+    this.#partnersMax = limits.partnersMax
     this.#analysis = analysis
     this.#values = values
     this.#reading = reading
@@ -153,24 +155,41 @@ export class Binding {
 
   #depend(dependency: TableDependency | RowsDependency, reads: readonly string[] | undefined): void {
     this.#reading.depend(reads ? { ...dependency, reads } : dependency)
+    if (this.#analysis.isVersionRead) this.#reading.depend({ ...dependency, reads: [VERSION] })
   }
 
   #dependOnRows(read: RowRead, answered: Answered | undefined): void {
-    const { relation, isAll, reads } = read
+    const { relation, isAll, reads, ways } = read
     const { table } = relation
     const identity = this.#followed.get(table)
-    const sets = this.#setsOf(read, identity, answered)
-    if (typeof sets === 'string') return this.#dependOnTable(relation, isAll ? undefined : sets, reads)
+    const found = this.#setsOf(read, identity, answered)
+    const sets = typeof found === 'string' ? [ALL] : found
+    if (typeof found === 'string' && !isAll && this.#tables) this.#reading.coarse(table, found)
     const isKnown = sets.every((set) => areOldValuesKnown(set, identity))
-    const members = isKnown ? undefined : membersOf(read, identity, answered, this.#membersMax)
-    if (typeof members === 'string' && this.#tables) this.#reading.coarse(table, members)
-    // Where old values are known, `coarse` never comes to bear; and should they be missing after all (the replica identity was
-    // changed a moment ago), it is what is right.
-    const old = Array.isArray(members) ? 'members' : 'coarse'
-    for (const set of sets) for (const dependency of dependenciesOf(table, set, old)) this.#depend(dependency, reads)
-    if (Array.isArray(members)) for (const dependency of members) this.#depend(dependency, reads)
-    if (typeof read.ways === 'string') return
-    this.#dependOnChains(read.ways.flat(), answered)
+    const max = isKnown ? this.#shownMax(read, typeof found === 'string') : this.#membersMax
+    const members = max === undefined ? 'unseen' : membersOf(read, identity, answered, max)
+    if (Array.isArray(members)) {
+      // Rows that leave are among those that it shows; of the others only what decides whether they are shown.
+      for (const set of sets)
+        for (const dependency of dependenciesOf(table, set, 'ignored')) this.#depend(dependency, read.decides)
+      for (const dependency of members) this.#depend(dependency, reads)
+    } else if (typeof found === 'string') {
+      this.#depend({ kind: 'table', table }, reads)
+    } else {
+      if (!isKnown && this.#tables) this.#reading.coarse(table, members)
+      // Where old values are known, `coarse` never comes to bear; and should they be missing after all (the replica identity was
+      // changed a moment ago), it is what is right.
+      for (const set of sets)
+        for (const dependency of dependenciesOf(table, set, 'coarse')) this.#depend(dependency, reads)
+    }
+    if (typeof ways !== 'string') this.#dependOnChains(ways.flat(), answered)
+  }
+
+  /** So many rows of the answer are named where that is not needed, but tells more: where its bounds may name rows that are not in it. */
+  #shownMax({ isAll }: RowRead, isWhole: boolean): number | undefined {
+    const { rows, tables } = this.#analysis
+    const isExact = isAll || (rows.length + tables.length === 1 && !isWhole)
+    return isExact || this.#partnersMax === 0 ? undefined : this.#partnersMax
   }
 
   /** The rows that can matter, or why all can. */
@@ -224,17 +243,19 @@ export class Binding {
   }
 
   /**
-   * What a chain's values were read from: a row that comes into it may bring a value. One that leaves it takes none but its own, so its
-   * old values need not be known.
+   * What a chain's values were read from: a row that comes into it may bring a value, and one that gets another value does. One that
+   * leaves it takes none but its own.
    */
-  #dependOnChain({ relation, bounds }: Extract<Choice, { kind: 'chain' }>, answered: Answered | undefined): void {
+  #dependOnChain(
+    { relation, column, bounds }: Extract<Choice, { kind: 'chain' }>,
+    answered: Answered | undefined,
+  ): void {
     const identity = this.#followed.get(relation.table)
     const set = rowSetOf(bounds, this.#values, this.#chains.values, identity, ROWS_MAX)
-    // At which of the table's places the chain begins is not known here.
-    const reads = this.#analysis.columns.get(relation.oid)
+    const reads = [...new Set([column, ...bounds.map((each) => each.column)].map(({ name }) => name))].sort()
     if (typeof set === 'string') return this.#dependOnTable(relation, set, reads)
     for (const own of this.#cutOff(bounds, set, identity, answered))
-      for (const dependency of dependenciesOf(relation.table, own, 'members')) this.#depend(dependency, reads)
+      for (const dependency of dependenciesOf(relation.table, own, 'ignored')) this.#depend(dependency, reads)
     this.#dependOnChains(bounds, answered)
   }
 }
@@ -256,8 +277,9 @@ function membersOf(
   if (read.hidden) return read.hidden
   if (!answered) return 'unseen'
   if (answered.rowCount > membersMax) return 'too-many-members'
-  const columns = [...(identity?.columns ?? [])].sort()
   const { relation } = read
+  // Under FULL all of a row is told.
+  const columns = [...(identity?.identity === 'full' ? relation.keys : (identity?.columns ?? []))].sort()
   const parts = columns.map((name) => {
     const column = relation.columns.find((each) => each.name === name)
     const field = answered.fields.findIndex(

@@ -5,12 +5,17 @@ import { nameOfRelation, quoted } from './mentions.js'
 
 /** What no image of the log has. */
 const SYSTEM_COLUMNS = ['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid']
+const SYSTEM_NAMES = new RegExp(`\\b(${SYSTEM_COLUMNS.join('|')})\\b`)
 
 /** Which columns are read: of a table in all, and at each place where a statement names it. undefined: all, or nobody knows which. */
 export interface ColumnsRead {
   of(relation: Relation): readonly string[] | undefined
   /** @param place  the name in FROM; undefined where it is not known */
   at(relation: Relation, place: RangeVar | undefined): readonly string[] | undefined
+  /** The same without what the statement only shows: what decides which rows its answer has, and in which order. */
+  deciding(relation: Relation, place: RangeVar): readonly string[] | undefined
+  /** Something is read that an update may change though it leaves all columns of the log as they were: system columns, generated ones. */
+  readonly isVersionRead: boolean
 }
 
 /**
@@ -20,26 +25,69 @@ export interface ColumnsRead {
  * `*`. A bare name counts for every place of a table that has such a column, `p.title` for every place that is called `p`. So whatever
  * the statement means, no column is left out.
  *
- * @param statements  all that is read by, views and functions that were looked into among them
+ * @param statement  the statement itself
+ * @param bodies  what else is read by: views and functions that were looked into
+ * @param hasSeen  whether all that is read of a relation through views was looked into
  */
-export function columnsRead(statements: readonly Node[], facts: Facts): ColumnsRead {
-  const names = new Names(facts)
-  for (const statement of statements) names.addTables(statement)
-  for (const statement of statements) names.addColumns(statement)
+export function columnsRead(
+  statement: Node,
+  bodies: Iterable<Node>,
+  facts: Facts,
+  hasSeen: (relation: Relation) => boolean,
+): ColumnsRead {
+  const statements = [statement, ...bodies]
+  const names = namesIn(statements, facts, new Set())
+  let deciding: Names | undefined
+  const isKnown = (relation: Relation): boolean => isPlain(relation, hasSeen)
   return {
-    of: (relation) => (isPlain(relation) ? names.columnsOf(relation) : undefined),
+    of: (relation) => (isKnown(relation) ? names.columnsOf(relation) : undefined),
     at: (relation, place) => {
-      if (!isPlain(relation)) return undefined
+      if (!isKnown(relation)) return undefined
       return place ? names.columnsAt(relation, place) : names.columnsOf(relation)
     },
+    deciding: (relation, place) => {
+      if (!isKnown(relation)) return undefined
+      deciding ??= namesIn(statements, facts, shownBy(statement))
+      return deciding.columnsAt(relation, place)
+    },
+    isVersionRead: names.isVersionRead || facts.relations.some(hasVersion),
   }
 }
 
-/** It is known who names its columns: statements, and policies of its own; no view of which only the name is known. */
-function isPlain({ columns, via, hasPolicies, policyColumns, definitions }: Relation): boolean {
-  if (columns.length === 0 || via.some((each) => each !== 'query')) return false
+function namesIn(statements: readonly Node[], facts: Facts, without: ReadonlySet<object>): Names {
+  const names = new Names(facts)
+  for (const statement of statements) names.addTables(statement)
+  for (const statement of statements) names.addColumns(statement, without)
+  return names
+}
+
+/** Columns that stand in the list of the statement alone, and are not ordered by under the name that it gives them. */
+function shownBy(statement: Node): ReadonlySet<object> {
+  const { targetList = [], sortClause = [] } = as('SelectStmt', statement) ?? {}
+  const sorted = sortClause.map((node) => as('SortBy', node)?.node)
+  // By its place in the list.
+  if (sorted.some((node) => as('A_Const', node))) return new Set()
+  const names = new Set(sorted.map((node) => strings(as('ColumnRef', node)?.fields).at(-1)))
+  return new Set(
+    targetList.flatMap((node) => {
+      const target = as('ResTarget', node)
+      return target?.name !== undefined && names.has(target.name) ? [] : (as('ColumnRef', target?.val) ?? [])
+    }),
+  )
+}
+
+/** It is known who names its columns: statements, views that were looked into, and policies of its own. */
+function isPlain(relation: Relation, hasSeen: (relation: Relation) => boolean): boolean {
+  const { columns, via, hasPolicies, policyColumns, definitions } = relation
+  const isSeen = via.every((each) => each === 'query' || (each === 'view' && hasSeen(relation)))
+  if (columns.length === 0 || !isSeen) return false
   // A policy's whole row is written so; pg_depend, from which its columns are, does not have it.
   return !hasPolicies || (policyColumns !== null && !definitions.some((policy) => policy.includes('.*')))
+}
+
+/** A view or a policy that names a system column, or a table with a column that the log does not have. */
+function hasVersion({ columns, definitions }: Relation): boolean {
+  return columns.some(({ isGenerated }) => isGenerated) || definitions.some((text) => SYSTEM_NAMES.test(text))
 }
 
 class Names {
@@ -55,6 +103,7 @@ class Names {
   /** Places of which all columns are read. */
   readonly #whole = new Set<RangeVar>()
   #isEverythingRead = false
+  isVersionRead = false
 
   constructor(facts: Facts) {
     this.#facts = facts
@@ -68,8 +117,8 @@ class Names {
     })
   }
 
-  addColumns(statement: Node): void {
-    const stars = new Set<object>()
+  addColumns(statement: Node, without: ReadonlySet<object>): void {
+    const stars = new Set<object>(without)
     walk(statement, (tag, content) => {
       if (tag === 'SubLink') this.#existence(content, stars)
       if (tag === 'SelectStmt') this.#starsOf(content as SelectStmt, stars)
@@ -138,6 +187,7 @@ class Names {
   #column({ fields }: ColumnRef): void {
     const parts = strings(fields)
     const [last, before] = [parts.at(-1), parts.at(-2)]
+    this.isVersionRead ||= SYSTEM_COLUMNS.includes(last ?? '')
     if (last === undefined) {
       // A star that stands where none is expected.
       this.#isEverythingRead = true

@@ -44,7 +44,7 @@ export interface WholeRead {
 export class Reads {
   readonly occurrences: { readonly occurrence: TableOccurrence; readonly given: Formula }[] = []
   readonly whole: WholeRead[] = []
-  /** Bodies of functions that it calls. */
+  /** Bodies of functions that it calls, and of views that were looked into. */
   readonly bodies = new Set<Node>()
   /** A name in FROM means no relation that is known. */
   isTorn = false

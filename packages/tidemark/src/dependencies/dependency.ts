@@ -9,9 +9,12 @@ export type Dependency =
   | TableDependency
   | RowsDependency
 
+/** As a column that is read: it counts as changed by every update, also by one that leaves all columns as they were. */
+export const VERSION = ''
+
 /**
  * All rows of a table. `reads` are the columns whose change matters; absent: all of them; none of them (`[]`): only rows that come
- * and go matter, as for `count(*)`.
+ * and go matter, as for `count(*)`. An update that changes nothing matters only where `VERSION` is read.
  */
 export interface TableDependency {
   readonly kind: 'table'
@@ -39,9 +42,10 @@ export interface RowsDependency {
   readonly reads?: readonly string[]
   /**
    * What happens when a change does not tell the old values that decide. `members`: other dependencies of the same entry name every
-   * row of its answer by identity, so the new image suffices; `coarse`: the change counts as touching this.
+   * row of its answer by identity, so the new image suffices; `coarse`: the change counts as touching this. `ignored`: as `members`, and
+   * rows that leave are left to those others also where the old values are known.
    */
-  readonly old: 'members' | 'coarse'
+  readonly old: 'members' | 'coarse' | 'ignored'
 }
 
 /** Values of a column between two ends; without an end, all on that side. NULL lies in no range. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Change, Image, Target } from '../log/change.js'
-import type { Condition, Dependency, Range } from './dependency.js'
+import { type Condition, type Dependency, type Range, VERSION } from './dependency.js'
 import { DependencyIndex } from './lookup.js'
 import { type Reach, reach, touches } from './match.js'
 import { keyOf, type Order } from './order.js'
@@ -68,7 +68,7 @@ const condition: fc.Arbitrary<Condition> = fc.oneof(
   }),
   fc.record({ is: fc.constantFrom('null' as const, 'not-null' as const), column }),
 )
-const reads = fc.subarray([...COLUMNS, 'd'])
+const reads = fc.subarray([...COLUMNS, 'd', VERSION])
 
 const rows: fc.Arbitrary<Dependency> = fc
   .record(
@@ -80,7 +80,7 @@ const rows: fc.Arbitrary<Dependency> = fc
       range,
       also: fc.array(condition, { minLength: 1, maxLength: 3 }),
       reads,
-      old: fc.constantFrom('members' as const, 'coarse' as const),
+      old: fc.constantFrom('members' as const, 'coarse' as const, 'ignored' as const),
     },
     { requiredKeys: ['table', 'columns', 'values', 'old'] },
   )
@@ -202,7 +202,7 @@ const denseRows: fc.Arbitrary<Dependency> = fc
         [{ is: 'not-null', column: 'c' }],
       ),
       reads: fc.constantFrom<readonly string[]>([], ['b'], ['c', 'd']),
-      old: fc.constantFrom('members' as const, 'coarse' as const),
+      old: fc.constantFrom('members' as const, 'coarse' as const, 'ignored' as const),
     },
     { requiredKeys: ['old'] },
   )

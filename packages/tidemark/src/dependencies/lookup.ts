@@ -119,8 +119,11 @@ export class DependencyIndex {
       if (isUnchanged(change, whole.scope.reads)) tally.unchanged++
       else this.#touchGroup(whole, touch)
     }
-    for (const shape of table.equal.values()) this.#touchEqual(shape, change, touch, tally)
-    for (const shape of table.conditioned.values()) this.#touchConditioned(shape, change, touch, tally)
+    const isNothing = isUnchanged(change, undefined)
+    for (const shape of table.equal.values())
+      if (!isNothing || shape.scope.reads) this.#touchEqual(shape, change, touch, tally)
+    for (const shape of table.conditioned.values())
+      if (!isNothing || shape.scope.reads) this.#touchConditioned(shape, change, touch, tally)
   }
 
   #touchEqual(shape: Group<RowsScope>, change: RowChange, touch: (slot: number) => void, tally: Tally): void {
@@ -135,7 +138,7 @@ export class DependencyIndex {
     if (now === was && id !== undefined && isUnchanged(change, shape.scope.reads))
       return this.#judge([id], change, touch, tally)
     this.#touchList(id, touch)
-    if (was !== undefined && was !== now) this.#touchList(shape.ids.get(was), touch)
+    if (was !== undefined && was !== now && shape.scope.old !== 'ignored') this.#touchList(shape.ids.get(was), touch)
   }
 
   #touchConditioned(shape: ConditionedGroup, change: RowChange, touch: (slot: number) => void, tally: Tally): void {

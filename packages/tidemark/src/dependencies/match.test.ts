@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { RowChange } from '../log/change.js'
-import type { Condition, Dependency, Range, RowsDependency } from './dependency.js'
+import { type Condition, type Dependency, type Range, type RowsDependency, VERSION } from './dependency.js'
 import { reach } from './match.js'
 
-const rows = (columns: string[], values: (string | null)[], old: 'members' | 'coarse' = 'members'): Dependency => ({
+const rows = (columns: string[], values: (string | null)[], old: RowsDependency['old'] = 'members'): Dependency => ({
   kind: 'rows',
   table: 'public.posts',
   columns,
@@ -55,10 +55,33 @@ describe('a row', () => {
     expect(reach(rows(['author'], ['7'], 'members'), update({ id: '1' }, { id: '1', author: '7' }))).toBe('exact')
   })
 
+  test('that leaves is left to the members, where that is said; one that comes is not', () => {
+    const ignored = { ...rows(['author'], ['7'], 'ignored'), reads: ['author', 'at'] } as Dependency
+    expect(reach(ignored, remove({ author: '7' }))).toBe('none')
+    expect(reach(ignored, update({ author: '7' }, { author: '8' }))).toBe('none')
+    expect(reach(ignored, update({ author: '8' }, { author: '7' }))).toBe('exact')
+    expect(reach(ignored, insert({ author: '7' }))).toBe('exact')
+    expect(reach(ignored, update({ author: '7', at: '1' }, { author: '7', at: '2' }))).toBe('exact')
+    expect(reach(ignored, update({ author: '7', at: '1', x: '1' }, { author: '7', at: '1', x: '2' }))).toBe('unchanged')
+    // What is not known may have changed.
+    expect(reach(ignored, update({ id: '1' }, { id: '1', author: '7', at: '1' }))).toBe('exact')
+    expect(reach(ignored, update({ id: '1' }, { id: '1' }))).toBe('coarse')
+  })
+
+  test('that an update leaves as it was reaches nothing but what reads its version', () => {
+    const image = { id: '1', author: '7' }
+    const whole: Dependency = { kind: 'table', table: 'public.posts' }
+    for (const each of [rows(['author'], ['7']), whole]) {
+      expect(reach(each, update(image, image))).toBe(each === whole ? 'unchanged' : 'none')
+      expect(reach({ ...each, reads: [VERSION] } as Dependency, update(image, image))).toBe('exact')
+      expect(reach(each, update({ id: '1' }, image))).toBe('exact')
+    }
+  })
+
   test('whose new image leaves out an unchanged value has the old one, if that is known', () => {
-    expect(reach(rows(['body'], ['x']), update({ id: '1', body: 'x' }, { id: '1' }))).toBe('exact')
+    expect(reach(rows(['body'], ['x']), update({ at: '1', body: 'x' }, { at: '2' }))).toBe('exact')
     expect(reach(rows(['body'], ['y']), update({ id: '1', body: 'x' }, { id: '1' }))).toBe('none')
-    expect(reach(rows(['body'], ['y']), update({ id: '1' }, { id: '1' }))).toBe('coarse')
+    expect(reach(rows(['body'], ['y']), update({ at: '1' }, { at: '2' }))).toBe('coarse')
   })
 
   test('unknown is not NULL', () => {

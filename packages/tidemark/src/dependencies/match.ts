@@ -1,5 +1,5 @@
 import type { Change, Image, RowChange, Target } from '../log/change.js'
-import type { Condition, Dependency, Range, RowsDependency } from './dependency.js'
+import { type Condition, type Dependency, type Range, type RowsDependency, VERSION } from './dependency.js'
 import { compareKeys, type Key, keyOf, type Order } from './order.js'
 import { reachOfKey } from './pattern.js'
 
@@ -57,13 +57,15 @@ function targetsReach(dependency: Dependency, targets: readonly Target[]): Reach
 
 /** The dependency is of the change's table. */
 export function rowReach(dependency: RowsDependency, change: RowChange): Reach {
+  // What changes nothing brings no row and takes none, whether it satisfies this or not.
+  if (!dependency.reads && isUnchanged(change, undefined)) return 'none'
   const after = change.op === 'delete' ? 'no' : satisfies(dependency, change, valueAfter)
   const before = change.op === 'insert' ? 'no' : satisfies(dependency, change, valueBefore)
   if (after === 'yes' && rules.isAlike(before, after) && isUnchanged(change, dependency.reads)) {
     // Folding takes more for equal than the query does: there a row may have come or gone.
     if (isUnchanged(change, foldedColumns(dependency))) return 'unchanged'
   }
-  if (after === 'yes' || before === 'yes') return 'exact'
+  if (after === 'yes' || (before === 'yes' && dependency.old !== 'ignored')) return 'exact'
   return after === 'unknown' || (before === 'unknown' && dependency.old === 'coarse') ? 'coarse' : 'none'
 }
 
@@ -72,8 +74,9 @@ export function rowReach(dependency: RowsDependency, change: RowChange): Reach {
  * that there are.
  */
 export function isUnchanged(change: RowChange, reads: readonly string[] | undefined): boolean {
-  if (!reads || change.op !== 'update') return false
-  for (const column of reads) {
+  if (change.op !== 'update' || !change.new) return false
+  for (const column of reads ?? Object.keys(change.new)) {
+    if (column === VERSION) return false
     const now = valueIn(change.new, column)
     // What an update leaves out it did not change (TOAST).
     if (now !== undefined && now !== valueIn(change.old, column)) return false

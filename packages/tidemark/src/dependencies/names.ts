@@ -208,7 +208,7 @@ function readsKey(reads: readonly string[] | undefined): string {
   if (!reads) return ''
   let key = readsKeys.get(reads)
   if (key === undefined) {
-    key = `\0\0r${reads.join('\0')}`
+    key = `\0\0r${reads.length}\0${reads.join('\0')}`
     readsKeys.set(reads, key)
   }
   return key

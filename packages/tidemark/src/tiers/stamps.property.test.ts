@@ -21,7 +21,7 @@ const rows: fc.Arbitrary<RowsDependency> = fc
     values: fc.array(value, { minLength: 3, maxLength: 3 }),
     orders: fc.option(fc.array(fc.constantFrom(...ORDERS), { minLength: 3, maxLength: 3 }), { nil: undefined }),
     reads,
-    old: fc.constantFrom('members' as const, 'coarse' as const),
+    old: fc.constantFrom('members' as const, 'coarse' as const, 'ignored' as const),
     range: fc.option(fc.record({ column: fc.constantFrom(...COLUMNS), value: fc.constantFrom('1', '2') }), {
       nil: undefined,
     }),
@@ -139,7 +139,9 @@ test('of equalities alone L2 marks no more than L1 touches, where old values are
       new Shapes([stamp!.shape]).mark([known], 7, marks)
       const isMarked = marks.all.some(({ name }) => name === undefined || name === stamp!.name)
       if (!isMarked) narrow++
-      expect(isMarked).toBe(touches(plain, known))
+      // Of all rows of a table L2 knows no more than the table.
+      if (plain.columns.length === 0 && plain.old === 'ignored') expect(isMarked || !touches(plain, known)).toBe(true)
+      else expect(isMarked).toBe(touches(plain, known))
     }),
     { numRuns: 5_000 },
   )

@@ -122,7 +122,7 @@ export class Shapes {
     if (isUnknown) return marks.add(text, undefined, lsn)
     if (now !== undefined && now === was && isUnchanged(change, reads ?? undefined)) return
     if (now !== undefined && stampRules.isMarkedNow()) marks.add(text, nameOf(now), lsn)
-    if (was !== undefined && was !== now) marks.add(text, nameOf(was), lsn)
+    if (was !== undefined && was !== now && old !== 'ignored') marks.add(text, nameOf(was), lsn)
   }
 
   #markTarget(target: Target, lsn: number, marks: Marks): void {

@@ -1,0 +1,125 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { PostgresOptions, Sql } from '../src/index.js'
+import { until, World } from './opened.js'
+
+/*
+ * Where bounds name more rows than an answer shows: rows that it does not show matter only if they come into it.
+ */
+
+let world: World
+
+beforeAll(async () => {
+  world = await World.create(`
+    create table full_a (id int primary key, x int, b_id int, note text, tags int[]);
+    create table full_b (id int primary key, x int, note text);
+    alter table full_a replica identity full;
+    alter table full_b replica identity full;
+    create view seen as select id, x, note from full_a where x > 0;
+    create view versions as select id, xmin::text as version from full_a`)
+})
+afterEach(() => world.closeCaches())
+afterAll(() => world?.drop())
+
+async function opened(text: string, options: Partial<PostgresOptions> = {}) {
+  await world.admin.query('truncate full_a, full_b')
+  await world.admin.query("insert into full_a select i, 1, i, 'note ' || i, array[i] from generate_series(1, 6) i")
+  await world.admin.query("insert into full_b select i, 1, 'note ' || i from generate_series(1, 3) i")
+  const { cache } = await world.open(options)
+  const read = () => cache.get('q', ({ sql }: { sql: Sql }) => sql.query(text).then(({ rows }) => JSON.stringify(rows)))
+  const isKept = () => cache.peek('q') !== undefined
+  /** Whether a write drops the answer; in any case it is right then. */
+  return async (write: string): Promise<boolean> => {
+    await until(async () => (await read()) !== undefined && isKept())
+    await world.admin.query(write)
+    // It comes through the log after the write.
+    await cache.invalidate({ tags: ['nothing'] })
+    const isDropped = !isKept()
+    expect(await read()).toBe(JSON.stringify((await world.admin.query(text)).rows))
+    return isDropped
+  }
+}
+
+describe('of joined tables', () => {
+  const text =
+    'select a.id, a.note, b.id as other, b.note as of from full_a a join full_b b on b.id = a.b_id where a.x = 1 order by a.id'
+
+  it('a row that is not in the answer matters once it may come into it', async () => {
+    const drops = await opened(text)
+    // 5 has no partner.
+    expect(await drops("update full_a set note = 'other' where id = 5")).toBe(false)
+    expect(await drops('delete from full_a where id = 5')).toBe(false)
+    expect(await drops('update full_a set x = 2 where id = 6')).toBe(false)
+    expect(await drops("update full_a set note = 'other' where id = 1")).toBe(true)
+    expect(await drops('update full_a set b_id = 3 where id = 4')).toBe(true)
+    expect(await drops('update full_a set x = 2 where id = 4')).toBe(true)
+    expect(await drops("update full_a set note = 'far' where id = 4")).toBe(false)
+    expect(await drops('update full_a set x = 1 where id = 4')).toBe(true)
+    expect(await drops('update full_a set id = 14 where id = 4')).toBe(true)
+    expect(await drops('delete from full_a where id = 14')).toBe(true)
+    expect(await drops('delete from full_b where id = 1')).toBe(true)
+    expect(await drops("insert into full_b values (1, 1, 'again')")).toBe(true)
+  })
+
+  it('without the keys in the answer, or of more rows than partnersMax, each row that its condition names matters', async () => {
+    const drops = await opened(text.replace('a.id, ', ''))
+    expect(await drops("update full_a set note = 'other' where id = 5")).toBe(true)
+    await world.closeCaches()
+    const dropsAgain = await opened(text, { partnersMax: 2 })
+    expect(await dropsAgain("update full_a set note = 'other' where id = 5")).toBe(true)
+  })
+})
+
+describe('of a condition that is not understood', () => {
+  it('what decides it counts for all rows, what is shown for those that are shown', async () => {
+    const drops = await opened('select id, note from full_a where x + 0 = 2 order by id')
+    expect(await drops("update full_a set note = 'other' where id = 5")).toBe(false)
+    expect(await drops('delete from full_a where id = 5')).toBe(false)
+    expect(await drops('update full_a set x = 2 where id = 4')).toBe(true)
+    expect(await drops("update full_a set note = 'other' where id = 4")).toBe(true)
+    expect(await drops('update full_a set b_id = 9 where id = 4')).toBe(false)
+    expect(await drops("insert into full_a values (7, 2, 7, 'new')")).toBe(true)
+    expect(await drops('delete from full_a where id = 7')).toBe(true)
+  })
+
+  it('a function of the list may decide how many rows there are', async () => {
+    const drops = await opened('select id, unnest(tags) as tag from full_a where x + 0 = 1 order by id, tag')
+    expect(await drops("update full_a set tags = '{}' where id = 5")).toBe(true)
+    expect(await drops("update full_a set tags = '{1,2}' where id = 5")).toBe(true)
+  })
+
+  it('a column that is ordered by under another name decides which rows a LIMIT shows', async () => {
+    const drops = await opened('select id, b_id as place from full_a where x + 0 = 1 order by place, id limit 2')
+    expect(await drops('update full_a set b_id = 0 where id = 5')).toBe(true)
+    expect(await drops('update full_a set b_id = 9 where id = 5')).toBe(true)
+  })
+})
+
+describe('an update that changes nothing', () => {
+  const nothing = 'update full_a set x = x where id = 1'
+
+  it.each([
+    'select * from full_a where id = 1',
+    'select * from seen where id = 1',
+    'select to_jsonb(a) as a from full_a a where id = 1',
+  ])('touches nothing: %s', async (text) => {
+    const drops = await opened(text)
+    expect(await drops(nothing)).toBe(false)
+    expect(await drops("update full_a set note = 'other' where id = 1")).toBe(true)
+  })
+
+  it.each([
+    'select id, xmin::text from full_a where id = 1',
+    'select a.*, a.ctid::text as place from full_a a where id = 1',
+    'select * from versions where id = 1',
+  ])('touches what reads versions: %s', async (text) => {
+    const drops = await opened(text)
+    expect(await drops(nothing)).toBe(true)
+  })
+
+  it('a view counts by the columns that it names', async () => {
+    const drops = await opened('select id, x from seen where id = 1')
+    expect(await drops('update full_a set b_id = 9 where id = 1')).toBe(false)
+    expect(await drops("update full_a set note = 'other' where id = 1")).toBe(true)
+    expect(await drops('update full_a set x = 0 where id = 1')).toBe(true)
+  })
+})
