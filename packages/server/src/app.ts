@@ -6,6 +6,9 @@ import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fast
 import { type Cache, type Clock, parsePosition, systemClock } from 'tidemark'
 import { checkAccess, requireActions } from './access/authorise.js'
 import { type FindTokens, identities } from './access/identities.js'
+import { Cluster } from './cluster/cluster.js'
+import { stateOf } from './cluster/joining.js'
+import { termsOf } from './cluster/terms.js'
 import type { Config } from './config/config.js'
 import { RequestError } from './errors.js'
 import { Invalidator } from './invalidation/invalidator.js'
@@ -14,6 +17,7 @@ import { Connections } from './live/connections.js'
 import { Hubs } from './live/hubs.js'
 import { Resources } from './resources/resources.js'
 import type { ResourceContext, ResourceSource } from './resources/source.js'
+import { clusterRoute } from './routes/cluster.js'
 import { answerError, answerErrors, malformedAnswer } from './routes/errors.js'
 import { explainRoutes } from './routes/explain.js'
 import { guard } from './routes/guard.js'
@@ -32,6 +36,8 @@ export interface AppOptions {
   readonly source: ResourceSource
   /** Looks up tokens, where the configuration asks for them. */
   readonly findTokens?: FindTokens | undefined
+  /** The processes that this one has joined. Default: it is alone. */
+  readonly cluster?: Cluster | undefined
   /** An application's own routes, behind the same checks of Host and Origin. */
   readonly routes?: ((app: FastifyInstance) => void | Promise<void>) | undefined
   /** A folder whose files are served at `/`. */
@@ -53,6 +59,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const who = identities(config.access, options.findTokens, clock)
   const app = createFastify(options.logLevel ?? 'warn')
   let isDraining = false
+  const cluster = options.cluster ?? (await alone(config, cache, clock))
   const resources = new Resources(config, cache, source, clock)
   await resources.start()
 
@@ -95,8 +102,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     explainRoutes(routes, source)
     invalidateRoutes(routes, invalidator)
     shortFormRoutes(routes, invalidator)
-    healthRoutes(routes, { cache, resources, isDraining: () => isDraining })
-    metricsRoute(routes, cache, live)
+    healthRoutes(routes, { cache, resources, cluster, isDraining: () => isDraining })
+    metricsRoute(routes, { cache, cluster, live })
+    clusterRoute(routes, cluster)
     routes.get('/api/openapi.json', { config: { action: 'describe' }, schema: { hide: true } }, () => app.swagger())
   })
   if (options.static !== undefined) staticRoutes(app, options.static)
@@ -134,7 +142,14 @@ function logNotices(app: FastifyInstance, cache: Cache<ResourceContext>): void {
   })
 }
 
-function version(): string {
+async function alone(config: Config, cache: Cache<ResourceContext>, clock: Clock): Promise<Cluster> {
+  const cluster = await Cluster.join({ places: [], terms: termsOf(config), version: version(), clock })
+  cluster.describe(() => stateOf(cache, null))
+  return cluster
+}
+
+/** Of this package. */
+export function version(): string {
   return (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version
 }
 

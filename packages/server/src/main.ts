@@ -3,7 +3,8 @@ import { redisL2, redisRelay } from '@tidemark/redis'
 import type { FastifyInstance } from 'fastify'
 import { type Cache, type CacheOptions, createCache, type L2, OptionError } from 'tidemark'
 import { tokenDatabase } from './access/token-database.js'
-import { buildApp } from './app.js'
+import { buildApp, version } from './app.js'
+import { joinCluster, stateOf } from './cluster/joining.js'
 import type { CacheConfig, Config, L2Config, RelayConfig } from './config/config.js'
 import { loadConfig } from './config/load.js'
 import type { Environment } from './config/variables.js'
@@ -63,7 +64,7 @@ const RELEASE_MAX_MS = 5_000
  * PostgreSQL in the data folder.
  *
  * @throws ConfigError (`TIDEMARK_CONFIG`); OptionError (`TIDEMARK_OPTION`) for a follower without a relay; PortTakenError
- *         (`TIDEMARK_PORT_TAKEN`); what the private PostgreSQL throws.
+ *         (`TIDEMARK_PORT_TAKEN`); DisagreementError (`TIDEMARK_DISAGREEMENT`) where others that share L2 or relay are configured otherwise; what the private PostgreSQL throws.
  *         Whatever had been started by then is stopped.
  */
 export async function serve(options: ServeOptions): Promise<Running> {
@@ -77,6 +78,8 @@ export async function serve(options: ServeOptions): Promise<Running> {
     while (started.length > 0) await started.pop()!()
   }
   try {
+    const cluster = await joinCluster(config, version())
+    started.push(() => cluster.close())
     const { database, own } = await openDatabase(config, options, env)
     if (own) started.push(() => own.stop())
     await options.seed?.(database)
@@ -86,17 +89,21 @@ export async function serve(options: ServeOptions): Promise<Running> {
     started.push(() => cache.close())
     const tokens = config.access.tokens ? tokenDatabase(database.url) : undefined
     if (tokens) started.push(() => tokens.close())
+    let address: string | null = null
+    cluster.describe(() => stateOf(cache, address))
     const app = await buildApp({
       config,
       findTokens: tokens?.find,
       cache,
       source,
+      cluster,
       routes: (routes) => options.routes?.(routes, { ...database, cache }),
       static: options.static,
       logLevel: options.logLevel,
     })
     started.push(() => closeWithin(app, config.server.drainMaxMs))
     const listening = await listen(app, config.server.host, port)
+    address = urlOf(config.server.host, listening)
 
     let closing: Promise<void> | undefined
     const close = () => {
@@ -105,7 +112,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
     }
     const ignoreSignals =
       options.signals === false ? () => {} : drainOnSignals(close, config.server.drainMaxMs + RELEASE_MAX_MS)
-    const running: Running = { url: urlOf(config.server.host, listening), port: listening, database, cache, close }
+    const running: Running = { url: address, port: listening, database, cache, close }
     await options.onReady?.(running)
     return running
   } catch (error) {

@@ -11,6 +11,7 @@ export interface Config {
   readonly relay: RelayConfig
   readonly invalidation: InvalidationConfig
   readonly access: AccessConfig
+  readonly cluster: ClusterConfig
   readonly resources: readonly ResourceConfig[]
   readonly server: ServerConfig
 }
@@ -91,6 +92,12 @@ export interface JwtConfig {
   readonly actorClaim: string
   readonly rolesClaim: string
   readonly tenantsClaim: string
+}
+
+/** How processes that share L2 or relay know of each other. */
+export interface ClusterConfig {
+  /** How often each says that it is there, in ms. After three missed ones the others count it as gone. */
+  readonly heartbeatMs: number
 }
 
 export interface ServerConfig {

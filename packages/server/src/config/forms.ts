@@ -1,4 +1,4 @@
-import type { Duration } from 'tidemark'
+import { type Duration, milliseconds } from 'tidemark'
 import { z } from 'zod'
 
 const DURATION = /^(?:0|\d+(?:\.\d+)?(?:ms|s|m|h|d))$/
@@ -44,9 +44,14 @@ export function whole(least: number, most = Number.MAX_SAFE_INTEGER) {
   return z.int(message).min(least, message).max(most, message)
 }
 
-export function duration(leastMs = 0) {
-  const message = `must be a duration like 250ms, 30s, 5m, 1h or 7d${leastMs ? `, at least ${leastMs}ms` : ''}`
+export function duration(leastMs = 0, mostMs = Number.POSITIVE_INFINITY) {
+  const most = mostMs === Number.POSITIVE_INFINITY ? '' : `, at most ${mostMs}ms`
+  const message = `must be a duration like 250ms, 30s, 5m, 1h or 7d${leastMs ? `, at least ${leastMs}ms` : ''}${most}`
   return z
     .union([z.string().regex(DURATION, message), z.literal(0)], message)
     .transform((value) => (value === '0' ? 0 : value) as Duration)
+    .refine((value) => {
+      const ms = milliseconds(value, 'duration')
+      return ms >= leastMs && ms <= mostMs
+    }, message)
 }

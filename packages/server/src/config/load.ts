@@ -52,7 +52,7 @@ function readConfigFile(file: string): string {
 
 function configOf(
   file: string,
-  { source, cache, l2, relay, invalidation, access, server }: Document,
+  { source, cache, l2, relay, cluster, invalidation, access, server }: Document,
   resources: readonly ResourceConfig[],
 ): Config {
   return {
@@ -94,6 +94,7 @@ function configOf(
         tenantsClaim: access.jwt.tenantsClaim,
       },
     },
+    cluster: { heartbeatMs: toMs(cluster.heartbeat) },
     resources,
     server: {
       port: server.port,

@@ -57,6 +57,7 @@ export const documentSchema = z
           appliedMax: duration(100).default('10s'),
         })
         .prefault({}),
+      cluster: z.strictObject({ heartbeat: duration(100, 60_000).default('2s') }).prefault({}),
       resources: z
         .record(z.string(), z.looseObject({}, 'must be a mapping with `params` and `sql`'))
         .optional()
@@ -84,7 +85,7 @@ export const documentSchema = z
         })
         .prefault({}),
     },
-    'must be a mapping with `resources`, and optionally `source`, `cache`, `l2`, `relay`, `invalidation`, `access` and `server`',
+    'must be a mapping with `resources`, and optionally `source`, `cache`, `l2`, `relay`, `cluster`, `invalidation`, `access` and `server`',
   )
   .superRefine((document, context) => {
     for (const { path, message } of checkExposure(document)) context.addIssue({ code: 'custom', path, message })

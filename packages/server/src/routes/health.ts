@@ -3,11 +3,13 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Cache } from 'tidemark'
 import { z } from 'zod'
 import { accessOf } from '../access/access.js'
+import type { Cluster } from '../cluster/cluster.js'
 import type { Resources } from '../resources/resources.js'
 
 export interface HealthOptions {
   readonly cache: Cache
   readonly resources: Resources
+  readonly cluster: Cluster
   readonly isDraining: () => boolean
 }
 
@@ -66,7 +68,7 @@ export function healthRoutes(app: FastifyInstance, options: HealthOptions): void
 }
 
 /** Answers cannot be given without the database or the resources' SQL; all else slows them down, and says so. */
-async function healthOf({ cache, resources, isDraining }: HealthOptions): Promise<Health> {
+async function healthOf({ cache, resources, cluster, isDraining }: HealthOptions): Promise<Health> {
   const parts = [
     serverPart(isDraining()),
     await databasePart(resources),
@@ -74,6 +76,7 @@ async function healthOf({ cache, resources, isDraining }: HealthOptions): Promis
     logPart(cache),
     ...slotPart(cache),
     ...relayPart(cache),
+    ...clusterPart(cluster),
     cachePart(cache),
   ]
   return { live: true, ready: parts.every(({ ready }) => ready), parts }
@@ -127,6 +130,18 @@ function relayPart(cache: Cache): Part[] {
   if (!role) return []
   const reason = relayProblem && `The other processes are told nothing, and answer from the database: ${relayProblem}`
   return [{ name: 'relay', state: role, ready: true, reason }]
+}
+
+/**
+ * Whether the processes that share L2 or relay know of each other and agree. One that came later and does not agree should not be asked: it
+ * was found so only now, as where they meet could not be reached when it started.
+ */
+function clusterPart({ isShared, problem, disagreement }: Cluster): Part[] {
+  if (!isShared) return []
+  const name = 'cluster'
+  if (disagreement) return [{ name, state: 'disagrees', ready: false, reason: disagreement.message }]
+  const reason = problem && `Which processes there are is not known in full: ${problem}`
+  return [{ name, state: problem ? 'out-of-sight' : 'joined', ready: true, reason }]
 }
 
 function cachePart(cache: Cache): Part {

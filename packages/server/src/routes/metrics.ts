@@ -1,18 +1,28 @@
 import type { FastifyInstance } from 'fastify'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Cache, Counters } from 'tidemark'
+import type { Cluster } from '../cluster/cluster.js'
 import { isStream, type Live } from './streams.js'
 
 /** A reason that is not one of a fixed few is counted as this once there are so many. */
 const LABELS_MAX = 50
 
 /** `GET /metrics`: what the cache, the log and the streams have done, for Prometheus. Read when it is asked for. */
-export function metricsRoute(app: FastifyInstance, cache: Cache, live: Live): void {
+export function metricsRoute(
+  app: FastifyInstance,
+  { cache, cluster, live }: { readonly cache: Cache; readonly cluster: Cluster; readonly live: Live },
+): void {
   const registry = new Registry()
   cacheCounters(registry, cache)
   cacheGauges(registry, cache)
   slotGauges(registry, cache)
   relayGauges(registry, cache)
+  gauge(
+    registry,
+    'tidemark_cluster_processes',
+    'Processes that share L2 or relay, as far as this one knows; itself included',
+    () => cluster.processes().length,
+  )
   streamMetrics(registry, live)
   requestMetrics(registry, app)
   app.get(

@@ -1,0 +1,47 @@
+import { redisMembers } from '@tidemark/redis'
+import type { Cache } from 'tidemark'
+import type { Config } from '../config/config.js'
+import { Cluster, type ClusterOptions, type MemberState } from './cluster.js'
+import { termsOf } from './terms.js'
+
+/**
+ * Joins the processes that share L2 or relay with this one.
+ *
+ * @throws DisagreementError (`TIDEMARK_DISAGREEMENT`)
+ */
+export function joinCluster(config: Config, version: string): Promise<Cluster> {
+  return Cluster.join({
+    places: placesOf(config),
+    terms: termsOf(config),
+    version,
+    everyMs: config.cluster.heartbeatMs,
+  })
+}
+
+/** Processes find each other in whatever they share, so that those which share one thing by mistake do too. */
+function placesOf({ l2, relay }: Config): ClusterOptions['places'] {
+  const places: ClusterOptions['places'][number][] = []
+  // In braces, as the keys of L2 are: a user of Redis's access lists has rights on all that begin so.
+  if (l2.redis !== undefined)
+    places.push({ name: 'l2', members: redisMembers({ url: l2.redis, key: `{${l2.name ?? 'tidemark'}:members}` }) })
+  if (relay.redis !== undefined)
+    places.push({
+      name: 'relay',
+      members: redisMembers({ url: relay.redis, key: `${relay.stream ?? 'tidemark:relay'}:members` }),
+    })
+  return places
+}
+
+/** What a process says of itself. */
+export function stateOf(cache: Cache, address: string | null): MemberState {
+  const { log, tidemark, current, keeping, silenceMs } = cache.status()
+  return {
+    address,
+    role: log.role ?? (log.slot?.isHeld ? 'holder' : 'single'),
+    log: log.state,
+    tidemark: tidemark ?? null,
+    current,
+    keeping,
+    silenceMs: Number.isFinite(silenceMs) ? Math.round(silenceMs) : null,
+  }
+}
