@@ -17,6 +17,9 @@ import { Connections } from './live/connections.js'
 import { Hubs } from './live/hubs.js'
 import { Resources } from './resources/resources.js'
 import type { ResourceContext, ResourceSource } from './resources/source.js'
+import { cacheRoutes } from './routes/cache.js'
+import { cacheListRoutes } from './routes/cache-lists.js'
+import { cacheMetricsRoute } from './routes/cache-metrics.js'
 import { clusterRoute } from './routes/cluster.js'
 import { answerError, answerErrors, malformedAnswer } from './routes/errors.js'
 import { explainRoutes } from './routes/explain.js'
@@ -47,6 +50,8 @@ export interface AppOptions {
 }
 
 const BODY_MAX_BYTES = 2 ** 20
+/** A key in a path: 1,024 bytes, each of which may be written as `%XX`. */
+const KEY_LENGTH_MAX = 3 * 1_024
 
 /**
  * Builds the server, without listening. `close()` tells streams to come back, answers what is in flight, and leaves cache
@@ -100,6 +105,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     resourceRoutes(routes, resources.all)
     streamRoutes(routes, resources.all, live)
     explainRoutes(routes, source)
+    const cached = { cache, invalidator, resources: new Set(config.resources.map(({ name }) => name)) }
+    cacheRoutes(routes, cached)
+    cacheListRoutes(routes, cached)
+    cacheMetricsRoute(routes, cache, invalidator)
     invalidateRoutes(routes, invalidator)
     shortFormRoutes(routes, invalidator)
     healthRoutes(routes, { cache, resources, cluster, isDraining: () => isDraining })
@@ -117,6 +126,7 @@ function createFastify(logLevel: NonNullable<AppOptions['logLevel']>): FastifyIn
   const app = fastify({
     logger: logLevel === 'silent' ? false : { level: logLevel },
     bodyLimit: BODY_MAX_BYTES,
+    routerOptions: { maxParamLength: KEY_LENGTH_MAX },
     forceCloseConnections: 'idle',
     return503OnClosing: false, // ours is a problem, as all errors are
     genReqId: () => randomUUID(),

@@ -134,6 +134,24 @@ export class ForeignOriginError extends TidemarkError {
   }
 }
 
+/** Nothing fresh is stored under the key. */
+export class NotStoredError extends TidemarkError {
+  readonly code = 'TIDEMARK_NOT_STORED'
+  constructor() {
+    super(
+      'Nothing fresh is stored under this key, in this tenant: it was never stored, or was changed, has expired or was evicted. Read it at its source, and PUT it with the Tidemark-Position of this answer as `as_of`.',
+    )
+  }
+}
+
+/** What is stored is not what the client has seen. */
+export class PreconditionError extends TidemarkError {
+  readonly code = 'TIDEMARK_PRECONDITION'
+  constructor() {
+    super('What is stored under this key is not what If-Match names. Nothing was changed. Read it again.')
+  }
+}
+
 /** The request id was used for another request. */
 export class ReusedRequestIdError extends TidemarkError {
   readonly code = 'TIDEMARK_REQUEST_ID'

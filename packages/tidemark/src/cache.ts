@@ -101,6 +101,78 @@ export interface Refill {
   readonly unmeasured: number
 }
 
+export interface SetOptions {
+  /**
+   * A position taken before the value was read: `cache.position()`. What changed since then is known, and the value is kept only if none of
+   * it touches the entry. Without one: only if nothing touched it since the call.
+   */
+  readonly asOf?: string
+  readonly ttl?: Duration
+  readonly tags?: readonly string[]
+  /** Keys, in their text form, that the value was computed from. */
+  readonly dependsOn?: readonly string[]
+  /** `cloned`: the value is not frozen, and each reader gets a copy. Default `frozen`. */
+  readonly values?: 'frozen' | 'cloned'
+  readonly by?: By
+  readonly signal?: AbortSignal
+}
+
+export interface SetOutcome {
+  /** Of the change: everybody has dropped what was under the key before by then. */
+  readonly position: string
+  /** Why the value was not kept here; undefined if it was. */
+  readonly notKept: NotKept | undefined
+}
+
+/** What is kept under a key; fresh as of `asOf`. */
+export interface Found {
+  readonly key: string
+  readonly value: unknown
+  readonly from: 'l1' | 'l2'
+  readonly asOf: string | undefined
+  /** As of which it was stored: another one, once it is stored anew. */
+  readonly position: string
+  /** Wall-clock ms; `expiresAt` is undefined if it does not expire by time. */
+  readonly filledAt: number
+  readonly expiresAt: number | undefined
+}
+
+/** Which stored keys, in which order. All that is given must hold. */
+export interface KeysQuery {
+  readonly pattern?: Pattern
+  readonly contains?: string
+  readonly tag?: string
+  readonly state?: 'fresh' | 'expired'
+  /** Default `key`. The others look at every key. */
+  readonly sort?: 'key' | 'age' | 'size' | 'expiry'
+  readonly descending?: boolean
+  /** `next` of the page before. */
+  readonly after?: string
+  /** Default 50; 1,000 at most. */
+  readonly limit?: number
+  readonly signal?: AbortSignal
+}
+
+export interface KeyPage {
+  readonly keys: readonly KeyInfo[]
+  /** Where the next page begins; undefined after the last one. A page may have fewer keys than `limit`, and others follow. */
+  readonly next: string | undefined
+}
+
+/** An entry of L1. */
+export interface KeyInfo {
+  readonly key: string
+  /** Whose key it is; undefined for `get` keys and what was set. */
+  readonly definition: string | undefined
+  readonly state: 'fresh' | 'expired'
+  /** Approximate size of key and value. */
+  readonly bytes: number
+  readonly position: string
+  readonly filledAt: number
+  readonly expiresAt: number | undefined
+  readonly tags: readonly string[]
+}
+
 /** What is known of a key: for people, and for the command line. */
 export interface Explanation {
   readonly key: string
@@ -175,6 +247,20 @@ export interface Cache<Context extends object = object> {
     keys: readonly string[],
     options?: { readonly signal?: AbortSignal },
   ): Promise<string[]>
+  /**
+   * Stores a value under a plain key (that of `get`), in L1 and L2. For everybody else it is a change to the key, which goes through the log:
+   * what was there, or computed from it, is dropped. Resolves when this process has applied that.
+   */
+  set(key: string, value: unknown, options?: SetOptions): Promise<SetOutcome>
+  /**
+   * How far this process has read the log, and what the source is sure to show: take it before you read what you will `set`. Undefined while
+   * the log is not followed.
+   */
+  position(): string | undefined
+  /** What is kept, fresh, under a key in its text form, whoever stored it: in L1, or in L2 if it was set. Loads nothing. */
+  find(key: string): Promise<Found | undefined>
+  /** The keys of this tenant in L1 of this process, page by page. */
+  keys(query?: KeysQuery): Promise<KeyPage>
   explain(key: string): Explanation
   /** The same cache, for keys and tags of one tenant. Definitions called inside its loaders inherit it. */
   tenant(tenant: string): Cache<Context>

@@ -4,12 +4,18 @@ export type {
   CacheOptions,
   CacheStatus,
   Explanation,
+  Found,
   Invalidation,
+  KeyInfo,
+  KeyPage,
+  KeysQuery,
   Named,
   Pattern,
   Preview,
   PreviewOptions,
   Refill,
+  SetOptions,
+  SetOutcome,
 } from './cache.js'
 export { type Clock, systemClock } from './clock.js'
 export type { Counters } from './counters.js'

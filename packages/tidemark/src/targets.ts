@@ -50,7 +50,7 @@ export function modeOf(invalidation: Invalidation): Mode {
 }
 
 /** Checks who a request says that it is by; undefined if it names nobody. @throws OptionError */
-export function byOf({ by }: Invalidation): By | undefined {
+export function byOf({ by }: { readonly by?: By | undefined }): By | undefined {
   if (by === undefined) return undefined
   const parts = Object.keys(BY_MAX) as (keyof By)[]
   namesOf(by, parts, 'by')

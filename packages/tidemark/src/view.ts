@@ -1,5 +1,19 @@
 import type { Answer } from './answer.js'
-import type { Cache, CacheStatus, Explanation, Invalidation, Named, Pattern, Preview, PreviewOptions } from './cache.js'
+import type {
+  Cache,
+  CacheStatus,
+  Explanation,
+  Found,
+  Invalidation,
+  KeyPage,
+  KeysQuery,
+  Named,
+  Pattern,
+  Preview,
+  PreviewOptions,
+  SetOptions,
+  SetOutcome,
+} from './cache.js'
 import type { Core } from './core.js'
 import type { Counters } from './counters.js'
 import type { CallOptions, Definition, EntryOptions, Loader } from './definition.js'
@@ -8,12 +22,15 @@ import { reachOfKey } from './dependencies/pattern.js'
 import { KeyError, OptionError } from './errors.js'
 import type { CacheEvents } from './events.js'
 import { explain } from './explain.js'
+import { list } from './list.js'
 import type { Target } from './log/change.js'
 import { evict, preview } from './preview.js'
 import { currentFill } from './read/current.js'
+import { find } from './read/find.js'
 import type { AnyLoader } from './read/flight.js'
 import type { Keyspace } from './read/keyspace.js'
 import type { Request } from './read/reads.js'
+import { entryOptionsOf, RETAIN_MS, set } from './set.js'
 import { Slices } from './slices.js'
 import type { Session } from './source.js'
 import { valuesOf } from './streams/watch.js'
@@ -127,6 +144,27 @@ export class View<Context extends object> implements Cache<Context> {
     return targetsOf(named, this.#tenant, this.#core.options.patterns)
   }
 
+  async set(key: string, value: unknown, options: SetOptions = {}): Promise<SetOutcome> {
+    const policy = this.#definitions.policy(entryOptionsOf(options))
+    return set(this.#core, { space: this.#plain(key), key, value, policy, options, by: byOf(options) })
+  }
+
+  position(): string | undefined {
+    const { follower } = this.#core
+    if (!follower.isFollowing) return undefined
+    follower.retain(RETAIN_MS)
+    return follower.seen.below === 0 ? follower.position : `${follower.position}~${follower.seen.below}`
+  }
+
+  async find(key: string): Promise<Found | undefined> {
+    const policy = this.#definitions.policy(undefined)
+    return find(this.#core, { tenant: this.#tenant, session: this.#session, key, policy })
+  }
+
+  async keys(query: KeysQuery = {}): Promise<KeyPage> {
+    return list(this.#core, this.#tenant, query)
+  }
+
   explain(key: string): Explanation {
     return explain(this.#core, this.#tenant, this.#session, key)
   }
@@ -194,11 +232,16 @@ export class View<Context extends object> implements Cache<Context> {
     return this.#own
   }
 
-  #request(key: string, load: AnyLoader, options: (EntryOptions & CallOptions) | undefined): Request {
+  #plain(key: string): Keyspace {
     if (typeof key !== 'string' || key.length > KEY_MAX)
-      throw new KeyError(`The key of get() is a string of at most ${KEY_MAX} characters.`)
+      throw new KeyError(`The key of get() and set() is a string of at most ${KEY_MAX} characters.`)
+    return this.#space()
+  }
+
+  #request(key: string, load: AnyLoader, options: (EntryOptions & CallOptions) | undefined): Request {
+    const space = this.#plain(key)
     if (typeof load !== 'function') throw new OptionError('get() needs a loader: a function of (context).')
-    return { space: this.#space(), key, load, args: [], policy: this.#definitions.policy(options), call: options }
+    return { space, key, load, args: [], policy: this.#definitions.policy(options), call: options }
   }
 }
 

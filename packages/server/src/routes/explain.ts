@@ -8,13 +8,15 @@ import { problemResponse } from './schemas.js'
 
 const SQL_MAX = 100_000
 
-const asked = z.strictObject({
-  sql: z
-    .string()
-    .min(1)
-    .max(SQL_MAX)
-    .describe('One SELECT; `$1`, `$2` … stand for parameters, whose values are not needed'),
-})
+const asked = z
+  .strictObject({
+    sql: z
+      .string()
+      .min(1)
+      .max(SQL_MAX)
+      .describe('One SELECT; `$1`, `$2` … stand for parameters, whose values are not needed'),
+  })
+  .meta({ examples: [{ sql: 'select title from posts where author_id = $1' }] })
 
 const explanation = z.object({
   tables: z.array(

@@ -108,7 +108,7 @@ const answerSchema = z
   })
   .describe('What was done, or would be')
 
-const answers = { 200: answerSchema, default: problemResponse }
+export const answers = { 200: answerSchema, default: problemResponse }
 
 /** `POST /api/invalidate`, `POST /api/invalidate/pattern`, `GET /api/invalidate/preview`, `GET /api/invalidations/:request_id`. */
 export function invalidateRoutes(app: FastifyInstance, invalidator: Invalidator): void {
@@ -187,14 +187,16 @@ export function invalidateRoutes(app: FastifyInstance, invalidator: Invalidator)
   )
 }
 
+type How = Pick<z.infer<z.ZodObject<typeof how>>, 'mode' | 'dryRun'> & Partial<z.infer<z.ZodObject<typeof how>>>
 type Named = Pick<Asked, 'keys' | 'tags' | 'pattern' | 'among'>
 
-async function answer(
+/** Does what is asked for, or says what it would do. */
+export async function answer(
   invalidator: Invalidator,
   request: FastifyRequest,
   reply: FastifyReply,
   named: Named,
-  { mode, dryRun, request_id: id, cause }: z.infer<z.ZodObject<typeof how>>,
+  { mode, dryRun, request_id: id, cause }: How,
 ): Promise<z.infer<typeof answerSchema>> {
   reply.header('cache-control', 'no-store')
   const asked: Asked = {

@@ -1,5 +1,8 @@
 import { z } from 'zod'
 
+/** Any JSON that is there. */
+export const jsonSchema = z.unknown().refine((value) => value !== undefined, 'is missing')
+
 /** RFC 9457, as the API's document describes it. */
 export const problemResponse = {
   description: 'What went wrong',

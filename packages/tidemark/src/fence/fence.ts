@@ -31,11 +31,53 @@ export interface Overtaken {
  *   3 fill  returns; no change after c, yet the value is old
  * The fill is kept only if none counts. A reader who asked at tidemark `a` may have its value if the earliest lies after `a` (Reader).
  *
+ * @param own  the position of a change that does not count: the fill's own
  * @returns undefined if no change overtook it. Cost: one look at each record in the ring; allocates nothing when kept.
  * Source: leases, Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013.
  */
-export function overtakenBy(fill: FencedFill, dependencies: readonly Dependency[], ring: Ring): Overtaken | undefined {
-  return missedBy(fill, dependencies, ring, () => true)
+export function overtakenBy(
+  fill: FencedFill,
+  dependencies: readonly Dependency[],
+  ring: Ring,
+  own?: number,
+): Overtaken | undefined {
+  return missedBy(fill, dependencies, ring, () => true, own)
+}
+
+/** What is known of a value that somebody read elsewhere, after he had taken a position. */
+export interface ReadSince {
+  readonly lsn: number
+  /** Transactions with a lower id were visible by then. */
+  readonly seenBelow: number
+}
+
+/**
+ * The same for a value that was read by others. Of what the log had delivered by the position, it may lack what was not yet visible; of
+ * what came later, all.
+ *
+ * @param hiddenTo  of transactions up to this id it is not known here whether they lie before what the ring holds, unseen
+ * @param own  the position of a change that does not count
+ */
+export function overtakenSince(
+  { lsn, seenBelow }: ReadSince,
+  dependencies: readonly Dependency[],
+  ring: Ring,
+  hiddenTo: number,
+  own: number,
+): Overtaken | undefined {
+  if (lsn < ring.from || seenBelow <= Math.max(hiddenTo, ring.fromXid)) return FORGOTTEN
+  const counts = (record: RingRecord): boolean =>
+    record.lsn !== own && (record.lsn > lsn || sinceRules.isHidden(record.xid, seenBelow))
+  const first = ring.firstTouching(dependencies, counts)
+  if (!first) return undefined
+  return { at: first.lsn, reason: first.lsn <= lsn ? 'unproven' : 'overtaken' }
+}
+
+/** As a function, so that a test can plant the bug of leaving it out. */
+export const sinceRules = {
+  isHidden(xid: number | undefined, seenBelow: number): boolean {
+    return xid !== undefined && xid >= seenBelow
+  },
 }
 
 /** The same, but for changes that only make expire: what grace serves may lack those. */
@@ -51,9 +93,10 @@ function missedBy(
   dependencies: readonly Dependency[],
   ring: Ring,
   matters: (change: Change) => boolean,
+  own?: number,
 ): Overtaken | undefined {
   if (isForgotten(fill, ring)) return FORGOTTEN
-  const first = ring.firstTouching(dependencies, (record) => mayHaveMissed(fill, record), matters)
+  const first = ring.firstTouching(dependencies, (record) => record.lsn !== own && mayHaveMissed(fill, record), matters)
   if (!first) return undefined
   return { at: first.lsn, reason: first.lsn <= fill.t0 ? 'unproven' : 'overtaken' }
 }

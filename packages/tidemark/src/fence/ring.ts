@@ -31,6 +31,8 @@ export class Ring {
   from = 0
   /** When the last record that left had been applied; -Infinity while nothing left. */
   fromAppliedAt = Number.NEGATIVE_INFINITY
+  /** The highest transaction id of what has left; -1 if none had one. */
+  fromXid = -1
 
   constructor(limits: RingLimits) {
     this.#limits = limits
@@ -46,6 +48,7 @@ export class Ring {
     this.#changes = 0
     this.from = lsn
     this.fromAppliedAt = now
+    this.fromXid = -1
   }
 
   /** Adds a commit; returns the records that had to leave for room, whatever fills may need them. */
@@ -111,6 +114,7 @@ export class Ring {
     this.#changes -= record.changes.length
     this.from = record.lsn
     this.fromAppliedAt = record.appliedAt
+    if (record.xid !== undefined && record.xid > this.fromXid) this.fromXid = record.xid
     if (this.#head > 1024 && this.#head * 2 > this.#records.length) {
       this.#records = this.#records.slice(this.#head)
       this.#head = 0

@@ -8,6 +8,7 @@ import type { Log, LogListener, LogResume, LogStart, Probe } from '../log/log.js
 import { formatPosition, type RequestedPosition } from '../log/position.js'
 import { Currency } from './currency.js'
 import { Proof } from './proof.js'
+import { Seen } from './seen.js'
 import { until } from './until.js'
 
 /** How long after the source did not answer it is asked again. */
@@ -46,6 +47,7 @@ export class Follower implements LogListener {
   readonly log: Log
   readonly ring: Ring
   readonly currency: Currency
+  readonly seen: Seen
   readonly #clock: Clock
   readonly #proof: Proof
   readonly #appliers = new Set<Applier>()
@@ -74,6 +76,7 @@ export class Follower implements LogListener {
     this.#clock = clock
     this.ring = new Ring(limits)
     this.currency = new Currency(clock)
+    this.seen = new Seen(log.isLocal === true)
     this.#proof = new Proof(log, clock, {
       probed: (probe, asked) => this.#probed(probe, asked),
       proven: () => this.#believe(),
@@ -160,8 +163,8 @@ export class Follower implements LogListener {
     return fill.generation === this.generation && fill.began > this.#believableFrom
   }
 
-  overtaken(fill: RunningFill, dependencies: readonly Dependency[]): Overtaken | undefined {
-    return overtakenBy(fill, dependencies, this.ring)
+  overtaken(fill: RunningFill, dependencies: readonly Dependency[], own?: number): Overtaken | undefined {
+    return overtakenBy(fill, dependencies, this.ring, own)
   }
 
   /** The same for what grace may serve: what only expires is left out, and the log need not be followed now. */
@@ -239,6 +242,7 @@ export class Follower implements LogListener {
     this.isFollowing = true
     this.ring.reset(start.lsn, this.#clock.now())
     this.currency.reset()
+    this.seen.started()
     if (this.log.isLocal) this.currency.always()
     this.#proof.start(start.proof)
     this.#believe()
@@ -338,6 +342,7 @@ export class Follower implements LogListener {
 
   #probed(probe: Probe, asked: { readonly mono: number; readonly wall: number }): void {
     if (!this.isFollowing) return
+    this.seen.probed(probe.snapshot, this.#proof.isComplete)
     if (!this.log.isLocal) this.currency.asked(probe.flushed, asked.mono, asked.wall, this.tidemark)
     if (this.tidemark < probe.flushed) this.log.nudge()
   }

@@ -16,9 +16,12 @@ export interface RequestedPosition {
   readonly epoch: string | undefined
   readonly lsn: number
   readonly xid: number | undefined
+  /** All transactions with a lower id were visible to new snapshots of the source when it was taken (`cache.position()`). */
+  readonly seenBelow?: number
 }
 
-const FORM = /^(?:([A-Za-z0-9._-]{1,128}):)?([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})(?:@([0-9]{1,16}))?$/
+const FORM =
+  /^(?:([A-Za-z0-9._-]{1,128}):)?([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})(?:@([0-9]{1,16}))?(?:~([0-9]{1,16}))?$/
 
 /** An LSN in PostgreSQL's own form, `16/B374D848`. */
 export function formatLsn(lsn: number): string {
@@ -33,7 +36,7 @@ export function formatPosition(position: Position): string {
 }
 
 /**
- * Reads `epoch:X/Y`, `X/Y`, and either with `@xid`.
+ * Reads `epoch:X/Y`, `X/Y`, and either with `@xid`, and with `~xid` as `cache.position()` has it.
  *
  * @throws PositionError (`TIDEMARK_POSITION`) if the text has another form or exceeds 2^53.
  */
@@ -41,11 +44,12 @@ export function parsePosition(text: string): RequestedPosition {
   const parts = FORM.exec(text)
   const lsn = parts ? Number.parseInt(parts[2]!, 16) * 2 ** 32 + Number.parseInt(parts[3]!, 16) : Number.NaN
   const xid = parts?.[4] === undefined ? undefined : Number(parts[4])
-  if (!parts || !Number.isSafeInteger(lsn) || (xid !== undefined && !Number.isSafeInteger(xid))) {
+  const seenBelow = parts?.[5] === undefined ? undefined : Number(parts[5])
+  if (!parts || ![lsn, xid ?? 0, seenBelow ?? 0].every(Number.isSafeInteger)) {
     throw new PositionError(
       'A position has the form "epoch:X/Y" or "X/Y" (hexadecimal, below 2^53), optionally followed by "@" and a transaction id. ' +
         "Use the text of an answer's `asOf`, of the header Tidemark-Position, or of pg_current_wal_insert_lsn().",
     )
   }
-  return { epoch: parts[1], lsn, xid }
+  return { epoch: parts[1], lsn, xid, ...(seenBelow === undefined ? {} : { seenBelow }) }
 }

@@ -50,7 +50,7 @@ export interface Kept {
 }
 
 /** What a key takes, roughly. */
-const KEY_BYTES = 64
+export const KEY_BYTES = 64
 
 /**
  * Ends a fill: the fence's verdict, and the store if it is kept. All in one step: no change can come between.

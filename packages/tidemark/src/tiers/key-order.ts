@@ -76,11 +76,13 @@ export class KeyOrder {
   /**
    * The tenant's keys that begin (or end) with this, each once, also if others come and go between two steps. What was yielded may
    * have gone by the time that it is looked at.
+   *
+   * @param after  only those that come later in the order than this key
    */
-  *keys(tenant: string, fixed: string): Generator<OrderedKey> {
+  *keys(tenant: string, fixed: string, after?: string): Generator<OrderedKey> {
     const prefix = this.#textOf(fixed)
     const page = new Page()
-    let [text, handle] = [prefix, -1]
+    let [text, handle] = after === undefined ? [prefix, -1] : [this.#textOf(after), Number.MAX_SAFE_INTEGER - 1]
     for (;;) {
       this.#tenants.get(tenant)?.page(page, prefix, text, handle)
       const last = page.texts.length - 1
