@@ -253,10 +253,10 @@ export interface Cache<Context extends object = object> {
    */
   set(key: string, value: unknown, options?: SetOptions): Promise<SetOutcome>
   /**
-   * How far this process has read the log, and what the source is sure to show: take it before you read what you will `set`. Undefined while
-   * the log is not followed.
+   * How far this process has read the log, and what the source is sure to show: take it before you read what you will `set`. Waits until
+   * all that was applied can be seen, for `proofWait` at most. Undefined while the log is not followed.
    */
-  position(): string | undefined
+  position(options?: { readonly signal?: AbortSignal }): Promise<string | undefined>
   /** What is kept, fresh, under a key in its text form, whoever stored it: in L1, or in L2 if it was set. Loads nothing. */
   find(key: string): Promise<Found | undefined>
   /** The keys of this tenant in L1 of this process, page by page. */

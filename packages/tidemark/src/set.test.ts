@@ -10,10 +10,10 @@ import { MemoryL2 } from './testing/memory-l2.js'
 
 const RUNS = Number(process.env.TIDEMARK_RUNS ?? 200)
 
-async function bed() {
+async function bed(options: { readonly proofWait?: number } = {}) {
   const source = new FakeSource()
   const clock = new ManualClock()
-  const cache = createCache({ source, clock })
+  const cache = createCache({ source, clock, ...options })
   await cache.settled()
   return { source, cache, clock }
 }
@@ -53,32 +53,32 @@ describe('set', () => {
 
   test('takes what was read since a position, unless something touched it meanwhile', async () => {
     const { cache, source } = await bed()
-    const asOf = cache.position()!
+    const asOf = (await cache.position())!
     source.put('public.posts', { id: 1 })
     await cache.invalidate({ keys: ['b'], tags: ['other'] })
     expect(await cache.set('a', 1, { asOf, tags: ['t'] })).toMatchObject({ notKept: undefined })
     for (const named of [{ keys: ['a'] }, { tags: ['t'] }, { all: 'tenant' as const }]) {
-      const before = cache.position()!
+      const before = (await cache.position())!
       await cache.invalidate(named)
       expect(await cache.set('a', 2, { asOf: before, tags: ['t'] })).toMatchObject({ notKept: 'overtaken' })
       expect(cache.peek('a')).toBe(undefined)
       expect(cache.explain('a').notKept).toBe('overtaken')
     }
     // The first one's own change touches the second.
-    const since = cache.position()!
+    const since = (await cache.position())!
     await cache.set('a', 3)
     expect(await cache.set('a', 4, { asOf: since })).toMatchObject({ notKept: 'overtaken' })
   })
 
   test('does not take what was read while a change was hidden, though it has been shown since', async () => {
     const hidden = async () => {
-      const { cache, source } = await bed()
+      const { cache, source } = await bed({ proofWait: 0 })
       source.log.isAutomatic = false
       const asked = cache.invalidate({ keys: ['a'] })
       await rest()
       source.log.deliver()
       await asked
-      const asOf = cache.position()!
+      const asOf = (await cache.position())!
       for (const commit of source.log.commits) commit.isVisible = true
       source.log.isAutomatic = true
       await cache.settled()
@@ -94,9 +94,32 @@ describe('set', () => {
     }
   })
 
+  test('takes a position once all that was applied can be seen, or says at the bound what cannot', async () => {
+    const { cache, source, clock } = await bed()
+    source.log.isAutomatic = false
+    source.log.write([{ kind: 'target', targets: [{ kind: 'key', tenant: 'default', key: 'a' }], mode: 'drop' }])
+    source.log.deliver()
+    const probed = async () => {
+      await rest()
+      for (const probe of source.log.probes.splice(0)) probe.answer()
+      await rest()
+    }
+    const waiting = cache.position()
+    await probed()
+    source.log.commits[0]!.isVisible = true
+    await clock.advance(100)
+    await probed()
+    expect(await waiting).toBe(`${cache.status().tidemark}~101`)
+    source.log.write([{ kind: 'target', targets: [{ kind: 'key', tenant: 'default', key: 'a' }], mode: 'drop' }])
+    source.log.deliver()
+    const late = cache.position()
+    await clock.advance(1_000)
+    expect(await late).toBe(`${cache.status().tidemark}~101`)
+  })
+
   test('does not take a position that cannot be compared', async () => {
     const { cache, source, clock } = await bed()
-    const early = cache.position()!
+    const early = (await cache.position())!
     source.log.start(true)
     await cache.settled()
     const positions = [
@@ -121,7 +144,7 @@ describe('set', () => {
     expect(cache.peek('a')).toBe(1)
     source.log.isUp = true
     source.log.lose()
-    expect(cache.position()).toBe(undefined)
+    expect(await cache.position()).toBe(undefined)
     const asked = cache.set('a', 3)
     await rest()
     source.log.start()
@@ -152,7 +175,7 @@ describe('set', () => {
 
   test('works without a source', async () => {
     const cache = createCache()
-    const asOf = cache.position()!
+    const asOf = (await cache.position())!
     await cache.invalidate({ keys: ['b'] })
     expect(await cache.set('a', 1, { asOf })).toMatchObject({ notKept: undefined })
     expect((await cache.find('a'))?.value).toBe(1)
@@ -184,7 +207,7 @@ describe('set', () => {
     let kept = 0
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
-        const { cache, source, clock } = await bed()
+        const { cache, source, clock } = await bed({ proofWait: 0 })
         const { log } = source
         log.isAutomatic = false
         // Somebody's database: a change is committed, delivered, and visible to readers later.
@@ -199,7 +222,7 @@ describe('set', () => {
           await rest()
         }
         for (const each of steps) {
-          if (each === 'read') read = { asOf: cache.position(), value: seen() }
+          if (each === 'read') read = { asOf: await cache.position(), value: seen() }
           else if (each === 'set' && read?.asOf !== undefined) {
             asked.push(cache.set('a', read.value, { asOf: read.asOf }).catch(() => undefined))
             await rest()

@@ -9,11 +9,12 @@ import { parsePosition, type RequestedPosition } from './log/position.js'
 import { ENTRY_OPTIONS, namesOf, type Policy, tagsOf } from './options.js'
 import { KEY_BYTES } from './read/keep.js'
 import type { Keyspace } from './read/keyspace.js'
+import { deadline } from './read/wait.js'
 import type { NotKept } from './source.js'
 import { copyOf, seal } from './values.js'
 
 /** How long the ring keeps changes once somebody took a position to read something by. */
-export const RETAIN_MS = 10_000
+const RETAIN_MS = 10_000
 const KEYS_MAX = 1_000
 
 const OPTIONS = [
@@ -28,6 +29,24 @@ const OPTIONS = [
 
 /** What a set value has instead of a loader: other processes find it in L2 by this. */
 export function setByHand(): void {}
+
+/** Where this process is, and what new snapshots of the source are sure to show: of what was applied, all, if that can be waited for. */
+export async function readPosition(
+  { follower, clock, options }: Core,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  signal?.throwIfAborted()
+  follower.retain(RETAIN_MS)
+  if (follower.unproven > 0 && options.proofWaitMs > 0) {
+    const bound = deadline(clock, options.proofWaitMs, signal)
+    await follower.whenProven(follower.tidemark, undefined, bound.signal)
+    bound.cancel()
+    signal?.throwIfAborted()
+  }
+  if (!follower.isFollowing) return undefined
+  const { below } = follower.seen
+  return below === 0 ? follower.position : `${follower.position}~${below}`
+}
 
 export interface Setting {
   readonly space: Keyspace

@@ -30,7 +30,7 @@ import { find } from './read/find.js'
 import type { AnyLoader } from './read/flight.js'
 import type { Keyspace } from './read/keyspace.js'
 import type { Request } from './read/reads.js'
-import { entryOptionsOf, RETAIN_MS, set } from './set.js'
+import { entryOptionsOf, readPosition, set } from './set.js'
 import { Slices } from './slices.js'
 import type { Session } from './source.js'
 import { valuesOf } from './streams/watch.js'
@@ -149,11 +149,8 @@ export class View<Context extends object> implements Cache<Context> {
     return set(this.#core, { space: this.#plain(key), key, value, policy, options, by: byOf(options) })
   }
 
-  position(): string | undefined {
-    const { follower } = this.#core
-    if (!follower.isFollowing) return undefined
-    follower.retain(RETAIN_MS)
-    return follower.seen.below === 0 ? follower.position : `${follower.position}~${follower.seen.below}`
+  async position(options: { readonly signal?: AbortSignal } = {}): Promise<string | undefined> {
+    return readPosition(this.#core, options.signal)
   }
 
   async find(key: string): Promise<Found | undefined> {

@@ -147,7 +147,7 @@ export function cacheListRoutes(app: FastifyInstance, { cache, invalidator, reso
       reply.header('cache-control', 'no-store')
       const view = cache.tenant(tenantOf(request))
       const entries = await Promise.all(request.body.keys.map((key) => got(view, key, resources)))
-      const position = view.position()
+      const position = await view.position({ signal: leaving(reply) })
       return { entries, ...(position === undefined ? {} : { position }) }
     },
   )

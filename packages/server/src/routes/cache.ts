@@ -8,6 +8,7 @@ import type { Invalidator } from '../invalidation/invalidator.js'
 import type { Representation } from '../resources/representation.js'
 import { byOf } from './actor.js'
 import { answer, answers } from './invalidate.js'
+import { leaving } from './leaving.js'
 import { dependenciesSchema, flagSchema, keySchema, tagsSchema } from './named.js'
 import { jsonSchema, problemResponse } from './schemas.js'
 import { tenantHeaders, tenantOf, tenantParameter } from './tenant.js'
@@ -86,7 +87,7 @@ export function cacheRoutes(app: FastifyInstance, { cache, invalidator, resource
       const { key } = request.params
       const found = await view.find(key)
       // Where nothing is stored it says what a value that is read now may be put as of.
-      const position = view.position()
+      const position = found ? found.asOf : await view.position({ signal: leaving(reply) })
       if (position !== undefined) reply.header('tidemark-position', position)
       if (!found) throw new NotStoredError()
       return sendValue(request, reply, found, bodyOf(found, resources))
@@ -193,7 +194,7 @@ async function matching(
   ifMatch: string,
   resources: ReadonlySet<string>,
 ): Promise<string | undefined> {
-  const position = view.position()
+  const position = await view.position()
   const found = await view.find(key)
   const etag = found && etagOf(found, bodyOf(found, resources))
   const isMatched = found && (ifMatch.trim() === '*' || ifMatch === etag || ifMatch === `"${found.position}"`)
