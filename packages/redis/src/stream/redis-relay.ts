@@ -1,7 +1,6 @@
-import type { Log, Relay, RelaySource } from 'tidemark'
+import { type Log, type Relay, RelayingLog, type RelaySource } from 'tidemark'
 import { Asks } from './asks.js'
 import { RelayedLog } from './relay-follower.js'
-import { RelayingLog } from './relay-leader.js'
 import { RelaySender } from './relay-sender.js'
 import { type StreamOptions, settingsOf } from './stream-options.js'
 

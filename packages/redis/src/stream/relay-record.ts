@@ -1,19 +1,5 @@
-import type { Change } from 'tidemark'
+import type { Change, RelayRecord } from 'tidemark'
 import { type CommitBody, decodeCommit, encodeCommit, parseObject } from './changes.js'
-
-/** What a leader relays: all that the source's log has after `from` up to `to`. Whoever is at or after `from` misses nothing by it. */
-export interface RelayRecord {
-  /** The history of the source. */
-  readonly epoch: string
-  /** What tells the leader's log from others of this epoch. */
-  readonly name: string | undefined
-  readonly from: number
-  readonly to: number
-  /** The one commit in between, which ends at `to`; undefined if there is none. */
-  readonly commit: CommitBody | undefined
-  /** All up to here was seen by a snapshot of the leader; undefined while it does not know. */
-  readonly proven: number | undefined
-}
 
 const BODY_MAX = 4 * 2 ** 20
 

@@ -1,8 +1,8 @@
-import type { Clock, TidemarkError } from 'tidemark'
+import type { Clock, RelayRecord, RelaySink, TidemarkError } from 'tidemark'
 import type { Asks } from './asks.js'
 import { streamError } from './errors.js'
 import { pause } from './pause.js'
-import { encodeRelayRecord, type RelayRecord } from './relay-record.js'
+import { encodeRelayRecord } from './relay-record.js'
 import type { Seals } from './seal.js'
 
 const BATCH_RECORDS = 500
@@ -22,7 +22,7 @@ interface Waiting {
  * Writes records into the stream, in order, one batch after the other. What waits for a Redis that does not answer is bounded: beyond,
  * it is forgotten, and followers find the gap by the positions of what comes later.
  */
-export class RelaySender {
+export class RelaySender implements RelaySink {
   readonly #asks: Asks
   readonly #seals: Seals
   readonly #retain: number

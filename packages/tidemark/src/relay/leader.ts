@@ -1,19 +1,9 @@
-import type {
-  Clock,
-  Commit,
-  Log,
-  LogHold,
-  LogListener,
-  LogResume,
-  LogStart,
-  LogStatus,
-  Probe,
-  RequestedPosition,
-  TargetChange,
-} from 'tidemark'
+import type { Clock } from '../clock.js'
+import type { Commit, TargetChange } from '../log/change.js'
+import type { Log, LogHold, LogListener, LogResume, LogStart, LogStatus, Probe } from '../log/log.js'
+import type { RequestedPosition } from '../log/position.js'
 import { Proven } from './proven.js'
-import type { RelayRecord } from './relay-record.js'
-import type { RelaySender } from './relay-sender.js'
+import type { RelayRecord, RelaySink } from './record.js'
 
 /** Progress between commits is relayed at most so often. */
 const PROGRESS_MS = 20
@@ -29,7 +19,7 @@ const RECENT_CHANGES = 20_000
 export class RelayingLog implements Log {
   readonly #log: Log
   readonly #isLeading: () => boolean
-  readonly #sender: RelaySender
+  readonly #sender: RelaySink
   readonly #clock: Clock
   readonly #proven = new Proven()
   #epoch: string | undefined
@@ -45,7 +35,7 @@ export class RelayingLog implements Log {
   #timer: { cancel(): void } | undefined
   #beat: { cancel(): void } | undefined
 
-  constructor(log: Log, isLeading: () => boolean, sender: RelaySender, clock: Clock) {
+  constructor(log: Log, isLeading: () => boolean, sender: RelaySink, clock: Clock) {
     this.#log = log
     this.#isLeading = isLeading
     this.#sender = sender

@@ -1,4 +1,5 @@
-import type { RelayRecord } from './relay-record.js'
+import type { RelayRecord } from './record.js'
+import { relayRules } from './rules.js'
 
 /** Where a follower begins, and the records from there on, oldest first. */
 export interface RelayStart {
@@ -36,6 +37,7 @@ export class StartSearch {
 
   /** undefined if the records do not reach back to where all can be seen. */
   get start(): RelayStart | undefined {
-    return this.#isReached ? { lsn: this.#proven!, records: [...this.#records].reverse() } : undefined
+    if (!this.#isReached) return undefined
+    return { lsn: relayRules.startsAt(this.#proven!, this.end!), records: [...this.#records].reverse() }
   }
 }

@@ -1,4 +1,7 @@
-import { type Commit, isStartSeen, isVisible, type LogStart, type Probe, type StartProof } from 'tidemark'
+import { isStartSeen, isVisible } from '../follow/visible.js'
+import type { Commit } from '../log/change.js'
+import type { LogStart, Probe, StartProof } from '../log/log.js'
+import { relayRules } from './rules.js'
 
 /** How far all of a log was seen by snapshots of its source: what lies before can be seen by whoever reads it from now on. */
 export class Proven {
@@ -29,6 +32,6 @@ export class Proven {
 
   /** undefined while what lies before the start may be hidden. */
   get upTo(): number | undefined {
-    return this.#start.kind === 'visible' ? (this.#unproven[0]?.from ?? this.#position) : undefined
+    return this.#start.kind === 'visible' ? relayRules.provenUpTo(this.#unproven[0]?.from, this.#position) : undefined
   }
 }
