@@ -1,4 +1,4 @@
-import type { L2Fill } from 'tidemark'
+import type { L2Fill, L2Stamp } from 'tidemark'
 import { decodeEntry, type EntryHead, encodeEntry, type Moment, packEntry } from './entry-record.js'
 import { findEntry, placeOf, putEntry } from './entry-store.js'
 import type { Environment, TideVersion } from './environment.js'
@@ -13,7 +13,7 @@ const TRIES_MAX = 10
 export interface FillOptions {
   readonly environment: Environment
   readonly numbers: ShapeNumbers
-  /** More shapes are not taken: fills that need another one are refused. */
+  /** Beyond so many shapes, stamps whose shapes are missing are replaced by their wide ones. */
   readonly shapesMax: number
   /** Entries of more bytes are refused. */
   readonly entryBytesMax: number
@@ -39,13 +39,15 @@ export async function fill(options: FillOptions, key: string, entry: L2Fill): Pr
     if (found?.tide.epoch !== entry.epoch) return 'refused'
     const { tide } = found
     const known = numbers.of(environment, tide)
-    const missing = new Set(entry.stamps.map(({ shape }) => shape).filter((shape) => !known.has(shape)))
-    if (missing.size > 0) {
-      if (tide.shapes + missing.size > options.shapesMax) return 'refused'
-      await register(environment, found, [...missing])
+    const isRoom = tide.shapes + missingOf(entry.stamps, known).length <= options.shapesMax
+    const wanted = isRoom ? entry.stamps : widened(entry.stamps, known)
+    const missing = missingOf(wanted, known)
+    if (missing.length > 0) {
+      if (tide.shapes + missing.length > 2 * options.shapesMax) return 'refused'
+      await register(environment, found, missing)
       continue
     }
-    const stamps = entry.stamps.map(({ shape, name }) => stampKey(known.get(shape)!, name))
+    const stamps = wanted.map(({ shape, name }) => stampKey(known.get(shape)!, name))
     if (!isValid(environment, tide, entry.lsn, stamps)) return 'refused'
     const former = findEntry(environment, at)
     const held = former?.record && decodeEntry(at, former.record)
@@ -66,6 +68,14 @@ export async function fill(options: FillOptions, key: string, entry: L2Fill): Pr
     if (await putEntry(environment, at, former, place, encodeEntry(at, head))) return 'stored'
   }
   return 'refused'
+}
+
+function missingOf(stamps: readonly L2Stamp[], known: ReadonlyMap<string, number>): string[] {
+  return [...new Set(stamps.map(({ shape }) => shape).filter((shape) => !known.has(shape)))]
+}
+
+function widened(stamps: readonly L2Stamp[], known: ReadonlyMap<string, number>): L2Stamp[] {
+  return stamps.map((stamp) => (known.has(stamp.shape) ? stamp : (stamp.wide ?? stamp)))
 }
 
 /** Adds shapes that are stamped from here on. If another write was faster, nothing is added. */

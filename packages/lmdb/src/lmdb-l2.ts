@@ -16,9 +16,6 @@ import { type LmdbL2Options, type Settings, settingsOf } from './options.js'
 import { ShapeNumbers } from './shape-numbers.js'
 import { isValid } from './validity.js'
 
-const SHAPES_MAX = 10_000
-/** Room for each, so that they never fill more than an eighth of the file. */
-const SHAPE_BYTES = 4_096
 /** What stamps may take of the file. */
 const STAMP_SHARE = 1 / 4
 const LEASE_WAIT_MS = 50
@@ -95,7 +92,7 @@ class EmbeddedL2 implements LmdbL2 {
         {
           environment,
           numbers: this.#numbers,
-          shapesMax: Math.min(SHAPES_MAX, Math.floor(this.#settings.maxBytes / SHAPE_BYTES)),
+          shapesMax: this.#settings.shapesMax,
           entryBytesMax: this.#settings.maxBytes * ENTRY_SHARE,
           room: (bytes) => (this.#eviction.isDue(bytes) ? this.#makeRoom(environment) : undefined),
           now: () => this.#now(),

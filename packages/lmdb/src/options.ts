@@ -8,6 +8,8 @@ export interface LmdbL2Options {
   readonly maxBytes?: number
   /** So many values that changes touched are remembered one by one, at least 100. Default: 100,000, up to 20 MB. */
   readonly stampsMax?: number
+  /** So many kinds of dependencies (shapes) are told apart; beyond, entries are stamped by whole tables. Default: 10,000, or less in a file below 40 MiB. */
+  readonly shapesMax?: number
   /** No write waits longer. Reads never wait. Default: `1s`. */
   readonly deadline?: Duration
 }
@@ -16,10 +18,20 @@ export interface Settings {
   readonly path: string
   readonly maxBytes: number
   readonly stampsMax: number
+  readonly shapesMax: number
   readonly deadlineMs: number
 }
 
-const NAMES: readonly string[] = ['path', 'maxBytes', 'stampsMax', 'deadline'] satisfies (keyof LmdbL2Options)[]
+const NAMES: readonly string[] = [
+  'path',
+  'maxBytes',
+  'stampsMax',
+  'shapesMax',
+  'deadline',
+] satisfies (keyof LmdbL2Options)[]
+const SHAPES_MAX = 10_000
+/** Room for each, so that they never fill more than a quarter of the file, wide ones included. */
+const SHAPE_BYTES = 4_096
 const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
 /** @throws OptionError (`TIDEMARK_OPTION`) naming the option and what it may be */
@@ -32,14 +44,16 @@ export function settingsOf(options: LmdbL2Options): Settings {
       throw new OptionError(`There is no option '${name}' of lmdbL2(). There are ${NAMES.join(', ')}.`)
     }
   }
-  const { path, maxBytes, stampsMax, deadline = '1s' } = options
+  const { path, stampsMax, shapesMax, deadline = '1s' } = options
   if (typeof path !== 'string' || path === '' || path.includes('\u0000')) {
     throw new OptionError('path must be a folder: the same one in all processes that share the L2.')
   }
+  const maxBytes = wholeOf(options.maxBytes, 'maxBytes', 8 * 2 ** 20, 256 * 2 ** 20)
   return {
     path: isAbsolute(path) ? path : resolve(path),
-    maxBytes: wholeOf(maxBytes, 'maxBytes', 8 * 2 ** 20, 256 * 2 ** 20),
+    maxBytes,
     stampsMax: wholeOf(stampsMax, 'stampsMax', 100, 100_000),
+    shapesMax: Math.min(wholeOf(shapesMax, 'shapesMax', 1, SHAPES_MAX), Math.floor(maxBytes / SHAPE_BYTES)),
     deadlineMs: millisecondsOf(deadline),
   }
 }

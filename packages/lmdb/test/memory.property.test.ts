@@ -1,6 +1,6 @@
 import { deepStrictEqual as equal } from 'node:assert/strict'
 import fc from 'fast-check'
-import type { L2, L2Answer, L2Batch, L2Fill } from 'tidemark'
+import type { L2, L2Answer, L2Batch, L2Fill, L2Stamp } from 'tidemark'
 import { MemoryL2 } from 'tidemark/testing'
 import { expect, test } from 'vitest'
 import { lmdbL2 } from '../src/index.js'
@@ -9,9 +9,11 @@ import { temporaryFolder } from './temporary-folder.js'
 // The file might answer otherwise than the L2 in memory, which is the contract in few words: take or refuse another fill, find
 // another entry, stand elsewhere, name other shapes. Two of the file's handles are used in turn, as two processes would.
 
-const SHAPES = ['["table","a"]', '["table","b"]', 'c']
+const SHAPES = ['["table","a"]', '["table","b"]', 'c', 'wide']
 const NAMES = ['', '1', '2', '\ud800', 'x'.repeat(600)]
 const STAMPS_MAX = 100
+/** There are more, and some have wide ones. */
+const SHAPES_MAX = 2
 const EPOCHS = ['one', 'two']
 
 interface Step {
@@ -41,7 +43,7 @@ const call: fc.Arbitrary<Step['call']> = fc.oneof(
     entry: fc.record({
       epoch,
       lsn,
-      stamps: fc.uniqueArray(fc.record({ shape, name }), {
+      stamps: fc.uniqueArray(fc.record({ shape, name }).map(withWide), {
         minLength: 1,
         maxLength: 3,
         selector: (s) => s.shape + s.name,
@@ -64,6 +66,10 @@ const call: fc.Arbitrary<Step['call']> = fc.oneof(
   }),
 )
 const steps = fc.array(fc.record({ handle: fc.nat(1), call }), { minLength: 5, maxLength: 60 })
+
+function withWide({ shape, name }: { shape: string; name: string }): L2Stamp {
+  return shape === 'c' ? { shape, name } : { shape, name, wide: { shape: 'wide', name: '' } }
+}
 
 /** What one of them said, without what is drawn at random or goes by time. */
 async function said(l2: L2, ids: Ids, { call }: Step, at: number): Promise<unknown> {
@@ -101,8 +107,10 @@ test('the file answers what the L2 in memory answers, whichever process asks', a
   await fc.assert(
     fc.asyncProperty(steps, async (steps) => {
       const folder = temporaryFolder()
-      const memory = new MemoryL2({ stampsMax: STAMPS_MAX })
-      const handles = [0, 1].map(() => lmdbL2({ path: folder.path, stampsMax: STAMPS_MAX, deadline: '60s' }))
+      const memory = new MemoryL2({ stampsMax: STAMPS_MAX, shapesMax: SHAPES_MAX })
+      const handles = [0, 1].map(() =>
+        lmdbL2({ path: folder.path, stampsMax: STAMPS_MAX, shapesMax: SHAPES_MAX, deadline: '60s' }),
+      )
       const [theirs, ours] = [new Ids(), new Ids()]
       try {
         for (const [at, step] of steps.entries()) {

@@ -1,4 +1,4 @@
-import { l2Contract } from 'tidemark/testing'
+import { type L2Limits, l2Contract } from 'tidemark/testing'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { openL2 } from './opened.js'
 import { RedisServer } from './redis-server.js'
@@ -14,11 +14,12 @@ describe('the L2 in Redis keeps the contract', () => {
   const inOneBucket = [
     'a fill is refused after a change that it did not see, of another epoch, and where a later one is',
     'marks for other shapes than it has do nothing, and the answer has the shapes',
+    'beyond as many shapes as there may be, wide stamps are used, and changes that name those void the entry',
   ]
   for (const buckets of [1, 16]) {
-    const open = async () => {
+    const open = async (limits: L2Limits) => {
       await server.admin.flushall()
-      const l2 = await openL2(server, { buckets })
+      const l2 = await openL2(server, { buckets, ...limits })
       return { l2, close: () => l2.close() }
     }
     for (const { name, run } of l2Contract(open))

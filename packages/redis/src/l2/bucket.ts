@@ -39,7 +39,12 @@ interface Filling {
   readonly key: string
   readonly fill: L2Fill
   readonly sealed: Sealed
+  /** Its wide stamps are used where there is no room for others. */
+  readonly isWide: boolean
 }
+
+/** `crowded`: there was no room for its shapes; `widened` gives it others. */
+export type Filled = 'stored' | 'refused' | 'crowded'
 
 /** An answer of a script, texts as bytes. */
 type Reply = [outcome: number, ...rest: unknown[]]
@@ -48,13 +53,14 @@ type Found = number | [bytes: Buffer, lsn: number, leftMs: number]
 /** Redis serves nobody else while a script runs. */
 const READS_MAX = 32
 const FILLS_MAX = 32
+/** So many shapes that there was no room for are remembered. */
+const CROWDED_MAX = 10_000
 const NOTHING: L2Read = { tide: undefined, entry: undefined }
 
 const REFUSALS: Readonly<Record<number, RefusalReason>> = {
   [Verdict.void]: 'overtaken',
   [Verdict.newer]: 'newer',
   [Verdict.unknownShape]: 'overtaken',
-  [Verdict.shapesMax]: 'too-many-shapes',
   [Verdict.unwritable]: 'unwritable',
 }
 
@@ -63,9 +69,11 @@ export class Bucket {
   readonly #parts: BucketParts
   readonly #keys: BucketKeys
   readonly #reads: Batcher<Reading, L2Read>
-  readonly #fills: Batcher<Filling, 'stored' | 'refused'>
+  readonly #fills: Batcher<Filling, Filled>
   /** Shapes that are likely to be registered, so that fills need not say what they are. */
   readonly #registered = new Set<string>()
+  /** Shapes that there was no room for. */
+  readonly #crowded = new Set<string>()
   /** The shapes that there were when Redis told them, and their id. */
   known: { readonly id: string; readonly shapes: readonly string[] } | undefined
 
@@ -81,8 +89,15 @@ export class Bucket {
     return this.#reads.add({ key, ask })
   }
 
-  fill(key: string, fill: L2Fill, sealed: Sealed): Promise<'stored' | 'refused'> {
-    return this.#fills.add({ key, fill, sealed })
+  /** With the wide stamps for those whose shapes there was no room for. */
+  widened(fill: L2Fill): L2Fill {
+    if (this.#crowded.size === 0) return fill
+    const stamps = fill.stamps.map((stamp) => (this.#crowded.has(stamp.shape) ? (stamp.wide ?? stamp) : stamp))
+    return { ...fill, stamps }
+  }
+
+  fill(key: string, fill: L2Fill, sealed: Sealed, isWide: boolean): Promise<Filled> {
+    return this.#fills.add({ key, fill, sealed, isWide })
   }
 
   async lease(key: string, holder: string, ms: number): Promise<boolean> {
@@ -143,6 +158,7 @@ export class Bucket {
     if (isReset) {
       this.#parts.counters.resets++
       this.known = { id: begunShapesId.toString('hex'), shapes: [] }
+      this.#crowded.clear()
     }
     return { state: 'applied', m: m as number, isReset }
   }
@@ -199,16 +215,18 @@ export class Bucket {
       .catch(() => {})
   }
 
-  async #fillAll(fillings: readonly Filling[]): Promise<('stored' | 'refused')[]> {
+  async #fillAll(fillings: readonly Filling[]): Promise<Filled[]> {
     const isKnown = fillings.every(({ sealed }) => sealed.shapes.every((shape) => this.#registered.has(shape)))
     let verdicts = await this.#send(fillings, !isKnown)
     if (isKnown && verdicts?.includes(Verdict.unknownShape)) {
       this.#registered.clear()
+      this.#crowded.clear()
       verdicts = await this.#send(fillings, true)
     }
-    return fillings.map(({ sealed }, i) => {
+    return fillings.map(({ sealed, isWide }, i) => {
       if (!verdicts) return this.#refuse('no-tidemark')
       const verdict = verdicts[i]!
+      if (typeof verdict !== 'number') return isWide ? this.#refuse('too-many-shapes') : this.#crowd(sealed, verdict)
       if (verdict !== Verdict.none) return this.#refuse(REFUSALS[verdict] ?? 'unwritable')
       if (this.#registered.size > this.#parts.settings.shapesMax) this.#registered.clear()
       for (const shape of sealed.shapes) this.#registered.add(shape)
@@ -217,18 +235,26 @@ export class Bucket {
     })
   }
 
+  #crowd({ shapes }: Sealed, [, ...missing]: readonly number[]): 'crowded' {
+    if (this.#crowded.size > CROWDED_MAX) this.#crowded.clear()
+    for (const number of missing) this.#crowded.add(shapes[number - 1]!)
+    return 'crowded'
+  }
+
   /** @returns the verdicts; undefined if there is nothing to be stored in */
-  async #send(fillings: readonly Filling[], isDescribed: boolean): Promise<number[] | undefined> {
+  async #send(fillings: readonly Filling[], isDescribed: boolean): Promise<(number | number[])[] | undefined> {
     const { settings, client } = this.#parts
     const { deadlineMs, buckets, shapesMax } = settings
     const keys = [this.#keys.state, this.#keys.stamps]
-    const args: Argument[] = [buckets, randomBytes(8), shapesMax]
-    for (const { key, fill, sealed } of fillings) {
+    // Of each bucket: the same table may be in all of them.
+    const args: Argument[] = [buckets, randomBytes(8)]
+    for (const { key, fill, sealed, isWide } of fillings) {
       keys.push(this.#keys.entry(key))
       args.push(fill.epoch, fill.lsn, sealed.keepMs, sealed.bytes, isDescribed ? JSON.stringify(sealed.shapes) : '')
+      args.push(isWide ? 2 * shapesMax : shapesMax)
     }
     const [outcome, ...verdicts] = await this.#run(deadlineMs, false, () => fillScript.run(client, keys, args))
-    return outcome === Outcome.lost ? undefined : (verdicts as number[])
+    return outcome === Outcome.lost ? undefined : (verdicts as (number | number[])[])
   }
 
   #refuse(reason: RefusalReason): 'refused' {

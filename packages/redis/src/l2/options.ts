@@ -22,7 +22,7 @@ export interface RedisL2Options {
   readonly entryBytesMax?: number
   /** So many stamps are kept; what is older than the ones that are dropped is a miss if it was not read meanwhile. Default 1,000,000. */
   readonly stampsMax?: number
-  /** So many shapes may be registered; entries with others are not stored. Default 2,000. */
+  /** So many shapes may be registered; beyond, entries are stamped by whole tables. Default 2,000. */
   readonly shapesMax?: number
   /** Default: msgpack, which brings back all that L1 can hold. */
   readonly serializer?: Serializer

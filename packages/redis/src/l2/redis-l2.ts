@@ -83,10 +83,7 @@ class RedisTier implements RedisL2 {
   fill(key: string, fill: L2Fill): Promise<'stored' | 'refused'> {
     const refusal = this.#refusal()
     if (refusal) return Promise.reject(refusal)
-    const sealed = this.#envelope.seal(fill)
-    return sealed instanceof Promise
-      ? sealed.then((each) => this.#store(key, fill, each))
-      : this.#store(key, fill, sealed)
+    return this.#fill(key, fill, false)
   }
 
   async invalidate(batch: L2Batch): Promise<L2Answer> {
@@ -138,10 +135,28 @@ class RedisTier implements RedisL2 {
     return { ...answer, shapes: [...new Set(this.#buckets.flatMap(({ known }) => known?.shapes ?? []))] }
   }
 
-  async #store(key: string, fill: L2Fill, sealed: Sealed | Unsealable): Promise<'stored' | 'refused'> {
-    if (typeof sealed !== 'string') return this.#bucketOf(key).fill(key, fill, sealed)
-    count(this.#counters.refused, sealed)
-    return 'refused'
+  /** @param isWide it is tried again: there was no room for its shapes */
+  #fill(key: string, fill: L2Fill, isWide: boolean): Promise<'stored' | 'refused'> {
+    const taken = this.#bucketOf(key).widened(fill)
+    const sealed = this.#envelope.seal(taken)
+    return sealed instanceof Promise
+      ? sealed.then((each) => this.#store(key, fill, taken, each, isWide))
+      : this.#store(key, fill, taken, sealed, isWide)
+  }
+
+  async #store(
+    key: string,
+    fill: L2Fill,
+    taken: L2Fill,
+    sealed: Sealed | Unsealable,
+    isWide: boolean,
+  ): Promise<'stored' | 'refused'> {
+    if (typeof sealed === 'string') {
+      count(this.#counters.refused, sealed)
+      return 'refused'
+    }
+    const filled = await this.#bucketOf(key).fill(key, taken, sealed, isWide)
+    return filled === 'crowded' ? this.#fill(key, fill, true) : filled
   }
 
   async #bounded<Answer>(run: () => Promise<Answer>): Promise<Answer> {

@@ -1,6 +1,6 @@
 export { type FakeCommit, FakeLog } from './fake-log.js'
 export { type FakeReads, FakeSource } from './fake-source.js'
-export { type L2Case, type L2UnderTest, l2Contract } from './l2-contract.js'
+export { type L2Case, type L2Limits, type L2UnderTest, l2Contract } from './l2-contract.js'
 export { type ContractCase, type LogUnderTest, logContract } from './log-contract.js'
 export { ManualClock } from './manual-clock.js'
 export { MemoryL2 } from './memory-l2.js'

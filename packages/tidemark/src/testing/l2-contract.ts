@@ -33,14 +33,19 @@ const VALUES: readonly unknown[] = [
 ]
 const POST: Dependency = { kind: 'key', tenant: 'default', key: 'post(1)' }
 
+/** Limits that a case needs; without, those by default. */
+export interface L2Limits {
+  readonly shapesMax?: number
+}
+
 /** What every L2 must do, as cases for any test runner. `open` is called once for each case. */
-export function l2Contract(open: () => Promise<L2UnderTest>): L2Case[] {
+export function l2Contract(open: (limits: L2Limits) => Promise<L2UnderTest>): L2Case[] {
   const cases: L2Case[] = []
-  const test = (name: string, run: (l2: L2) => Promise<void>): void => {
+  const test = (name: string, run: (l2: L2) => Promise<void>, limits: L2Limits = {}): void => {
     cases.push({
       name,
       async run() {
-        const opened = await open()
+        const opened = await open(limits)
         try {
           await run(opened.l2)
         } finally {
@@ -195,6 +200,35 @@ export function l2Contract(open: () => Promise<L2UnderTest>): L2Case[] {
       await new Promise((resolve) => setTimeout(resolve, 5))
     equal(await l2.lease('a', 'two', 60_000), false)
   })
+
+  test(
+    'beyond as many shapes as there may be, wide stamps are used, and changes that name those void the entry',
+    async (l2) => {
+      const wide = (shape: string, name: string): L2Fill => ({
+        ...fill(100),
+        stamps: [{ shape, name, wide: { shape: 'table', name: '' } }],
+      })
+      await l2.invalidate(batch(90, 100))
+      equal(await l2.fill('a', wide('one', '1')), 'stored')
+      equal(await l2.fill('b', wide('two', '1')), 'stored')
+      for (const [i, key] of ['c', 'd', 'e'].entries()) equal(await l2.fill(key, wide(`more${i}`, '1')), 'stored')
+      const answer = await l2.invalidate({ ...batch(100, 120), shapes: 'other' })
+      equal([...answer.shapes!].sort(), ['one', 'table', 'two'])
+      await told(l2, batch(100, 120, [110, 'one', '1']))
+      equal(await lsns(l2, 'a', 'b', 'c', 'd', 'e'), [undefined, 100, 100, 100, 100])
+      equal(await l2.fill('f', { ...wide('one', '2'), lsn: 120 }), 'stored')
+      await told(l2, batch(120, 140, [130, 'table', '']))
+      equal(await lsns(l2, 'b', 'c', 'd', 'e', 'f'), [100, undefined, undefined, undefined, 120])
+      equal(await l2.fill('c', { ...wide('more0', '1'), lsn: 129 }), 'refused')
+      equal(await l2.fill('c', { ...wide('more0', '1'), lsn: 130 }), 'stored')
+      // There is room for as many wide ones again, and no more.
+      for (const [i, expected] of ['stored', 'refused', 'refused'].entries()) {
+        const stamps = [{ shape: `own${i}`, name: '', wide: { shape: `wide${i}`, name: '' } }]
+        equal(await l2.fill('g', { ...fill(140), stamps }), expected)
+      }
+    },
+    { shapesMax: 2 },
+  )
 
   test('a read that finds nothing asks for the key at the same time, where there are leases', async (l2) => {
     if (!l2.lease || !l2.release) return

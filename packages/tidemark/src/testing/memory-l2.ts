@@ -35,6 +35,7 @@ export const l2Rules = {
  */
 export class MemoryL2 implements L2 {
   readonly #stampsMax: number
+  readonly #shapesMax: number
   readonly #now: () => number
   #held = nothing()
   #saved: Held | undefined
@@ -43,8 +44,9 @@ export class MemoryL2 implements L2 {
   isDown = false
 
   /** @param options.now  its clock, in ms. Default: a monotonic one */
-  constructor(options: { readonly stampsMax?: number; readonly now?: () => number } = {}) {
+  constructor(options: { readonly stampsMax?: number; readonly shapesMax?: number; readonly now?: () => number } = {}) {
     this.#stampsMax = options.stampsMax ?? 100_000
+    this.#shapesMax = options.shapesMax ?? Number.POSITIVE_INFINITY
     this.#now = options.now ?? (() => performance.now())
   }
 
@@ -75,17 +77,28 @@ export class MemoryL2 implements L2 {
 
   async fill(key: string, { epoch, ...entry }: L2Fill): Promise<'stored' | 'refused'> {
     this.#mustBeUp()
-    const { tide, shapes, entries } = this.#held
+    const { tide, entries } = this.#held
     if (tide?.epoch !== epoch) return 'refused'
-    for (const { shape } of entry.stamps) {
-      if (shapes.has(shape)) continue
-      shapes.set(shape, tide.m)
-      this.#held.shapesId = randomUUID()
-    }
+    const stamps = this.#registered(tide.m, entry.stamps)
+    if (!stamps) return 'refused'
     const former = entries.get(key)
-    if (!this.#isValid(entry.lsn, entry.stamps) || (former && entry.lsn < former.lsn)) return 'refused'
-    entries.set(key, { ...entry, value: copyOf(entry.value), storedAt: this.#now() })
+    if (!this.#isValid(entry.lsn, stamps) || (former && entry.lsn < former.lsn)) return 'refused'
+    entries.set(key, { ...entry, stamps, value: copyOf(entry.value), storedAt: this.#now() })
     return 'stored'
+  }
+
+  /** The stamps whose shapes are registered now; undefined where there is no room for them. */
+  #registered(since: number, stamps: readonly L2Stamp[]): readonly L2Stamp[] | undefined {
+    const { shapes } = this.#held
+    const missing = (from: readonly L2Stamp[]): Set<string> =>
+      new Set(from.map(({ shape }) => shape).filter((shape) => !shapes.has(shape)))
+    const isRoom = shapes.size + missing(stamps).size <= this.#shapesMax
+    const taken = isRoom ? stamps : stamps.map((stamp) => (shapes.has(stamp.shape) ? stamp : (stamp.wide ?? stamp)))
+    const added = missing(taken)
+    if (shapes.size + added.size > 2 * this.#shapesMax) return undefined
+    if (added.size > 0) this.#held.shapesId = randomUUID()
+    for (const shape of added) shapes.set(shape, since)
+    return taken
   }
 
   async invalidate({ epoch, prev, end, shapes, marks, mayReset }: L2Batch): Promise<L2Answer> {

@@ -1,7 +1,7 @@
 import { describe, test } from 'vitest'
-import { l2Contract, MemoryL2 } from '../testing/index.js'
+import { type L2Limits, l2Contract, MemoryL2 } from '../testing/index.js'
 
 describe('the L2 in memory', () => {
-  const open = async () => ({ l2: new MemoryL2(), close: async () => {} })
+  const open = async (limits: L2Limits) => ({ l2: new MemoryL2(limits), close: async () => {} })
   for (const { name, run } of l2Contract(open)) test(name, run)
 })

@@ -23,7 +23,8 @@ export interface L2 {
   /**
    * Stores an entry. Refused if the epoch is another one than L2's, if its position lies before the `since` of one of its shapes, if
    * one of its stamps is later than its position, or if the entry there has a later one. The first fill of a shape registers it, with
-   * `since = m`. So nothing is stored before a batch has said where the log stands.
+   * `since = m`. So nothing is stored before a batch has said where the log stands. Where there are as many shapes as there may be, the stamps
+   * whose shapes are missing are replaced by their wide ones; of those there is room for as many again.
    */
   fill(key: string, entry: L2Fill): Promise<'stored' | 'refused'>
   /**
@@ -95,6 +96,8 @@ export interface L2Fill extends L2Entry {
 export interface L2Stamp {
   readonly shape: string
   readonly name: string
+  /** Is touched whenever this one is, and by more; its shape is one of few. Instead of it where there is no room for another shape. */
+  readonly wide?: L2Stamp
 }
 
 export interface L2Batch {

@@ -111,8 +111,10 @@ test('what touches a dependency in L1 marks one of its stamps', () => {
     fc.property(
       fc.array(dependency, { minLength: 1, maxLength: 4 }),
       fc.array(change, { minLength: 1, maxLength: 3 }),
-      (own, changes) => {
-        const stamps = stampsOf(own)
+      fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }),
+      (own, changes, isWide) => {
+        // Where L2 has no room for a shape, it uses the wide stamp.
+        const stamps = stampsOf(own).map((stamp, i) => (isWide[i] ? (stamp.wide ?? stamp) : stamp))
         const marks = new Marks()
         new Shapes(stamps.map(({ shape }) => shape)).mark(changes, 7, marks)
         const isMarked = marks.all.some((mark) =>

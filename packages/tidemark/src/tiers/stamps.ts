@@ -12,10 +12,10 @@ import type { L2Mark, L2Stamp } from './l2.js'
  */
 
 /** A dependency without its values. */
-type Shape =
-  | readonly ['tag' | 'key', tenant: string]
-  | readonly ['table', table: string, reads: readonly string[] | null]
-  | RowsShape
+type Shape = NameShape | readonly ['table', table: string, reads: readonly string[] | null] | RowsShape
+
+/** null: of all tenants, where there is no room for a shape of each; the name says which. */
+type NameShape = readonly ['tag' | 'key', tenant: string | null]
 
 type RowsShape = readonly [
   'rows',
@@ -39,21 +39,32 @@ export function stampsOf(dependencies: readonly Dependency[]): L2Stamp[] {
 function stampOf(dependency: Dependency): L2Stamp {
   switch (dependency.kind) {
     case 'tag':
-      return { shape: textOf(['tag', dependency.tenant]), name: dependency.tag }
+      return nameStamp('tag', dependency.tenant, dependency.tag)
     case 'key':
-      return { shape: textOf(['key', dependency.tenant]), name: dependency.key }
+      return nameStamp('key', dependency.tenant, dependency.key)
     case 'table':
-      return { shape: textOf(['table', dependency.table, dependency.reads ?? null]), name: '' }
+      return tableStamp(dependency.table, dependency.reads ?? null)
     case 'rows': {
       const { table, columns, values, orders, old } = dependency
       const reads = readsOf(dependency)
-      if (columns.length === 0) return { shape: textOf(['table', table, reads]), name: '' }
+      if (columns.length === 0) return tableStamp(table, reads)
       return {
         shape: textOf(['rows', table, columns, orders ?? null, reads, old]),
         name: nameOf(tupleOf(values, orders)),
+        wide: tableStamp(table, null),
       }
     }
   }
+}
+
+function tableStamp(table: string, reads: readonly string[] | null): L2Stamp {
+  const wide = { shape: textOf(['table', table, null]), name: '' }
+  return reads ? { shape: textOf(['table', table, reads]), name: '', wide } : wide
+}
+
+function nameStamp(kind: 'tag' | 'key', tenant: string, name: string): L2Stamp {
+  const wide = { shape: textOf([kind, null]), name: wideName(tenant, name) }
+  return { shape: textOf([kind, tenant]), name, wide }
 }
 
 /** Without its further conditions a row counts that they may begin or cease to hold for. */
@@ -62,6 +73,10 @@ function readsOf({ reads, range, also, columns, orders }: RowsDependency): reado
   const folded = columns.filter((_, i) => orders?.[i] === 'folded')
   const conditions = [...(range ? [range] : []), ...(also ?? [])].map(({ column }) => column)
   return [...new Set([...reads, ...conditions, ...folded])].sort()
+}
+
+function isOfTable(shape: Shape): shape is Exclude<Shape, NameShape> {
+  return shape[0] === 'table' || shape[0] === 'rows'
 }
 
 /** The shapes that L2 has, by what a change names. */
@@ -73,7 +88,7 @@ export class Shapes {
     for (const text of texts) {
       const shape = JSON.parse(text) as Shape
       this.#parsed.set(text, shape)
-      if (shape[0] === 'tag' || shape[0] === 'key') continue
+      if (!isOfTable(shape)) continue
       const table = this.#tables.get(shape[1])
       if (table) table.add(text)
       else this.#tables.set(shape[1], new Set([text]))
@@ -131,10 +146,12 @@ export class Shapes {
       return
     }
     // Every entry has the stamp of its own key. L2 can't look for what matches, so a pattern goes for all keys of its tenant.
-    const text = textOf([target.kind === 'tag' ? 'tag' : 'key', target.tenant])
-    if (!this.#parsed.has(text)) return
+    const kind = target.kind === 'tag' ? 'tag' : 'key'
     const name = target.kind === 'tag' ? target.tag : target.kind === 'key' ? target.key : undefined
-    marks.add(text, name, lsn)
+    const text = textOf([kind, target.tenant])
+    if (this.#parsed.has(text)) marks.add(text, name, lsn)
+    const wide = textOf([kind, null])
+    if (this.#parsed.has(wide)) marks.add(wide, name === undefined ? undefined : wideName(target.tenant, name), lsn)
   }
 }
 
@@ -163,6 +180,10 @@ export const stampRules = {
 
 function textOf(shape: Shape): string {
   return JSON.stringify(shape)
+}
+
+function wideName(tenant: string, name: string): string {
+  return JSON.stringify([tenant, name])
 }
 
 /** NULL is no text. */

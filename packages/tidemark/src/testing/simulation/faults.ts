@@ -41,6 +41,8 @@ export interface Faults {
   /** It is flushed, or goes back to an old backup. */
   readonly losesL2: boolean
   readonly stampsMax: number
+  /** Beyond, further shapes are stamped as their tables. */
+  readonly shapesMax: number
 }
 
 export function drawFaults(chance: Chance, tables: readonly string[]): Faults {
@@ -73,5 +75,6 @@ export function drawFaults(chance: Chance, tables: readonly string[]): Faults {
     sweeps: chance.is(0.6),
     sliceSteps: chance.of([1, 1, 2, 4, 1_000]),
     sweepsMax: chance.of([1, 2, 1_000, 1_000]),
+    shapesMax: chance.of([3, 6, 1_000, 1_000, 1_000]),
   }
 }

@@ -33,7 +33,8 @@ export class Nature {
     this.clock = new SimClock(this.chance)
     this.database = new Database(this.faults.hasOldValues)
     this.oracle = new Oracle(this.database, MAX_SILENCE_MS)
-    this.l2 = new MemoryL2({ stampsMax: this.faults.stampsMax, now: () => this.clock.trueMs })
+    const { stampsMax, shapesMax } = this.faults
+    this.l2 = new MemoryL2({ stampsMax, shapesMax, now: () => this.clock.trueMs })
   }
 
   note(text: () => string): void {
