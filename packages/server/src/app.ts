@@ -2,13 +2,15 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import swagger from '@fastify/swagger'
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
-import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { type Cache, type Clock, parsePosition, systemClock } from 'tidemark'
 import { checkAccess, requireActions } from './access/authorise.js'
 import { type FindTokens, identities } from './access/identities.js'
 import { Cluster } from './cluster/cluster.js'
 import { stateOf } from './cluster/joining.js'
 import { termsOf } from './cluster/terms.js'
+import { limitRates } from './access/limits.js'
+import { BEARER_SCHEME, describeAccess } from './access/openapi.js'
 import type { Config } from './config/config.js'
 import { RequestError } from './errors.js'
 import { Invalidator } from './invalidation/invalidator.js'
@@ -26,6 +28,8 @@ import { explainRoutes } from './routes/explain.js'
 import { guard } from './routes/guard.js'
 import { healthRoutes } from './routes/health.js'
 import { invalidateRoutes } from './routes/invalidate.js'
+import { readJsonBodies } from './routes/json-body.js'
+import { LOG_SERIALIZERS } from './routes/log-serializers.js'
 import { metricsRoute } from './routes/metrics.js'
 import { resourceRoutes } from './routes/resources.js'
 import { shortFormRoutes } from './routes/short-forms.js'
@@ -52,6 +56,8 @@ export interface AppOptions {
 const BODY_MAX_BYTES = 2 ** 20
 /** A key in a path: 1,024 bytes, each of which may be written as `%XX`. */
 const KEY_LENGTH_MAX = 3 * 1_024
+const HEADERS_MAX_BYTES = 16_384
+const CHECKING_MAX_MS = 5_000
 
 /**
  * Builds the server, without listening. `close()` tells streams to come back, answers what is in flight, and leaves cache
@@ -62,14 +68,19 @@ const KEY_LENGTH_MAX = 3 * 1_024
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, cache, source, clock = systemClock } = options
   const who = identities(config.access, options.findTokens, clock)
-  const app = createFastify(options.logLevel ?? 'warn')
+  const app = createFastify(options.logLevel ?? 'warn', config.server.receiveMaxMs)
   let isDraining = false
   const cluster = options.cluster ?? (await alone(config, cache, clock))
   const resources = new Resources(config, cache, source, clock)
   await resources.start()
 
   const connections = new Connections(
-    { ...config.server, bufferMaxBytes: config.server.streamBufferMaxBytes },
+    {
+      ...config.server,
+      bufferMaxBytes: config.server.streamBufferMaxBytes,
+      // Where nobody is asked who they are, there is one tenant's worth of people: this machine's.
+      streamsPerTenantMax: who.areNeeded ? config.limits.streamsPerTenant : Number.POSITIVE_INFINITY,
+    },
     clock,
     who.watch,
   )
@@ -87,6 +98,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   logNotices(app, cache)
   guard(app, { ...config.server, isDraining: () => isDraining, isKnownWho: who.areNeeded })
   checkAccess(app, who.identify)
+  if (who.areNeeded) limitRates(app, config.limits, clock)
   answerErrors(app)
   await app.register(swagger, {
     openapi: {
@@ -96,8 +108,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
         version: version(),
         description: 'Declared resources out of a cache that follows the database',
       },
+      components: { securitySchemes: BEARER_SCHEME },
     },
-    transform: jsonSchemaTransform,
+    transform: describeAccess,
   })
   app.register(async (routes) => {
     requireActions(routes)
@@ -122,14 +135,21 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   return app
 }
 
-function createFastify(logLevel: NonNullable<AppOptions['logLevel']>): FastifyInstance {
+function createFastify(logLevel: NonNullable<AppOptions['logLevel']>, receiveMaxMs: number): FastifyInstance {
   const app = fastify({
-    logger: logLevel === 'silent' ? false : { level: logLevel },
+    logger: logLevel === 'silent' ? false : { level: logLevel, serializers: LOG_SERIALIZERS },
     bodyLimit: BODY_MAX_BYTES,
     routerOptions: { maxParamLength: KEY_LENGTH_MAX },
     forceCloseConnections: 'idle',
     return503OnClosing: false, // ours is a problem, as all errors are
     genReqId: () => randomUUID(),
+    // Who sends a request drop by drop holds a connection, not for ever.
+    requestTimeout: receiveMaxMs,
+    http: {
+      headersTimeout: receiveMaxMs,
+      connectionsCheckingInterval: Math.min(receiveMaxMs, CHECKING_MAX_MS),
+      maxHeaderSize: HEADERS_MAX_BYTES,
+    },
     frameworkErrors: (error, request, reply) => void answerError(error as FastifyError, request, reply),
     clientErrorHandler(_error, socket) {
       if (socket.writable) socket.end(malformedAnswer())
@@ -137,6 +157,7 @@ function createFastify(logLevel: NonNullable<AppOptions['logLevel']>): FastifyIn
   })
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
+  readJsonBodies(app)
   return app
 }
 

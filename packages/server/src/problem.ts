@@ -43,6 +43,7 @@ const STATUSES: Readonly<Record<string, readonly [status: number, title: string]
   TIDEMARK_VALUE: [422, 'The value cannot be kept'],
   TIDEMARK_PATTERN: [422, 'The pattern cannot be used'],
   TIDEMARK_REQUEST_ID: [422, 'The request id was used for another request'],
+  TIDEMARK_RATE: [429, 'Too much was asked for'],
   TIDEMARK_STREAM_LIMIT: [429, 'Too many streams are open'],
   TIDEMARK_BUSY: [503, 'Too much is under way'],
   TIDEMARK_LIMIT: [503, 'A limit of the cache is reached'],

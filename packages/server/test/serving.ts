@@ -83,7 +83,10 @@ export async function startProcess(options: object, env: Record<string, string> 
     child.once('exit', (code, signal) => resolve(code ?? signal)),
   )
   const line = await new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stdout! }).once('line', resolve)
+    // What is logged before is not what it says.
+    createInterface({ input: child.stdout! }).on('line', (said) => {
+      if (!said.startsWith('{"level"')) resolve(said)
+    })
     child.once('exit', (code) => reject(new Error(`The server said nothing and ended with ${code}.`)))
   })
   return { process: child, said: JSON.parse(line), ended }

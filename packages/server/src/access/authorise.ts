@@ -62,9 +62,16 @@ export function authorise(request: FastifyRequest, action: Action, tenant: strin
 
 function authoriseRoute(request: FastifyRequest): void {
   if (request.is404) return
-  const action = request.routeOptions.config.action ?? (isRead(request.method) ? 'read' : 'write')
-  const { reach } = ACTIONS[action]
-  authorise(request, action, reach === 'tenant' ? tenantOf(request) : DEFAULT_TENANT)
+  authorise(request, actionOf(request), tenantOfRoute(request))
+}
+
+/** Where a request acts: in the tenant that it names, or in `default` where its route has no other. */
+export function tenantOfRoute(request: FastifyRequest): string {
+  return ACTIONS[actionOf(request)].reach === 'tenant' ? tenantOf(request) : DEFAULT_TENANT
+}
+
+function actionOf({ routeOptions, method }: FastifyRequest): Action {
+  return routeOptions.config.action ?? (isRead(method) ? 'read' : 'write')
 }
 
 function isRead(method: string): boolean {

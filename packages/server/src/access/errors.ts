@@ -34,6 +34,21 @@ export class ForbiddenError extends TidemarkError {
   }
 }
 
+/** Who asks has done as much as they may for now. */
+export class RateError extends TidemarkError {
+  readonly code = 'TIDEMARK_RATE'
+  constructor(
+    readonly limit: 'requests' | 'patterns',
+    readonly retryInMs: number,
+  ) {
+    super(
+      limit === 'requests'
+        ? 'That is more than you may do for now: requests count, and the keys that they touch. Wait as Retry-After says.'
+        : 'That is more patterns than this tenant may ask for in a second. Wait as Retry-After says.',
+    )
+  }
+}
+
 /** There is no such tenant, as far as who asks may know. */
 export class UnknownTenantError extends TidemarkError {
   readonly code = 'TIDEMARK_TENANT_UNKNOWN'

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { duration } from './forms.js'
+import { duration, whole } from './forms.js'
 
 /** Signed with a private key: what verifies cannot sign. HMAC and `none` are left out on purpose. */
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const
@@ -33,6 +33,19 @@ export function accessSchema() {
           tenantsClaim: claim().default('tenants'),
         })
         .optional(),
+    })
+    .prefault({})
+}
+
+/** How much may be done. */
+export function limitsSchema() {
+  return z
+    .strictObject({
+      requests: whole(1).default(6_000),
+      window: duration(1_000).default('1m'),
+      keysPerUnit: whole(1).default(100),
+      patterns: whole(1).default(20),
+      streams: whole(1).default(5_000),
     })
     .prefault({})
 }

@@ -12,6 +12,7 @@ export interface Config {
   readonly invalidation: InvalidationConfig
   readonly access: AccessConfig
   readonly cluster: ClusterConfig
+  readonly limits: LimitsConfig
   readonly resources: readonly ResourceConfig[]
   readonly server: ServerConfig
 }
@@ -81,6 +82,18 @@ export interface AccessConfig {
   readonly jwt: JwtConfig | undefined
 }
 
+/** How much may be done where it is asked who comes. */
+export interface LimitsConfig {
+  /** Units that each principal may use in each tenant within the window: one for a request, and for each `keysPerUnit` keys. */
+  readonly requests: number
+  readonly windowMs: number
+  readonly keysPerUnit: number
+  /** Of one tenant. */
+  readonly patternsPerSecond: number
+  /** Streams open at once, of one tenant. */
+  readonly streamsPerTenant: number
+}
+
 /** Signed tokens of somebody else's. */
 export interface JwtConfig {
   readonly issuer: string
@@ -120,6 +133,8 @@ export interface ServerConfig {
   readonly streamBufferMaxBytes: number
   /** How long a client may take nothing before its stream is closed, in ms. */
   readonly stuckMaxMs: number
+  /** How long a request may take to arrive, in ms. */
+  readonly receiveMaxMs: number
   /** How long a stop waits for requests in flight, in ms. */
   readonly drainMaxMs: number
 }

@@ -52,7 +52,7 @@ function readConfigFile(file: string): string {
 
 function configOf(
   file: string,
-  { source, cache, l2, relay, cluster, invalidation, access, server }: Document,
+  { source, cache, l2, relay, cluster, invalidation, access, limits, server }: Document,
   resources: readonly ResourceConfig[],
 ): Config {
   return {
@@ -95,6 +95,13 @@ function configOf(
       },
     },
     cluster: { heartbeatMs: toMs(cluster.heartbeat) },
+    limits: {
+      requests: limits.requests,
+      windowMs: toMs(limits.window),
+      keysPerUnit: limits.keysPerUnit,
+      patternsPerSecond: limits.patterns,
+      streamsPerTenant: limits.streams,
+    },
     resources,
     server: {
       port: server.port,
@@ -107,6 +114,7 @@ function configOf(
       streamsPerAddressMax: server.streamsPerAddress,
       streamBufferMaxBytes: server.streamBuffer,
       stuckMaxMs: toMs(server.stuck),
+      receiveMaxMs: toMs(server.receive),
       drainMaxMs: toMs(server.drain),
     },
   }

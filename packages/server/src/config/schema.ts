@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { accessSchema, checkExposure, hosts, origins } from './access-schema.js'
+import { accessSchema, checkExposure, hosts, limitsSchema, origins } from './access-schema.js'
 import { duration, optionalText, redisAddress, redisName, url, whole } from './forms.js'
 
 const RESOURCE_NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,62}$/
@@ -63,6 +63,7 @@ export const documentSchema = z
         .optional()
         .transform((all) => all ?? {}),
       access: accessSchema(),
+      limits: limitsSchema(),
       server: z
         .strictObject({
           port: whole(0, 65_535).optional(),
@@ -81,11 +82,12 @@ export const documentSchema = z
           streamsPerAddress: whole(1).default(5_000),
           streamBuffer: whole(1_024).default(262_144),
           stuck: duration(100).default('30s'),
+          receive: duration(100).default('30s'),
           drain: duration().default('5s'),
         })
         .prefault({}),
     },
-    'must be a mapping with `resources`, and optionally `source`, `cache`, `l2`, `relay`, `cluster`, `invalidation`, `access` and `server`',
+    'must be a mapping with `resources`, and optionally `source`, `cache`, `l2`, `relay`, `cluster`, `invalidation`, `access`, `limits` and `server`',
   )
   .superRefine((document, context) => {
     for (const { path, message } of checkExposure(document)) context.addIssue({ code: 'custom', path, message })

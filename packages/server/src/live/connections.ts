@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from 'tidemark'
 import { type Access, accessOf } from '../access/access.js'
+import { tenantOfRoute } from '../access/authorise.js'
 import { DrainingError, StreamLimitError } from '../errors.js'
 import { problemOf } from '../problem.js'
 import { Connection, type ConnectionLimits } from './connection.js'
@@ -9,6 +10,7 @@ export interface StreamLimits extends ConnectionLimits {
   readonly heartbeatMs: number
   readonly streamsMax: number
   readonly streamsPerAddressMax: number
+  readonly streamsPerTenantMax: number
 }
 
 /** Calls `end` once somebody no longer counts. */
@@ -25,6 +27,7 @@ export class Connections {
   readonly #watchAccess: WatchAccess
   readonly #open = new Set<Connection>()
   readonly #byAddress = new Map<string, number>()
+  readonly #byTenant = new Map<string, number>()
   #beating: { cancel(): void } | undefined
   #isDraining = false
   /** Streams refused because of a limit. */
@@ -51,7 +54,7 @@ export class Connections {
    * @throws StreamLimitError, DrainingError
    */
   open(request: FastifyRequest, reply: FastifyReply): Connection {
-    this.#admit(request.ip)
+    this.#admit(request)
     reply.hijack()
     reply.raw.writeHead(200, {
       ...Object.fromEntries(Object.entries(reply.getHeaders()).filter(([, value]) => value !== undefined)),
@@ -60,7 +63,7 @@ export class Connections {
       'x-accel-buffering': 'no',
     })
     const connection = new Connection(reply.raw, this.#limits, this.#clock)
-    this.#add(connection, request.ip)
+    this.#add(connection, request)
     connection.send(`retry: ${this.retryMs()}\n\n`)
     this.#watchAccess(accessOf(request), (error) => this.#refuse(connection, error), connection.signal)
     return connection
@@ -79,28 +82,31 @@ export class Connections {
     connection.end(this.retryMs())
   }
 
-  #admit(address: string): void {
+  #admit(request: FastifyRequest): void {
     if (this.#isDraining) throw new DrainingError()
-    const { streamsMax, streamsPerAddressMax } = this.#limits
-    const isFull = this.#open.size >= streamsMax
-    if (!isFull && (this.#byAddress.get(address) ?? 0) < streamsPerAddressMax) return
-    this.refused++
-    throw new StreamLimitError(
-      isFull
+    const { streamsMax, streamsPerAddressMax, streamsPerTenantMax } = this.#limits
+    const told =
+      this.#open.size >= streamsMax
         ? `This server has ${streamsMax} streams open, its limit. Ask again later, ask another one, or raise server.streams.`
-        : `Your address has ${streamsPerAddressMax} streams open, its limit. Close some, or raise server.streamsPerAddress.`,
-    )
+        : (this.#byAddress.get(request.ip) ?? 0) >= streamsPerAddressMax
+          ? `Your address has ${streamsPerAddressMax} streams open, its limit. Close some, or raise server.streamsPerAddress.`
+          : (this.#byTenant.get(tenantOfRoute(request)) ?? 0) >= streamsPerTenantMax
+            ? `This tenant has ${streamsPerTenantMax} streams open, its limit. Close some, or raise limits.streams.`
+            : undefined
+    if (told === undefined) return
+    this.refused++
+    throw new StreamLimitError(told)
   }
 
-  #add(connection: Connection, address: string): void {
+  #add(connection: Connection, request: FastifyRequest): void {
+    const leaveAddress = count(this.#byAddress, request.ip)
+    const leaveTenant = count(this.#byTenant, tenantOfRoute(request))
     this.#open.add(connection)
-    this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1)
     this.#beating ??= this.#beat()
     connection.signal.addEventListener('abort', () => {
       this.#open.delete(connection)
-      const left = this.#byAddress.get(address)! - 1
-      if (left === 0) this.#byAddress.delete(address)
-      else this.#byAddress.set(address, left)
+      leaveAddress()
+      leaveTenant()
     })
   }
 
@@ -109,5 +115,15 @@ export class Connections {
       for (const connection of this.#open) connection.beat(this.retryMs())
       this.#beating = this.#open.size > 0 ? this.#beat() : undefined
     })
+  }
+}
+
+/** Counts one more. @returns how to count it no longer */
+function count(counts: Map<string, number>, name: string): () => void {
+  counts.set(name, (counts.get(name) ?? 0) + 1)
+  return () => {
+    const left = counts.get(name)! - 1
+    if (left === 0) counts.delete(name)
+    else counts.set(name, left)
   }
 }

@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
+import { RateError } from '../access/errors.js'
 import { ParameterError, type ParameterProblem, RequestError } from '../errors.js'
 import { type Problem, problemOf } from '../problem.js'
 
@@ -24,7 +25,7 @@ export function answerError(error: FastifyError, request: FastifyRequest, reply:
     .headers({
       'content-type': 'application/problem+json; charset=utf-8',
       'cache-control': 'no-store',
-      ...retryAfter(problem),
+      ...retryAfter(problem, error),
       ...(problem.status === 401 ? { 'www-authenticate': 'Bearer realm="tidemark"' } : {}),
     })
     .send(JSON.stringify(problem))
@@ -33,7 +34,12 @@ export function answerError(error: FastifyError, request: FastifyRequest, reply:
 /** What cannot be read as HTTP at all is answered on the bare socket. */
 export function malformedAnswer(): string {
   const body = JSON.stringify(
-    problemOf(new RequestError('TIDEMARK_REQUEST', 'This is not HTTP, or its headers are too large.')),
+    problemOf(
+      new RequestError(
+        'TIDEMARK_REQUEST',
+        'This is not HTTP, its headers are too large, or it did not arrive in time.',
+      ),
+    ),
   )
   return `HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
 }
@@ -81,8 +87,9 @@ function parameterProblems(
   })
 }
 
-function retryAfter({ status }: Problem): Record<string, string> {
-  return status === 503 || status === 429 ? { 'retry-after': '1' } : {}
+function retryAfter({ status }: Problem, error: unknown): Record<string, string> {
+  if (status !== 503 && status !== 429) return {}
+  return { 'retry-after': String(error instanceof RateError ? Math.max(1, Math.ceil(error.retryInMs / 1_000)) : 1) }
 }
 
 /** PostgreSQL's own words and values stay in the log. */

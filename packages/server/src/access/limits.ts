@@ -1,0 +1,75 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Clock } from 'tidemark'
+import type { LimitsConfig } from '../config/config.js'
+import { accessOf } from './access.js'
+import { ACTIONS } from './action.js'
+import { tenantOfRoute } from './authorise.js'
+import { Buckets, type Taking } from './buckets.js'
+import { RateError } from './errors.js'
+
+const SECOND_MS = 1_000
+
+/**
+ * Limits how much each principal may do in each tenant. A request costs one unit, and one more for every `keysPerUnit` keys that
+ * it names or turns out to touch: what it names is refused beforehand, what it touched beyond that is owed.
+ *
+ * Each process counts for itself. Who is not asked who they are is not limited: that is this machine.
+ */
+export function limitRates(app: FastifyInstance, config: LimitsConfig, clock: Clock): void {
+  const requests = new Buckets({ units: config.requests, windowMs: config.windowMs, clock })
+  const patterns = new Buckets({ units: config.patternsPerSecond, windowMs: SECOND_MS, clock })
+  const policy = `"requests";q=${config.requests};w=${Math.ceil(config.windowMs / 1_000)}`
+  const unitsOf = (keys: number) => Math.floor(keys / config.keysPerUnit)
+
+  const take = (request: FastifyRequest, reply: FastifyReply, units: number) => {
+    const taking = requests.take(nameOf(request), units)
+    reply.headers({ 'ratelimit-policy': policy, ratelimit: stateOf(taking) })
+    if (!taking.isTaken) throw new RateError('requests', taking.retryInMs)
+  }
+  app.addHook('onRequest', async (request, reply) => {
+    if (isLimited(request)) take(request, reply, 1)
+  })
+  app.addHook('preHandler', async (request, reply) => {
+    if (!isLimited(request)) return
+    const units = unitsOf(keysIn(request.body))
+    if (units > 0) take(request, reply, units)
+    if (!hasPattern(request)) return
+    const taking = patterns.take(tenantOfRoute(request))
+    if (!taking.isTaken) throw new RateError('patterns', taking.retryInMs)
+  })
+  app.addHook('preSerialization', async (request, _, payload) => {
+    if (isLimited(request)) requests.charge(nameOf(request), unitsOf(touchedBy(payload) - keysIn(request.body)))
+    return payload
+  })
+}
+
+/** What is open to anybody is cheap, and must answer orchestrators. */
+function isLimited(request: FastifyRequest): boolean {
+  const action = request.routeOptions.config?.action
+  return !request.is404 && !(action !== undefined && ACTIONS[action].reach === 'open')
+}
+
+/** A tenant's name holds anything: together with the principal it is one text for each pair, and of no other pair. */
+function nameOf(request: FastifyRequest): string {
+  return JSON.stringify([accessOf(request).principal, tenantOfRoute(request)])
+}
+
+/** The draft of the IETF's HTTPAPI group: `r` units are left, and `t` seconds until all are there again. */
+function stateOf({ left, fullInMs }: Taking): string {
+  return `"requests";r=${left};t=${Math.ceil(fullInMs / 1_000)}`
+}
+
+/** Whatever a body lists: keys, tags, entries. */
+function keysIn(body: unknown): number {
+  if (typeof body !== 'object' || body === null) return 0
+  return Object.values(body).reduce((sum: number, each) => sum + (Array.isArray(each) ? each.length : 0), 0)
+}
+
+function touchedBy(payload: unknown): number {
+  const count = (payload as { readonly invalidated_count?: unknown } | null)?.invalidated_count
+  return typeof count === 'number' ? count : 0
+}
+
+function hasPattern({ body, query }: FastifyRequest): boolean {
+  return [body, query].some((part) => typeof part === 'object' && part !== null && 'pattern' in part)
+}
