@@ -5,6 +5,8 @@ import type { Snapshot } from '../../log/log.js'
 export interface RowState {
   readonly id: number
   readonly group: number
+  /** What else it says: another with each write. */
+  readonly text: number
 }
 
 /** What a commit made of an invalidation's target: `name` is at `version` outside of the database. */
@@ -70,6 +72,7 @@ export class Database {
   #nextXid = 100
   #highestFinished = 99
   #nextSerial = 1
+  #nextText = 1
   epochs = 1
   /** The end of the log. */
   end = 1_000
@@ -81,7 +84,7 @@ export class Database {
     this.#hasOldValues = hasOldValues
     for (let row = 0; row < ROWS; row++) {
       const id = (row % IDS) + 1
-      const state = id === IDS ? null : { id, group: id }
+      const state = id === IDS ? null : { id, group: id, text: 0 }
       this.#versions.push([{ commit: undefined, serial: 0, state }])
     }
   }
@@ -117,8 +120,9 @@ export class Database {
   }
 
   /** Writes a row in an open transaction. `hidesGroup`: an unchanged group is not sent, as an unchanged TOAST value is not. */
-  write(which: number, row: number, state: RowState | null, hidesGroup: boolean): void {
+  write(which: number, row: number, written: Omit<RowState, 'text'> | null, hidesGroup: boolean): void {
     const open = this.#open[which]!
+    const state = written && { ...written, text: this.#nextText++ }
     const before = this.#versions[row]!.at(-1)!.state
     if (before === null && state === null) return
     open.rows.set(row, state)
@@ -213,10 +217,12 @@ export class Database {
   #rowChange(table: string, before: RowState | null, after: RowState | null, hidesGroup: boolean): RowChange {
     const group = GROUPS[table]!
     const image = (state: RowState, isWhole: boolean): Image =>
-      isWhole ? { id: String(state.id), [group]: String(state.group) } : { id: String(state.id) }
+      isWhole
+        ? { id: String(state.id), [group]: String(state.group), text: String(state.text) }
+        : { id: String(state.id) }
     const old = before && image(before, this.#hasOldValues.get(table) === true)
     const isSame = before !== null && before.group === after?.group
-    const now = after && image(after, !(hidesGroup && isSame))
+    const now = after && { ...image(after, !(hidesGroup && isSame)), text: String(after.text) }
     return { kind: 'row', op: before === null ? 'insert' : after === null ? 'delete' : 'update', table, old, new: now }
   }
 
