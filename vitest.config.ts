@@ -13,6 +13,7 @@ export default defineConfig({
       'examples/*/test/**/*.test.ts',
       'bench/**/*.test.ts',
       'checker/test/**/*.test.ts',
+      'chaos/test/**/*.test.ts',
       'test/**/*.test.ts',
     ],
     // Generous, because machines are shared; each test bounds its own waits.

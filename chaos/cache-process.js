@@ -4,6 +4,7 @@ import { postgres } from '@tidemark/postgres'
 import { createCache } from 'tidemark'
 import { now } from './clock.js'
 import { generator } from './random.js'
+import { Rehearsals } from './rehearsals.js'
 import { Session } from './session.js'
 import { tiersOf } from './tiers.js'
 
@@ -15,7 +16,14 @@ const READ_ALL_AT_ONCE = 50
 const random = generator(seed + number)
 /** What is wrong with loaders, and in which moment the process is to end; a scenario sets it. */
 let trouble = {}
-const { l2, relay } = redis ? await tiersOf(redis, (moment) => trouble.dieAt === moment && die()) : {}
+const { l2, relay } = redis
+  ? tiersOf(
+      redis,
+      seed + number,
+      (moment) => trouble.dieAt === moment && die(),
+      () => trouble.isBusBad,
+    )
+  : {}
 const source = postgres({ ...options, ...(relay && { relay }) })
 const cache = createCache({ source, maxSilence, ...(l2 && { l2 }), ...cacheOptions })
 const views = Array.from({ length: tenants }, (_, n) => cache.tenant(`tenant${n}`))
@@ -30,6 +38,7 @@ async function load({ sql }, id) {
 }
 const item = cache.define('item', load)
 const items = views.map((view) => view.in(item))
+const rehearsals = new Rehearsals(cache, items, () => trouble)
 /** How often a view was replaced, where a scenario does so: read of some of its rows, and judged as one. */
 const mark = cache.define('mark', ({ sql }, id) => sql.one`select mark from marked where id = ${id}`)
 const MARKED = 10
@@ -41,6 +50,8 @@ let reads = []
 /** Reads that failed, `[start, code, end]`. */
 let errors = []
 let session = new Session()
+/** Of reads: how many, those during which a loader ran more than twice here, and the most. */
+const repeats = { reads: 0, more: 0, most: 0 }
 
 cache.on('started', ({ emptied }) => process.send({ kind: 'started', at: now(), emptied }))
 cache.on('lost', ({ reason }) => process.send({ kind: 'lost', at: now(), code: reason.code }))
@@ -58,13 +69,21 @@ async function readMark() {
 async function readOne(id = random(trouble.hotKeys ?? keys)) {
   if (marks && random(10) === 0) return readMark().catch((error) => errors.push([now(), error.code, now()]))
   const start = now()
+  const loaded = loads[id]
   try {
     const { value, state, from } = await items[id % tenants].ask(id)
+    countRepeats(loads[id] - loaded)
     if (value !== undefined && value.tenant !== `tenant${id % tenants}`) process.send({ kind: 'crossed', id, value })
     reads.push([id, Number(value?.version ?? -1), start, state, from, now()])
   } catch (error) {
     errors.push([start, error.code ?? error.name, now()])
   }
+}
+
+function countRepeats(runs) {
+  repeats.reads++
+  if (runs > 2) repeats.more++
+  repeats.most = Math.max(repeats.most, runs)
 }
 
 setInterval(() => {
@@ -129,6 +148,13 @@ const answers = {
   /** Whether L2 says where the log stands. */
   tide: async () => ({ isKnown: (await l2.read('none')).tide !== undefined }),
   loads: () => ({ loads: [...loads] }),
+  repeats: () => repeats,
+  hot: async (wanted) => {
+    const judged = await rehearsals.hot(wanted)
+    reads.push(...judged.sample)
+    return { count: judged.count }
+  },
+  crowd: (wanted) => rehearsals.crowd(wanted),
   async entry({ text }) {
     const answer = await cache
       .ask(text, ({ sql }) => sql.query(text).then(({ rows }) => rows))

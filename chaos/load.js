@@ -173,6 +173,14 @@ export class Load {
     await this.until(() => !node.child.isAlive, 'the process is gone')
   }
 
+  /** Kills it in a moment of its work, or at once; resolves when it is gone. @param moment  as cache-process.js knows them */
+  async killAt(node, moment) {
+    if (moment === undefined) return this.killNode(node)
+    node.isKilled = true
+    node.child.tell({ do: 'trouble', trouble: { dieAt: moment } })
+    await this.until(() => !node.child.isAlive, `the process died at ${moment}`)
+  }
+
   /** The sum of a figure of all processes that live, as they said last. */
   sum(figureOf) {
     return this.alive.reduce((total, { status }) => total + (status ? figureOf(status) : 0), 0)
@@ -225,6 +233,16 @@ export class Load {
       'every process keeps, and is current',
       boundMs,
     )
+  }
+
+  /** What is wrong in the processes from now on, as cache-process.js knows it; nothing by default. */
+  trouble(trouble = {}, nodes = this.alive) {
+    for (const { child } of nodes) child.tell({ do: 'trouble', trouble })
+  }
+
+  /** Asks all processes that live. */
+  askAll(message) {
+    return Promise.all(this.alive.map(({ child }) => child.ask(message)))
   }
 
   /** Stops reads and writes; resolves when what was under way is over. */

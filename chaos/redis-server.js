@@ -47,9 +47,9 @@ export class RedisServer {
     return join(this.folder, 'dump.rdb')
   }
 
-  /** Resolves when it answers, if only that it is loading. */
-  async start() {
-    this.#process = spawn('redis-server', this.#command, { stdio: 'ignore' })
+  /** Resolves when it answers, if only that it is loading. @param more  settings of this start */
+  async start(more = []) {
+    this.#process = spawn('redis-server', [...this.#command, ...more], { stdio: 'ignore' })
     const failed = new Promise((_, reject) => this.#process.once('error', reject))
     await Promise.race([failed, this.#answers()])
   }

@@ -9,6 +9,8 @@ const REPORT_MS = 50
 const RETRY_MS = 50
 
 let rate = 0
+/** The one key that is written, where it is one. */
+let only
 let version = 0
 let acks = []
 let failed = 0
@@ -31,17 +33,17 @@ async function runConnection(number) {
     try {
       await client.connect()
       for (;;) {
-        if (rate === 0) {
+        if (rate === 0 || (only !== undefined && only % CONNECTIONS !== number)) {
           await pause(REPORT_MS)
           due = now()
           continue
         }
-        due += (1_000 * CONNECTIONS) / rate
+        due += (1_000 * (only === undefined ? CONNECTIONS : 1)) / rate
         const waitMs = due - now()
         if (waitMs > 1) await pause(waitMs)
         // What was missed while the server was away is not made up for.
         else if (waitMs < -1_000) due = now()
-        await write(client, random(Math.floor(keys / CONNECTIONS)) * CONNECTIONS + number)
+        await write(client, only ?? random(Math.floor(keys / CONNECTIONS)) * CONNECTIONS + number)
       }
     } catch {
       failed++
@@ -63,7 +65,10 @@ function report() {
 setInterval(report, REPORT_MS)
 
 process.on('message', ({ do: what, id, ...wanted }) => {
-  if (what === 'write') rate = wanted.rate
+  if (what === 'write') {
+    rate = wanted.rate
+    only = wanted.only
+  }
   if (what === 'stop') process.exit(0)
   report()
   process.send({ kind: 'answer', id })

@@ -2,8 +2,6 @@
 export const shared = ({ isSmoke }) => ({
   redis: { hasRelay: true },
   maxSilence: maxSilenceMs({ isSmoke }),
-  // One that stands still loses the slot before long.
-  settings: { wal_sender_timeout: isSmoke ? '3s' : '10s' },
 })
 
 export const maxSilenceMs = ({ isSmoke }) => (isSmoke ? 2_000 : 5_000)

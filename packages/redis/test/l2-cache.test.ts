@@ -94,6 +94,25 @@ test('a miss asks Redis once before it loads, though it takes the lease', async 
   client.disconnect()
 })
 
+test('what processes miss a moment one after the other is loaded once, whoever comes first', async () => {
+  const all = await start(3)
+  const keys = Array.from({ length: 600 }, (_, i) => `k${i}`)
+  const quick = async (): Promise<number> => {
+    loads++
+    await new Promise((resolve) => setTimeout(resolve, loads % 4))
+    return source
+  }
+  const read = async (cache: Cache): Promise<void> => {
+    let next = 0
+    const reader = async (): Promise<void> => {
+      while (next < keys.length) await cache.get(keys[next++]!, quick, { tags: ['prices'] })
+    }
+    await Promise.all(Array.from({ length: 20 }, reader))
+  }
+  await Promise.all(all.map(read))
+  expect(loads).toBe(keys.length)
+})
+
 test('while Redis stands still or is gone reads go on, and L1 hits are as they were', async () => {
   const [one] = await start(1, { deadline: 100, failuresMax: 3 })
   await price(one!)

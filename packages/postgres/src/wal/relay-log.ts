@@ -25,7 +25,8 @@ import type { FollowedTable } from './tables.js'
 /** Within 3 s of its becoming free somebody holds the slot again. */
 const LOOK_MS = 400
 const FREE_MS = 300
-const FREE_MAX_MS = 5_000
+/** A holder that stands still keeps its lock too, so it is not waited for. */
+const FREE_MAX_MS = 1_500
 const PASSED_OVER_LOOKS = 5
 const SLOT_KEEP_MAX = 4 * 2 ** 30
 
