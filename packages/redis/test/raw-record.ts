@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 
 /** Appends a body as a process of ours would. */
-export async function appendRaw(admin: Redis, stream: string, body: string, seal = ''): Promise<void> {
+export async function appendRaw(admin: Redis, stream: string, body: string, seal = '', token?: string): Promise<void> {
   const [id, fields] = (await admin.xrevrange(stream, '+', '-', 'COUNT', 1))[0]!
   const of = (name: string) => fields[fields.indexOf(name) + 1]!
   await admin.xadd(
@@ -14,7 +14,7 @@ export async function appendRaw(admin: Redis, stream: string, body: string, seal
     'q',
     of('t'),
     't',
-    `raw ${id}`,
+    token ?? `raw ${id}`,
     'b',
     body,
     'h',

@@ -28,6 +28,11 @@ export interface EntryOptions {
   readonly sourceLag?: Duration
   /** `frozen` (default): values are shared and deeply frozen. `cloned`: each reader gets a structured clone. */
   readonly values?: 'frozen' | 'cloned'
+  /**
+   * Names what computes the values, beside the loader's text: raise it when the same text computes something else. Processes with
+   * different ones leave each other's entries in L2 alone. Default: empty.
+   */
+  readonly version?: string
 }
 
 /** Options of one call. */

@@ -15,6 +15,7 @@ export interface Policy {
   readonly isStatic: boolean
   readonly sourceLagMs: number
   readonly isCloned: boolean
+  readonly version: string
 }
 
 /** The options of entries. */
@@ -29,6 +30,7 @@ export const ENTRY_OPTIONS = [
   'static',
   'sourceLag',
   'values',
+  'version',
 ] as const satisfies readonly (keyof EntryOptions)[]
 
 /** The options of one call. */
@@ -37,6 +39,7 @@ export const CALL_OPTIONS = ['minPosition', 'waitMax', 'signal'] as const satisf
 const GET_OPTIONS = [...ENTRY_OPTIONS, ...CALL_OPTIONS]
 const TAGS_MAX = 1_000
 const TAG_LENGTH_MAX = 1_024
+const VERSION_LENGTH_MAX = 1_024
 
 /**
  * Checks entry options and fills in the defaults.
@@ -62,6 +65,7 @@ export function policyOf(options: EntryOptions, unfollowedTtlMs: number): Policy
     isStatic: oneOf(options.static, 'static', [true, false]) === true,
     sourceLagMs: duration(options.sourceLag, 'sourceLag', 0),
     isCloned: oneOf(options.values, 'values', ['frozen', 'cloned']) === 'cloned',
+    version: versionOf(options.version),
   }
 }
 
@@ -87,6 +91,12 @@ export function tagsOf(tags: readonly string[]): readonly string[] {
     )
   }
   return tags
+}
+
+function versionOf(version: string | undefined): string {
+  if (version === undefined) return ''
+  if (typeof version === 'string' && version.length <= VERSION_LENGTH_MAX) return version
+  throw new OptionError(`version must be a text of at most ${VERSION_LENGTH_MAX} characters.`)
 }
 
 /** A count that an option gives. @throws OptionError */

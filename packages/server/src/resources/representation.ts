@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto'
 import { type Column, rowsToJson, rowToJson, type TextRow } from './rows-json.js'
 
+/** Raise it when the same rows are represented in another way: servers of both versions may run side by side, and share L2. */
+export const REPRESENTATION_VERSION = 1
+
 /** What is kept for a resource: its JSON, written once when it was loaded, and a strong hash of it. */
 export interface Representation {
   readonly body: string

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import {
   type Answer,
   type Cache,
@@ -12,7 +13,7 @@ import { z } from 'zod'
 import type { ResourceConfig } from '../config/config.js'
 import { BrokenResourceError, type ConfigProblem, ParameterError, QueryError } from '../errors.js'
 import { type Argument, isDeclarable, misfit, PARAMETER_TYPES } from './parameter-type.js'
-import { type Representation, represent } from './representation.js'
+import { REPRESENTATION_VERSION, type Representation, represent } from './representation.js'
 import type { Description, ResourceContext, ResourceSource } from './source.js'
 
 /** A resource with its arguments: one entry of the cache. */
@@ -50,6 +51,7 @@ export class Resource {
     this.parameters = parametersOf(config)
     this.#cache = cache
     const options: EntryOptions = {
+      version: versionOf(config),
       ...(config.ttl === undefined ? {} : { ttl: config.ttl }),
       ...(config.grace === undefined ? {} : { grace: config.grace }),
     }
@@ -207,6 +209,13 @@ export class Resource {
       )
     }
   }
+}
+
+/** All that makes the answer what it is: the loader's text is the same for every resource. */
+function versionOf({ text, order, params, one, ttl, grace }: ResourceConfig): string {
+  const types = params.map(({ name, type }) => [name, type])
+  const parts = JSON.stringify([REPRESENTATION_VERSION, text, order, types, one, ttl ?? null, grace ?? null])
+  return createHash('sha256').update(parts).digest('base64url')
 }
 
 function parametersOf({ params }: ResourceConfig): ParametersSchema {

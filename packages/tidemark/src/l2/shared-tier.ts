@@ -103,10 +103,10 @@ export class SharedTier {
    * The entry as L2 has it, valid as of this process's tidemark; else whether this process is to load it. Who asked L2 in vain loads: it is
    * not asked a second time. Never rejects.
    */
-  async find(space: Keyspace, key: SlotKey, load: object): Promise<Found> {
+  async find(space: Keyspace, key: SlotKey, load: object, version = ''): Promise<Found> {
     const { l2, clock, counters, follower } = this.#options
     if (this.#isClosed) return LOAD
-    const name = this.#keyOf(space, key, load)
+    const name = this.#keyOf(space, key, load, version)
     const { generation } = follower
     const epoch = this.#epoch
     if (epoch === undefined || !follower.isFollowing) return this.#lease(name)
@@ -143,7 +143,7 @@ export class SharedTier {
   }
 
   /** Sends what was kept to L2, behind the reader's back. */
-  kept(space: Keyspace, key: SlotKey, load: object, keeping: Keeping): void {
+  kept(space: Keyspace, key: SlotKey, load: object, keeping: Keeping, version = ''): void {
     const { l2, counters, clock } = this.#options
     const epoch = this.#epoch
     if (epoch === undefined || this.#isClosed) return
@@ -155,7 +155,7 @@ export class SharedTier {
     const ageMs = clock.now() - keeping.filledAt
     const stamps = stampsOf([...dependencies, itself])
     const fill = { epoch, value, lsn, dependencies, stamps, ageMs, remainingMs: lifetimeMs - ageMs }
-    const name = this.#keyOf(space, key, load)
+    const name = this.#keyOf(space, key, load, version)
     const storing = this.#fill(l2, name, fill, counters).finally(() => {
       if (this.#stores.get(name) === storing) this.#stores.delete(name)
     })
@@ -236,13 +236,13 @@ export class SharedTier {
     return epoch === undefined ? undefined : epochRules.name(epoch, log.name)
   }
 
-  #keyOf(space: Keyspace, key: SlotKey, load: object): string {
+  #keyOf(space: Keyspace, key: SlotKey, load: object, version: string): string {
     let name = this.#names.get(space)
     if (name === undefined) {
       name = JSON.stringify([this.#options.version, space.tenant, space.name ?? null, sessionText(space.session)])
       this.#names.set(space, name)
     }
-    return `${name}${fingerprintOf(load)}${space.text(key)}`
+    return `${name}${fingerprintOf(load, version)}${space.text(key)}`
   }
 }
 
@@ -264,14 +264,20 @@ export const beliefRules = {
   },
 }
 
-const fingerprints = new WeakMap<object, string>()
+/** So many versions of one loader have a fingerprint that is remembered. */
+const VERSIONS_MAX = 100
+const texts = new WeakMap<object, Map<string, string>>()
 
 /** Another text of the loader is another definition: a deploy leaves the entries of the one before alone. */
-function fingerprintOf(load: object): string {
-  let fingerprint = fingerprints.get(load)
+function fingerprintOf(load: object, version: string): string {
+  const versions = texts.get(load) ?? new Map<string, string>()
+  texts.set(load, versions)
+  let fingerprint = versions.get(version)
   if (fingerprint === undefined) {
-    fingerprint = createHash('sha256').update(String(load)).digest('base64url').slice(0, 16)
-    fingerprints.set(load, fingerprint)
+    // NUL stands in no program: text and version cannot run into each other. Without a version it is as it always was.
+    const named = version === '' ? String(load) : `${String(load)}\0${version}`
+    fingerprint = createHash('sha256').update(named).digest('base64url').slice(0, 16)
+    if (versions.size < VERSIONS_MAX) versions.set(version, fingerprint)
   }
   return fingerprint
 }

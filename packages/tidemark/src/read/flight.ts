@@ -179,7 +179,7 @@ export class Flight {
     const waitUntil = clock.now() + LEASE_WAIT_MAX_MS
     for (let waitMs = LEASE_WAIT_MS; ; waitMs = Math.min(waitMs * 1.5, LEASE_WAIT_STEP_MAX_MS)) {
       if (this.#floor()?.isFromSource) return false
-      const found = await tier.find(this.space, this.key, this.#load)
+      const found = await tier.find(this.space, this.key, this.#load, this.#policy.version)
       if (found.kind === 'load') this.#lease = found.lease
       if (!this.#isFlying) {
         this.#lease?.end()

@@ -95,7 +95,8 @@ export function keep(
     else {
       keeper.counters.kept++
       const lsn = keeper.follower.tidemark
-      keeper.shared?.kept(space, key, load, { value: own, lsn, dependencies, itself, filledAt: now, lifetimeMs })
+      const keeping = { value: own, lsn, dependencies, itself, filledAt: now, lifetimeMs }
+      keeper.shared?.kept(space, key, load, keeping, policy.version)
     }
   }
   if (notKept) keeper.counters.notKept[notKept] = (keeper.counters.notKept[notKept] ?? 0) + 1
