@@ -13,6 +13,8 @@ import {
 } from 'tidemark'
 import { type Explanation, explainTables } from './explain.js'
 import { type Followed, followedOf } from './followed.js'
+import { checkJournal, Journal, type JournalOptions } from './journal/journal.js'
+import { type On, observe } from './journal/observe.js'
 import type { Reader } from './read/backend.js'
 import { QueryPool } from './read/query-pool.js'
 import { SelfCheck, type SelfCheckMode } from './read/self-check.js'
@@ -60,6 +62,8 @@ export interface PostgresOptions {
    * (`follower`); or never follows them (`leader`: while another leads it reads the log for itself, and takes over at once).
    */
   readonly role?: 'auto' | 'leader' | 'follower'
+  /** Records every change, and what it did, in tables of its own. It needs a `slot`. Default: no journal. */
+  readonly journal?: boolean | JournalOptions
   /** off: for servers that can't be followed; then entries live 30 s unless they say otherwise. Default `auto`. */
   readonly follow?: 'auto' | 'off'
   /** Shared by all processes of the application: what others write into the log can then only drop entries. */
@@ -108,6 +112,8 @@ export interface PostgresSource extends Source<{ sql: Sql }> {
    * Does not run it. Throws as `describe` does.
    */
   explain(text: string): Promise<Explanation>
+  /** The journal, where there is one. */
+  readonly journal: Journal | undefined
   /** A pool of `pg` for ORMs and own code: what loaders read through it is gathered too. Made when first asked for. */
   readonly pool: Pool
   /** Makes a pool of your own gather what loaders read through it; returns the same pool. */
@@ -137,6 +143,7 @@ export function postgres(options: PostgresOptions): PostgresSource {
 class PostgresDatabase implements PostgresSource {
   readonly id: string
   readonly unfollowedTtlMs?: number
+  readonly journal: Journal | undefined
   readonly #options: PostgresOptions
   readonly #config: ClientConfig
   readonly #followed: Followed | undefined
@@ -166,6 +173,7 @@ class PostgresDatabase implements PostgresSource {
       address,
       ...(options.slot === undefined ? [] : [options.slot]),
       ...(options.relay ? ['relay'] : []),
+      ...(options.journal ? ['journal'] : []),
     ].join(' ')
     if (follow === 'off') this.unfollowedTtlMs = UNFOLLOWED_TTL_MS
     const followed = followedOf(this.id)
@@ -175,6 +183,11 @@ class PostgresDatabase implements PostgresSource {
     this.#selfCheck = new SelfCheck(options.selfCheck ?? (process.env.NODE_ENV === 'production' ? 'sampled' : 'always'))
     // So that a query which a loader did not wait for is told from one outside of any.
     if (this.#selfCheck.isAlways) watchEnded()
+    const { journal, slot, directUrl = url } = options
+    this.journal =
+      journal && slot !== undefined
+        ? new Journal(journal === true ? {} : journal, { url: directUrl, slot, ...(ssl === undefined ? {} : { ssl }) })
+        : undefined
     this.#queries = new QueryPool(this.#config, options.pool?.max ?? 10, this.#newReader())
   }
 
@@ -194,6 +207,7 @@ class PostgresDatabase implements PostgresSource {
       ...(slotKeepMax === undefined ? {} : { slotKeepMax }),
       ...(ackHold === undefined ? {} : { ackHoldMs: milliseconds(ackHold, 'postgres({ ackHold })') }),
       ...(ackHoldMax === undefined ? {} : { ackHoldMax }),
+      recording: this.journal,
       // The log goes on; somebody should know, whoever listens to the cache.
       onProblem: ({ code, message }: TidemarkError) => process.emitWarning(message, { type: 'TidemarkNotice', code }),
     }
@@ -201,6 +215,11 @@ class PostgresDatabase implements PostgresSource {
     return this.#followed?.watch(
       relay ? new RelayLog({ ...options, slot, relay, role }) : new WalLog({ ...options, slot }),
     )
+  }
+
+  observe(on: On): void {
+    const { journal } = this
+    if (journal) observe(on, (effect) => journal.effect(effect), Date.now)
   }
 
   async explain(text: string): Promise<Explanation> {
@@ -255,7 +274,8 @@ class PostgresDatabase implements PostgresSource {
   async close(): Promise<void> {
     const pool = this.#pool
     this.#pool = undefined
-    await Promise.all([this.#queries.close(), pool?.end()])
+    // The log is closed by now, so nothing more is to be recorded.
+    await Promise.all([this.#queries.close(), pool?.end(), this.journal?.close()])
   }
 
   #newReader(): Reader {
@@ -288,6 +308,7 @@ function check({
   ackHoldMax,
   relay,
   role,
+  journal,
 }: PostgresOptions): void {
   checkUrl('url', url)
   if (directUrl !== undefined) checkUrl('directUrl', directUrl)
@@ -310,6 +331,14 @@ function check({
   }
   if (role !== undefined && (!['auto', 'leader', 'follower'].includes(role) || relay === undefined)) {
     throw new OptionError("postgres({ role }) must be 'auto', 'leader' or 'follower', beside a relay.")
+  }
+  if (journal) {
+    if (slot === undefined || follow === 'off')
+      throw new OptionError(
+        'postgres({ journal }) needs a slot that is shared: from there comes again what was not recorded when a process ended.',
+      )
+    if (journal !== true) checkJournal(journal)
+    if (journal !== true && journal.url !== undefined) checkUrl('journal.url', journal.url)
   }
   checkCount('slotKeepMax', slotKeepMax, 16 * 2 ** 20)
   if (ackHold !== undefined) milliseconds(ackHold, 'postgres({ ackHold })')

@@ -78,5 +78,6 @@ export function createCache<Context extends object = object>(options: CacheOptio
   }
   // Last: what was refused must leave nothing open.
   const core = new Core(settings, acquireFollower(source, log, clock, ring))
+  source?.observe?.((name, listener) => core.observers.on(name, listener))
   return new View<Context>(core, new Definitions(core, defaults, defaultPolicy, unfollowedTtlMs))
 }

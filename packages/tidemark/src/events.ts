@@ -22,6 +22,10 @@ export interface CacheEvents {
     readonly mode: Mode
     /** How many of its patterns are not yet worked off, so that `touched` does not count all: `swept` follows for each. */
     readonly sweeping: number
+    /** The tenants whose keys, tags or patterns requests named; empty for what only changed rows. */
+    readonly tenants: readonly string[]
+    /** Whether rows, tables or the catalogue were changed. */
+    readonly isOfSource: boolean
   }
   /**
    * Patterns and tenants may name too many entries to go through at once. The commit was applied, and no read finds them; this says

@@ -1,4 +1,5 @@
 import type { Dependency } from './dependencies/dependency.js'
+import type { CacheEvents } from './events.js'
 import type { Log } from './log/log.js'
 
 /** What the caller declared of the session in which loaders run: part of the key, set on the connection. */
@@ -71,6 +72,10 @@ export interface Source<Context extends object = object> {
   context(reading: Reading): Context
   /** Opens the log, or returns undefined where the source is not followed. Called once for each follower. */
   openLog(): Log | undefined
+  /** Told, for each cache of this source, how to hear what changes do there. */
+  observe?(
+    on: <Name extends keyof CacheEvents>(name: Name, listener: (event: CacheEvents[Name]) => void) => () => void,
+  ): void
   /** The expiry of entries that declare none, in ms, where the source is not followed. */
   readonly unfollowedTtlMs?: number
   /** Releases what loaders use. The log is closed by its follower. */

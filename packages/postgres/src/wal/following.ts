@@ -236,8 +236,9 @@ export class Following {
         transaction: (transaction) => {
           if (this.#isMissing()) return
           this.#marked(transaction, proven)
-          this.#deliver(transaction)
+          // First: what it does here is a later record.
           stretch?.committed(transaction)
+          this.#deliver(transaction)
         },
         again: (transaction) => {
           stretch?.committed(transaction)

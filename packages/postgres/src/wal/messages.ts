@@ -1,4 +1,4 @@
-import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, randomUUID, timingSafeEqual } from 'node:crypto'
 import { type Change, LimitError, readBy, type Target, type TargetChange } from 'tidemark'
 import { changesOf, type DefinitionChanges, TABLES_MAX } from './definition-changes.js'
 import type { Amendment, Definition } from './definitions.js'
@@ -24,6 +24,8 @@ export const TOLD_VERSION = 3
 const ANNOUNCED_MAX = 100
 const TARGETS_MAX = 100_000
 const OWN_MAX = 10_000
+/** So many of its own messages a process knows again when the log delivers them once more. */
+const READ_MAX = 50_000
 
 type Hearing = Pick<KnownDefinitions, 'amend' | 'heard'>
 
@@ -37,6 +39,8 @@ export class Messages {
   readonly #secret: string | undefined
   /** Nonces that this process wrote and has not yet read again. */
   readonly #own = new Set<string>()
+  /** Those that it has read: nonce → digest of what it said. A slot delivers again what was not acknowledged. */
+  readonly #read = new Map<string, string>()
   /** Fingerprints of the catalogue from which believed messages told every change, and to which. */
   #announced = new Map<string, string>()
   /** Messages under our prefixes that could not be read. */
@@ -157,8 +161,17 @@ export class Messages {
     const body = parseObject(json)
     const version = body?.v
     if (space < 1 || !body || typeof version !== 'number' || !(version >= VERSION)) return undefined
-    const isOwn = typeof body.n === 'string' && this.#own.delete(body.n)
+    const isOwn = typeof body.n === 'string' && this.#isOwn(body.n, json)
     return { body, version, isBelieved: isOwn || this.#isSealed(prefix, content.slice(0, space), json) }
+  }
+
+  /** Whether this process wrote it; also when it comes again, but only word for word: somebody may have copied the nonce. */
+  #isOwn(nonce: string, json: string): boolean {
+    const digest = createHash('sha256').update(json).digest('base64url')
+    if (!this.#own.delete(nonce)) return this.#read.get(nonce) === digest
+    if (this.#read.size >= READ_MAX) for (const oldest of this.#read.keys()) if (this.#read.delete(oldest)) break
+    this.#read.set(nonce, digest)
+    return true
   }
 
   #isSealed(prefix: string, mac: string, json: string): boolean {

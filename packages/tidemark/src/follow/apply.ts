@@ -59,7 +59,14 @@ export function apply(context: ApplyContext, commit: Commit): void {
     entries: all.flatMap(({ named }) => named).slice(0, NAMED_MAX),
     mode,
     sweeping: context.sweeps.pendingAt(commit.lsn),
+    tenants: tenantsOf(commit.changes),
+    isOfSource: commit.changes.some(({ kind }) => kind !== 'target'),
   })
+}
+
+function tenantsOf(changes: readonly Change[]): string[] {
+  const targets = changes.flatMap((change) => (change.kind === 'target' ? change.targets : []))
+  return [...new Set(targets.flatMap((target) => (target.kind === 'everything' ? [] : [target.tenant])))]
 }
 
 /** A key target names the entry itself, in every session. */

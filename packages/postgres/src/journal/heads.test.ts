@@ -1,0 +1,62 @@
+import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { SignedHeads } from './heads.js'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tidemark-heads-'))
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+const head = (seq: number) => new Map([['source', { seq, hash: `hash ${seq}` }]])
+const file = () => join(folder, 'journal-heads')
+
+test('what was signed is read again, also by another process, and each journal has its own', async () => {
+  const [one, other] = await Promise.all([SignedHeads.open(folder), SignedHeads.open(folder)])
+  expect(one.publicKey).toBe(other.publicKey)
+  await Promise.all([
+    one.sign('j', 'heads', head(1)),
+    other.sign('j', 'anchors', head(2)),
+    one.sign('k', 'heads', head(3)),
+  ])
+  const { chains, forged } = await other.read('j')
+  expect(Object.fromEntries(chains)).toEqual({
+    source: { heads: [{ seq: 1, hash: 'hash 1' }], anchors: [{ seq: 2, hash: 'hash 2' }] },
+  })
+  expect(forged).toBe(0)
+  expect((await stat(join(folder, 'journal-key.pem'))).mode & 0o777).toBe(0o600)
+})
+
+test('a line that another key signed, or that somebody changed, is counted and not believed', async () => {
+  const heads = await SignedHeads.open(folder)
+  await heads.sign('j', 'heads', head(1))
+  const text = await readFile(file(), 'utf8')
+  await appendFile(file(), text.replace('[1,', '[9,'))
+  await appendFile(file(), 'nonsense\n')
+  // What was being written when the machine stopped is no forgery.
+  await appendFile(file(), text.slice(0, 40))
+  const { chains, forged } = await heads.read('j')
+  expect(forged).toBe(2)
+  expect(chains.get('source')!.heads).toEqual([{ seq: 1, hash: 'hash 1' }])
+})
+
+test('a file that grew too large keeps the last head of each chain, and every anchor', async () => {
+  const heads = await SignedHeads.open(folder)
+  await heads.sign('j', 'anchors', head(1))
+  for (let seq = 2; seq < 5; seq++) await heads.sign('j', 'heads', head(seq))
+  // Whatever fills it: lines that are read twice say the same.
+  const line = (await readFile(file(), 'utf8')).split('\n')[1]!
+  await writeFile(file(), `${await readFile(file(), 'utf8')}${`${line}\n`.repeat(Math.ceil(2 ** 20 / line.length))}`)
+  await heads.sign('j', 'heads', new Map([['tenant a', { seq: 7, hash: 'x' }]]))
+  expect((await stat(file())).size).toBeLessThan(10_000)
+  const { chains } = await heads.read('j')
+  expect(chains.get('source')!.anchors).toHaveLength(1)
+  expect(chains.get('tenant a')!.heads).toEqual([{ seq: 7, hash: 'x' }])
+})
+
+test('a key that cannot be read is an error that says what to do', async () => {
+  await writeFile(join(folder, 'journal-key.pem'), 'nonsense')
+  await expect(SignedHeads.open(folder)).rejects.toMatchObject({ code: 'TIDEMARK_JOURNAL' })
+})
