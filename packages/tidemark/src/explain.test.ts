@@ -87,6 +87,9 @@ describe('events', () => {
         left: 1,
         entries: [{ tenant: 'default', key: 'post(1)' }],
         mode: 'drop',
+        sweeping: 0,
+        tenants: [],
+        isOfSource: true,
       },
     ])
   })
