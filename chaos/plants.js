@@ -1,6 +1,5 @@
 // Rules that can be left out, by name, so that it shows that the faults find it: PLANT=belief npm run chaos -- processes F3
 import { rules as fenceRules } from '../packages/tidemark/dist/fence/fence.js'
-import { currencyRules } from '../packages/tidemark/dist/follow/currency.js'
 import { beliefRules } from '../packages/tidemark/dist/l2/shared-tier.js'
 
 /** What is wrong in the processes while it is planted. `tier` and `relay` get what is to be used, and return what is used instead. */
@@ -9,8 +8,6 @@ const plants = {
   fence: { plant: () => Object.assign(fenceRules, { missedByFence: () => false }) },
   /** What L2 has is believed without a look at what was changed since. */
   belief: { plant: () => Object.assign(beliefRules, { isBelieved: () => true }) },
-  /** Hearing of the source is taken for having read its log. */
-  currency: { plant: () => Object.assign(currencyRules, { isReached: () => true }) },
   /** L2 is told a batch as if it had lost nothing of what lies before. */
   prev: {
     tier(l2) {
@@ -19,24 +16,25 @@ const plants = {
       return l2
     },
   },
-  /** What the relay carries while a follower is away, and a little more, is left out. */
+  /** Of what the relay carries to a follower that was away once, one commit in five is left out. */
   replay: {
     relay: (relay) => ({
       lead: (log, isLeading) => relay.lead(log, isLeading),
       follow(source) {
         const log = relay.follow(source)
         const { follow } = log
-        let skipsUntil = 0
+        let hasResumed = false
+        let commits = 0
         log.follow = (listener) =>
           follow.call(log, {
             started: (start) => listener.started(start),
             commit: (commit) => {
-              if (performance.now() >= skipsUntil) listener.commit(commit)
+              if (!hasResumed || ++commits % 5 !== 0) listener.commit(commit)
             },
             progress: (lsn) => listener.progress(lsn),
             lost: (reason) => listener.lost(reason),
             resumed: (resume) => {
-              skipsUntil = performance.now() + 200
+              hasResumed = true
               listener.resumed(resume)
             },
           })

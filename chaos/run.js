@@ -16,16 +16,17 @@ export async function runScenario(load, scenario, lines, scale) {
   await sleep(scale.seconds * 1_000)
   const kept = await load.settle()
   if (load.redis) await judgeShared(load, lines, beganAt)
-  const healthy = await load.judged({ staleMs: 200, from: beganAt, to: faultAt })
-  lines.goal('before the fault: Stale(200 ms)', healthy.stale, 0)
+  const healthyMs = healthyStaleMs(load, scale)
+  const healthy = await load.judged({ staleMs: healthyMs, from: beganAt, to: faultAt })
+  lines.goal(`before the fault: Stale(${healthyMs} ms)`, healthy.stale, 0)
   // Few reads show nothing: a machine that is busy with other things can't carry the load.
   const offered = ((faultAt - beganAt) / 1_000) * scale.readsPerSecond
   if (!scale.isSmoke)
     lines.goal('share of the offered reads that were answered before the fault', healthy.reads / offered, 0.5, 'least')
   const all = await load.judged({ staleMs, from: beganAt })
   lines.goal(`Stale(${staleMs / 1_000} s)`, all.stale, 0)
-  const after = await load.judged({ staleMs: 200, from: overAt + staleMs })
-  if (after.reads > 0) lines.goal(`from ${staleMs / 1_000} s after the fault: Stale(200 ms)`, after.stale, 0)
+  const after = await load.judged({ staleMs: healthyMs, from: overAt + staleMs })
+  if (after.reads > 0) lines.goal(`from ${staleMs / 1_000} s after the fault: Stale(${healthyMs} ms)`, after.stale, 0)
   lines.goal('kept at the end and not what the database says', kept.differing, 0)
   lines.goal("answers of another tenant's rows", load.crossed, 0)
   if (load.redis) lines.goal('processes that ended by themselves', load.ended.length, 0)
@@ -41,6 +42,11 @@ export async function runScenario(load, scenario, lines, scale) {
   lines.figure('kept at the end and compared', kept.compared)
   for (const example of [...all.examples, ...healthy.examples, ...kept.examples].slice(0, 5))
     console.log('    ', JSON.stringify(example))
+}
+
+/** Where nothing is wrong. In short it is run on machines that do other things too, and a change has further to go by way of Redis. */
+function healthyStaleMs(load, { isSmoke }) {
+  return isSmoke && load.redis ? 1_000 : 200
 }
 
 function counted(counts) {

@@ -17,7 +17,9 @@ async function replicates(load, primary, replica) {
 async function promoted(load, lagMs) {
   const primary = load.redis
   const link = await RedisLine.to(primary.port)
-  const replica = await load.addRedis(['--replicaof', `127.0.0.1 ${link.port}`])
+  // Not by its settings: it may be started again later, as the primary that it is then.
+  const replica = await load.addRedis()
+  await replica.admin.replicaof('127.0.0.1', link.port)
   await replicates(load, primary, replica)
   await l2Answers(load)
   link.silence()
