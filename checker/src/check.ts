@@ -96,7 +96,7 @@ function observerOf(world: World, tally: Tally): Observer {
       const query = world.queries[drop.query]!
       const verdict = drop.isNeeded ? [] : await verdictOf(drop.query, source)
       const cause = drop.isNeeded ? undefined : causeOf(drop, query, world, verdict)
-      noteDrop(tally, world.identities, query.class, cause, () => exampleOf(world, drop, verdict))
+      noteDrop(tally, world, query.class, cause, () => exampleOf(world, drop, verdict))
     },
   }
 }

@@ -3,8 +3,6 @@ import type { Random } from './random.js'
 import { randomValue, type Schema, type Table } from './schema.js'
 import { statement, type Write } from './writes.js'
 
-let names = 0
-
 /** A statement that changes what tables are. The model of the schema follows, so that later writes mostly succeed. */
 export function randomDefinition(random: Random, schema: Schema): readonly Write[] {
   const index = random.below(schema.tables.length)
@@ -38,7 +36,7 @@ export function randomDefinition(random: Random, schema: Schema): readonly Write
   switch (form) {
     case 'add column':
     case 'add default': {
-      const added = { name: `added${++names % 1000}`, kind: random.pick(COMMON) }
+      const added = { name: `added${random.count() % 1000}`, kind: random.pick(COMMON) }
       become({ columns: [...table.columns, added] })
       const value = form === 'add default' ? ` default ${randomValue(random, added)}` : ''
       return [statement(`alter table ${name} add column ${added.name} ${added.kind.type}${value}`)]
@@ -47,7 +45,7 @@ export function randomDefinition(random: Random, schema: Schema): readonly Write
       if (column && isWhole) become({ columns: table.columns.filter((each) => each !== column) })
       return [statement(`alter table ${name} drop column ${column?.name ?? 'none'}`)]
     case 'rename column': {
-      const renamed = `renamed${++names % 1000}`
+      const renamed = `renamed${random.count() % 1000}`
       if (column && isWhole)
         become({ columns: table.columns.map((each) => (each === column ? { ...each, name: renamed } : each)) })
       return [statement(`alter table ${name} rename column ${column?.name ?? 'none'} to ${renamed}`)]
@@ -55,7 +53,7 @@ export function randomDefinition(random: Random, schema: Schema): readonly Write
     case 'index':
       return [statement(`create index on ${name} (x)`)]
     case 'comment':
-      return [statement(`comment on table ${name} is 'seen ${++names}'`)]
+      return [statement(`comment on table ${name} is 'seen ${random.count()}'`)]
     case 'identity':
       return [statement(`alter table ${name} replica identity ${random.pick(['full', 'default', 'full', 'nothing'])}`)]
     case 'partition':
@@ -77,12 +75,12 @@ export function randomDefinition(random: Random, schema: Schema): readonly Write
     case 'recreate':
       return [
         statement(`create table copied as select * from ${name} where x > 0`),
-        statement(`alter table ${name} rename to gone${++names}`),
+        statement(`alter table ${name} rename to gone${random.count()}`),
         statement(`alter table copied rename to ${bare}`),
         statement(`alter table ${bare} add primary key (${table.keys.join(', ') || 'id'})`),
       ]
     case 'enum':
-      return [statement(`alter type mood add value if not exists 'new${++names % 1000}'`)]
+      return [statement(`alter type mood add value if not exists 'new${random.count() % 1000}'`)]
     case 'function':
       return [statement(random.pick(random.pick(schema.functions).ways))]
     case 'truncate':
@@ -90,7 +88,7 @@ export function randomDefinition(random: Random, schema: Schema): readonly Write
     case 'policy':
       return [statement(`alter table ${name} enable row level security`)]
     case 'constraint':
-      return [statement(`alter table ${name} add constraint less${++names} check (x < 100)`)]
+      return [statement(`alter table ${name} add constraint less${random.count()} check (x < 100)`)]
   }
 }
 

@@ -23,7 +23,7 @@ export function plainFrom(writing: Writing, count: number): From {
   let left = table(writing)
   for (let i = 1; i < count; i++) {
     writing.note('join')
-    const right = table(writing)
+    const right = table(writing, left.items)
     const kind = writing.random.weighted({ join: 4, 'left join': 1 })
     const on = reference(writing, left.items, right.items)
     left = {
@@ -34,8 +34,13 @@ export function plainFrom(writing: Writing, count: number): From {
   return left
 }
 
-function table(writing: Writing): From {
-  const relation = writing.random.pick(writing.schema.tables)
+/** @param left  what it is joined to: where that refers to a table by a foreign key, mostly this one */
+function table(writing: Writing, left: readonly Item[] = []): From {
+  const { random, schema } = writing
+  const referred = left.flatMap(({ columns }) => columns.flatMap(({ refersTo }) => refersTo ?? []))
+  const isReferred = referred.length > 0 && !left.some(({ relation }) => relation === referred[0])
+  const named = isReferred && random.chance(0.7) && schema.tables.find(({ name }) => name === referred[0])
+  const relation = named || random.pick(schema.tables)
   const item = writing.item(relation)
   return { items: [item], text: raw(`${relation.name} ${item.alias}`) }
 }
@@ -141,6 +146,8 @@ function lateral(writing: Writing, left: From, depth: number): From {
 /** A condition by which two sides belong together: usually a reference to an id. */
 function reference(writing: Writing, left: readonly Item[], right: readonly Item[]): Fragment {
   const { random } = writing
+  const keys = [...referring(left, right), ...referring(right, left)]
+  if (keys.length > 0 && random.chance(0.9)) return raw(random.pick(keys))
   const places = (items: readonly Item[], name: string): Place[] =>
     placesOf(items, (column) => column.name === name && isInteger(column))
   const ways: [Place, Place][] = []
@@ -155,6 +162,17 @@ function reference(writing: Writing, left: readonly Item[], right: readonly Item
       ? random.pick(ways)
       : [anyPlace(writing, left, isInteger), anyPlace(writing, right, isInteger)]
   return raw(random.chance(0.5) ? `${one.text} = ${other.text}` : `${other.text} = ${one.text}`)
+}
+
+/** Equalities of foreign keys of the ones to the others. */
+function referring(from: readonly Item[], to: readonly Item[]): string[] {
+  return from.flatMap(({ alias, columns }) =>
+    columns.flatMap(({ name, refersTo }) =>
+      to.flatMap((other) =>
+        refersTo !== undefined && other.relation === refersTo ? [`${alias}.${name} = ${other.alias}.id`] : [],
+      ),
+    ),
+  )
 }
 
 function hasX({ columns }: Item): boolean {

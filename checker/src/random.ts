@@ -1,9 +1,15 @@
 /** Chance from a seed: the same numbers on every machine (mulberry32). */
 export class Random {
   #state: number
+  #count = 0
 
   constructor(seed: number) {
     this.#state = seed >>> 0
+  }
+
+  /** 1, 2, 3 …: for names that differ. */
+  count(): number {
+    return ++this.#count
   }
 
   /** From 0 up to, but not including, 1. */

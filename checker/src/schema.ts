@@ -10,6 +10,8 @@ export type Identities = 'full' | 'default' | 'mixed'
 export interface Column {
   readonly name: string
   readonly kind: Kind
+  /** The table whose id it has, where a foreign key says so. */
+  readonly refersTo?: string
 }
 
 /** What stands in FROM: a table or a view. */
@@ -40,19 +42,24 @@ const MORE_IDS = 22
 
 const names = ['a', 'b', 'c', '"Odd one"', 'other.d', 'e']
 
-export function randomSchema(random: Random, identities: Identities): Schema {
+/** @param hasKeys  tables refer to the first one by foreign keys, and their rows to rows that exist */
+export function randomSchema(random: Random, identities: Identities, hasKeys: boolean): Schema {
   const count = 3 + random.below(2)
-  const tables = names.slice(0, count).map((name, index) => newTable(random, name, identities, index))
+  const newTable = (...[name, index]: [string, number]): Table => {
+    const table = randomTable(random, name, identities, index)
+    return hasKeys && index > 0 ? { ...table, columns: table.columns.map(keyed) } : table
+  }
+  const tables = names.slice(0, count).map((name, index) => newTable(name, index))
   const setup = ['create schema other', ...TYPES].map(statement)
   for (const table of tables) setup.push(...createTable(random, table))
   if (random.chance(0.5)) {
-    const partitioned = newTable(random, 'p', identities, 9)
+    const partitioned = newTable('p', 9)
     setup.push(...createPartitioned(partitioned))
     const columns = [...partitioned.columns, { name: 'part', kind: INT }]
     tables.push({ ...partitioned, ...PARTITIONED, columns })
   }
   if (random.chance(0.3)) {
-    const parent = newTable(random, 'h', identities, 9)
+    const parent = newTable('h', 9)
     const child = { ...parent, name: 'h1' }
     setup.push(...createTable(random, parent), statement('create table h1 (primary key (id)) inherits (h)'))
     setup.push(...identify(child, 'h1'))
@@ -72,7 +79,11 @@ export function randomKey(random: Random, table: Table): readonly string[] {
   return table.keyOf(random.below(MORE_IDS))
 }
 
-function newTable(random: Random, name: string, identities: Identities, index: number): Table {
+function keyed(column: Column): Column {
+  return column.name === 'ref' ? { ...column, refersTo: names[0]! } : column
+}
+
+function randomTable(random: Random, name: string, identities: Identities, index: number): Table {
   const identity: Identity =
     identities === 'mixed'
       ? random.weighted({ full: 3, default: 4, index: 2, nothing: name === 'c' ? 1 : 0 })
@@ -133,10 +144,19 @@ function createTable(random: Random, table: Table): Write[] {
     kind: 'create',
     table: table.name,
     columns,
-    constraints: [`primary key (${table.keys.join(', ')})`],
+    constraints: [`primary key (${table.keys.join(', ')})`, ...foreignKeys(table)],
     rest: '',
   }
   return [write, ...identify(table, table.name)]
+}
+
+function foreignKeys({ name, columns }: Table): string[] {
+  const gone = name.length % 2 === 0 ? 'set null' : 'cascade'
+  return columns.flatMap((column) =>
+    column.refersTo === undefined
+      ? []
+      : [`foreign key (${column.name}) references ${column.refersTo} (id) on update cascade on delete ${gone}`],
+  )
 }
 
 /** How writes and conditions see the partitioned table: its key has the column that it is divided by. */
@@ -153,7 +173,7 @@ function createPartitioned(table: Table): Write[] {
     kind: 'create',
     table: table.name,
     columns,
-    constraints: ['primary key (id, part)'],
+    constraints: ['primary key (id, part)', ...foreignKeys(table)],
     rest: ' partition by list (part)',
   }
   const parts = [
@@ -204,10 +224,11 @@ export function rowsOf(random: Random, table: Table, numbers: readonly number[],
   return { kind: 'rows', table: table.name, columns, rows, rest }
 }
 
-/** A literal for a column; NULL now and then. */
-export function randomValue(random: Random, { kind, name }: Column): string {
+/** A literal for a column, or the id of a row that there is; NULL now and then. */
+export function randomValue(random: Random, { kind, name, refersTo }: Column): string {
   if (name === 'u') return String(100 + random.below(MORE_IDS))
-  return literal(random.chance(0.12) ? null : random.pick(kind.values))
+  const value = literal(random.chance(0.12) ? null : random.pick(kind.values))
+  return refersTo === undefined ? value : `(select id from ${refersTo} where id >= ${value} order by id limit 1)`
 }
 
 /** A write of a function that no statement names. */

@@ -9,6 +9,8 @@ export interface Item {
   readonly columns: readonly Column[]
   /** Columns by which its rows differ, or none. */
   readonly keys: readonly string[]
+  /** The table or view that it stands for. */
+  readonly relation?: string
 }
 
 /** A column as an expression. */
@@ -39,7 +41,7 @@ export class Writing {
   }
 
   item(relation: Relation): Item {
-    return { alias: this.alias(), columns: relation.columns, keys: relation.keys }
+    return { alias: this.alias(), columns: relation.columns, keys: relation.keys, relation: relation.name }
   }
 
   /** A column of any of the items that satisfies the condition. */

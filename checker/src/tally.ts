@@ -1,5 +1,5 @@
 import type { Identities } from './schema.js'
-import type { QueryClass } from './world.js'
+import type { QueryClass, World } from './world.js'
 
 /** What a run found, in plain numbers: of several processes they are added. */
 export interface Tally {
@@ -21,6 +21,8 @@ export interface Tally {
   notKept: Record<string, number>
   /** `identities class` → entries dropped by one transaction, and those whose answer had not changed. */
   drops: Record<string, { dropped: number; needless: number }>
+  /** The same by `identities class keys`: whether foreign keys hold between the tables, `keyed` or `loose`. */
+  byKeys: Record<string, { dropped: number; needless: number }>
   /** `identities cause` → needless ones. */
   causes: Record<string, number>
   /** An example or two of each cause. */
@@ -47,6 +49,7 @@ export function zeroTally(): Tally {
     selfCheckMismatches: 0,
     notKept: {},
     drops: {},
+    byKeys: {},
     causes: {},
     examples: {},
   }
@@ -70,16 +73,16 @@ const EXAMPLES_MAX = 4
 
 export function noteDrop(
   tally: Tally,
-  identities: Identities,
+  { identities, hasKeys }: Pick<World, 'identities' | 'hasKeys'>,
   of: QueryClass,
   cause: string | undefined,
   example: () => string,
 ): void {
   const key = `${identities} ${of}`
-  tally.drops[key] ??= { dropped: 0, needless: 0 }
-  tally.drops[key].dropped++
+  const isNeedless = Number(cause !== undefined)
+  add(tally.drops, key, { dropped: 1, needless: isNeedless })
+  add(tally.byKeys, `${key} ${hasKeys ? 'keyed' : 'loose'}`, { dropped: 1, needless: isNeedless })
   if (cause === undefined) return
-  tally.drops[key].needless++
   const named = `${identities} ${of} ${cause}`
   tally.causes[named] = (tally.causes[named] ?? 0) + 1
   tally.examples[named] ??= []
@@ -90,13 +93,15 @@ export function addTally(to: Tally, other: Tally): void {
   for (const name of SUMS) to[name] += other[name]
   for (const [name, count] of Object.entries(other.causes)) to.causes[name] = (to.causes[name] ?? 0) + count
   for (const [name, count] of Object.entries(other.notKept)) to.notKept[name] = (to.notKept[name] ?? 0) + count
-  for (const [name, { dropped, needless }] of Object.entries(other.drops)) {
-    to.drops[name] ??= { dropped: 0, needless: 0 }
-    to.drops[name].dropped += dropped
-    to.drops[name].needless += needless
-  }
+  for (const [name, drops] of Object.entries(other.drops)) add(to.drops, name, drops)
+  for (const [name, drops] of Object.entries(other.byKeys)) add(to.byKeys, name, drops)
   for (const [name, examples] of Object.entries(other.examples))
     to.examples[name] = [...(to.examples[name] ?? []), ...examples].slice(0, EXAMPLES_MAX)
+}
+
+function add(to: Tally['drops'], name: string, { dropped, needless }: Tally['drops'][string]): void {
+  const sum = to[name] ?? { dropped: 0, needless: 0 }
+  to[name] = { dropped: sum.dropped + dropped, needless: sum.needless + needless }
 }
 
 /** The figures as lines of text. */
@@ -121,13 +126,17 @@ export function report(tally: Tally): string[] {
       identities.map((each) => each.toUpperCase()),
     ),
   ]
-  for (const [of, title] of Object.entries(CLASSES))
-    lines.push(
-      row(
-        title,
-        identities.map((each) => share([tally.drops[`${each} ${of}`]])),
-      ),
+  const line = (title: string, of: (identities: Identities) => Tally['drops'][string] | undefined): string =>
+    row(
+      title,
+      identities.map((each) => share([of(each)])),
     )
+  lines.push(
+    line(CLASSES.bounded, (each) => tally.drops[`${each} bounded`]),
+    line('  where foreign keys hold', (each) => tally.byKeys[`${each} bounded keyed`]),
+    line('  where they do not', (each) => tally.byKeys[`${each} bounded loose`]),
+    line(CLASSES.wide, (each) => tally.drops[`${each} wide`]),
+  )
   lines.push(
     row(
       'all',

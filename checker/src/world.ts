@@ -31,6 +31,8 @@ export type Round = 'single' | 'mixed' | 'definitions'
 export interface World {
   readonly seed: number
   readonly identities: Identities
+  /** Foreign keys hold between its tables. */
+  readonly hasKeys: boolean
   /** The tables as they are at first. */
   readonly tables: readonly Table[]
   readonly setup: readonly Write[]
@@ -47,7 +49,9 @@ export interface WorldSize {
 
 export function randomWorld(seed: number, identities: Identities, size: WorldSize): World {
   const random = new Random(seed)
-  const schema = randomSchema(random, identities)
+  // Drawn apart, so that worlds without are what they were before there were others.
+  const hasKeys = new Random(seed * 31 + 7).chance(0.5)
+  const schema = randomSchema(random, identities, hasKeys)
   const tables = [...schema.tables]
   const setup = [...schema.setup, ...schema.tables.map((table) => firstRows(random, table))]
   const queries = [...Array(size.queries)].map(() => randomQuery(random, schema))
@@ -59,7 +63,7 @@ export function randomWorld(seed: number, identities: Identities, size: WorldSiz
       isLate && random.chance(size.definitions * 2) ? 'definitions' : random.chance(0.75) ? 'single' : 'mixed'
     steps.push(...roundOf(random, schema, kind, size.queries), { kind: 'check', round: kind })
   }
-  return { seed, identities, tables, setup, queries, steps }
+  return { seed, identities, hasKeys, tables, setup, queries, steps }
 }
 
 function randomQuery(random: Random, schema: Schema): Query {

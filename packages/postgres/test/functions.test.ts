@@ -59,6 +59,12 @@ const SCHEMA = `
   create function in_plpgsql() returns int language plpgsql stable as 'begin return 1; end';
   create function volatile_of(bigint) returns setof posts language sql as 'select * from posts where author_id = $1';
   create function as_owner() returns setof posts language sql stable security definer as 'select * from posts';
+  create function safe_of(author bigint) returns setof posts language sql stable set search_path = '' as
+    'select * from public.posts where author_id = author and lower(title) <> ''''';
+  create function catalogued(author bigint) returns bigint language sql stable set search_path = pg_catalog, pg_temp as
+    'select count(*) from public.posts where author_id = author';
+  create function unsafe() returns bigint language sql stable set search_path = '' as 'select count(*) from pg_class';
+  create function two_settings() returns setof posts language sql stable set search_path = '' set work_mem = '1MB' as 'select * from public.posts';
   create function with_path() returns setof posts language sql stable set search_path = public as 'select * from posts';
   create function of_any(anyelement) returns anyelement language sql stable as 'select $1';
   create function of_all(variadic bigint[]) returns setof posts language sql stable as 'select * from posts where id = any($1)';
@@ -104,6 +110,8 @@ const cases: Record<string, Record<string, string[]>> = {
     'select * from posts_of(author => $1)': [POSTS_OF],
     'select * from posts_of($1::int)': [POSTS_OF],
     'select * from posts_named($1)': [POSTS_OF],
+    'select * from safe_of($1)': [POSTS_OF],
+    'select catalogued($1)': [POSTS_OF],
     'select * from posts_there($1)': [POSTS_OF],
     'select * from strict_of($1)': [POSTS_OF],
     'select * from posts_of($1) p where p.id = $2': [
@@ -272,6 +280,10 @@ const cases: Record<string, Record<string, string[]>> = {
     'select in_plpgsql()': ['not kept: function (public.in_plpgsql(), which is written in plpgsql)'],
     'select * from volatile_of(1)': ['not kept: function (public.volatile_of(), which is VOLATILE)'],
     'select * from as_owner()': ['not kept: function (public.as_owner(), which is SECURITY DEFINER)'],
+    'select * from two_settings()': ['not kept: function (public.two_settings(), which has settings of its own)'],
+    'select unsafe()': [
+      'not kept: function (public.unsafe(), which has settings of its own, and names a table without its schema)',
+    ],
     'select * from with_path()': ['not kept: function (public.with_path(), which has settings of its own)'],
     'select of_any(1)': ['not kept: function (public.of_any(), which has types that its calls decide)'],
     'select * from of_all(1, 2)': ['not kept: function (public.of_all(), which is VARIADIC)'],

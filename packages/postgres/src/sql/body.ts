@@ -70,6 +70,8 @@ function readBody(fact: FunctionFact, code: FunctionCode, types: NamedTypes): Bo
     if (!statement) return 'which is more than one SELECT'
     const mentions = mentionsOf([statement])
     if (mentions.hasWrites) return 'which writes'
+    if (code.hasOwnPath && mentions.relations.some(({ schema }) => schema === undefined))
+      return 'which has settings of its own, and names a table without its schema'
     const written = code.isSet ? statement.SelectStmt : firstRow(statement.SelectStmt)
     const select = named(withParameters(withTypes(written, types)))
     const inputs = (made.parameters ?? []).flatMap((node) => as('FunctionParameter', node) ?? [])

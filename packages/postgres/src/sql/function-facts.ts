@@ -26,6 +26,8 @@ export interface FunctionCode {
   readonly definition: string | null
   /** What may be passed, in order. */
   readonly parameters: readonly { readonly name: string | null; readonly type: TypeFact }[]
+  /** It runs under a search path of its own, which has only what is built in: a name without a schema does not mean what it means to the caller. */
+  readonly hasOwnPath: boolean
   readonly isSet: boolean
   /** It answers rows of several columns, not values. */
   readonly isRow: boolean
@@ -56,6 +58,9 @@ export interface FunctionFact {
 /** The type below a domain. */
 const below = (type: string): string => `case when ${type}.typtype = 'd' then ${type}.typbasetype else ${type}.oid end`
 
+/** Its only setting is a search path in which there is nothing but what is built in: `set search_path = ''`, as linters ask for. */
+const HAS_OWN_PATH = `(cardinality(proconfig) = 1 and proconfig[1] in ('search_path=""', 'search_path=pg_catalog', 'search_path=pg_catalog, pg_temp'))`
+
 /**
  * A function is looked into if it is written in SQL and runs as the query does: as the same role, under the same settings. Types that its
  * calls decide, and names that may mean a cast, are left aside.
@@ -65,7 +70,7 @@ const OBSTACLE = `case
     when lanname <> 'sql' then 'which is written in ' || lanname
     when provolatile = 'v' then 'which is VOLATILE'
     when prosecdef then 'which is SECURITY DEFINER'
-    when proconfig is not null then 'which has settings of its own'
+    when proconfig is not null and not ${HAS_OWN_PATH} then 'which has settings of its own'
     when provariadic <> 0 then 'which is VARIADIC'
     when exists (select from pg_catalog.pg_type t where t.typtype = 'p' and (t.oid = any(proargtypes::oid[])
       or t.oid = prorettype and not (t.oid = 'record'::regtype and proargmodes && '{o,b,t}'))) then 'which has types that its calls decide'
@@ -77,6 +82,7 @@ const OBSTACLE = `case
 const CODE = `json_build_object(
     'obstacle', obstacle,
     'definition', case when obstacle is null then pg_catalog.pg_get_functiondef(code.oid) end,
+    'hasOwnPath', proconfig is not null,
     'isSet', proretset,
     'isRow', (select b.typtype = 'c' or b.oid = 'record'::regtype
       from pg_catalog.pg_type r join pg_catalog.pg_type b on b.oid = ${below('r')} where r.oid = prorettype),
