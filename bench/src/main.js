@@ -132,6 +132,28 @@ const parts = {
     page.goal('the same, preview', figures.preview.asked, 20)
   },
 
+  http: () =>
+    withDatabase({ isDurable: false }, async ({ url }) => {
+      const entries = scale.changeEntries.at(-1)
+      const count = entries.toLocaleString('en')
+      const http = await runAlone('http.js', [url, entries, scale.rateSeconds], ['--max-old-space-size=6000'])
+      page.table(
+        'The HTTP API',
+        ['', ''],
+        [
+          ['keys invalidated per second, 1,000 in a request', Math.round(http.keys).toLocaleString('en')],
+          [`a pattern that names 1 % of ${count} keys: ms to the answer`, http.pattern.toFixed(1)],
+          ['its preview: ms to the answer', http.preview.toFixed(1)],
+          ["`GET /api/cache/:key`, a hit: µs of the server's processor time", http.get.toFixed(1)],
+          ['a route of bare Fastify that sends the same', http.bare.toFixed(1)],
+        ],
+      )
+      page.goal('keys invalidated per second over HTTP', http.keys, 100_000, 'least')
+      page.goal(`HTTP: a pattern that names 1 % of ${count} keys, ms`, http.pattern, 20)
+      page.goal('HTTP: its preview, ms', http.preview, 20)
+      page.goal('HTTP: a hit, × a route of bare Fastify', http.get / http.bare, 1.15)
+    }),
+
   async stampede() {
     const loads = await alternate(
       Object.keys(stampedes),

@@ -27,6 +27,8 @@ export interface Faults {
   readonly sweeps: boolean
   readonly sliceSteps: number
   readonly sweepsMax: number
+  /** Values are set that no loader computed. */
+  readonly sets: boolean
   /** Definitions that read a replica, and a copy that lags. */
   readonly readsElsewhere: boolean
   readonly watches: boolean
@@ -76,5 +78,6 @@ export function drawFaults(chance: Chance, tables: readonly string[]): Faults {
     sliceSteps: chance.of([1, 1, 2, 4, 1_000]),
     sweepsMax: chance.of([1, 2, 1_000, 1_000]),
     shapesMax: chance.of([3, 6, 1_000, 1_000, 1_000]),
+    sets: chance.is(0.3),
   }
 }

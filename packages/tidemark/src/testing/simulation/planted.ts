@@ -2,7 +2,7 @@ import type { Dependency } from '../../dependencies/dependency.js'
 import { rules as matching } from '../../dependencies/match.js'
 import { compareKeys } from '../../dependencies/order.js'
 import { reachOfKey } from '../../dependencies/pattern.js'
-import { rules } from '../../fence/fence.js'
+import { rules, sinceRules } from '../../fence/fence.js'
 import { currencyRules } from '../../follow/currency.js'
 import { trimRules } from '../../follow/follower.js'
 import { proofRules } from '../../follow/proof.js'
@@ -82,6 +82,13 @@ export const PLANTED: readonly Planted[] = [
     (target, tenant, key) => (target.kind === 'key' ? reachOfKey(target, tenant, key) : 'none'),
   ),
   leftOut('Sweeps', 'a read finds what a sweep has not yet come to', sweepRules, 'isJudgedWhenRead', () => false),
+  leftOut(
+    'Set',
+    'of a value that was read since a position, hidden changes do not count',
+    sinceRules,
+    'isHidden',
+    () => false,
+  ),
   {
     rule: 'Nested eviction',
     bug: 'what an outer entry took over leaves with the inner one',

@@ -13,6 +13,7 @@ export interface Outcome {
   readonly trace: readonly string[]
   readonly answers: World['answers']
   readonly kept: number
+  readonly sets: number
   readonly evicted: number
   readonly gaps: number
   readonly l2Hits: number
@@ -57,6 +58,7 @@ export async function simulate(seed: number, isTraced = false): Promise<Outcome>
     answers: Object.fromEntries(
       states.map((state) => [state, sum(({ answers }) => answers[state])]),
     ) as World['answers'],
+    sets: sum(({ sets }) => sets),
     kept: sum(({ core }) => core.counters.kept),
     evicted: sum(({ core }) => core.counters.evicted),
     gaps: sum(({ core }) => core.counters.gaps),

@@ -1,6 +1,7 @@
 import { formatPosition } from '../../log/position.js'
 import { type Database, IDS, ROWS, TABLES } from './database.js'
 import { MAX_SILENCE_MS } from './nature.js'
+import { findSet, readAndSet } from './setting.js'
 import { WIDE } from './wide.js'
 import { TENANTS, type World } from './world.js'
 
@@ -160,6 +161,18 @@ const PROCESS_STEPS: readonly Step[] = [
   step('peek', 1, always, (world) => world.peek(tenant(world), world.chance.of(ASKABLE), id(world))),
   step('ask at a position', 3, ({ faults }) => faults.carriesPositions, askAtPosition),
   step('invalidate', 2.5, ({ faults }) => faults.invalidates, invalidate),
+  step(
+    'set',
+    4,
+    ({ faults }) => faults.sets,
+    (world) => void readAndSet(world, tenant(world)),
+  ),
+  step(
+    'find',
+    3,
+    ({ faults }) => faults.sets,
+    (world) => void findSet(world, tenant(world)),
+  ),
   step('watch', 0.7, ({ faults, watches }) => faults.watches && watches.length < 4, watch),
   step(
     'stop a watch',
@@ -346,7 +359,7 @@ function invalidate(world: World): void {
   }
   const keys = chance.is(0.6) ? [`${chance.of(ASKABLE)}(${id(world)})`] : []
   const tags = keys.length === 0 || chance.is(0.3) ? [chance.of(['graced', 'author:1', 'author:2', 'raw'])] : []
-  if (chance.is(0.1)) keys.push('raw')
+  if (chance.is(faults.sets ? 0.5 : 0.1)) keys.push('raw')
   void world.invalidate(tenant(world), keys, tags, mode)
 }
 

@@ -68,6 +68,8 @@ export class World implements LoaderHooks {
   /** Reads and requests that have not ended. */
   readonly pending = new Set<string>()
   isClosed = false
+  /** Values that were set and kept. */
+  sets = 0
   readonly answers = { fresh: 0, stale: 0, fenced: 0, failed: 0, peeked: 0, watched: 0 }
 
   constructor(nature: Nature, name: string) {
