@@ -6,10 +6,13 @@ import { seed } from './seed.js'
 import { writes } from './writes.js'
 
 try {
-  const { values } = parseArgs({ options: { port: { type: 'string' }, data: { type: 'string' } } })
+  const { values } = parseArgs({
+    options: { port: { type: 'string' }, data: { type: 'string' }, role: { type: 'string' } },
+  })
   const running = await serve({
     config: fileURLToPath(new URL('tidemark.yaml', import.meta.url)),
     dataDir: values.data,
+    role: values.role,
     env: values.port === undefined ? process.env : { ...process.env, TIDEMARK_PORT: values.port },
     static: new URL('page/', import.meta.url),
     seed: ({ url }) => withClient(url, seed),

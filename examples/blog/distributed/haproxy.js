@@ -2,9 +2,9 @@
  * The configuration of HAProxy before the blog's processes: requests go to one after the other, streams stay where they are for as
  * long as they like, and a process that does not answer is passed over.
  *
- * @param {{ port: number, processes: readonly number[] }} ports
+ * @param {{ port: number, processes: readonly number[], bind?: string }} ports  `bind`: where it listens itself; by default on this machine only
  */
-export function haproxyConfig({ port, processes }) {
+export function haproxyConfig({ port, processes, bind = '127.0.0.1' }) {
   const servers = processes.map((each, i) => `  server blog${i + 1} 127.0.0.1:${each} check inter 500ms fall 2 rise 1`)
   return `global
   maxconn 4000
@@ -21,7 +21,7 @@ defaults
   retries 3
   retry-on conn-failure empty-response 503
 frontend blog
-  bind 127.0.0.1:${port}
+  bind ${bind}:${port}
   # What writes is never sent twice.
   http-request disable-l7-retry unless METH_GET
   default_backend processes

@@ -1,4 +1,6 @@
-// The blog in four processes behind HAProxy, with a tier in Redis that they share. Kill any of them: the page goes on.
+// The blog in four processes behind HAProxy, one of which reads the log for all, with a tier in Redis that they share. Kill any of them: the page goes on.
+
+import { randomBytes } from 'node:crypto'
 import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -45,6 +47,7 @@ async function main() {
       DATABASE_URL: postgres.url,
       REDIS_URL: `redis://127.0.0.1:${redisPort}`,
       TIDEMARK_SLOT: SLOT,
+      TIDEMARK_SECRET: randomBytes(24).toString('base64url'),
       TIDEMARK_ADDRESS: address,
     }
     const blogs = []
@@ -114,12 +117,14 @@ async function tellRoles(blogs, signal) {
   }
 }
 
-/** Whoever holds the shared slot leads; undefined while it does not answer. */
+/** Whoever holds the shared slot leads, and relays the log to the others; undefined while it does not answer. */
 async function roleOf(url) {
   try {
     const { parts } = await (await fetch(`${url}/health`, { signal: AbortSignal.timeout(2_000) })).json()
     const slot = parts.find(({ name }) => name === 'slot')
-    return slot ? (slot.state === 'held' ? 'leader' : 'follower') : undefined
+    const relay = parts.find(({ name }) => name === 'relay')
+    // One that begins to lead does so once it holds the slot.
+    return relay?.state === 'leader' && slot?.state !== 'held' ? undefined : relay?.state
   } catch {
     return undefined
   }
