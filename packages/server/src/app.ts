@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import type { Server as HttpsServer } from 'node:https'
 import swagger from '@fastify/swagger'
-import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
+import fastify, { type FastifyError, type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { type Cache, type Clock, parsePosition, systemClock } from 'tidemark'
 import { checkAccess, requireActions } from './access/authorise.js'
@@ -35,6 +36,7 @@ import { resourceRoutes } from './routes/resources.js'
 import { shortFormRoutes } from './routes/short-forms.js'
 import { staticRoutes } from './routes/static.js'
 import { streamRoutes } from './routes/streams.js'
+import { followPair, type Pair, readPair } from './tls.js'
 
 export interface AppOptions {
   readonly config: Config
@@ -68,7 +70,9 @@ const CHECKING_MAX_MS = 5_000
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, cache, source, clock = systemClock } = options
   const who = identities(config.access, options.findTokens, clock)
-  const app = createFastify(options.logLevel ?? 'warn', config.server.receiveMaxMs)
+  const { tls } = config.server
+  const pair = tls && readPair(tls)
+  const app = createFastify(options.logLevel ?? 'warn', config.server.receiveMaxMs, pair)
   let isDraining = false
   const cluster = options.cluster ?? (await alone(config, cache, clock))
   const resources = new Resources(config, cache, source, clock)
@@ -96,6 +100,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   })
 
   logNotices(app, cache)
+  if (tls && pair) {
+    const leave = followPair(app.server as unknown as HttpsServer, tls, pair, { clock, log: app.log })
+    app.addHook('onClose', () => leave())
+  }
   guard(app, { ...config.server, isDraining: () => isDraining, isKnownWho: who.areNeeded })
   checkAccess(app, who.identify)
   if (who.areNeeded) limitRates(app, config.limits, clock)
@@ -135,8 +143,12 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   return app
 }
 
-function createFastify(logLevel: NonNullable<AppOptions['logLevel']>, receiveMaxMs: number): FastifyInstance {
-  const app = fastify({
+function createFastify(
+  logLevel: NonNullable<AppOptions['logLevel']>,
+  receiveMaxMs: number,
+  pair: Pair | undefined,
+): FastifyInstance {
+  const options = {
     logger: logLevel === 'silent' ? false : { level: logLevel, serializers: LOG_SERIALIZERS },
     bodyLimit: BODY_MAX_BYTES,
     routerOptions: { maxParamLength: KEY_LENGTH_MAX },
@@ -145,16 +157,20 @@ function createFastify(logLevel: NonNullable<AppOptions['logLevel']>, receiveMax
     genReqId: () => randomUUID(),
     // Who sends a request drop by drop holds a connection, not for ever.
     requestTimeout: receiveMaxMs,
-    http: {
-      headersTimeout: receiveMaxMs,
-      connectionsCheckingInterval: Math.min(receiveMaxMs, CHECKING_MAX_MS),
-      maxHeaderSize: HEADERS_MAX_BYTES,
-    },
     frameworkErrors: (error, request, reply) => void answerError(error as FastifyError, request, reply),
     clientErrorHandler(_error, socket) {
       if (socket.writable) socket.end(malformedAnswer())
     },
-  })
+  } satisfies FastifyServerOptions
+  const listening = {
+    headersTimeout: receiveMaxMs,
+    connectionsCheckingInterval: Math.min(receiveMaxMs, CHECKING_MAX_MS),
+    maxHeaderSize: HEADERS_MAX_BYTES,
+  }
+  // Whether it is HTTP or HTTPS, it is the same to all that follows.
+  const app = pair
+    ? (fastify({ ...options, https: { ...listening, ...pair, minVersion: 'TLSv1.2' } }) as unknown as FastifyInstance)
+    : fastify({ ...options, http: listening })
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   readJsonBodies(app)

@@ -7,7 +7,7 @@ import { buildApp, version } from './app.js'
 import { joinCluster, stateOf } from './cluster/joining.js'
 import type { CacheConfig, Config, L2Config, RelayConfig } from './config/config.js'
 import { loadConfig } from './config/load.js'
-import type { Environment } from './config/variables.js'
+import { type Environment, variableOf } from './config/variables.js'
 import { listen, portOf } from './listen.js'
 import { OwnDatabase } from './own-database.js'
 import { drainOnSignals } from './signals.js'
@@ -103,7 +103,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
     })
     started.push(() => closeWithin(app, config.server.drainMaxMs))
     const listening = await listen(app, config.server.host, port)
-    address = urlOf(config.server.host, listening)
+    address = urlOf(config.server, listening)
 
     let closing: Promise<void> | undefined
     const close = () => {
@@ -126,10 +126,17 @@ async function openDatabase(
   options: ServeOptions,
   env: Environment,
 ): Promise<{ readonly database: SeedDatabase; readonly own?: OwnDatabase }> {
-  const url = config.source.url || env['DATABASE_URL']
+  const url = config.source.url || databaseUrlOf(env)
   if (url) return { database: { url, embedded: false } }
   const own = await OwnDatabase.start(options.dataDir ?? (env['TIDEMARK_DATA'] || DATA_DIR))
   return { database: { url: own.url, embedded: true }, own }
+}
+
+function databaseUrlOf(env: Environment): string | undefined {
+  const found = variableOf(env, 'DATABASE_URL')
+  if (found === 'unreadable')
+    throw new OptionError('The file that DATABASE_URL_FILE names cannot be read. Correct its path or its rights.')
+  return found?.value
 }
 
 function sourceOptions({ source }: Config, url: string) {
@@ -185,6 +192,6 @@ async function closeWithin(app: FastifyInstance, drainMaxMs: number): Promise<vo
   clearTimeout(cut)
 }
 
-function urlOf(host: string, port: number): string {
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+function urlOf({ host, tls }: Config['server'], port: number): string {
+  return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`
 }

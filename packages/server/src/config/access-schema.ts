@@ -50,6 +50,12 @@ export function limitsSchema() {
     .prefault({})
 }
 
+/** The files of a certificate and of its key. */
+export function tls() {
+  const file = (what: string) => text(`must be the file of the ${what}, as PEM`)
+  return z.strictObject({ cert: file('certificate'), key: file('key') }).optional()
+}
+
 /** Names by which the server is reached. */
 export function hosts() {
   const message = 'must be names of hosts, e.g. [tidemark.internal], with a port or without'

@@ -113,6 +113,12 @@ export interface ClusterConfig {
   readonly heartbeatMs: number
 }
 
+/** The files of a certificate and of its key, as PEM. */
+export interface TlsConfig {
+  readonly cert: string
+  readonly key: string
+}
+
 export interface ServerConfig {
   /** undefined: 9400, or the next free one. 0: any free one. */
   readonly port: number | undefined
@@ -122,6 +128,8 @@ export interface ServerConfig {
   readonly hosts: readonly string[]
   /** Origins whose pages may ask. */
   readonly origins: readonly string[]
+  /** undefined: HTTP. */
+  readonly tls: TlsConfig | undefined
   /** Where clients reach the proxy that stands before it, e.g. `http://127.0.0.1:8080`; undefined: there is none. */
   readonly address: string | undefined
   /** Between comments on a quiet stream, in ms. */

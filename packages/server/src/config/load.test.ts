@@ -1,4 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the variables of configuration files look like that
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ConfigError } from '../errors.js'
@@ -147,6 +150,23 @@ resources:
       expect(jwks(address), address).toEqual([])
     expect(problems('access: { jwt: { issuer: i, audience: a, jwks: k, algorithms: [HS256] } }')).toHaveLength(1)
     expect(problems('access: { jwt: { issuer: i, audience: a, jwks: k, algorithms: [none] } }')).toHaveLength(1)
+  })
+
+  it('reads a variable from the file that its _FILE names, where it is not set itself', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tidemark-variables-'))
+    const file = join(folder, 'secret')
+    writeFileSync(file, 'postgres://a:b@host/db\n')
+    const urlWith = (environment: Record<string, string>) =>
+      parseConfig('source: { url: "${ADDRESS}" }', 'tidemark.yaml', environment).source.url
+    try {
+      expect(urlWith({ ADDRESS_FILE: file })).toBe('postgres://a:b@host/db')
+      expect(urlWith({ ADDRESS_FILE: file, ADDRESS: 'postgres://other/db' })).toBe('postgres://other/db')
+      const told = problems('source: { url: "${ADDRESS}" }', { ADDRESS_FILE: join(folder, 'none') })
+      expect(told.join()).toMatch(/^1:16 source\.url the file that ADDRESS_FILE names cannot be read/)
+      expect(told.join()).not.toContain(folder)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 
   it('names the place in the SQL', () => {

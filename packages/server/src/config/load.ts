@@ -106,6 +106,7 @@ function configOf(
     server: {
       port: server.port,
       host: server.host,
+      tls: server.tls,
       hosts: server.hosts,
       origins: server.origins,
       address: server.address,

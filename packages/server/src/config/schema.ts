@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { accessSchema, checkExposure, hosts, limitsSchema, origins } from './access-schema.js'
+import { accessSchema, checkExposure, hosts, limitsSchema, origins, tls } from './access-schema.js'
 import { duration, optionalText, redisAddress, redisName, url, whole } from './forms.js'
 
 const RESOURCE_NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,62}$/
@@ -71,6 +71,7 @@ export const documentSchema = z
             .string('must be an address to listen on, e.g. 127.0.0.1')
             .regex(/^[\w.:-]{1,253}$/, 'must be an address to listen on, e.g. 127.0.0.1 or 0.0.0.0')
             .default('127.0.0.1'),
+          tls: tls(),
           hosts: hosts(),
           origins: origins(),
           address: optionalText(

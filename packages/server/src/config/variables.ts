@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+
 /** The environment, as programs see it. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -12,8 +14,14 @@ export interface Masked {
   readonly text: string
   /** Offsets of a `${` that begins no variable. */
   readonly malformed: readonly number[]
-  /** Puts values in place of masks. `missing` are the variables that are not set and have no default. */
-  fill(text: string, environment: Environment): { readonly text: string; readonly missing: readonly string[] }
+  /**
+   * Puts values in place of masks. `missing` are the variables that are not set and have no default; `unreadable` those whose
+   * file cannot be read.
+   */
+  fill(
+    text: string,
+    environment: Environment,
+  ): { readonly text: string; readonly missing: readonly string[]; readonly unreadable: readonly string[] }
 }
 
 // Of Unicode's private use, which YAML allows everywhere: a mask is OPEN, the variable's number, padding, CLOSE.
@@ -25,6 +33,26 @@ const VARIABLES_MAX = 1_000
 
 const VARIABLE = /\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}\n\r]*))?\})?/g
 const MASK = /\ue000([\ue100-\ue4e7])\ue002*\ue001/g
+
+/**
+ * A variable's value: of `NAME`, else what is in the file that `NAME_FILE` names, without its last line break. A secret in a
+ * file is in no list of processes, and in no environment that a crash prints.
+ *
+ * @returns undefined if neither is set, `unreadable` if there is no such file
+ */
+export function variableOf(
+  environment: Environment,
+  name: string,
+): { readonly value: string } | 'unreadable' | undefined {
+  const set = environment[name]
+  const file = environment[`${name}_FILE`]
+  if (set !== undefined || !file) return set === undefined ? undefined : { value: set }
+  try {
+    return { value: readFileSync(file, 'utf8').replace(/\r?\n$/, '') }
+  } catch {
+    return 'unreadable'
+  }
+}
 
 /**
  * Hides `${NAME}` and `${NAME:-default}` from a parser. They are filled in after parsing, so that a value can hold any
@@ -49,13 +77,19 @@ export function maskVariables(source: string): Masked {
 
 function fillVariables(masked: string, variables: readonly Variable[], environment: Environment) {
   const missing: string[] = []
+  const unreadable: string[] = []
   const text = masked.replaceAll(MASK, (whole, number: string) => {
     const variable = variables[number.charCodeAt(0) - FIRST]
     if (!variable) return whole
-    const set = environment[variable.name]
+    const found = variableOf(environment, variable.name)
+    if (found === 'unreadable') {
+      unreadable.push(variable.name)
+      return ''
+    }
+    const set = found?.value
     const value = variable.fallback === undefined ? set : set || variable.fallback
     if (value === undefined) missing.push(variable.name)
     return value ?? ''
   })
-  return { text, missing }
+  return { text, missing, unreadable }
 }

@@ -24,6 +24,7 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
   const origins = new Set(options.origins.map((origin) => origin.toLowerCase()))
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(SECURITY_HEADERS)
+    if (request.protocol === 'https') reply.header('strict-transport-security', 'max-age=31536000')
     const host = request.headers.host?.toLowerCase()
     if (host === undefined) throw new ForeignHostError()
     const isProxied = proxy?.host === host
