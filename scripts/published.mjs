@@ -13,6 +13,7 @@ const libraries = [
   '@tidemark/postgres',
   '@tidemark/redis',
   '@tidemark/server',
+  '@tidemark/trees',
 ]
 const packages = [...libraries, '@tidemark/cli']
 

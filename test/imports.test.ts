@@ -10,6 +10,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   postgres: ['tidemark'],
   lmdb: ['tidemark'],
   redis: ['tidemark'],
+  trees: ['tidemark', 'postgres'],
   server: ['tidemark', 'postgres', 'embedded', 'redis'],
   cli: ['tidemark', 'postgres', 'embedded', 'server'],
 }

@@ -1,0 +1,188 @@
+import type { PoolClient } from 'pg'
+import { TreeAbsentError, TreeLimitError } from './errors.js'
+import type { Json } from './json.js'
+import type { TreeLimits } from './limits.js'
+import { assemble, flatten, type Kind, kindOf, type Node, placesFor } from './nodes.js'
+import { below, indexOf, isWithin, nameOf, type Path, parentOf } from './pointer.js'
+
+/** What a commit changes at one node. */
+export interface NodeChange {
+  readonly path: Path
+  readonly before: Node | undefined
+  readonly after: Omit<Node, 'version'> | undefined
+}
+
+/**
+ * A config in the making: what an edit looks at is read when it is first looked at, in the edit's transaction, and what it makes of it
+ * is compared with that in the end. So an edit costs what it touches, not the size of the config.
+ */
+export class Draft {
+  readonly #client: PoolClient
+  readonly #config: readonly [tenant: string, config: string]
+  readonly #limits: TreeLimits
+  /** As they are stored, of all that was read. */
+  readonly #before = new Map<Path, Node>()
+  /** As they will be. */
+  readonly #nodes = new Map<Path, Omit<Node, 'version'>>()
+  /** Nodes that were read by themselves, and those that were read with all below them. */
+  readonly #read = new Set<Path>()
+  readonly #readWhole = new Set<Path>()
+  #lastOrder: number
+
+  constructor(client: PoolClient, tenant: string, config: string, lastOrder: number, limits: TreeLimits) {
+    this.#client = client
+    this.#config = [tenant, config]
+    this.#limits = limits
+    this.#lastOrder = lastOrder
+  }
+
+  /** Beyond the place of every member that was ever added. */
+  get lastOrder(): number {
+    return this.#lastOrder
+  }
+
+  async kind(path: Path): Promise<Kind | undefined> {
+    if (!this.#isRead(path)) {
+      this.#read.add(path)
+      await this.#query('and path = $3', [path])
+    }
+    const node = this.#nodes.get(path)
+    return node && kindOf(node.text)
+  }
+
+  /** The tree at a path. */
+  async json(path: Path): Promise<Json | undefined> {
+    await this.#readAll(path)
+    return assemble(path, this.#within(path))
+  }
+
+  /** Sets what is at a path, or adds it: a member of an object, the root, or an item that an array has. */
+  async put(path: Path, json: Json): Promise<void> {
+    const parent = parentOf(path)
+    if (parent !== undefined) await this.#checkPlace(parent, path)
+    await this.#readAll(path)
+    const had = this.#nodes.get(path)
+    const order =
+      had?.order ??
+      (parent !== undefined && (await this.kind(parent)) === 'array' ? Number(nameOf(path)) : ++this.#lastOrder)
+    this.#write(path, json, order)
+  }
+
+  /** Puts an item into an array, and moves those behind it; `index` may be its length. */
+  async insert(array: Path, index: number, json: Json): Promise<void> {
+    const items = [...(await this.#items(array))]
+    items.splice(index, 0, json)
+    this.#write(array, { kind: 'array', items }, this.#nodes.get(array)!.order)
+  }
+
+  /** Takes away what is at a path; items behind it move. */
+  async remove(path: Path): Promise<void> {
+    const parent = parentOf(path)
+    if (parent !== undefined && (await this.kind(parent)) === 'array') {
+      const items = [...(await this.#items(parent))]
+      items.splice(indexOf(nameOf(path))!, 1)
+      this.#write(parent, { kind: 'array', items }, this.#nodes.get(parent)!.order)
+      return
+    }
+    await this.#readAll(path)
+    for (const each of this.#within(path).keys()) this.#nodes.delete(each)
+  }
+
+  /** How many items an array has. */
+  async length(array: Path): Promise<number> {
+    return (await this.#items(array)).length
+  }
+
+  /** What is different from what is stored, by path. */
+  changes(): NodeChange[] {
+    const changes: NodeChange[] = []
+    for (const [path, before] of this.#before) {
+      const after = this.#nodes.get(path)
+      if (!after || after.text !== before.text || after.order !== before.order) changes.push({ path, before, after })
+    }
+    for (const [path, after] of this.#nodes)
+      if (!this.#before.has(path)) changes.push({ path, before: undefined, after })
+    return changes.sort((a, b) => (a.path < b.path ? -1 : 1))
+  }
+
+  /** A node as it is stored, if it was read. */
+  stored(path: Path): Node | undefined {
+    return this.#before.get(path)
+  }
+
+  isThere(path: Path): boolean {
+    return this.#nodes.has(path)
+  }
+
+  async #items(array: Path): Promise<readonly Json[]> {
+    const json = await this.json(array)
+    return json?.kind === 'array' ? json.items : []
+  }
+
+  /** @throws TreeAbsentError if there is no place for it: no such parent, a scalar, or an index that the array does not have */
+  async #checkPlace(parent: Path, path: Path): Promise<void> {
+    const kind = await this.kind(parent)
+    if (kind === 'object') return
+    if (kind === 'array') {
+      const index = indexOf(nameOf(path))
+      if (index !== undefined && index < (await this.length(parent))) return
+      throw new TreeAbsentError(`The array at "${parent}" has no item "${nameOf(path)}".`)
+    }
+    throw new TreeAbsentError(
+      kind === undefined
+        ? `There is no node at "${parent}".`
+        : `The node at "${parent}" is a value, and has nothing below it.`,
+    )
+  }
+
+  #write(path: Path, json: Json, order: number): void {
+    const had = new Map(this.#within(path))
+    for (const each of had.keys()) this.#nodes.delete(each)
+    const ordersOf = (object: Path, names: readonly string[]): readonly number[] => {
+      const isObject = had.get(object)?.text === '{}'
+      const places = placesFor(
+        names.map((name) =>
+          isObject ? had.get(`${object}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`)?.order : undefined,
+        ),
+        this.#lastOrder,
+      )
+      this.#lastOrder = Math.max(this.#lastOrder, Math.ceil(places.at(-1) ?? 0))
+      return places
+    }
+    let count = 0
+    for (const node of flatten(path, json, order, ordersOf)) {
+      if (++count > this.#limits.editNodesMax)
+        throw new TreeLimitError(`The edit writes more than ${this.#limits.editNodesMax} nodes (editNodesMax).`)
+      this.#nodes.set(node.path, node)
+    }
+  }
+
+  #within(path: Path): Map<Path, Omit<Node, 'version'>> {
+    if (path === '') return new Map(this.#nodes)
+    return new Map([...this.#nodes].filter(([each]) => isWithin(each, path)))
+  }
+
+  #isRead(path: Path): boolean {
+    return this.#read.has(path) || [...this.#readWhole].some((whole) => isWithin(path, whole))
+  }
+
+  async #readAll(path: Path): Promise<void> {
+    if ([...this.#readWhole].some((whole) => isWithin(path, whole))) return
+    this.#readWhole.add(path)
+    if (path === '') await this.#query('', [])
+    else await this.#query('and (path = $3 or (path >= $4 and path < $5))', [path, ...below(path)])
+  }
+
+  async #query(condition: string, values: readonly string[]): Promise<void> {
+    const { rows } = await this.#client.query<Node>(
+      `select path, value::text as text, position as "order", version::float8 as version
+       from tidemark_trees.configs where tenant = $1 and config = $2 ${condition}`,
+      [...this.#config, ...values],
+    )
+    for (const node of rows) {
+      if (this.#before.has(node.path)) continue
+      this.#before.set(node.path, node)
+      this.#nodes.set(node.path, node)
+    }
+  }
+}

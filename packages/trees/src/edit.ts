@@ -1,0 +1,281 @@
+import type { PoolClient } from 'pg'
+import type { By } from 'tidemark'
+import { checkSchema, compile } from './document-schema.js'
+import { Draft, type NodeChange } from './draft.js'
+import { TreeAbsentError, TreeValueError, TreeVersionError } from './errors.js'
+import type { TreeLimits } from './limits.js'
+import { below, checkPath, type Path, parentOf } from './pointer.js'
+import type { ConfigName } from './stored.js'
+import type { Transactions } from './transaction.js'
+import { uncachedViews } from './uncached.js'
+import type { Views } from './view.js'
+
+/** Of every edit. */
+export interface EditOptions {
+  /** Who asks, and why; kept in the history. */
+  readonly by?: By
+  /** The version that the edit was made for, of the node at its path; another one rejects it. 0: of what is not there. */
+  readonly ifVersion?: number
+  /** Says what would change, and changes nothing. Default false. */
+  readonly dryRun?: boolean
+  /** From now on these nodes are invalidated with the one that is set. Default: as declared before. */
+  readonly dependencies?: readonly Path[]
+}
+
+export interface Edited {
+  /** Of the config, after the edit; the one before, where nothing changed. */
+  readonly version: number
+  /** Where the edit is in the log: a read that carries it shows the edit. undefined of a dry run. */
+  readonly position: string | undefined
+  readonly changes: readonly { readonly path: Path; readonly change: 'added' | 'changed' | 'removed' }[]
+}
+
+/** Changes a config, in one transaction. */
+export class Edits {
+  readonly #transactions: Transactions
+  readonly #limits: TreeLimits
+
+  constructor(transactions: Transactions, limits: TreeLimits) {
+    this.#transactions = transactions
+    this.#limits = limits
+  }
+
+  /**
+   * @param path     whose version `ifVersion` is, and who has the `dependencies`
+   * @param work     makes the changes; `undefined` in place of them: those of the draft
+   * @param creates  whether the config may be a new one
+   */
+  async edit(
+    tenant: string,
+    config: string,
+    path: Path,
+    options: EditOptions,
+    creates: boolean,
+    work: (
+      draft: Draft,
+      client: PoolClient,
+      base: ConfigName | undefined,
+    ) => Promise<readonly NodeChange[] | undefined>,
+  ): Promise<Edited> {
+    const { dependencies, ifVersion, dryRun = false } = options
+    for (const dependent of dependencies ?? []) checkPath(dependent, this.#limits)
+    const { result, position } = await this.#transactions.run(tenant, async (client) => {
+      const head = await lockHead(client, tenant, config, creates)
+      const draft = new Draft(client, tenant, config, head.lastOrder, this.#limits)
+      if (!creates && (await draft.kind('')) === undefined) throw absent(config)
+      if (ifVersion !== undefined) await checkVersion(client, tenant, config, path, ifVersion)
+      const changes = (await work(draft, client, head.base)) ?? draft.changes()
+      if (dependencies) await declare(client, tenant, config, path, dependencies)
+      const version = head.version + (changes.length > 0 ? 1 : 0)
+      if (changes.length > 0) {
+        await write(client, tenant, config, version, changes)
+        await record(client, tenant, config, version, changes, options.by)
+        // A dry run is taken back, and must say what a real one would say.
+        if (head.schema !== null || changes.some(({ path: at }) => at.endsWith('/$ref')))
+          await this.#check(client, { tenant, config }, head.schema)
+      }
+      if (changes.length > 0)
+        await client.query(
+          'update tidemark_trees.config_heads set version = $3, last_order = $4, updated_at = now() where tenant = $1 and config = $2',
+          [tenant, config, version, draft.lastOrder],
+        )
+      return { result: { version, changes }, isKept: !dryRun }
+    })
+    return { version: result.version, position, changes: result.changes.map(summary) }
+  }
+
+  /** Changes what a config is besides its nodes: its base, or its schema. */
+  async changeHead(tenant: string, config: string, change: HeadChange, by: By | undefined): Promise<Edited> {
+    if ('schema' in change && change.schema !== undefined) compile(change.schema)
+    const { result, position } = await this.#transactions.run(tenant, async (client) => {
+      const head = await lockHead(client, tenant, config, true)
+      const version = head.version + 1
+      const base = 'base' in change ? change.base : head.base
+      const schema = 'schema' in change ? (change.schema ?? null) : head.schema
+      await client.query(
+        `update tidemark_trees.config_heads set version = $3, base_tenant = $4, base_config = $5, json_schema = $6, updated_at = now()
+         where tenant = $1 and config = $2`,
+        [tenant, config, version, base?.tenant ?? null, base?.config ?? null, schema],
+      )
+      await record(client, tenant, config, version, [], by)
+      await this.#check(client, { tenant, config }, schema)
+      return { result: version, isKept: true }
+    })
+    return { version: result, position, changes: [] }
+  }
+
+  /** The whole config as readers will see it: that it comes to an end, and is what its schema says. */
+  async #check(client: PoolClient, config: ConfigName, schema: string | null): Promise<void> {
+    const views: Views = uncachedViews(client, this.#limits)
+    const view = await views.get({ ...config, path: '' })
+    if (schema !== null && view) checkSchema(schema, JSON.parse(view.json))
+  }
+}
+
+/** What a config is besides its nodes; undefined takes it away. */
+export type HeadChange = { readonly base: ConfigName | undefined } | { readonly schema: string | undefined }
+
+function summary({ path, before, after }: NodeChange): Edited['changes'][number] {
+  return { path, change: before === undefined ? 'added' : after === undefined ? 'removed' : 'changed' }
+}
+
+/** One edit of a config after the other. */
+async function lockHead(client: PoolClient, tenant: string, config: string, creates: boolean) {
+  if (creates)
+    await client.query(
+      'insert into tidemark_trees.config_heads (tenant, config) values ($1, $2) on conflict do nothing',
+      [tenant, config],
+    )
+  const { rows } = await client.query<HeadRow>(
+    `select version::float8 as version, last_order::float8 as "lastOrder", base_tenant as tenant, base_config as config, json_schema::text as schema
+     from tidemark_trees.config_heads where tenant = $1 and config = $2 for update`,
+    [tenant, config],
+  )
+  // One that belongs to a program which wrote nodes by SQL has no head yet.
+  const { version = 0, lastOrder = 0, tenant: baseTenant, config: baseConfig, schema = null } = rows[0] ?? {}
+  return {
+    version,
+    lastOrder,
+    schema,
+    base: baseTenant && baseConfig ? { tenant: baseTenant, config: baseConfig } : undefined,
+  }
+}
+
+interface HeadRow {
+  readonly version: number
+  readonly lastOrder: number
+  readonly tenant: string | null
+  readonly config: string | null
+  readonly schema: string | null
+}
+
+function absent(config: string): TreeAbsentError {
+  return new TreeAbsentError(`There is no config "${config}".`)
+}
+
+async function checkVersion(
+  client: PoolClient,
+  tenant: string,
+  config: string,
+  path: Path,
+  expected: number,
+): Promise<void> {
+  const { rows } = await client.query<{ version: number }>(
+    `select coalesce(max(version), 0)::float8 as version from tidemark_trees.configs
+     where tenant = $1 and config = $2 and (path = $3 or (path >= $4 and path < $5))`,
+    [tenant, config, path, ...below(path)],
+  )
+  const { version } = rows[0]!
+  if (version !== expected)
+    throw new TreeVersionError(
+      `The node at "${path}" is of version ${version}, not ${expected}: read it again, and edit what it is now.`,
+      String(version),
+    )
+}
+
+async function declare(
+  client: PoolClient,
+  tenant: string,
+  config: string,
+  path: Path,
+  dependents: readonly Path[],
+): Promise<void> {
+  await client.query(
+    'delete from tidemark_trees.config_dependencies where tenant = $1 and config = $2 and path = $3 and dependent <> all($4)',
+    [tenant, config, path, dependents],
+  )
+  await client.query(
+    `insert into tidemark_trees.config_dependencies (tenant, config, path, dependent)
+     select $1, $2, $3, dependent from unnest($4::text[]) as d(dependent) on conflict do nothing`,
+    [tenant, config, path, dependents],
+  )
+}
+
+async function write(
+  client: PoolClient,
+  tenant: string,
+  config: string,
+  version: number,
+  changes: readonly NodeChange[],
+): Promise<void> {
+  const removed = changes.filter(({ after }) => !after)
+  const added = changes.filter(({ before }) => !before)
+  const changed = changes.filter(({ before, after }) => before && after)
+  // A node whose members come, go or change places is another one, though its own row says nothing of them.
+  const own = new Set(changes.filter(({ before, after }) => before?.text !== after?.text).map(({ path }) => path))
+  const parents = new Set<Path>()
+  for (const { path, before, after } of changes) {
+    const parent = parentOf(path)
+    if (parent !== undefined && !own.has(parent) && (!before || !after || before.order !== after.order))
+      parents.add(parent)
+  }
+  try {
+    if (removed.length > 0)
+      await client.query('delete from tidemark_trees.configs where tenant = $1 and config = $2 and path = any($3)', [
+        tenant,
+        config,
+        removed.map(({ path }) => path),
+      ])
+    if (added.length > 0)
+      await client.query(
+        `insert into tidemark_trees.configs (tenant, config, path, position, value, version)
+         select $1, $2, path, position, value::jsonb, $3 from unnest($4::text[], $5::float8[], $6::text[]) as n(path, position, value)`,
+        [tenant, config, version, ...columns(added)],
+      )
+    if (changed.length > 0)
+      await client.query(
+        `update tidemark_trees.configs c set position = n.position, value = n.value::jsonb,
+           version = case when c.value::text = n.value then c.version else $3 end, updated_at = now()
+         from unnest($4::text[], $5::float8[], $6::text[]) as n(path, position, value)
+         where c.tenant = $1 and c.config = $2 and c.path = n.path`,
+        [tenant, config, version, ...columns(changed)],
+      )
+    if (parents.size > 0)
+      await client.query(
+        'update tidemark_trees.configs set version = $3, updated_at = now() where tenant = $1 and config = $2 and path = any($4)',
+        [tenant, config, version, [...parents]],
+      )
+  } catch (error) {
+    // Numbers are PostgreSQL's numeric; all else was looked at before.
+    const { code } = error as { code?: string }
+    if (code?.startsWith('22')) throw new TreeValueError((error as Error).message, undefined, { cause: error })
+    throw error
+  }
+}
+
+function columns(changes: readonly NodeChange[]): [Path[], number[], string[]] {
+  return [
+    changes.map(({ path }) => path),
+    changes.map(({ after }) => after!.order),
+    changes.map(({ after }) => after!.text),
+  ]
+}
+
+async function record(
+  client: PoolClient,
+  tenant: string,
+  config: string,
+  version: number,
+  changes: readonly NodeChange[],
+  by: By | undefined,
+): Promise<void> {
+  await client.query(
+    'insert into tidemark_trees.config_edits (tenant, config, version, actor, request_id, cause) values ($1, $2, $3, $4, $5, $6)',
+    [tenant, config, version, by?.actor ?? null, by?.requestId ?? null, by?.cause ?? null],
+  )
+  await client.query(
+    `insert into tidemark_trees.config_edit_nodes (tenant, config, version, path, old_value, old_position, new_value, new_position)
+     select $1, $2, $3, path, old_value::jsonb, old_position, new_value::jsonb, new_position
+     from unnest($4::text[], $5::text[], $6::float8[], $7::text[], $8::float8[]) as n(path, old_value, old_position, new_value, new_position)`,
+    [
+      tenant,
+      config,
+      version,
+      changes.map(({ path }) => path),
+      changes.map(({ before }) => before?.text ?? null),
+      changes.map(({ before }) => before?.order ?? null),
+      changes.map(({ after }) => after?.text ?? null),
+      changes.map(({ after }) => after?.order ?? null),
+    ],
+  )
+}

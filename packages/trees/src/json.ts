@@ -1,0 +1,202 @@
+import { TreeValueError } from './errors.js'
+import type { TreeLimits } from './limits.js'
+import { childOf, isStorable, type Path } from './pointer.js'
+
+/** JSON as it is written: members keep their order, and numbers all their digits. */
+export type Json = JsonObject | JsonArray | JsonScalar
+
+export interface JsonObject {
+  readonly kind: 'object'
+  readonly members: ReadonlyMap<string, Json>
+}
+
+export interface JsonArray {
+  readonly kind: 'array'
+  readonly items: readonly Json[]
+}
+
+/** A string, number, boolean or null. */
+export interface JsonScalar {
+  readonly kind: 'scalar'
+  /** As JSON. */
+  readonly text: string
+}
+
+/** Beyond these, PostgreSQL would write a number out as thousands of digits. */
+const NUMBER_CHARS_MAX = 400
+const EXPONENT_MAX = 400
+
+/**
+ * Reads a document.
+ *
+ * @throws TreeValueError (`TIDEMARK_TREE_VALUE`) if it is no JSON, has a name twice in one object, is too deep or too large, or holds what
+ *         PostgreSQL cannot store: the character NUL, half of a surrogate pair, a number of more than 400 digits
+ */
+export function parseJson(text: string, limits: TreeLimits, root: Path = ''): Json {
+  if (text.length > limits.documentBytesMax || Buffer.byteLength(text) > limits.documentBytesMax)
+    throw new TreeValueError(`The document is larger than ${limits.documentBytesMax} bytes (documentBytesMax).`)
+  checkDepth(text, limits.depthMax)
+  try {
+    JSON.parse(text)
+  } catch (error) {
+    throw new TreeValueError(`The document is no JSON. ${(error as Error).message}`, undefined, { cause: error })
+  }
+  return new Parser(text).value(root)
+}
+
+/** The document's text, without white space. */
+export function printJson(json: Json): string {
+  if (json.kind === 'scalar') return json.text
+  if (json.kind === 'array') return `[${json.items.map(printJson).join(',')}]`
+  return `{${[...json.members].map(([name, member]) => `${JSON.stringify(name)}:${printJson(member)}`).join(',')}}`
+}
+
+/** The same from a JavaScript value; `bigint` is a number. */
+export function jsonOf(value: unknown, limits: TreeLimits, path: Path = '', depth = 0): Json {
+  if (depth > limits.depthMax) throw tooDeep(limits.depthMax)
+  if (value === null || typeof value === 'boolean') return { kind: 'scalar', text: String(value) }
+  if (typeof value === 'string') return { kind: 'scalar', text: checkText(value, path) }
+  if (typeof value === 'bigint' || (typeof value === 'number' && Number.isFinite(value)))
+    return { kind: 'scalar', text: checkNumber(String(value), path) }
+  if (Array.isArray(value))
+    return { kind: 'array', items: value.map((item, index) => jsonOf(item, limits, `${path}/${index}`, depth + 1)) }
+  const prototype: unknown = typeof value === 'object' ? Object.getPrototypeOf(value) : undefined
+  if (prototype !== null && prototype !== Object.prototype)
+    throw new TreeValueError(
+      'Only what JSON has can be stored: objects, arrays, strings, finite numbers, booleans, null.',
+      path,
+    )
+  const members = new Map<string, Json>()
+  for (const [name, member] of Object.entries(value as object)) {
+    if (member === undefined) continue
+    checkText(name, path)
+    members.set(name, jsonOf(member, limits, childOf(path, name), depth + 1))
+  }
+  return { kind: 'object', members }
+}
+
+/** A JavaScript value of JSON's text: integers that a number cannot hold are `bigint`. */
+export function valueIn(text: string): unknown {
+  // 16 digits in a row are the least that a double may not hold.
+  return /\d{16}/.test(text) ? exactValue(new Parser(text).value('')) : JSON.parse(text)
+}
+
+function exactValue(json: Json): unknown {
+  if (json.kind === 'array') return json.items.map(exactValue)
+  if (json.kind === 'object') {
+    const object: Record<string, unknown> = {}
+    for (const [name, member] of json.members)
+      Object.defineProperty(object, name, {
+        value: exactValue(member),
+        enumerable: true,
+        writable: true,
+        configurable: true,
+      })
+    return object
+  }
+  if (/^-?\d{16,}$/.test(json.text) && !Number.isSafeInteger(Number(json.text))) return BigInt(json.text)
+  return JSON.parse(json.text)
+}
+
+/** Takes text apart that is known to be JSON. */
+class Parser {
+  readonly #text: string
+  #at = 0
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  value(path: Path): Json {
+    this.#space()
+    const first = this.#text[this.#at]
+    const json = first === '{' ? this.#object(path) : first === '[' ? this.#array(path) : this.#scalar(path)
+    this.#space()
+    return json
+  }
+
+  #object(path: Path): JsonObject {
+    const members = new Map<string, Json>()
+    this.#at++
+    this.#space()
+    while (this.#text[this.#at] !== '}') {
+      const name = JSON.parse(this.#string()) as string
+      checkText(name, path)
+      const at = childOf(path, name)
+      if (members.has(name)) throw new TreeValueError('An object has two members of one name.', at)
+      this.#space()
+      this.#at++ // :
+      members.set(name, this.value(at))
+      if (this.#text[this.#at] === ',') this.#at++
+      this.#space()
+    }
+    this.#at++
+    return { kind: 'object', members }
+  }
+
+  #array(path: Path): JsonArray {
+    const items: Json[] = []
+    this.#at++
+    this.#space()
+    while (this.#text[this.#at] !== ']') {
+      items.push(this.value(`${path}/${items.length}`))
+      if (this.#text[this.#at] === ',') this.#at++
+    }
+    this.#at++
+    return { kind: 'array', items }
+  }
+
+  #scalar(path: Path): JsonScalar {
+    if (this.#text[this.#at] === '"')
+      return { kind: 'scalar', text: checkText(JSON.parse(this.#string()) as string, path) }
+    const begin = this.#at
+    while (this.#at < this.#text.length && !',]} \t\n\r'.includes(this.#text[this.#at]!)) this.#at++
+    const text = this.#text.slice(begin, this.#at)
+    return { kind: 'scalar', text: /^[-\d]/.test(text) ? checkNumber(text, path) : text }
+  }
+
+  #string(): string {
+    const begin = this.#at++
+    while (this.#text[this.#at] !== '"') this.#at += this.#text[this.#at] === '\\' ? 2 : 1
+    return this.#text.slice(begin, ++this.#at)
+  }
+
+  #space(): void {
+    while (this.#at < this.#text.length && ' \t\n\r'.includes(this.#text[this.#at]!)) this.#at++
+  }
+}
+
+/** Before anything recurses into it. */
+function checkDepth(text: string, depthMax: number): void {
+  let depth = 0
+  let isString = false
+  for (let at = 0; at < text.length; at++) {
+    const char = text.charCodeAt(at)
+    if (isString) {
+      if (char === 0x5c) at++
+      else if (char === 0x22) isString = false
+    } else if (char === 0x22) isString = true
+    else if (char === 0x7b || char === 0x5b) {
+      if (++depth > depthMax) throw tooDeep(depthMax)
+    } else if (char === 0x7d || char === 0x5d) depth--
+  }
+}
+
+function tooDeep(depthMax: number): TreeValueError {
+  return new TreeValueError(`The document has more than ${depthMax} levels (depthMax).`)
+}
+
+/** The string as JSON. */
+function checkText(text: string, path: Path): string {
+  if (isStorable(text)) return JSON.stringify(text)
+  throw new TreeValueError('Text cannot hold the character NUL (\\u0000) or half of a surrogate pair.', path)
+}
+
+function checkNumber(text: string, path: Path): string {
+  const exponent = Number(/[eE]([+-]?\d+)$/.exec(text)?.[1] ?? 0)
+  if (text.length <= NUMBER_CHARS_MAX && Math.abs(exponent) <= EXPONENT_MAX) return text
+  throw new TreeValueError(
+    `A number has more than ${NUMBER_CHARS_MAX} digits, or an exponent beyond ${EXPONENT_MAX}.`,
+    path,
+  )
+}

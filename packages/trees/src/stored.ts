@@ -1,0 +1,171 @@
+import type { Sql } from '@tidemark/postgres'
+import type { Kind, Node } from './nodes.js'
+import { ancestorsOf, below, nameOf, type Path } from './pointer.js'
+
+/** A node of a config. */
+export interface Place {
+  readonly tenant: string
+  readonly config: string
+  readonly path: Path
+}
+
+export type ConfigName = Omit<Place, 'path'>
+
+/** JSON's text of members called `$ref`, by the path of the node that has it. */
+export type References = ReadonlyMap<Path, string>
+
+export interface StoredNodes {
+  /** The node, if it is there, and all below it. */
+  readonly nodes: ReadonlyMap<Path, Node>
+  /** Of the nodes above. */
+  readonly references: References
+  readonly base: ConfigName | undefined
+  /** Nodes that take this one along when they change, as declared. */
+  readonly dependencies: readonly Path[]
+}
+
+/**
+ * All that a node's tree is made of, in one statement. Each place names the columns that it reads, so that an update of others leaves the
+ * entry where it is: of nodes above only the kind is read, of members not the place of the node itself.
+ */
+const READ = `
+select 'node' as what, n.path, n.value::text as text, null::float8 as "order", n.version::float8 as version
+from tidemark_trees.configs n where n.tenant = $1 and n.config = $2 and n.path = $3
+union all
+select 'node', b.path, b.value::text, b.position, b.version::float8
+from tidemark_trees.configs b where b.tenant = $1 and b.config = $2 and b.path >= $4 and b.path < $5
+union all
+select 'reference', r.path, r.value::text, null, null
+from tidemark_trees.configs r where r.tenant = $1 and r.config = $2 and r.path = any($6::text[])
+union all
+select 'head', h.base_tenant, h.base_config, null, null
+from tidemark_trees.config_heads h where h.tenant = $1 and h.config = $2
+union all
+select 'dependency', d.path, d.dependent, null, null
+from tidemark_trees.config_dependencies d where d.tenant = $1 and d.config = $2 and d.dependent = any($7::text[])
+union all
+select 'dependency', w.path, w.dependent, null, null
+from tidemark_trees.config_dependencies w where w.tenant = $1 and w.config = $2 and w.dependent >= $4 and w.dependent < $5`
+
+export async function readNodes(sql: Sql, { tenant, config, path }: Place): Promise<StoredNodes> {
+  const above = ancestorsOf(path)
+  const values = [tenant, config, path, ...below(path), above.map(referenceAt), [...above, path]]
+  const { rows } = await sql.texts(READ, values)
+  const nodes = new Map<Path, Node>()
+  const references = new Map<Path, string>()
+  const dependencies: Path[] = []
+  let base: ConfigName | undefined
+  for (const [what, at, text, order, version] of rows) {
+    if (what === 'node') nodes.set(at!, { path: at!, text: text!, order: Number(order), version: Number(version) })
+    else if (what === 'reference') references.set(ownerOf(at!), text!)
+    else if (what === 'dependency') dependencies.push(at!)
+    else base = baseOf(at, text)
+  }
+  return { nodes, references, base, dependencies }
+}
+
+export interface StoredNames {
+  /** undefined where there is no such node. */
+  readonly kind: Kind | undefined
+  /** Of its children, in their order. */
+  readonly names: readonly string[]
+  /** Of the node, and of those above. */
+  readonly references: References
+  readonly base: ConfigName | undefined
+}
+
+/** The same for the names of a node's children alone: what these hold is not read. */
+const READ_NAMES = `
+select 'node' as what, n.path, n.kind as text, null::float8 as "order"
+from tidemark_trees.configs n where n.tenant = $1 and n.config = $2 and n.path = $3
+union all
+select 'child', c.path, null, c.position
+from tidemark_trees.configs c where c.tenant = $1 and c.config = $2 and c.parent = $3
+union all
+select 'reference', r.path, r.value::text, null
+from tidemark_trees.configs r where r.tenant = $1 and r.config = $2 and r.path = any($4::text[])
+union all
+select 'head', h.base_tenant, h.base_config, null
+from tidemark_trees.config_heads h where h.tenant = $1 and h.config = $2`
+
+export async function readNames(sql: Sql, { tenant, config, path }: Place): Promise<StoredNames> {
+  const above = ancestorsOf(path)
+  const { rows } = await sql.texts(READ_NAMES, [tenant, config, path, [...above, path].map(referenceAt)])
+  const references = new Map<Path, string>()
+  const children: { readonly name: string; readonly order: number }[] = []
+  let kind: Kind | undefined
+  let base: ConfigName | undefined
+  for (const [what, at, text, order] of rows) {
+    if (what === 'node') kind = text as Kind
+    else if (what === 'child') children.push({ name: nameOf(at!), order: Number(order) })
+    else if (what === 'reference') references.set(ownerOf(at!), text!)
+    else base = baseOf(at, text)
+  }
+  children.sort((a, b) => a.order - b.order || (a.name < b.name ? -1 : 1))
+  return { kind, names: children.map(({ name }) => name), references, base }
+}
+
+/** All at a node and below it. */
+const WATCHED = `
+select n.path, n.value::text, n.version from tidemark_trees.configs n where n.tenant = $1 and n.config = $2 and n.path = $3
+union all
+select b.path, b.value::text, b.version
+from tidemark_trees.configs b where b.tenant = $1 and b.config = $2 and b.path >= $4 and b.path < $5`
+
+/** What was declared to take a node along: the node itself, what is above it, or what is below it. */
+const DECLARED = `
+select d.path from tidemark_trees.config_dependencies d where d.tenant = $1 and d.config = $2 and d.dependent = any($3::text[])
+union all
+select w.path
+from tidemark_trees.config_dependencies w where w.tenant = $1 and w.config = $2 and w.dependent >= $4 and w.dependent < $5`
+
+/** Makes the entry depend on a node and all below it; returns those that take that one along. */
+export async function readWatched(sql: Sql, { tenant, config, path }: Place): Promise<Path[]> {
+  const range = below(path)
+  await sql.texts(WATCHED, [tenant, config, path, ...range])
+  const { rows } = await sql.texts(DECLARED, [tenant, config, [path, ...ancestorsOf(path)], ...range])
+  return rows.map(([at]) => at!)
+}
+
+/**
+ * Whether a value or an array of the config itself stands above a path: it covers what the base has there. Asked only where there is a
+ * base, so that nothing else depends on what stands above it.
+ */
+export async function isHidden(sql: Sql, { tenant, config, path }: Place): Promise<boolean> {
+  const { rows } = await sql.texts(
+    'select u.path, u.kind from tidemark_trees.configs u where u.tenant = $1 and u.config = $2 and u.path = any($3::text[])',
+    [tenant, config, ancestorsOf(path)],
+  )
+  return rows.some(([, kind]) => kind !== 'object')
+}
+
+/** Where a path leads if a node above it is a reference. */
+export function movedTo(references: References, { path, ...config }: Place): Place | undefined {
+  for (const at of ancestorsOf(path)) {
+    const text = references.get(at)
+    // What the reference itself says can be read.
+    const place = text === undefined || referenceAt(at) === path ? undefined : targetOf(text, config)
+    if (place) return { ...place, path: place.path + path.slice(at.length) }
+  }
+  return undefined
+}
+
+/** The path of the member that makes a node a reference. */
+export function referenceAt(path: Path): Path {
+  return `${path}/$ref`
+}
+
+/** `"#/a"` is in the same config, `"other#/a"` in another one of the tenant. Anything else is plain data. */
+export function targetOf(text: string, { tenant, config }: ConfigName): Place | undefined {
+  if (!text.startsWith('"')) return undefined
+  const [, other, path] = /^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?#((?:\/.*)?)$/s.exec(JSON.parse(text) as string) ?? []
+  return path === undefined ? undefined : { tenant, config: other ?? config, path }
+}
+
+function ownerOf(reference: Path): Path {
+  return reference.slice(0, -'/$ref'.length)
+}
+
+function baseOf(tenant: string | null | undefined, config: string | null | undefined): ConfigName | undefined {
+  return tenant && config ? { tenant, config } : undefined
+}

@@ -1,0 +1,45 @@
+import type { Pool, PoolClient } from 'pg'
+import { TENANT_SETTING } from './schema.js'
+
+/** Begins transactions in which row security shows one tenant only, and what is shared. */
+export class Transactions {
+  readonly #pool: Pool
+  readonly #role: string | undefined
+
+  constructor(pool: Pool, role: string | undefined) {
+    this.#pool = pool
+    this.#role = role
+  }
+
+  /**
+   * Runs it in a transaction, which is taken back if it rejects.
+   *
+   * @returns what it returned, and the position of the commit
+   */
+  async run<Result>(
+    tenant: string,
+    work: (client: PoolClient) => Promise<{ readonly result: Result; readonly isKept: boolean }>,
+  ): Promise<{ readonly result: Result; readonly position: string | undefined }> {
+    const client = await this.#pool.connect()
+    let broken: Error | undefined
+    try {
+      await client.query(`begin; ${this.#role === undefined ? '' : `set local role ${this.#role};`}`)
+      await client.query(`select set_config('${TENANT_SETTING}', $1, true)`, [tenant])
+      const { result, isKept } = await work(client)
+      if (!isKept) {
+        await client.query('rollback')
+        return { result, position: undefined }
+      }
+      await client.query('commit')
+      const { rows } = await client.query<{ position: string }>('select pg_current_wal_insert_lsn()::text as position')
+      return { result, position: rows[0]!.position }
+    } catch (error) {
+      await client.query('rollback').catch((reason: Error) => {
+        broken = reason
+      })
+      throw error
+    } finally {
+      client.release(broken)
+    }
+  }
+}

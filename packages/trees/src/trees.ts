@@ -1,0 +1,293 @@
+import type { PostgresSource, Sql } from '@tidemark/postgres'
+import type { PoolClient } from 'pg'
+import type { Answer, By, Cache, CallOptions, Explanation } from 'tidemark'
+import { type Edited, type EditOptions, Edits } from './edit.js'
+import { TreeAbsentError } from './errors.js'
+import { changesBackTo, type Difference, differences, type PastEdit, readHistory, treeAt } from './history.js'
+import { type Json, jsonOf, parseJson, printJson } from './json.js'
+import { limitsOf, type TreeLimits } from './limits.js'
+import { applyMergePatch, applyPatch, type Operation, readPatch } from './patch.js'
+import { ancestorsOf, checkName, checkPath, type Path } from './pointer.js'
+import { migrate, SHARED_TENANT, TENANT_SETTING } from './schema.js'
+import type { Place } from './stored.js'
+import { Transactions } from './transaction.js'
+import { uncachedViews } from './uncached.js'
+import { keyOf, type View, Views, valueOfView } from './view.js'
+
+export interface TreesOptions {
+  readonly cache: Cache<{ readonly sql: Sql }>
+  /** The source of that cache. */
+  readonly source: PostgresSource
+  readonly limits?: Partial<TreeLimits>
+}
+
+/** A document: JSON's text, which keeps the order of members and every digit, or a JavaScript value. */
+export type Document = { readonly json: string } | { readonly value: unknown }
+
+/**
+ * Config trees in PostgreSQL: for each tenant any number of configs, each a JSON tree whose nodes are cached, edited, watched and
+ * invalidated by themselves.
+ *
+ * Makes its tables in the schema `tidemark_trees` when they are not there (the account needs the right to create one).
+ */
+export async function openTrees(options: TreesOptions): Promise<Trees> {
+  const limits = limitsOf(options.limits)
+  const client = await options.source.pool.connect()
+  try {
+    const role = await migrate(client)
+    return new Trees(options, limits, role)
+  } finally {
+    client.release()
+  }
+}
+
+export class Trees {
+  readonly limits: TreeLimits
+  readonly #views: Views
+  readonly #edits: Edits
+  readonly #transactions: Transactions
+  readonly #cacheOf: (tenant: string) => Cache<{ readonly sql: Sql }>
+
+  /** @internal  use `openTrees` */
+  constructor({ cache, source }: TreesOptions, limits: TreeLimits, role: string | undefined) {
+    this.limits = limits
+    const caches = new Map<string, Cache<{ readonly sql: Sql }>>()
+    this.#cacheOf = (tenant) => {
+      let own = caches.get(tenant)
+      if (!own) {
+        own = cache
+          .tenant(tenant)
+          .as({ settings: { [TENANT_SETTING]: tenant }, ...(role === undefined ? {} : { role }) })
+        caches.set(tenant, own)
+      }
+      return own
+    }
+    this.#views = new Views(this.#cacheOf)
+    this.#transactions = new Transactions(source.pool, role)
+    this.#edits = new Edits(this.#transactions, limits)
+  }
+
+  /** @throws TreeNameError (`TIDEMARK_TREE_NAME`) */
+  tree(tenant: string, config: string): Tree {
+    checkName('tenant', tenant)
+    checkName('config', config)
+    return new Tree(
+      { tenant, config },
+      this.#cacheOf(tenant),
+      this.#views,
+      this.#edits,
+      this.#transactions,
+      this.limits,
+    )
+  }
+}
+
+/** A config of a tenant. */
+export class Tree {
+  readonly tenant: string
+  readonly config: string
+  readonly #cache: Cache<{ readonly sql: Sql }>
+  readonly #views: Views
+  readonly #edits: Edits
+  readonly #transactions: Transactions
+  readonly #limits: TreeLimits
+
+  /** @internal  use `trees.tree()` */
+  constructor(
+    { tenant, config }: { readonly tenant: string; readonly config: string },
+    cache: Cache<{ readonly sql: Sql }>,
+    views: Views,
+    edits: Edits,
+    transactions: Transactions,
+    limits: TreeLimits,
+  ) {
+    this.tenant = tenant
+    this.config = config
+    this.#cache = cache
+    this.#views = views
+    this.#edits = edits
+    this.#transactions = transactions
+    this.#limits = limits
+  }
+
+  /**
+   * A node, whether it exists or not.
+   *
+   * @param path  a JSON Pointer (RFC 6901); empty for the whole tree
+   * @throws TreePathError (`TIDEMARK_TREE_PATH`)
+   */
+  node(path: Path = ''): TreeNode {
+    checkPath(path, this.#limits)
+    return new TreeNode({ tenant: this.tenant, config: this.config, path }, this.#cache, this.#views)
+  }
+
+  /** Sets the node at a path; objects above it that are missing are made. */
+  async put(path: Path, document: Document, options: EditOptions = {}): Promise<Edited> {
+    checkPath(path, this.#limits)
+    const json = this.#read(document, path)
+    return this.#edit(path, options, true, async (draft, client, base) => {
+      for (const above of ancestorsOf(path)) {
+        if ((await draft.kind(above)) !== undefined) continue
+        if (base) await checkInherited(uncachedViews(client, this.#limits), { ...base, path: above })
+        await draft.put(above, { kind: 'object', members: new Map() })
+      }
+      await draft.put(path, json)
+      return undefined
+    })
+  }
+
+  /** Does a JSON Patch (RFC 6902), all of it or nothing. Its paths begin at `path`. */
+  async patch(patch: Document, options: EditOptions & { readonly path?: Path } = {}): Promise<Edited> {
+    const { path = '' } = options
+    checkPath(path, this.#limits)
+    const operations: Operation[] = readPatch(this.#read(patch, ''), this.#limits)
+    return this.#edit(path, options, false, async (draft) => {
+      await applyPatch(draft, operations, path)
+      return undefined
+    })
+  }
+
+  /** Does a JSON Merge Patch (RFC 7386) at a path. */
+  async merge(path: Path, patch: Document, options: EditOptions = {}): Promise<Edited> {
+    checkPath(path, this.#limits)
+    const json = this.#read(patch, path)
+    return this.#edit(path, options, path === '', async (draft) => {
+      await applyMergePatch(draft, path, json)
+      return undefined
+    })
+  }
+
+  /** Takes away the node at a path, with all below it; of the root, the config. */
+  async delete(path: Path, options: EditOptions = {}): Promise<Edited> {
+    checkPath(path, this.#limits)
+    return this.#edit(path, options, false, async (draft) => {
+      if ((await draft.kind(path)) === undefined) throw new TreeAbsentError(`There is no node at "${path}".`)
+      await draft.remove(path)
+      return undefined
+    })
+  }
+
+  /** Lets the config inherit another one of its tenant, or of the tenant `shared`: what it does not have itself is that one's. */
+  async extend(base: { readonly tenant?: string; readonly config: string } | undefined, by?: By): Promise<Edited> {
+    const { tenant = this.tenant, config } = base ?? { config: this.config }
+    checkName('tenant', tenant)
+    checkName('config', config)
+    if (tenant !== this.tenant && tenant !== SHARED_TENANT)
+      throw new TreeAbsentError(`There is no config "${config}" that could be the base.`)
+    return this.#edits.changeHead(this.tenant, this.config, { base: base && { tenant, config } }, by)
+  }
+
+  /** Sets the JSON Schema (2020-12) that the config must keep to, with what it inherits; undefined: none. */
+  async setSchema(schema: Document | undefined, by?: By): Promise<Edited> {
+    const text = schema && printJson(this.#read(schema, ''))
+    return this.#edits.changeHead(this.tenant, this.config, { schema: text }, by)
+  }
+
+  /** The edits that changed a node, or something below it, the newest first. */
+  history({ path = '', before, limit = 50 }: HistoryOptions = {}): Promise<PastEdit[]> {
+    const asked = this.#asked(path)
+    return this.#reading((client) => readHistory(client, asked, { before, limit }))
+  }
+
+  /** The tree at a path as it was in a version, as JSON's text: without what it inherits; undefined where there was none. */
+  at(version: number, path: Path = ''): Promise<string | undefined> {
+    const asked = this.#asked(path)
+    return this.#reading(async (client) => {
+      const json = await treeAt(client, asked, version)
+      return json && printJson(json)
+    })
+  }
+
+  /** What is different between two versions, node by node. */
+  diff(from: number, to: number, path: Path = ''): Promise<Difference[]> {
+    const asked = this.#asked(path)
+    return this.#reading((client) => differences(client, asked, from, to))
+  }
+
+  /** Brings a node, and all below it, back to what they were in a version. That is an edit like any other. */
+  rollback(version: number, options: EditOptions & { readonly path?: Path } = {}): Promise<Edited> {
+    const { path = '' } = options
+    const asked = this.#asked(path)
+    return this.#edit(path, options, true, (_, client) => changesBackTo(client, asked, version))
+  }
+
+  #asked(path: Path): Place {
+    return { tenant: this.tenant, config: this.config, path: checkPath(path, this.#limits) }
+  }
+
+  #reading<Result>(read: (client: PoolClient) => Promise<Result>): Promise<Result> {
+    return this.#transactions
+      .run(this.tenant, async (client) => ({ result: await read(client), isKept: false }))
+      .then(({ result }) => result)
+  }
+
+  #edit(path: Path, options: EditOptions, creates: boolean, work: Parameters<Edits['edit']>[5]): Promise<Edited> {
+    return this.#edits.edit(this.tenant, this.config, path, options, creates, work)
+  }
+
+  #read(document: Document, path: Path): Json {
+    return 'json' in document
+      ? parseJson(document.json, this.#limits, path)
+      : jsonOf(document.value, this.#limits, path)
+  }
+}
+
+export interface HistoryOptions {
+  /** Of the node. Default: the root's. */
+  readonly path?: Path
+  /** Only edits before the one that made this version: the last of the page before. */
+  readonly before?: number
+  /** Default 50. */
+  readonly limit?: number
+}
+
+/** An object can be made beside what a base has, not in place of its array or value: that would take the rest of it away. */
+async function checkInherited(views: Views, place: Place): Promise<void> {
+  const view = await views.get(place)
+  if (view && !view.json.startsWith('{'))
+    throw new TreeAbsentError(`The node at "${place.path}" is inherited, and no object: replace it as a whole.`)
+}
+
+/** A node of a config, and all below it, as readers see it: with what it inherits, and with references followed. */
+export class TreeNode {
+  readonly key: string
+  readonly path: Path
+  readonly #cache: Cache<{ readonly sql: Sql }>
+  readonly #load: (context: { readonly sql: Sql }) => Promise<View | null>
+
+  /** @internal  use `tree.node()` */
+  constructor(place: Place, cache: Cache<{ readonly sql: Sql }>, views: Views) {
+    this.key = keyOf(place)
+    this.path = place.path
+    this.#cache = cache
+    this.#load = views.load(place)
+  }
+
+  /** The value; undefined where there is no such node. The same frozen object for all who read it. */
+  async get(options: CallOptions = {}): Promise<unknown> {
+    const view = (await this.#cache.get(this.key, this.#load, options)) as View | null
+    return view === null ? undefined : valueOfView(view)
+  }
+
+  /** The value at once, if it is kept here; undefined if not, or if there is no such node. Never loads. */
+  peek(): unknown {
+    const view = this.#cache.peek(this.key) as View | null | undefined
+    return view ? valueOfView(view) : undefined
+  }
+
+  /** The view as it is cached, with its state; null where there is no such node. */
+  ask(options: CallOptions = {}): Promise<Answer<View | null>> {
+    return this.#cache.ask(this.key, this.#load, options) as Promise<Answer<View | null>>
+  }
+
+  /** Whether it is kept in this process, why, and what it depends on. */
+  explain(): Explanation {
+    return this.#cache.explain(this.key)
+  }
+
+  /** Its value now, and again whenever it changed; undefined while there is no such node. */
+  async *watch(options: CallOptions = {}): AsyncGenerator<unknown> {
+    for await (const view of this.#cache.watch(this.key, this.#load, options))
+      yield view === null ? undefined : valueOfView(view as View)
+  }
+}

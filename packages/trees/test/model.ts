@@ -1,0 +1,126 @@
+import { childOf, isWithin, nameOf, type Path, parentOf } from '../src/pointer.js'
+
+/** JSON as the model has it: members in their order, scalars as JSON's text. */
+export type Tree = Map<string, Tree> | Tree[] | string
+
+export interface Config {
+  tree: Tree | undefined
+  base: string | undefined
+  /** By the node that takes others along. */
+  readonly dependents: Map<Path, Set<Path>>
+}
+
+/** What trees promise, on plain objects, computed anew each time. */
+export class Model {
+  readonly configs = new Map<string, Config>()
+
+  config(name: string): Config {
+    const known = this.configs.get(name)
+    if (known) return known
+    const config: Config = { tree: undefined, base: undefined, dependents: new Map() }
+    this.configs.set(name, config)
+    return config
+  }
+
+  /** The text of a node as readers see it; undefined where there is none. Throws 'cycle' where it has no end. */
+  view(name: string, path: Path, running: readonly string[] = []): string | undefined {
+    const tree = this.#resolved(name, path, running)
+    return tree === undefined ? undefined : print(tree)
+  }
+
+  /** Nodes whose change takes a node along, as declared, one through another. */
+  takesAlong(name: string, path: Path): Set<Path> {
+    const found = new Set<Path>()
+    const look = (at: Path): void => {
+      for (const [source, dependents] of this.config(name).dependents)
+        for (const dependent of dependents)
+          if ((isWithin(at, dependent) || isWithin(dependent, at)) && !found.has(source)) {
+            found.add(source)
+            look(source)
+          }
+    }
+    look(path)
+    return found
+  }
+
+  #resolved(name: string, path: Path, running: readonly string[]): Tree | undefined {
+    const key = `${name} ${path}`
+    if (running.includes(key) || running.length > 60) throw new Error('cycle')
+    const inner = [...running, key]
+    const { tree, base } = this.config(name)
+    let covered = false
+    for (const at of aboveOf(path)) {
+      const own = find(tree, at)
+      const target = referenceOf(own, name)
+      if (target && `${at}/$ref` !== path)
+        return this.#resolved(target.name, target.path + path.slice(at.length), inner)
+      if (own !== undefined && !(own instanceof Map)) covered = true
+    }
+    const own = find(tree, path)
+    if (own !== undefined) return this.#expanded(name, own, path, covered ? undefined : base, inner)
+    return base !== undefined && !covered ? this.#resolved(base, path, inner) : undefined
+  }
+
+  #expanded(
+    name: string,
+    own: Tree,
+    path: Path,
+    base: string | undefined,
+    running: readonly string[],
+  ): Tree | undefined {
+    if (typeof own === 'string') return own
+    if (Array.isArray(own))
+      return own.map((item, index) => this.#expanded(name, item, `${path}/${index}`, undefined, running) ?? 'null')
+    const target = referenceOf(own, name)
+    if (target) return this.#resolved(target.name, target.path, running)
+    const inherited = base === undefined ? undefined : this.#resolved(base, path, running)
+    const members = new Map<string, Tree>()
+    for (const member of new Set([...(inherited instanceof Map ? inherited.keys() : []), ...own.keys()])) {
+      const mine = own.get(member)
+      const at = childOf(path, member)
+      const tree =
+        mine === undefined ? this.#resolved(base!, at, running) : this.#expanded(name, mine, at, base, running)
+      if (tree !== undefined) members.set(member, tree)
+    }
+    return members
+  }
+}
+
+function referenceOf(tree: Tree | undefined, name: string): { readonly name: string; readonly path: Path } | undefined {
+  const text = tree instanceof Map ? tree.get('$ref') : undefined
+  if (typeof text !== 'string' || text[0] !== '"') return undefined
+  const [, other, path] = /^([A-Za-z0-9]+)?#((?:\/.*)?)$/.exec(JSON.parse(text) as string) ?? []
+  return path === undefined ? undefined : { name: other ?? name, path }
+}
+
+function aboveOf(path: Path): Path[] {
+  const parent = parentOf(path)
+  return parent === undefined ? [] : [...aboveOf(parent), parent]
+}
+
+export function find(tree: Tree | undefined, path: Path): Tree | undefined {
+  if (path === '') return tree
+  const parent = find(tree, parentOf(path)!)
+  if (parent instanceof Map) return parent.get(nameOf(path))
+  return Array.isArray(parent) && /^(0|[1-9]\d*)$/.test(nameOf(path)) ? parent[Number(nameOf(path))] : undefined
+}
+
+export function print(tree: Tree): string {
+  if (typeof tree === 'string') return tree
+  if (Array.isArray(tree)) return `[${tree.map(print).join(',')}]`
+  return `{${[...tree].map(([name, member]) => `${JSON.stringify(name)}:${print(member)}`).join(',')}}`
+}
+
+export function copy(tree: Tree): Tree {
+  if (typeof tree === 'string') return tree
+  return Array.isArray(tree) ? tree.map(copy) : new Map([...tree].map(([name, member]) => [name, copy(member)]))
+}
+
+/** Every node of a tree, and what it is without what is below it. */
+export function nodesOf(tree: Tree | undefined, path: Path = '', nodes = new Map<Path, string>()): Map<Path, string> {
+  if (tree === undefined) return nodes
+  nodes.set(path, typeof tree === 'string' ? tree : Array.isArray(tree) ? '[]' : '{}')
+  if (Array.isArray(tree)) for (const [index, item] of tree.entries()) nodesOf(item, `${path}/${index}`, nodes)
+  else if (tree instanceof Map) for (const [name, member] of tree) nodesOf(member, childOf(path, name), nodes)
+  return nodes
+}

@@ -1,0 +1,135 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { Process } from './opened.js'
+import { until, World } from './opened.js'
+
+let world: World
+let process: Process
+
+beforeAll(async () => {
+  world = await World.create()
+  process = await world.open()
+})
+afterAll(() => world?.drop())
+
+it('keeps a tree node by node: order, digits, odd names', async () => {
+  const { trees, cache } = process
+  const tree = trees.tree('T1', 'odd')
+  const json =
+    '{"b":1,"a":[1,{"z":null,"10":true,"2":"x"},[]],"":{"/":"~","~1":"é"},"n":12345678901234567890.123,"i":9007199254740993,"__proto__":{"x":1},"e":{},"s":"a\\"b\\n"}'
+  const { version, position, changes } = await tree.put('', { json })
+  expect(version).toBe(1)
+  expect(changes).toContainEqual({ path: '/a/1/10', change: 'added' })
+  expect((await tree.node('').ask({ minPosition: position! })).value!.json).toBe(json)
+  expect(await tree.node('/a/1/10').get()).toBe(true)
+  expect(await tree.node('//~1').get()).toBe('~')
+  expect(await tree.node('/i').get()).toBe(9007199254740993n)
+  expect(await tree.node('/absent').get()).toBeUndefined()
+  await cache.settled()
+  await until(async () => (await tree.node('').ask()).from === 'l1')
+})
+
+it('an edit invalidates exactly what it changed, what contains it, and nothing beside', async () => {
+  const { trees, cache } = process
+  const tree = trees.tree('T1', 'exact')
+  await tree.put('', { value: { a: { b: { c: 1, d: 2 }, e: 3 }, f: { g: 4 }, list: [1, 2, 3] } })
+  const paths = [
+    '',
+    '/a',
+    '/a/b',
+    '/a/b/c',
+    '/a/b/d',
+    '/a/e',
+    '/f',
+    '/f/g',
+    '/list',
+    '/list/0',
+    '/list/1',
+    '/list/3',
+    '/x',
+    '/a/b/c/d',
+  ]
+  const fill = async () => {
+    await cache.settled()
+    for (const path of paths)
+      await until(
+        async () => (await tree.node(path).ask()).from === 'l1',
+        () => `${path} ${tree.node(path).explain().text}`,
+      )
+  }
+  const gone = async (edit: Promise<unknown>) => {
+    await edit
+    await cache.settled()
+    return paths.filter((path) => !tree.node(path).explain().stored)
+  }
+  await fill()
+  expect(await gone(tree.put('/a/b/c', { value: 5 }))).toEqual(['', '/a', '/a/b', '/a/b/c'])
+  await fill()
+  expect(await gone(tree.put('/a/b', { value: { d: 2, c: 5, k: 1 } }))).toEqual(['', '/a', '/a/b'])
+  await fill()
+  expect(await gone(tree.put('/x', { value: 1 }))).toEqual(['', '/x'])
+  await fill()
+  expect(await gone(tree.patch({ value: [{ op: 'add', path: '/list/1', value: 9 }] }))).toEqual([
+    '',
+    '/list',
+    '/list/1',
+    '/list/3',
+  ])
+  await fill()
+  expect(await gone(tree.delete('/a/b'))).toEqual(['', '/a', '/a/b', '/a/b/c', '/a/b/d'])
+  await fill()
+  expect(await gone(tree.put('/f/g', { value: 4 }))).toEqual([])
+  expect(
+    await gone(
+      world.admin.query(
+        `update tidemark_trees.configs set value = '7' where tenant = 'T1' and config = 'exact' and path = '/a/e'`,
+      ),
+    ),
+  ).toEqual(['', '/a', '/a/e'])
+  expect(await tree.node('').get()).toEqual({ a: { e: 7 }, f: { g: 4 }, list: [1, 9, 2, 3], x: 1 })
+})
+
+it('declared dependencies, inheritance and references are followed', async () => {
+  const { trees, cache } = process
+  await trees
+    .tree('shared', 'base')
+    .put('', { value: { theme: { color: 'red', size: 1 }, flags: { a: true, b: false }, list: [1] } })
+  await world.admin.query(
+    `insert into tidemark_trees.config_heads (tenant, config, base_tenant, base_config) values ('T2', 'app', 'shared', 'base'), ('T3', 'app', 'shared', 'base')`,
+  )
+  await cache.settled()
+  const two = trees.tree('T2', 'app')
+  const three = trees.tree('T3', 'app')
+  await two.put('/theme/color', { value: 'blue' })
+  await three.put('/own', { value: { $ref: '#/theme' } })
+  await cache.settled()
+  expect(await two.node('').get()).toEqual({
+    theme: { color: 'blue', size: 1 },
+    flags: { a: true, b: false },
+    list: [1],
+  })
+  expect(await two.node('/theme/size').get()).toBe(1)
+  const kept = async (tree: typeof two, path: string) => {
+    await until(
+      async () => (await tree.node(path).ask()).from === 'l1',
+      () => tree.node(path).explain().text,
+    )
+  }
+  for (const tree of [two, three])
+    for (const path of ['', '/theme', '/theme/color', '/flags', '/own']) await kept(tree, path)
+  await trees.tree('shared', 'base').put('/theme/color', { value: 'green' })
+  await cache.settled()
+  const stored = (tree: typeof two, path: string) => tree.node(path).explain().stored
+  expect(['', '/theme', '/theme/color', '/flags', '/own'].filter((path) => !stored(two, path))).toEqual([])
+  expect(['', '/theme', '/theme/color', '/flags', '/own'].filter((path) => !stored(three, path))).toEqual([
+    '',
+    '/theme',
+    '/theme/color',
+    '/own',
+  ])
+  expect(await three.node('').get()).toEqual({
+    theme: { color: 'green', size: 1 },
+    flags: { a: true, b: false },
+    list: [1],
+    own: { color: 'green', size: 1 },
+  })
+})
