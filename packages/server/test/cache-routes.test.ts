@@ -147,7 +147,7 @@ describe('PUT and GET /api/cache/:key', () => {
 
   it('refuse what is no value, no expiry and no key', async () => {
     const deep = JSON.parse(`${'['.repeat(600)}${']'.repeat(600)}`)
-    expect(await put('a', { value: deep })).toMatchObject({ status: 422, body: { code: 'TIDEMARK_VALUE' } })
+    expect(await put('a', { value: deep })).toMatchObject({ status: 400, body: { code: 'TIDEMARK_REQUEST' } })
     for (const body of [
       {},
       { value: 1, ttl: 'soon' },
