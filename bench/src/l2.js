@@ -6,10 +6,10 @@ import { median, runAlone } from './measure.js'
 import { withRedis } from './redis.js'
 import { keysOf, valuesOf } from './workload.js'
 
-const ENTRIES = 60_000
+const ENTRIES = Number(process.argv[5] ?? 60_000)
 /** Of them, for the compiler. */
-const FIRST = 20_000
-const ALONE = 1_000
+const FIRST = ENTRIES / 3
+const ALONE = Math.min(1_000, ENTRIES / 6)
 const IN_FLIGHT = 64
 const ROUNDS = Number(process.env.ROUNDS ?? 3)
 
@@ -77,5 +77,5 @@ async function measure(name, port, what) {
   const seconds = (performance.now() - began) / 1_000
   await tier.close()
   const count = ENTRIES - FIRST
-  return { perSecond: count / seconds, cpuUs: (user + system) / count, aloneUs: median(times.slice(100)) }
+  return { perSecond: count / seconds, cpuUs: (user + system) / count, aloneUs: median(times.slice(ALONE / 10)) }
 }

@@ -18,6 +18,8 @@ export const scales = {
       [1, 200_000],
     ],
     hotSeconds: 5,
+    tierEntries: 60_000,
+    missRounds: 20,
   },
   smoke: {
     entries: 1_000,
@@ -35,6 +37,8 @@ export const scales = {
       [1, 20_000],
     ],
     hotSeconds: 0.5,
+    tierEntries: 600,
+    missRounds: 2,
   },
 }
 
