@@ -202,6 +202,8 @@ describe('a request id', () => {
     for (const id of ['a', 'b', 'c']) await post('/api/invalidate', { keys: [id], request_id: id })
     const states = await Promise.all(['a', 'b', 'c'].map((id) => server.app.inject(`/api/invalidations/${id}`)))
     expect(states.map(({ statusCode }) => statusCode)).toEqual([404, 200, 200])
+    for (const key of ['x', 'y', 'z']) await post('/api/invalidate', { keys: [key] })
+    expect((await server.app.inject('/api/invalidations/c')).statusCode).toBe(200)
   })
 
   it('is answered 503 where as many run as are remembered, and within appliedMax where nothing is applied', async () => {

@@ -58,11 +58,14 @@ export class Invalidator {
   readonly #options: InvalidatorOptions
   readonly #effects: Effects
   readonly #remembered: Remembered<Outcome>
+  /** Requests that nobody can repeat, for those who page through what they matched: many of them forget none that has a name. */
+  readonly #unnamed: Remembered<Outcome>
 
   constructor(options: InvalidatorOptions) {
     this.#options = options
     this.#effects = new Effects(options.cache, options.clock)
     this.#remembered = new Remembered(options, options.clock, sizeOf)
+    this.#unnamed = new Remembered(options, options.clock, sizeOf)
   }
 
   /**
@@ -74,7 +77,8 @@ export class Invalidator {
     const { requestId = randomUUID(), by, ...body } = asked
     try {
       const run = () => this.#run({ ...asked, requestId })
-      const [outcome, isNew] = await this.#remembered.once(asked.tenant, requestId, body, run)
+      const remembered = asked.requestId === undefined ? this.#unnamed : this.#remembered
+      const [outcome, isNew] = await remembered.once(asked.tenant, requestId, body, run)
       if (!isNew) this.tally.repeated++
       return outcome
     } catch (error) {
@@ -94,7 +98,7 @@ export class Invalidator {
 
   /** What came of a request. @throws UnknownRequestError if it is not known here, or not any more */
   async find(tenant: string, requestId: string): Promise<Outcome> {
-    const outcome = await this.#remembered.find(tenant, requestId)
+    const outcome = (await this.#remembered.find(tenant, requestId)) ?? (await this.#unnamed.find(tenant, requestId))
     if (!outcome) throw new UnknownRequestError()
     return outcome
   }
