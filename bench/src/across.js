@@ -3,7 +3,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { tiers } from './l2-contenders.js'
-import { alternate, median, runAlone } from './measure.js'
+import { alternate, median, quantile, runAlone } from './measure.js'
 import { withRedis } from './redis.js'
 
 const PROCESSES = 4
@@ -26,6 +26,66 @@ export function missesAcross(rounds) {
       for (const child of children) child.disconnect()
     }
   })
+}
+
+const SEEN_MS = 60_000
+
+/**
+ * From a commit to the last of some processes that dropped what it touched, at a rate; then how long it takes until another process leads when
+ * the one that does is killed (none where there is one process).
+ *
+ * @returns p50 and p99 in ms, commits/s, and failoverMs
+ */
+export async function spread(url, processes, rate, seconds) {
+  return withRedis(async (_, port) => {
+    const file = fileURLToPath(new URL('spread-follower.js', import.meta.url))
+    const relayPort = processes === 1 ? 0 : port
+    const children = Array.from({ length: processes }, () => fork(file, [url, String(relayPort)]))
+    try {
+      await Promise.all(children.map((child) => once(child, 'message')))
+      await ask(children, 'seen')
+      const { commits, ms } = await runAlone('rate-writer.js', [url, rate, seconds])
+      const last = await lastSeen(children, commits)
+      const warm = last.slice(Math.ceil(last.length / 5))
+      const figures = { p50: quantile(warm, 0.5), p99: quantile(warm, 0.99), rate: (commits / ms) * 1_000 }
+      return { ...figures, failoverMs: processes === 1 ? 0 : await failover(children) }
+    } finally {
+      for (const child of children) if (child.connected) child.disconnect()
+    }
+  })
+}
+
+function ask(children, what) {
+  const answers = children.map((child) => once(child, 'message').then(([answer]) => answer))
+  for (const child of children) child.send(what)
+  return Promise.all(answers)
+}
+
+/** Of each commit that all have seen, in order, how long it took the last of them. */
+async function lastSeen(children, commits) {
+  const all = children.map(() => new Map())
+  const end = performance.now() + SEEN_MS
+  while (all.some((each) => each.size < commits)) {
+    if (performance.now() > end) throw new Error(`${all.map(({ size }) => size)} of ${commits} commits were seen.`)
+    const answers = await ask(children, 'seen')
+    for (const [i, { seen }] of answers.entries()) for (const [position, ms] of seen) all[i].set(position, ms)
+  }
+  const [first] = all
+  const known = [...first.keys()].filter((position) => all.every((each) => each.has(position)))
+  return known.map((position) => Math.max(...all.map((each) => each.get(position))))
+}
+
+async function failover(children) {
+  const roles = await ask(children, 'role')
+  const leader = children[roles.findIndex(({ role }) => role === 'leader')]
+  const others = children.filter((child) => child !== leader)
+  const began = performance.now()
+  leader.kill('SIGKILL')
+  while (!(await ask(others, 'role')).some(({ role }) => role === 'leader')) {
+    if (performance.now() - began > SEEN_MS) throw new Error('Nobody leads.')
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  return performance.now() - began
 }
 
 /** Each tier in Redis: `write` and `read`, by contender the medians of operations a second, µs of processor time, and µs alone. */

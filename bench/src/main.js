@@ -1,5 +1,5 @@
 // All benchmarks: `node main.js [--smoke] [part …]`. Prints the tables, and writes them to docs/benchmarks.md unless --smoke.
-import { missesAcross, tiersAcross } from './across.js'
+import { acrossParts } from './across-parts.js'
 import { awaits, holders, peeks, stampedes } from './contenders.js'
 import { withDatabase } from './database.js'
 import { alternate, median, runAlone } from './measure.js'
@@ -166,42 +166,7 @@ const parts = {
     page.goal('1,000 concurrent misses: one loader run', loads.get('tidemark cache.get'), 1)
   },
 
-  async misses() {
-    const loads = await missesAcross(scale.missRounds)
-    page.table(
-      '1,000 reads of a missing key at once, from four processes that share an L2 in Redis',
-      ['rounds', 'loader runs, median', 'at most'],
-      [[loads.length, median(loads), Math.max(...loads)].map(String)],
-    )
-    page.goal('1,000 misses across four processes: loader runs, at most', Math.max(...loads), 1)
-  },
-
-  async l2() {
-    const seen = await tiersAcross(Math.min(scale.rounds, 3), scale.tierEntries)
-    for (const [what, title] of [
-      ['read', 'A hit in Redis'],
-      ['write', 'A value stored in Redis'],
-    ]) {
-      const figures = seen[what]
-      const perSecond = (name) => figures.get(name).perSecond
-      page.table(
-        `${title}, 64 in flight`,
-        ['', 'operations/s', 'µs of the processor', 'µs one after the other', '× ioredis', '× bentocache'],
-        [...figures].map(([name, { perSecond: own, cpuUs, aloneUs }]) => [
-          name,
-          own.toFixed(0),
-          cpuUs.toFixed(1),
-          aloneUs.toFixed(0),
-          (own / perSecond('ioredis')).toFixed(2),
-          (own / perSecond('bentocache')).toFixed(2),
-        ]),
-      )
-      const own = perSecond('tidemark redisL2')
-      const least = what === 'read' ? 2.3 : 2.5
-      page.goal(`${title}: ≥ ${least} × bentocache`, own / perSecond('bentocache'), least, 'least')
-      if (what === 'read') page.goal(`${title}: ≥ 0.7 × ioredis`, own / perSecond('ioredis'), 0.7, 'least')
-    }
-  },
+  ...acrossParts({ page, scale }),
 
   commit: () =>
     withDatabase({ isDurable: true }, async ({ url, version }) => {

@@ -1,0 +1,63 @@
+import { missesAcross, spread, tiersAcross } from './across.js'
+import { withDatabase } from './database.js'
+import { median } from './measure.js'
+
+/** The parts that need a Redis: what several processes share. */
+export const acrossParts = ({ page, scale }) => ({
+  async misses() {
+    const loads = await missesAcross(scale.missRounds)
+    page.table(
+      '1,000 reads of a missing key at once, from four processes that share an L2 in Redis',
+      ['rounds', 'loader runs, median', 'at most'],
+      [[loads.length, median(loads), Math.max(...loads)].map(String)],
+    )
+    page.goal('1,000 misses across four processes: loader runs, at most', Math.max(...loads), 1)
+  },
+
+  spread: () =>
+    withDatabase({ isDurable: false }, async ({ url, version }) => {
+      const one = await spread(url, 1, 1_000, scale.rateSeconds)
+      const four = await spread(url, 4, 1_000, scale.rateSeconds)
+      const line = (name, { p50, p99, rate }) => [name, rate.toFixed(0), p50.toFixed(2), p99.toFixed(2)]
+      page.table(
+        'From a commit to the last process that dropped what it touched',
+        [`PostgreSQL ${version}`, 'commits/s', 'p50 ms', 'p99 ms'],
+        [line('one process', one), line('four: one reads the log, and relays it in Redis', four)],
+      )
+      page.table(
+        'The process that reads the log for all is killed',
+        ['', 'ms'],
+        [['until another one leads', four.failoverMs.toFixed(0)]],
+      )
+      page.goal('1,000 commits/s: all of four p50 ≤ 2 × one process', four.p50 / one.p50, 2)
+      page.goal('the same: p99 ≤ 3 ×', four.p99 / one.p99, 3)
+      page.goal('another process leads after, s', four.failoverMs / 1_000, 3)
+    }),
+
+  async l2() {
+    const seen = await tiersAcross(Math.min(scale.rounds, 3), scale.tierEntries)
+    for (const [what, title] of [
+      ['read', 'A hit in Redis'],
+      ['write', 'A value stored in Redis'],
+    ]) {
+      const figures = seen[what]
+      const perSecond = (name) => figures.get(name).perSecond
+      page.table(
+        `${title}, 64 in flight`,
+        ['', 'operations/s', 'µs of the processor', 'µs one after the other', '× ioredis', '× bentocache'],
+        [...figures].map(([name, { perSecond: own, cpuUs, aloneUs }]) => [
+          name,
+          own.toFixed(0),
+          cpuUs.toFixed(1),
+          aloneUs.toFixed(0),
+          (own / perSecond('ioredis')).toFixed(2),
+          (own / perSecond('bentocache')).toFixed(2),
+        ]),
+      )
+      const own = perSecond('tidemark redisL2')
+      const least = what === 'read' ? 2.3 : 2.5
+      page.goal(`${title}: ≥ ${least} × bentocache`, own / perSecond('bentocache'), least, 'least')
+      if (what === 'read') page.goal(`${title}: ≥ 0.7 × ioredis`, own / perSecond('ioredis'), 0.7, 'least')
+    }
+  },
+})

@@ -1,0 +1,30 @@
+// One of several processes that follow a database: `node spread-follower.js <url> <port of Redis, or 0>`, forked. With Redis one of them reads
+// the log and relays it. Says when it keeps; asked for `seen`, answers each commit's position with ms from the commit to here; for `role`, its own.
+import { redisRelay } from '../../packages/redis/dist/index.js'
+import { followCached } from './floor.js'
+
+const READ_MS = 5
+const POSTS = 1_000
+const [url, port] = process.argv.slice(2)
+const shared =
+  port === '0'
+    ? {}
+    : { slot: 'bench_spread', secret: 'ours', relay: redisRelay({ url: `redis://127.0.0.1:${port}`, secret: 'ours' }) }
+let seen = []
+const { cache, post } = await followCached(
+  url,
+  'bench_spread',
+  ({ position, committedAt }) => seen.push([position, performance.timeOrigin + performance.now() - committedAt]),
+  shared,
+)
+for (let id = 1; id <= POSTS; id++) await post(id)
+let next = 0
+setInterval(() => void post((next++ % POSTS) + 1).catch(() => {}), READ_MS)
+process.on('message', (asked) => {
+  if (asked === 'seen') {
+    process.send({ seen })
+    seen = []
+  } else process.send({ role: cache.status().log.role })
+})
+process.on('disconnect', () => process.exit())
+process.send({ isReady: true })
