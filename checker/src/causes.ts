@@ -68,7 +68,7 @@ export function touchedBy({ dependencies }: Drop, tables: readonly string[]): Of
 
 /** Whether the log need not tell old values of the columns. */
 function isUnknown(dependency: OfTable, { tables }: World): boolean {
-  if (dependency.kind !== 'rows' || dependency.old === 'members') return false
+  if (dependency.kind !== 'rows' || dependency.old !== 'coarse') return false
   const table = tables.find(({ name }) => (name.includes('.') ? name : `public.${name}`) === dependency.table)
   if (!table || table.identity === 'full') return false
   const known = table.identity === 'index' ? ['u'] : table.keys
