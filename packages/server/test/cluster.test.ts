@@ -82,7 +82,7 @@ describe.skipIf(lacks('redis-server'))('processes that share a relay and an L2 (
   })
 
   it('list each other: roles, tidemarks, currency; one that is killed, or leaves, is gone', {
-    timeout: 240_000,
+    timeout: 360_000,
   }, async () => {
     const [one, other, third] = [await start(), await start(), await start()]
     const pids = [one, other, third].map(({ process }) => process.pid!)
@@ -157,7 +157,7 @@ describe.skipIf(lacks('redis-server'))('processes that share a relay and an L2 (
   })
 
   it('that could not reach each other when they started: the later one says so, and is not ready', {
-    timeout: 240_000,
+    timeout: 360_000,
   }, async () => {
     await redis.kill()
     const first = await start()

@@ -63,7 +63,7 @@ describe.skipIf(lacks('redis-server'))('two versions of a configuration (needs r
   })
 
   it('never answer with what the other one computed, and each is answered as of the positions of the other', {
-    timeout: 300_000,
+    timeout: 360_000,
   }, async () => {
     const before = '{ params: { id: bigint }, sql: "select title from posts where id = :id", one: true }'
     const after = '{ params: { id: bigint }, sql: "select upper(title) as title from posts where id = :id", one: true }'
@@ -88,7 +88,7 @@ describe.skipIf(lacks('redis-server'))('two versions of a configuration (needs r
     await expect.poll(() => l2Of(alike, 'hits'), BOUND).toBeGreaterThan(0)
   })
 
-  it('that differ in the form of the answer only do not share either', { timeout: 300_000 }, async () => {
+  it('that differ in the form of the answer only do not share either', { timeout: 360_000 }, async () => {
     const text = 'params: { id: bigint }, sql: "select title from posts where id = :id"'
     const list = await start('list.yaml', `{ ${text} }`)
     const one = await start('one.yaml', `{ ${text}, one: true }`)

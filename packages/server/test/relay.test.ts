@@ -62,7 +62,7 @@ describe.skipIf(lacks('redis-server'))('a relay in the configuration (needs redi
     folder?.remove()
   })
 
-  it('relays what one process reads, and says which part each has', { timeout: 240_000 }, async () => {
+  it('relays what one process reads, and says which part each has', { timeout: 360_000 }, async () => {
     const leader = await start()
     await expect.poll(() => relayOf(leader), BOUND).toMatchObject({ state: 'leader', reason: '' })
     const follower = await start('follower')
@@ -101,7 +101,7 @@ describe.skipIf(lacks('redis-server'))('a relay in the configuration (needs redi
       expect((await fetch(`${server.url}/api/resources/post?id=2`)).status).toBe(200)
   })
 
-  it('has a second leader stand by, and take over what the first one led', { timeout: 240_000 }, async () => {
+  it('has a second leader stand by, and take over what the first one led', { timeout: 360_000 }, async () => {
     const first = await start('leader')
     await expect.poll(() => relayOf(first), BOUND).toMatchObject({ state: 'leader' })
     const second = await start('leader')
