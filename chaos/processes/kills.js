@@ -14,7 +14,7 @@ export const kills = {
   isTogether: true,
   async run(load, report, scale) {
     const random = generator(load.seed)
-    const rounds = scale.isSmoke ? 3 : 50
+    const rounds = scale.isSmoke ? 2 : 50
     const took = []
     let led = 0
     for (let round = 0; round < rounds; round++) {

@@ -11,7 +11,7 @@ export const races = {
   isTogether: true,
   async run(load, report, { isSmoke }) {
     load.trouble(SLOW)
-    await sleep(isSmoke ? 4_000 : 120_000)
+    await sleep(isSmoke ? 3_000 : 120_000)
     load.trouble()
     const all = await load.askAll({ do: 'repeats' })
     const reads = all.reduce((sum, each) => sum + each.reads, 0)
