@@ -123,7 +123,7 @@ describe.skipIf(lacks('redis-server'))('processes that share a relay and an L2 (
   })
 
   it('refuse one that is configured otherwise, and name what, both values and the process', {
-    timeout: 120_000,
+    timeout: 360_000,
   }, async () => {
     const first = await start()
     await expect.poll(async () => (await clusterOf(first)).processes[0]?.role, BOUND).toBe('leader')
@@ -146,7 +146,7 @@ describe.skipIf(lacks('redis-server'))('processes that share a relay and an L2 (
   })
 
   it('let one join whose predecessors were all killed, and were configured otherwise', {
-    timeout: 120_000,
+    timeout: 360_000,
   }, async () => {
     const first = await start({ cache: 'cache: { maxSilence: 9s }' })
     await end(first, 'SIGKILL')
