@@ -29,6 +29,7 @@ import { explainRoutes } from './routes/explain.js'
 import { guard } from './routes/guard.js'
 import { healthRoutes } from './routes/health.js'
 import { invalidateRoutes } from './routes/invalidate.js'
+import { journalRoutes } from './routes/journal.js'
 import { readJsonBodies } from './routes/json-body.js'
 import { LOG_SERIALIZERS } from './routes/log-serializers.js'
 import { metricsRoute } from './routes/metrics.js'
@@ -126,13 +127,14 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     resourceRoutes(routes, resources.all)
     streamRoutes(routes, resources.all, live)
     explainRoutes(routes, source)
+    journalRoutes(routes, source.journal)
     const cached = { cache, invalidator, resources: new Set(config.resources.map(({ name }) => name)) }
     cacheRoutes(routes, cached)
     cacheListRoutes(routes, cached)
     cacheMetricsRoute(routes, cache, invalidator)
     invalidateRoutes(routes, invalidator)
     shortFormRoutes(routes, invalidator)
-    healthRoutes(routes, { cache, resources, cluster, isDraining: () => isDraining })
+    healthRoutes(routes, { cache, resources, journal: source.journal, cluster, isDraining: () => isDraining })
     metricsRoute(routes, { cache, cluster, live })
     clusterRoute(routes, cluster)
     routes.get('/api/openapi.json', { config: { action: 'describe' }, schema: { hide: true } }, () => app.swagger())

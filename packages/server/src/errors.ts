@@ -197,3 +197,13 @@ export class RequestError extends TidemarkError {
     super(message, options)
   }
 }
+
+/** The journal is not kept here. */
+export class JournalOffError extends TidemarkError {
+  readonly code = 'TIDEMARK_JOURNAL_OFF'
+  constructor() {
+    super(
+      'No journal is kept by this server. Set journal.enabled in the configuration, and source.slot where the database is your own.',
+    )
+  }
+}

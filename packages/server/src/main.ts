@@ -1,4 +1,5 @@
-import { postgres } from '@tidemark/postgres'
+import { join } from 'node:path'
+import { journalSecret, postgres } from '@tidemark/postgres'
 import { redisL2, redisRelay } from '@tidemark/redis'
 import type { FastifyInstance } from 'fastify'
 import { type Cache, type CacheOptions, createCache, type L2, OptionError } from 'tidemark'
@@ -56,6 +57,7 @@ export interface Running {
 }
 
 const DATA_DIR = '.tidemark'
+const OWN_SLOT = 'tidemark_shared'
 /** For what comes after requests in flight: cache, connections, the private PostgreSQL. */
 const RELEASE_MAX_MS = 5_000
 
@@ -80,11 +82,13 @@ export async function serve(options: ServeOptions): Promise<Running> {
   try {
     const cluster = await joinCluster(config, version())
     started.push(() => cluster.close())
-    const { database, own } = await openDatabase(config, options, env)
+    const folder = options.dataDir ?? (env['TIDEMARK_DATA'] || DATA_DIR)
+    const { database, own } = await openDatabase(config, folder, env)
     if (own) started.push(() => own.stop())
     await options.seed?.(database)
 
-    const source = postgres({ ...sourceOptions(config, database.url), ...relay })
+    const journal = await journalOptions(config, database.embedded, folder)
+    const source = postgres({ ...sourceOptions(config, database.url), ...journal, ...relay })
     const cache = createCache({ source, ...l2Options(config.l2), ...cacheOptions(config.cache) })
     started.push(() => cache.close())
     const tokens = config.access.tokens ? tokenDatabase(database.url) : undefined
@@ -123,12 +127,12 @@ export async function serve(options: ServeOptions): Promise<Running> {
 
 async function openDatabase(
   config: Config,
-  options: ServeOptions,
+  folder: string,
   env: Environment,
 ): Promise<{ readonly database: SeedDatabase; readonly own?: OwnDatabase }> {
   const url = config.source.url || databaseUrlOf(env)
   if (url) return { database: { url, embedded: false } }
-  const own = await OwnDatabase.start(options.dataDir ?? (env['TIDEMARK_DATA'] || DATA_DIR))
+  const own = await OwnDatabase.start(folder)
   return { database: { url: own.url, embedded: true }, own }
 }
 
@@ -150,6 +154,18 @@ function sourceOptions({ source }: Config, url: string) {
     ...(source.ackHoldMax === undefined ? {} : { ackHoldMax: source.ackHoldMax }),
     ...(source.connections === undefined ? {} : { pool: { max: source.connections } }),
     ...(source.follow === 'off' ? { follow: 'off' as const } : {}),
+  }
+}
+
+/** A private PostgreSQL has a slot for the journal without being told; on another one a slot that stays is its owner's decision. */
+async function journalOptions({ journal, source }: Config, isEmbedded: boolean, folder: string) {
+  if (!journal.enabled) return {}
+  const heads = journal.heads ?? join(folder, 'journal')
+  const { url, retention } = journal
+  return {
+    ...(source.slot === undefined && isEmbedded ? { slot: OWN_SLOT } : {}),
+    journal: { heads, ...(url === undefined ? {} : { url }), ...(retention === undefined ? {} : { retention }) },
+    secret: await journalSecret(heads),
   }
 }
 

@@ -31,6 +31,8 @@ const STATUSES: Readonly<Record<string, readonly [status: number, title: string]
   TIDEMARK_FOREIGN_ORIGIN: [403, 'Pages of other origins are refused'],
   TIDEMARK_NOT_FOUND: [404, 'There is nothing at this path'],
   TIDEMARK_TENANT_UNKNOWN: [404, 'There is no such tenant'],
+  TIDEMARK_JOURNAL_OFF: [404, 'No journal is kept here'],
+  TIDEMARK_JOURNAL: [503, 'The journal cannot be used'],
   TIDEMARK_RESOURCE_UNKNOWN: [404, 'There is no such resource'],
   TIDEMARK_NOT_STORED: [404, 'Nothing is stored under this key'],
   TIDEMARK_REQUEST_UNKNOWN: [404, 'No such request is remembered'],

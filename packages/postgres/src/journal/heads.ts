@@ -1,4 +1,5 @@
 import {
+  createHmac,
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
@@ -75,6 +76,13 @@ export class SignedHeads {
   /** By which others can check the lines: SPKI, as PEM. */
   get publicKey(): string {
     return this.#public.export({ type: 'spki', format: 'pem' }).toString()
+  }
+
+  /** A secret that only who has the key can know. */
+  secretOf(purpose: string): string {
+    return createHmac('sha256', this.#key.export({ type: 'pkcs8', format: 'der' }))
+      .update(purpose)
+      .digest('base64url')
   }
 
   /** Signs and appends; resolves when it is written. */

@@ -10,6 +10,7 @@ export interface Config {
   readonly l2: L2Config
   readonly relay: RelayConfig
   readonly invalidation: InvalidationConfig
+  readonly journal: JournalConfig
   readonly access: AccessConfig
   readonly cluster: ClusterConfig
   readonly limits: LimitsConfig
@@ -50,6 +51,16 @@ export interface L2Config {
   readonly redis: string | undefined
   /** What distinguishes it from others in the same Redis. Default: `tidemark`. */
   readonly name: string | undefined
+}
+
+/** The record of all changes. */
+export interface JournalConfig {
+  readonly enabled: boolean
+  /** The database of its tables. Default: the source's. */
+  readonly url: string | undefined
+  /** The folder of its key and signed heads. Default: `journal` in the data folder. */
+  readonly heads: string | undefined
+  readonly retention: Duration | undefined
 }
 
 /** How one process reads the database's log for all. */

@@ -52,7 +52,7 @@ function readConfigFile(file: string): string {
 
 function configOf(
   file: string,
-  { source, cache, l2, relay, cluster, invalidation, access, limits, server }: Document,
+  { source, cache, l2, relay, cluster, journal, invalidation, access, limits, server }: Document,
   resources: readonly ResourceConfig[],
 ): Config {
   return {
@@ -76,6 +76,7 @@ function configOf(
     },
     l2: { redis: l2.redis, name: l2.name },
     relay: { redis: relay.redis, stream: relay.stream, secret: relay.secret, role: relay.role },
+    journal: { enabled: journal.enabled, url: journal.url, heads: journal.heads, retention: journal.retention },
     invalidation: {
       requestsMax: invalidation.requestsMax,
       requestsKeepMs: toMs(invalidation.requestsKeep),

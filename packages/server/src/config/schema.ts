@@ -50,6 +50,14 @@ export const documentSchema = z
           role: z.enum(['auto', 'leader', 'follower'], 'must be auto, leader or follower').default('auto'),
         })
         .prefault({}),
+      journal: z
+        .strictObject({
+          enabled: z.boolean('must be true or false').default(false),
+          url: url().optional(),
+          heads: z.string('must be the path of a folder').min(1).optional(),
+          retention: duration(31 * 86_400_000).optional(),
+        })
+        .prefault({}),
       invalidation: z
         .strictObject({
           requestsMax: whole(1, 1_000_000).default(10_000),
@@ -88,7 +96,7 @@ export const documentSchema = z
         })
         .prefault({}),
     },
-    'must be a mapping with `resources`, and optionally `source`, `cache`, `l2`, `relay`, `cluster`, `invalidation`, `access`, `limits` and `server`',
+    'must be a mapping with `resources`, and optionally `source`, `cache`, `l2`, `relay`, `cluster`, `journal`, `invalidation`, `access`, `limits` and `server`',
   )
   .superRefine((document, context) => {
     for (const { path, message } of checkExposure(document)) context.addIssue({ code: 'custom', path, message })

@@ -1,8 +1,11 @@
+import type { Journal } from '@tidemark/postgres'
 import type { Source } from 'tidemark'
 import type { Column, TextRow } from './rows-json.js'
 
 /** What the server needs of a source: `postgres()` of @tidemark/postgres has it. */
 export interface ResourceSource extends Source<ResourceContext> {
+  /** The journal, where there is one. */
+  readonly journal?: Journal | undefined
   /**
    * Asks the server what a statement is, without running it.
    *

@@ -1,3 +1,4 @@
+import type { Journal } from '@tidemark/postgres'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Cache } from 'tidemark'
@@ -9,6 +10,7 @@ import type { Resources } from '../resources/resources.js'
 export interface HealthOptions {
   readonly cache: Cache
   readonly resources: Resources
+  readonly journal?: Journal | undefined
   readonly cluster: Cluster
   readonly isDraining: () => boolean
 }
@@ -68,7 +70,7 @@ export function healthRoutes(app: FastifyInstance, options: HealthOptions): void
 }
 
 /** Answers cannot be given without the database or the resources' SQL; all else slows them down, and says so. */
-async function healthOf({ cache, resources, cluster, isDraining }: HealthOptions): Promise<Health> {
+async function healthOf({ cache, resources, journal, cluster, isDraining }: HealthOptions): Promise<Health> {
   const parts = [
     serverPart(isDraining()),
     await databasePart(resources),
@@ -76,6 +78,7 @@ async function healthOf({ cache, resources, cluster, isDraining }: HealthOptions
     logPart(cache),
     ...slotPart(cache),
     ...relayPart(cache),
+    ...journalPart(journal),
     ...clusterPart(cluster),
     cachePart(cache),
   ]
@@ -142,6 +145,14 @@ function clusterPart({ isShared, problem, disagreement }: Cluster): Part[] {
   if (disagreement) return [{ name, state: 'disagrees', ready: false, reason: disagreement.message }]
   const reason = problem && `Which processes there are is not known in full: ${problem}`
   return [{ name, state: problem ? 'out-of-sight' : 'joined', ready: true, reason }]
+}
+
+/** While it can't be written nothing else waits: told, as the log is kept for it. */
+function journalPart(journal: Journal | undefined): Part[] {
+  if (!journal) return []
+  const { state, reason, waiting, waitsInLog } = journal.status()
+  const told = reason && `${reason} ${waiting} records wait in memory${waitsInLog ? ', more in the log' : ''}.`
+  return [{ name: 'journal', state, ready: true, reason: told }]
 }
 
 function cachePart(cache: Cache): Part {

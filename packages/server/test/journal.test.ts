@@ -1,0 +1,117 @@
+import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parseConfig, type Running, serve } from '../src/index.js'
+import { BOUND, CONFIG, SCHEMA, sql, temporaryFolder } from './serving.js'
+
+let database: TestDatabase
+let server: Running
+let folder: ReturnType<typeof temporaryFolder>
+
+beforeAll(async () => {
+  database = await testDatabase({ settings: {} })
+  await sql(database.url, SCHEMA)
+  folder = temporaryFolder()
+  const config = parseConfig(
+    `source: { url: "${database.url}", slot: tidemark_shared }\njournal: { enabled: true }\n${CONFIG}`,
+    'tidemark.yaml',
+    {},
+  )
+  server = await serve({ config, port: 0, env: {}, dataDir: folder.path, signals: false, logLevel: 'silent' })
+  await until(async () => (await json('/api/journal?scope=source&origin=start')).records.length === 1)
+})
+afterAll(async () => {
+  await server?.close()
+  await database?.drop()
+  folder?.remove()
+})
+
+// biome-ignore lint/suspicious/noExplicitAny: answers are looked into
+async function json(path: string): Promise<any> {
+  return (await fetch(`${server.url}${path}`)).json()
+}
+
+async function invalidate(body: object, path = '/invalidate/key'): Promise<void> {
+  const headers = { 'content-type': 'application/json' }
+  const response = await fetch(`${server.url}${path}`, { method: 'POST', headers, body: JSON.stringify(body) })
+  expect(response.status).toBe(200)
+}
+
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  const end = Date.now() + 30_000
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(`never: ${JSON.stringify(await json('/health'))}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+test('a request is in the journal with who asked, its id, and what it took', BOUND, async () => {
+  await invalidate({ keys: ['user:123', '=cmd|calc'], triggered_by: 'admin', request_id: 'req-001' })
+  await until(async () => (await json('/api/journal?request_id=req-001')).records[0]?.latency_ms > 0)
+  const { records } = await json('/api/journal?request_id=req-001')
+  expect(records).toMatchObject([
+    { tenant: 'default', origin: 'request', keys: ['user:123', '=cmd|calc'], request_id: 'req-001', mode: 'drop' },
+  ])
+  expect(records[0].triggered_by).toContain('admin')
+  const logs = await json('/audit/logs?limit=1&offset=0')
+  expect(logs).toMatchObject({
+    total_count: 1,
+    has_more: false,
+    logs: [{ keys: ['user:123', '=cmd|calc'], request_id: 'req-001' }],
+  })
+  expect(logs.logs[0].latency).toBeGreaterThan(0)
+})
+
+test('filters narrow it, and a cursor leads through all of it', BOUND, async () => {
+  for (let i = 0; i < 7; i++) await invalidate({ keys: [`page:${i}`], request_id: `page-${i}` })
+  await until(async () => (await json('/api/journal?target=page:6')).records.length === 1)
+  const seen: string[] = []
+  let cursor = ''
+  do {
+    const page = await json(`/api/journal?origin=request&limit=3${cursor && `&cursor=${cursor}`}`)
+    seen.push(...page.records.map(({ request_id }: { request_id: string }) => request_id))
+    cursor = page.cursor
+  } while (cursor)
+  expect(seen.filter((id) => id.startsWith('page-'))).toEqual([6, 5, 4, 3, 2, 1, 0].map((i) => `page-${i}`))
+  expect((await json('/api/journal?tenant=another')).records).toEqual([])
+  expect((await json('/api/journal?to=2001-01-01T00:00:00Z')).records).toEqual([])
+  expect((await fetch(`${server.url}/api/journal?origin=nothing`)).status).toBe(400)
+})
+
+test('rows are among the records of the source', BOUND, async () => {
+  await sql(database.url, "update posts set title = 'secret' where id = 1")
+  await until(async () => (await json('/api/journal?scope=source&target=public.posts&origin=rows')).records.length > 0)
+  const { records } = await json('/api/journal?scope=source&target=public.posts&origin=rows')
+  expect(records[0].detail).toEqual({ tables: { 'public.posts': { update: 1 } }, rows: 1 })
+  expect(JSON.stringify(records)).not.toContain('secret')
+})
+
+test('exports have every record, and a spreadsheet runs none of them', BOUND, async () => {
+  const csv = await fetch(`${server.url}/api/journal?scope=all&format=csv`)
+  expect(csv.headers.get('content-type')).toContain('text/csv')
+  const lines = (await csv.text()).trimEnd().split('\r\n')
+  expect(lines[0]).toMatch(/^id,seq,tenant,origin,/)
+  expect(lines.length).toBeGreaterThan(8)
+  const ndjson = await (await fetch(`${server.url}/api/journal?scope=all&format=ndjson`)).text()
+  const records = ndjson
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  expect(records.at(-1)).toMatchObject({ id: 1, origin: 'start' })
+})
+
+test('it is intact, and shows when somebody changed it', BOUND, async () => {
+  expect(await json('/api/journal/verify?scope=all')).toMatchObject({ intact: true, signed: true, problems: [] })
+  await sql(
+    database.url,
+    `begin; alter table tidemark_journal.invalidation_audit disable trigger refuse_change;
+     update tidemark_journal.invalidation_audit set triggered_by = 'nobody' where request_id = 'page-3'; commit`,
+  )
+  const found = await json('/api/journal/verify')
+  expect(found.intact).toBe(false)
+  expect(found.problems).toMatchObject([{ chain: 'tenant default', kind: 'changed' }])
+})
+
+test('health tells how it fares', BOUND, async () => {
+  const { parts } = await json('/health')
+  expect(parts.find(({ name }: { name: string }) => name === 'journal')).toMatchObject({ state: 'writing', reason: '' })
+})
