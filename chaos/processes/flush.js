@@ -56,7 +56,8 @@ export const flush = {
     await readAll(cold)
     const loaded = await loadsOf(cold)
     report.goal('loads of one process that had nothing, of one key, at most', Math.max(...loaded.flat()), 1)
-    report.goal('loads of two processes that had nothing, ÷ keys', sumOf(loaded.flat()) / keys, 1.05)
+    // On a busy machine a process may not be current for a moment, and then keeps nothing.
+    report.goal('loads of two processes that had nothing, ÷ keys', sumOf(loaded.flat()) / keys, isSmoke ? 1.6 : 1.05)
     report.figure('calls of theirs to L2 that failed', sumOf(cold.map(({ status }) => status.counters.l2Errors)))
     await load.endNodes(cold)
   },
