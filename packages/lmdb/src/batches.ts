@@ -4,10 +4,12 @@ import { LmdbDownError } from './errors.js'
 import { orderKey, shapeKey, shapeOf, stampKey } from './keys.js'
 import type { ShapeNumbers } from './shape-numbers.js'
 import { newId, type Tide } from './tide-record.js'
-import { encodeSince, sinceOf, stampOf } from './validity.js'
+import { encodeSince, type Pattern, patternsOf, sinceOf, stampOf } from './validity.js'
 
 /** Of one shape; more names in one batch count as all that has the shape. */
 const NAMES_MAX = 5_000
+/** So many patterns are kept of each shape. */
+const PATTERNS_MAX = 32
 /** Who loses against another write looks again: it got further meanwhile. */
 const TRIES_MAX = 100
 
@@ -45,6 +47,8 @@ export async function invalidate(options: BatchOptions, batch: L2Batch): Promise
 interface Marked {
   /** By shape. */
   readonly sinces: Map<number, number>
+  /** By shape, in the order of their positions. */
+  readonly patterns: Map<number, Pattern[]>
   /** By stamp, in Latin-1; in the order of their positions. */
   readonly stamps: Map<string, number>
 }
@@ -52,10 +56,15 @@ interface Marked {
 function marked(marks: readonly L2Mark[], m: number, numbers: ReadonlyMap<string, number>): Marked {
   const sinces = new Map<number, number>()
   const stamps = new Map<string, number>()
+  const patterns = new Map<number, Pattern[]>()
   const names = new Map<number, number>()
-  for (const { lsn, shape, name } of marks) {
+  for (const { lsn, shape, name, pattern } of marks) {
     const number = numbers.get(shape)
     if (number === undefined || lsn <= m) continue
+    if (pattern !== undefined) {
+      patterns.set(number, [...(patterns.get(number) ?? []), { lsn, text: pattern }])
+      continue
+    }
     const count = names.get(number) ?? 0
     if (name === undefined || count >= NAMES_MAX) {
       raise(sinces, number, lsn)
@@ -66,10 +75,15 @@ function marked(marks: readonly L2Mark[], m: number, numbers: ReadonlyMap<string
     stamps.delete(stamp)
     stamps.set(stamp, lsn)
   }
-  return { sinces, stamps }
+  return { sinces, stamps, patterns }
 }
 
-function apply(options: BatchOptions, from: TideVersion, to: Tide, { sinces, stamps }: Marked): Promise<boolean> {
+function apply(
+  options: BatchOptions,
+  from: TideVersion,
+  to: Tide,
+  { sinces, stamps, patterns }: Marked,
+): Promise<boolean> {
   const { environment } = options
   const puts: { readonly stamp: Buffer; readonly place: Buffer }[] = []
   /** Places in the order that are free then. */
@@ -103,8 +117,9 @@ function apply(options: BatchOptions, from: TideVersion, to: Tide, { sinces, sta
       leave(stamp, place.readDoubleBE(0))
     }
   }
-  const raised = [...sinces].map(([shape, lsn]) => ({ shape: shapeKey(shape), lsn }))
-  const higher = raised.filter(({ shape, lsn }) => lsn > (sinceOf(environment, shape) ?? 0))
+  const records = [...new Set([...sinces.keys(), ...patterns.keys()])].map((number) =>
+    sinceAfter(environment, number, sinces.get(number) ?? 0, patterns.get(number) ?? []),
+  )
   return environment.advance(from, to, () => {
     for (const place of left) void environment.stampOrder.remove(Buffer.from(place, 'latin1'))
     for (const stamp of gone) void environment.stamps.remove(stamp)
@@ -112,8 +127,23 @@ function apply(options: BatchOptions, from: TideVersion, to: Tide, { sinces, sta
       void environment.stamps.put(stamp, place)
       void environment.stampOrder.put(place, stamp)
     }
-    for (const { shape, lsn } of higher) void environment.sinces.put(shape, encodeSince(lsn))
+    for (const { shape, record } of records) void environment.sinces.put(shape, record)
   })
+}
+
+/** What is kept of a shape then: only patterns that are later than its since matter. */
+function sinceAfter(environment: Environment, number: number, raised: number, added: readonly Pattern[]) {
+  const shape = shapeKey(number)
+  const all = [...patternsOf(environment, shape), ...added]
+  const over = all.length > PATTERNS_MAX ? all[all.length - PATTERNS_MAX - 1]!.lsn : 0
+  const since = Math.max(sinceOf(environment, shape) ?? 0, raised, over)
+  return {
+    shape,
+    record: encodeSince(
+      since,
+      all.slice(-PATTERNS_MAX).filter(({ lsn }) => lsn > since),
+    ),
+  }
 }
 
 /** How many stamps must leave if so many are added. */

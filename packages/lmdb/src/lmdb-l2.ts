@@ -14,7 +14,7 @@ import { textKey } from './keys.js'
 import { lease, release } from './leases.js'
 import { type LmdbL2Options, type Settings, settingsOf } from './options.js'
 import { ShapeNumbers } from './shape-numbers.js'
-import { isValid } from './validity.js'
+import { isValid, laterPatterns } from './validity.js'
 
 /** What stamps may take of the file. */
 const STAMP_SHARE = 1 / 4
@@ -159,7 +159,9 @@ class EmbeddedL2 implements LmdbL2 {
     if (!head) return this.#unread(environment, key, found, none)
     if (head.generation !== tide.generation || !isValid(environment, tide, head.lsn, head.stamps)) return none
     try {
-      return { tide: { epoch, m }, entry: entryAt(head, this.#moment()) }
+      const patterns = laterPatterns(environment, tide, head.lsn, head.stamps)
+      const entry = entryAt(head, this.#moment())
+      return entry && patterns.length > 0 ? { tide: { epoch, m }, entry, patterns } : { tide: { epoch, m }, entry }
     } catch {
       return this.#unread(environment, key, found, none)
     }

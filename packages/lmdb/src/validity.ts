@@ -1,5 +1,5 @@
 import type { Environment } from './environment.js'
-import { shapeKeyOf } from './keys.js'
+import { shapeKey, shapeKeyOf, shapeOf } from './keys.js'
 import type { Tide } from './tide-record.js'
 
 /** Whether what holds as of a position still does: none of its shapes is younger, and none of its stamps later. */
@@ -16,10 +16,34 @@ export function sinceOf(environment: Environment, shape: Buffer): number | undef
   return environment.sinces.getBinaryFast(shape)?.readDoubleBE(0)
 }
 
-export function encodeSince(lsn: number): Buffer {
-  const since = Buffer.allocUnsafe(8)
-  since.writeDoubleBE(lsn)
-  return since
+/** A mark that whoever reads an older entry has to judge. */
+export interface Pattern {
+  readonly lsn: number
+  readonly text: string
+}
+
+const SINCE_BYTES = 8
+
+/** With the patterns of the shape that are later, oldest first. */
+export function encodeSince(lsn: number, patterns: readonly Pattern[] = []): Buffer {
+  const text = patterns.length === 0 ? '' : JSON.stringify(patterns)
+  const record = Buffer.allocUnsafe(SINCE_BYTES + Buffer.byteLength(text))
+  record.writeDoubleBE(lsn)
+  record.write(text, SINCE_BYTES, 'utf8')
+  return record
+}
+
+export function patternsOf(environment: Environment, shape: Buffer): Pattern[] {
+  const record = environment.sinces.getBinaryFast(shape)
+  return record && record.length > SINCE_BYTES ? (JSON.parse(record.toString('utf8', SINCE_BYTES)) as Pattern[]) : []
+}
+
+/** Those that are later than an entry. */
+export function laterPatterns(environment: Environment, tide: Tide, lsn: number, stamps: readonly Buffer[]): string[] {
+  if (lsn >= tide.m) return []
+  const shapes = new Set(stamps.map((stamp) => shapeOf(stamp)))
+  const patterns = [...shapes].flatMap((shape) => patternsOf(environment, shapeKey(shape)))
+  return patterns.filter((pattern) => pattern.lsn > lsn).map(({ text }) => text)
 }
 
 /** The last position that touched it, and its place among those of the same position. */

@@ -33,7 +33,11 @@ const epoch = fc.oneof(
   { weight: 19, arbitrary: fc.constant('one') },
   { weight: 1, arbitrary: fc.constantFrom(...EPOCHS) },
 )
-const mark = fc.record({ lsn, shape, name: fc.option(name, { nil: undefined, freq: 6 }) })
+const pattern = fc.constantFrom('é*', 'b')
+const mark = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ lsn, shape, name: fc.option(name, { nil: undefined, freq: 6 }) }) },
+  { weight: 1, arbitrary: fc.record({ lsn, shape, name: fc.constant(undefined), pattern }) },
+)
 
 const call: fc.Arbitrary<Step['call']> = fc.oneof(
   fc.record({ is: fc.constant('read' as const), key }),
@@ -75,8 +79,12 @@ function withWide({ shape, name }: { shape: string; name: string }): L2Stamp {
 async function said(l2: L2, ids: Ids, { call }: Step, at: number): Promise<unknown> {
   switch (call.is) {
     case 'read': {
-      const { tide, entry } = await l2.read(call.key)
-      return { tide, entry: entry && { ...entry, ageMs: 0, remainingMs: Math.ceil(entry.remainingMs / 10_000) } }
+      const { tide, entry, patterns } = await l2.read(call.key)
+      return {
+        tide,
+        patterns: patterns && [...patterns].sort(),
+        entry: entry && { ...entry, ageMs: 0, remainingMs: Math.ceil(entry.remainingMs / 10_000) },
+      }
     }
     case 'fill':
       return l2.fill(call.key, { ...call.entry, value: { at, [`n${at % 3}`]: [at] }, dependencies: [], ageMs: 5 })

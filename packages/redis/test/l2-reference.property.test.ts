@@ -39,7 +39,11 @@ type Step =
       readonly epoch: string
       readonly prev: number
       readonly length: number
-      readonly marks: readonly { readonly shape: string; readonly name: string | undefined }[]
+      readonly marks: readonly {
+        readonly shape: string
+        readonly name: string | undefined
+        readonly pattern?: string
+      }[]
       readonly mayReset: boolean
       readonly isInformed: boolean
     }
@@ -63,7 +67,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       epoch,
       prev: lsn,
       length: fc.nat(6),
-      marks: fc.array(fc.record({ shape, name: fc.option(name, { nil: undefined }) }), { maxLength: 4 }),
+      marks: fc.array(
+        fc.oneof(
+          { weight: 4, arbitrary: fc.record({ shape, name: fc.option(name, { nil: undefined }) }) },
+          {
+            weight: 1,
+            arbitrary: fc.record({ shape, name: fc.constant(undefined), pattern: fc.constantFrom('p', 'é') }),
+          },
+        ),
+        { maxLength: 4 },
+      ),
       mayReset: fc.boolean(),
       isInformed: fc.boolean(),
     }),
@@ -107,8 +120,8 @@ async function done(l2: L2, step: Exclude<Step, { do: 'flush' }>, ids: (string |
     case 'read':
       return Promise.all(
         Object.keys(stampsOf).map(async (key) => {
-          const { tide, entry } = await l2.read(key)
-          return { tide, lsn: entry?.lsn, value: entry?.value }
+          const { tide, entry, patterns } = await l2.read(key)
+          return { tide, patterns: patterns && [...patterns].sort(), lsn: entry?.lsn, value: entry?.value }
         }),
       )
     case 'tell': {

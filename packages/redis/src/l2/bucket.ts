@@ -48,7 +48,7 @@ export type Filled = 'stored' | 'refused' | 'crowded'
 
 /** An answer of a script, texts as bytes. */
 type Reply = [outcome: number, ...rest: unknown[]]
-type Found = number | [bytes: Buffer, lsn: number, leftMs: number]
+type Found = number | [bytes: Buffer, lsn: number, leftMs: number, patterns?: Buffer[]]
 
 /** Redis serves nobody else while a script runs. */
 const READS_MAX = 32
@@ -135,7 +135,9 @@ export class Bucket {
         begun.shapesId,
         Math.ceil(settings.stampsMax / settings.buckets),
         slice.shapes.length / 2,
+        slice.patterns.length / 3,
         ...slice.shapes,
+        ...slice.patterns,
         ...slice.dependencies,
       ]
       const reply = await this.#run(settings.batchDeadlineMs, true, () =>
@@ -193,16 +195,17 @@ export class Bucket {
       if (verdict === Verdict.unreadable) counters.unreadable++
       return isLeased === undefined ? { tide, entry: undefined } : { tide, entry: undefined, isLeased }
     }
-    const entry = envelope.open(...found)
+    const [bytes, lsn, leftMs, patterns] = found
+    const entry = envelope.open(bytes, lsn, leftMs)
     return entry instanceof Promise
-      ? entry.then((opened) => this.#opened(tide, opened, name))
-      : this.#opened(tide, entry, name)
+      ? entry.then((opened) => this.#opened(tide, opened, name, patterns))
+      : this.#opened(tide, entry, name, patterns)
   }
 
-  #opened(tide: L2Read['tide'], entry: L2Read['entry'], name: string): L2Read {
+  #opened(tide: L2Read['tide'], entry: L2Read['entry'], name: string, patterns: Buffer[] | undefined): L2Read {
     if (entry) this.#parts.counters.hits++
     else this.#delete(name)
-    return { tide, entry }
+    return patterns && entry ? { tide, entry, patterns: patterns.map(String) } : { tide, entry }
   }
 
   /** A damaged entry would be read again and again. Nobody waits for it to go. */

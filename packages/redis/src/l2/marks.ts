@@ -6,6 +6,8 @@ import type { Argument } from './scripts/script.js'
 export interface MarkSlice {
   /** Pairs of position and shape. */
   readonly shapes: readonly Argument[]
+  /** Triples of position, shape and text. */
+  readonly patterns: readonly Argument[]
   /** Pairs of position and dependency. */
   readonly dependencies: readonly Argument[]
 }
@@ -17,12 +19,14 @@ export function encodeMarks(marks: readonly L2Mark[]): MarkSlice[] {
   const slices: MarkSlice[] = []
   for (let from = 0; from === 0 || from < marks.length; from += SLICE_MAX) {
     const shapes: Argument[] = []
+    const patterns: Argument[] = []
     const dependencies: Argument[] = []
-    for (const { lsn, shape, name } of marks.slice(from, from + SLICE_MAX)) {
-      if (name === undefined) shapes.push(lsn, shapeId(shape))
+    for (const { lsn, shape, name, pattern } of marks.slice(from, from + SLICE_MAX)) {
+      if (pattern !== undefined) patterns.push(lsn, shapeId(shape), pattern)
+      else if (name === undefined) shapes.push(lsn, shapeId(shape))
       else dependencies.push(lsn, dependencyId({ shape, name }))
     }
-    slices.push({ shapes, dependencies })
+    slices.push({ shapes, patterns, dependencies })
   }
   return slices
 }

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Cache, CacheOptions } from '../cache.js'
 import { createCache } from '../create.js'
 import { type FakeReads, FakeSource, Gate, MemoryL2, rest } from '../testing/index.js'
-import { epochRules } from './shared-tier.js'
+import { beliefRules, epochRules } from './shared-tier.js'
 
 type TestCache = Cache<{ db: FakeReads }>
 
@@ -94,6 +94,34 @@ test('an L2 that is down is a miss, and what was told meanwhile is told later', 
   expect(await late.post(1)).toMatchObject({ title: 'b' })
   expect(one.cache.counters.l2Errors).toBeGreaterThan(0)
   expect(other.cache.counters.l2Errors).toBeGreaterThan(0)
+})
+
+test('a pattern takes from L2 what it means, also where no process has it in L1, and leaves the rest', async () => {
+  for (const id of [2, 3]) source.put('posts', { id, title: 'a' })
+  const one = await process()
+  for (const id of [1, 2, 3]) await one.post(id)
+  await stored(3)
+  // Of what a key that it means was computed into, too.
+  const outer = one.cache.define('outer', async (_, id: number) => ({ ...(await one.post(id)), outer: true }))
+  await outer(2)
+  await stored(4)
+  await one.cache.invalidate({ pattern: 'post(2*' })
+  await until(() => l2.tide?.m === source.log.end)
+  const late = await process()
+  expect(await Promise.all([1, 2, 3].map((id) => late.post.ask(id)))).toMatchObject(
+    ['l2', 'source', 'l2'].map((from) => ({ from, state: 'fresh' })),
+  )
+  expect(late.cache.counters.l2Disbelieved).toBe(1)
+  // And the test can fail.
+  const right = beliefRules.isMeant
+  beliefRules.isMeant = () => false
+  try {
+    await one.cache.invalidate({ pattern: 'post(3*' })
+    await until(() => l2.tide?.m === source.log.end)
+    expect(await (await process()).post.ask(3)).toMatchObject({ from: 'l2' })
+  } finally {
+    beliefRules.isMeant = right
+  }
 })
 
 test('programs of another version, and other loaders, leave each other’s entries alone', async () => {

@@ -8,7 +8,7 @@ import type { Keyspace } from '../read/keyspace.js'
 import { sessionText } from '../read/keyspaces.js'
 import type { L2, L2Ask, L2Entry, L2Fill, L2Read } from '../tiers/l2.js'
 import type { SlotKey } from '../tiers/space.js'
-import { stampsOf } from '../tiers/stamps.js'
+import { isMeant, stampsOf } from '../tiers/stamps.js'
 import { L2Sender } from './sender.js'
 
 /** More fills than this are not on their way to L2 at once; what is beyond stays in L1 only. */
@@ -131,7 +131,8 @@ export class SharedTier {
       epoch === this.#epoch &&
       generation === follower.generation &&
       follower.isFollowing &&
-      beliefRules.isBelieved(follower, entry, tide.m, [...entry.dependencies, itself])
+      beliefRules.isBelieved(follower, entry, tide.m, [...entry.dependencies, itself]) &&
+      !beliefRules.isMeant(found.patterns, [...entry.dependencies, itself])
     if (!isBelieved) {
       counters.l2Disbelieved++
       return this.#lease(name)
@@ -261,6 +262,10 @@ export const beliefRules = {
     const from = Math.max(m, entry.lsn)
     if (from < follower.ring.from) return false
     return !follower.ring.firstTouching(dependencies, (record) => record.lsn > from)
+  },
+  /** Whether one of the patterns that L2 has later than the entry means it. */
+  isMeant(patterns: readonly string[] | undefined, dependencies: readonly Dependency[]): boolean {
+    return patterns?.some((pattern) => isMeant(pattern, dependencies)) ?? false
   },
 }
 

@@ -201,6 +201,39 @@ export function l2Contract(open: (limits: L2Limits) => Promise<L2UnderTest>): L2
     equal(await l2.lease('a', 'two', 60_000), false)
   })
 
+  test('a pattern is told to whoever reads an older entry of its shape, and leaves the entry where it is', async (l2) => {
+    await l2.invalidate(batch(90, 100))
+    await l2.fill('a', fill(100, 'key', 'a'))
+    await l2.fill('b', fill(115, 'key', 'b'))
+    await l2.fill('c', fill(100, 'posts', 'c'))
+    const pattern = (lsn: number, text: string): L2Batch['marks'][number] => ({
+      lsn,
+      shape: 'key',
+      name: undefined,
+      pattern: text,
+    })
+    const seen = async (key: string) => {
+      const { entry, patterns } = await l2.read(key)
+      return [entry?.lsn, patterns]
+    }
+    equal(await seen('a'), [100, undefined])
+    await told(l2, { ...batch(100, 120), marks: [pattern(110, 'one é'), pattern(116, 'two')] })
+    equal(await seen('a'), [100, ['one é', 'two']])
+    equal(await seen('b'), [115, ['two']])
+    equal(await seen('c'), [100, undefined])
+    // Told again, or of before where it stands: nothing new.
+    await told(l2, { ...batch(100, 130), marks: [pattern(110, 'one é'), pattern(125, 'three')] })
+    equal(await seen('a'), [100, ['one é', 'two', 'three']])
+    equal(await l2.fill('a', fill(130, 'key', 'a')), 'stored')
+    equal(await seen('a'), [130, undefined])
+    // However many there are, none is forgotten for an entry that is older.
+    const many = Array.from({ length: 200 }, (_, i) => pattern(131 + i, `p${i}`))
+    await told(l2, { ...batch(130, 400), marks: many })
+    equal(await seen('a'), [undefined, undefined])
+    equal(await l2.fill('a', fill(329, 'key', 'a')), 'stored')
+    equal(await seen('a'), [329, ['p199']])
+  })
+
   test(
     'beyond as many shapes as there may be, wide stamps are used, and changes that name those void the entry',
     async (l2) => {

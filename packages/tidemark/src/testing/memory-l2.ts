@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { L2, L2Answer, L2Ask, L2Batch, L2Entry, L2Fill, L2Read, L2Stamp, L2Tide } from '../tiers/l2.js'
+import type { L2, L2Answer, L2Ask, L2Batch, L2Entry, L2Fill, L2Mark, L2Read, L2Stamp, L2Tide } from '../tiers/l2.js'
 import { copyOf } from '../values.js'
 
 interface Stored extends L2Entry {
@@ -14,10 +14,20 @@ interface Held {
   shapesId: string
   /** Shape → since. */
   readonly shapes: Map<string, number>
+  /** Shape → the last patterns, oldest first. */
+  readonly patterns: Map<string, readonly Pattern[]>
   /** Shape and name → the last position that touched it, oldest first. */
   readonly stamps: Map<string, number>
   readonly entries: Map<string, Stored>
 }
+
+interface Pattern {
+  readonly lsn: number
+  readonly text: string
+}
+
+/** So many are kept of each shape. */
+const PATTERNS_MAX = 32
 
 /** Each rule as a function of its own, so that the simulation can plant the bug of leaving it out. */
 export const l2Rules = {
@@ -72,7 +82,11 @@ export class MemoryL2 implements L2 {
     const passed = this.#now() - storedAt
     const [ageMs, remainingMs] = [entry.ageMs + passed, entry.remainingMs - passed]
     if (remainingMs <= 0) return { tide, entry: undefined }
-    return { tide, entry: { value: copyOf(value), lsn, dependencies, ageMs, remainingMs } }
+    const held = { tide, entry: { value: copyOf(value), lsn, dependencies, ageMs, remainingMs } }
+    const shapes = new Set(entry.stamps.map(({ shape }) => shape))
+    const patterns = [...shapes].flatMap((shape) => this.#held.patterns.get(shape) ?? [])
+    const later = patterns.filter((pattern) => pattern.lsn > lsn).map(({ text }) => text)
+    return later.length === 0 ? held : { ...held, patterns: later }
   }
 
   async fill(key: string, { epoch, ...entry }: L2Fill): Promise<'stored' | 'refused'> {
@@ -113,7 +127,7 @@ export class MemoryL2 implements L2 {
     if (!l2Rules.hasShapes(shapes, this.#held.shapesId)) {
       return { ...this.#answer('shapes'), shapes: [...this.#held.shapes.keys()] }
     }
-    for (const { lsn, shape, name } of marks) if (lsn > tide.m) this.#mark(shape, name, lsn)
+    for (const mark of marks) if (mark.lsn > tide.m) this.#mark(mark)
     this.#held.tide = { epoch, m: end }
     return this.#answer('applied')
   }
@@ -161,8 +175,9 @@ export class MemoryL2 implements L2 {
     this.#held.entries.delete(key)
   }
 
-  #mark(shape: string, name: string | undefined, lsn: number): void {
+  #mark({ shape, name, lsn, pattern }: L2Mark): void {
     const { shapes, stamps } = this.#held
+    if (pattern !== undefined) return this.#keep(shape, { lsn, text: pattern })
     if (name === undefined) {
       shapes.set(shape, Math.max(lsn, shapes.get(shape) ?? 0))
       return
@@ -176,6 +191,14 @@ export class MemoryL2 implements L2 {
       const [of] = JSON.parse(oldest) as [string]
       shapes.set(of, Math.max(at, shapes.get(of) ?? 0))
     }
+  }
+
+  #keep(shape: string, pattern: Pattern): void {
+    const { patterns, shapes } = this.#held
+    if (!shapes.has(shape)) return
+    const kept = [...(patterns.get(shape) ?? []), pattern]
+    if (kept.length > PATTERNS_MAX) shapes.set(shape, Math.max(kept.shift()!.lsn, shapes.get(shape)!))
+    patterns.set(shape, kept)
   }
 
   #isValid(lsn: number, own: readonly L2Stamp[]): boolean {
@@ -197,11 +220,25 @@ export class MemoryL2 implements L2 {
 }
 
 function nothing(): Held {
-  return { tide: undefined, shapesId: randomUUID(), shapes: new Map(), stamps: new Map(), entries: new Map() }
+  return {
+    tide: undefined,
+    shapesId: randomUUID(),
+    shapes: new Map(),
+    patterns: new Map(),
+    stamps: new Map(),
+    entries: new Map(),
+  }
 }
 
-function copied({ tide, shapesId, shapes, stamps, entries }: Held): Held {
-  return { tide, shapesId, shapes: new Map(shapes), stamps: new Map(stamps), entries: new Map(entries) }
+function copied({ tide, shapesId, shapes, patterns, stamps, entries }: Held): Held {
+  return {
+    tide,
+    shapesId,
+    shapes: new Map(shapes),
+    patterns: new Map(patterns),
+    stamps: new Map(stamps),
+    entries: new Map(entries),
+  }
 }
 
 function stampKey(shape: string, name: string): string {

@@ -36,7 +36,8 @@ export interface L2 {
    * - `m >= end`: nothing to do, `applied`;
    * - `shapes` is not the id of the shapes that it has: nothing is done; the answer is `shapes`, with all of them;
    * - else each mark with a position after `m` sets its stamp, or raises the `since` of its shape; entries that are older than
-   *   one of their stamps, or than a `since`, are never read again; then `m = end`.
+   *   one of their stamps, or than a `since`, are never read again; a mark with a pattern is kept beside its shape, for those who read
+   *   older entries (a limited number, the oldest leave first and raise `since`); then `m = end`.
    */
   invalidate(batch: L2Batch): Promise<L2Answer>
   /**
@@ -68,6 +69,8 @@ export interface L2Read {
   readonly tide: L2Tide | undefined
   /** Of that epoch. */
   readonly entry: L2Entry | undefined
+  /** Of marks of its shapes that are later than the entry: it is stale if one of them means it. Absent: there are none. */
+  readonly patterns?: readonly string[]
   /** Of who asked and found nothing: whether nobody else loads. Absent where that could not be said at the same time. */
   readonly isLeased?: boolean
 }
@@ -114,8 +117,10 @@ export interface L2Batch {
 export interface L2Mark {
   readonly lsn: number
   readonly shape: string
-  /** undefined: all that has the shape. */
+  /** undefined: all that has the shape, or what the pattern means. */
   readonly name: string | undefined
+  /** What L2 can't judge: who reads does. A text of at most 1,000 characters. */
+  readonly pattern?: string
 }
 
 export interface L2Answer {

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest'
 import type { Dependency, RowsDependency } from '../dependencies/dependency.js'
 import { isUnchanged, touches } from '../dependencies/match.js'
 import type { Change, Image, RowChange } from '../log/change.js'
-import { Marks, Shapes, stampsOf } from './stamps.js'
+import type { L2Mark } from './l2.js'
+import { isMeant, Marks, Shapes, stampsOf } from './stamps.js'
 
 const TABLES = ['public.posts', 'public.comments']
 const COLUMNS = ['a', 'b', 'c']
@@ -106,6 +107,27 @@ function isTouched(dependency: Dependency, change: Change): boolean {
   return touches(dependency, change)
 }
 
+function isOf({ name, pattern }: L2Mark, stamped: string, own: readonly Dependency[]): boolean {
+  return pattern === undefined ? name === undefined || name === stamped : isMeant(pattern, own)
+}
+
+test('a pattern means in L2 what it means in L1, and no other key of its tenant', () => {
+  let left = 0
+  fc.assert(
+    fc.property(dependency, change, (own, drawn) => {
+      if (own.kind !== 'key' || drawn.kind !== 'target' || drawn.targets[0]!.kind !== 'pattern') return
+      const [stamp] = stampsOf([own])
+      const marks = new Marks()
+      new Shapes([stamp!.shape]).mark([drawn], 7, marks)
+      const isMarked = marks.all.some((mark) => isOf(mark, stamp!.name, [own]))
+      if (marks.all.length > 0 && !isMarked) left++
+      expect(isMarked).toBe(touches(own, drawn))
+    }),
+    { numRuns: 20_000 },
+  )
+  expect(left).toBeGreaterThan(20)
+})
+
 test('what touches a dependency in L1 marks one of its stamps', () => {
   fc.assert(
     fc.property(
@@ -118,7 +140,7 @@ test('what touches a dependency in L1 marks one of its stamps', () => {
         const marks = new Marks()
         new Shapes(stamps.map(({ shape }) => shape)).mark(changes, 7, marks)
         const isMarked = marks.all.some((mark) =>
-          stamps.some(({ shape, name }) => mark.shape === shape && (mark.name === undefined || mark.name === name)),
+          stamps.some(({ shape, name }) => mark.shape === shape && isOf(mark, name, own)),
         )
         const isAnyTouched = changes.some((change) => own.some((dependency) => isTouched(dependency, change)))
         expect(isMarked || !isAnyTouched).toBe(true)

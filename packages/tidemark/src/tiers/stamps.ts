@@ -1,7 +1,8 @@
 import type { Dependency, RowsDependency } from '../dependencies/dependency.js'
 import { tuplesOf } from '../dependencies/lookup.js'
-import { isUnchanged } from '../dependencies/match.js'
+import { isUnchanged, touches } from '../dependencies/match.js'
 import type { Order } from '../dependencies/order.js'
+import type { PatternTarget } from '../dependencies/pattern.js'
 import { tupleOf } from '../dependencies/tuple.js'
 import type { Change, RowChange, Target } from '../log/change.js'
 import type { L2Mark, L2Stamp } from './l2.js'
@@ -10,6 +11,8 @@ import type { L2Mark, L2Stamp } from './l2.js'
  * How dependencies and changes meet in L2, which knows neither: each dependency is a stamp, a name within a shape; each change
  * becomes marks for the shapes that L2 has. What is no equality is widened to what its equalities say, or to its table.
  */
+
+const PATTERN_MAX = 1_000
 
 /** A dependency without its values. */
 type Shape = NameShape | readonly ['table', table: string, reads: readonly string[] | null] | RowsShape
@@ -145,13 +148,15 @@ export class Shapes {
       for (const [text, [kind]] of this.#parsed) if (kind === 'key') marks.add(text, undefined, lsn)
       return
     }
-    // Every entry has the stamp of its own key. L2 can't look for what matches, so a pattern goes for all keys of its tenant.
+    // Every entry has the stamp of its own key. Whether a pattern means it, who reads it says: L2 can't look for what matches.
     const kind = target.kind === 'tag' ? 'tag' : 'key'
     const name = target.kind === 'tag' ? target.tag : target.kind === 'key' ? target.key : undefined
+    const pattern = target.kind === 'pattern' ? patternOf(target) : undefined
     const text = textOf([kind, target.tenant])
-    if (this.#parsed.has(text)) marks.add(text, name, lsn)
+    if (this.#parsed.has(text)) marks.add(text, name, lsn, pattern)
     const wide = textOf([kind, null])
-    if (this.#parsed.has(wide)) marks.add(wide, name === undefined ? undefined : wideName(target.tenant, name), lsn)
+    if (this.#parsed.has(wide))
+      marks.add(wide, name === undefined ? undefined : wideName(target.tenant, name), lsn, pattern)
   }
 }
 
@@ -159,15 +164,31 @@ export class Shapes {
 export class Marks {
   readonly #marks = new Map<string, L2Mark>()
 
-  add(shape: string, name: string | undefined, lsn: number): void {
-    const key = name === undefined ? shape : `${shape}\u0000${name}`
+  add(shape: string, name: string | undefined, lsn: number, pattern?: string): void {
+    const among = pattern === undefined ? '' : `\u0001${pattern}`
+    const key = name === undefined ? shape + among : `${shape}\u0000${name}`
     this.#marks.delete(key)
-    this.#marks.set(key, { lsn, shape, name })
+    this.#marks.set(key, pattern === undefined ? { lsn, shape, name } : { lsn, shape, name, pattern })
   }
 
   get all(): L2Mark[] {
     return [...this.#marks.values()]
   }
+}
+
+/** undefined where it is too long for L2: then it means all keys. */
+function patternOf(target: PatternTarget): string | undefined {
+  const { tenant, syntax, pattern } = target
+  const text = JSON.stringify([tenant, syntax, pattern])
+  return text.length <= PATTERN_MAX ? text : undefined
+}
+
+/** Whether a pattern that L2 kept means something that an entry depends on. */
+export function isMeant(pattern: string, dependencies: readonly Dependency[]): boolean {
+  const [tenant, syntax, text] = JSON.parse(pattern) as [string, PatternTarget['syntax'], string]
+  const target: PatternTarget = { kind: 'pattern', tenant, syntax, pattern: text }
+  const change: Change = { kind: 'target', targets: [target], mode: 'drop' }
+  return dependencies.some((dependency) => touches(dependency, change))
 }
 
 /** The rule as a function, so that the simulation can plant the bug of leaving it out. */

@@ -1,4 +1,4 @@
-import { Outcome, PRELUDE, SHAPE_BYTES } from './layout.js'
+import { Outcome, PATTERNS_MAX, PRELUDE, SHAPE_BYTES } from './layout.js'
 import { Script } from './script.js'
 
 /**
@@ -7,7 +7,8 @@ import { Script } from './script.js'
  * KEYS: state, stamps. ARGV: the number of buckets, the epoch, the position that the batch follows, its end, `1` if `m` moves to
  * the end now (the last slice), `1` if a new generation may begin where L2 is behind, the id of the shapes that the marks were made
  * for, a random generation and a random id of shapes in case a new one begins, how many stamps there may be, how many shapes are
- * marked as a whole; then pairs of position and shape; then pairs of position and dependency.
+ * marked as a whole, how many patterns there are; then pairs of position and shape; triples of position, shape and pattern; pairs of
+ * position and dependency.
  * Answers the outcome, `m`, the id of the shapes; the texts of all shapes, where the id was another.
  */
 export const invalidateScript = new Script(`${PRELUDE}
@@ -37,8 +38,20 @@ local function raise(shape, position)
   local since = redis.call('HGET', S, 's' .. shape)
   if since and tonumber(since) < position then redis.call('HSET', S, 's' .. shape, text(position)) end
 end
-local names = 12 + 2 * tonumber(ARGV[11])
-for j = 12, names - 1, 2 do raise(ARGV[j + 1], tonumber(ARGV[j])) end
+local function keep(shape, position, words)
+  if tonumber(position) <= st.m or redis.call('HEXISTS', S, 's' .. shape) == 0 then return end
+  local kept = cjson.decode(redis.call('HGET', S, 'P' .. shape) or '[]')
+  -- A slice may come again.
+  for _, each in ipairs(kept) do if each[1] == position and each[2] == words then return end end
+  kept[#kept + 1] = {position, words}
+  if #kept > ${PATTERNS_MAX} then raise(shape, tonumber(table.remove(kept, 1)[1])) end
+  st.p = math.max(st.p, tonumber(position))
+  redis.call('HSET', S, 'P' .. shape, cjson.encode(kept), 'p', text(st.p))
+end
+local from = 13 + 2 * tonumber(ARGV[11])
+for j = 13, from - 1, 2 do raise(ARGV[j + 1], tonumber(ARGV[j])) end
+local names = from + 3 * tonumber(ARGV[12])
+for j = from, names - 1, 3 do keep(ARGV[j + 1], ARGV[j], ARGV[j + 2]) end
 for j = names, #ARGV, 1000 do redis.call('ZADD', Z, 'GT', unpack(ARGV, j, math.min(j + 999, #ARGV))) end
 local count = redis.call('ZCARD', Z) - 1
 if count > most then

@@ -3,14 +3,18 @@
  *
  * - the state, a hash: `g` generation, `e` epoch, `m` L2's tidemark, `i` the id of the set of shapes, `b` the number of buckets,
  *   `n` how many shapes there are, `h` the position below which a read renews an entry's; of each shape, by its id: `s…` its
- *   `since`, `d…` its text.
+ *   `since`, `d…` its text,
+ *   `P…` its last patterns (JSON: pairs of position and text); `p` the position of the last pattern of all.
  * - the stamps, a sorted set: dependency → the last position that touched it. The generation is a member too: where it is missing
  *   the stamps were lost (evicted by Redis, say), and nothing is believed.
  * - an entry, a string: the head, its shapes, its dependencies, then what only the client reads.
  *
  * State and stamps never expire, entries always do: so the policies `volatile-…` evict entries alone.
  */
-export const LAYOUT = 1
+export const LAYOUT = 2
+
+/** So many patterns are kept of each shape. */
+export const PATTERNS_MAX = 32
 
 /** The first bytes of an entry. */
 export const MARK = 'T1'
@@ -67,11 +71,11 @@ export const PRELUDE = `
 local S, Z = KEYS[1], KEYS[2]
 local function text(n) return string.format('%.0f', n) end
 local function state()
-  local s = redis.pcall('HMGET', S, 'g', 'e', 'm', 'i', 'b', 'h')
+  local s = redis.pcall('HMGET', S, 'g', 'e', 'm', 'i', 'b', 'h', 'p')
   if s.err or not (s[1] and s[2] and s[3] and s[4] and s[5]) then return nil end
   local mark = redis.pcall('ZSCORE', Z, s[1])
   if not mark or type(mark) == 'table' then return nil end
-  return {g = s[1], e = s[2], m = tonumber(s[3]), i = s[4], b = s[5], h = tonumber(s[6] or '0')}
+  return {g = s[1], e = s[2], m = tonumber(s[3]), i = s[4], b = s[5], h = tonumber(s[6] or '0'), p = tonumber(s[7] or '0')}
 end
 -- Whether something that is at 'from' to 'to' in 'v', each of 'size' bytes, was touched after 'p'.
 local function after(p, v, from, to, size, command, key, prefix)
