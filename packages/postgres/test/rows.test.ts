@@ -153,10 +153,10 @@ test('a transaction is one commit, with its 64-bit id and the end of its commit 
   const before = Date.now()
   await writer.query('commit')
   await log.caughtUp()
-  const commit = log.commits.at(-1)!
+  // A heartbeat may have come behind it.
+  const commit = log.commits.find(({ xid }) => xid === Number(rows[0].xid))!
   log.commits.length = 0
   expect(commit.changes.length).toBe(2)
-  expect(commit.xid).toBe(Number(rows[0].xid))
   expect(Math.abs(commit.committedAt - before)).toBeLessThan(5_000)
 })
 
