@@ -239,6 +239,18 @@ const parts = {
       }
     }),
 
+  journal: () =>
+    withDatabase({ isDurable: true }, async ({ url, version }) => {
+      const { rate } = await runAlone('journal.js', [url, scale.journalRecords])
+      const count = scale.journalRecords.toLocaleString('en')
+      page.table(
+        `${count} requests into the journal`,
+        [`PostgreSQL ${version}`, 'records/s'],
+        [['chained, in ten tenants', rate.toFixed(0)]],
+      )
+      page.goal('the journal: records/s, sustained', rate, 10_000, 'least')
+    }),
+
   analyse: () =>
     withDatabase({ isDurable: false }, async ({ url }) => {
       const { fresh, trips, known } = await runAlone('analyse.js', [url])

@@ -20,6 +20,7 @@ export const scales = {
     hotSeconds: 5,
     tierEntries: 60_000,
     missRounds: 20,
+    journalRecords: 200_000,
   },
   smoke: {
     entries: 1_000,
@@ -39,6 +40,7 @@ export const scales = {
     hotSeconds: 0.5,
     tierEntries: 600,
     missRounds: 2,
+    journalRecords: 2_000,
   },
 }
 
