@@ -164,6 +164,11 @@ export class Database {
     return this.#flush(this.#nextXid++, [], new Map(), [], trueMs).xid
   }
 
+  /** The same, as a place by which the history is known again. */
+  mark(trueMs: number): Written {
+    return this.#flush(this.#nextXid++, [], new Map(), [], trueMs)
+  }
+
   show(commit: Written): void {
     commit.isVisible = true
     this.#highestFinished = Math.max(this.#highestFinished, commit.xid)

@@ -99,6 +99,10 @@ export function defineAll(cache: SimCache, hooks: LoaderHooks): Record<string, S
     return { inner: [first, second], reads: [read] }
   })
   const front = define('front', async (_, id) => ({ inner: [await asked(graced, id), await asked(home, id)] }))
+  const digest = define('digest', async ({ db }, id) => {
+    const inner = await asked(graced, id)
+    return { inner: [inner], reads: [await db.rows({ table: 'public.comments', by: 'group', value: id })] }
+  })
   const peeker = define('peeker', async ({ db }, id) => {
     const value = post.peek(id)
     const inner: Inner = value ? { state: 'fresh', value } : { state: 'missed', value }
@@ -124,7 +128,7 @@ export function defineAll(cache: SimCache, hooks: LoaderHooks): Record<string, S
     async ({ db }, id) => ({ reads: [await db.copy({ table: 'public.posts', by: 'group', value: id }, LAG_MS)] }),
     { sourceLag: LAG_MS },
   )
-  return { post, feed, page, graced, patient, home, front, peeker, listed, from, counted, replica, copy }
+  return { post, feed, page, graced, patient, home, front, digest, peeker, listed, from, counted, replica, copy }
 }
 
 /** The loader of a plain `get` key. */

@@ -10,6 +10,8 @@ export interface Faults {
   readonly restores: boolean
   /** Records name their predecessors, and some are lost on the way. */
   readonly skipsRecords: boolean
+  /** The process holds the shared slot: marks in the log say what survives a restart of the server. */
+  readonly marks: boolean
   readonly failsProbes: boolean
   readonly failsLoads: boolean
   readonly sourceGoesDown: boolean
@@ -48,11 +50,15 @@ export interface Faults {
 }
 
 export function drawFaults(chance: Chance, tables: readonly string[]): Faults {
-  const processes = chance.of([1, 1, 1, 2, 3])
+  const restores = chance.is(0.2)
+  // Of several processes one holds the slot, and with L2 nothing survives: alone and without it there is most to see.
+  const marks = restores && chance.is(0.5)
+  const processes = marks ? 1 : chance.of([1, 1, 1, 2, 3])
   return {
+    restores,
+    marks,
     hidesCommits: chance.is(0.8),
     losesLog: chance.is(0.4),
-    restores: chance.is(0.2),
     skipsRecords: chance.is(0.15),
     failsProbes: chance.is(0.2),
     failsLoads: chance.is(0.2),
@@ -70,7 +76,7 @@ export function drawFaults(chance: Chance, tables: readonly string[]): Faults {
     closesEarly: chance.is(0.1),
     steps: chance.of([60, 120, 240]) * (processes > 1 ? 2 : 1),
     processes,
-    hasL2: processes > 1 || chance.is(0.2),
+    hasL2: processes > 1 || (!marks && chance.is(0.2)),
     losesL2Calls: chance.is(0.3),
     losesL2: chance.is(0.4),
     stampsMax: chance.of([1, 2, 4, 1_000, 1_000]),

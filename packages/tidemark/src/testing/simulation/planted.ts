@@ -1,3 +1,4 @@
+import { restartRules } from '../../core.js'
 import type { Dependency } from '../../dependencies/dependency.js'
 import { rules as matching } from '../../dependencies/match.js'
 import { compareKeys } from '../../dependencies/order.js'
@@ -15,6 +16,7 @@ import type { SlotKey, Space } from '../../tiers/space.js'
 import { stampRules } from '../../tiers/stamps.js'
 import { l2Rules } from '../memory-l2.js'
 import { resumeRules } from './sim-log.js'
+import { markRules } from './sim-marks.js'
 
 /** A rule of the design left out, to see that the simulation would notice. */
 export interface Planted {
@@ -50,6 +52,14 @@ export const PLANTED: readonly Planted[] = [
   leftOut('Resume', 'a log that says it resumes has left a commit out', resumeRules, 'skipped', (waiting: number) =>
     Math.min(1, waiting),
   ),
+  leftOut(
+    'Restart',
+    'a server that was restarted is believed to have lost nothing',
+    restartRules,
+    'isBelieved',
+    () => true,
+  ),
+  leftOut('Restart, place', 'nobody looks whether the history has the mark', markRules, 'isInPlace', () => true),
   leftOut('Nested dependencies', 'an outer entry takes over nothing', nesting, 'dependencies', () => undefined),
   leftOut('Nested state', 'what was computed from something stale is fresh', nesting, 'state', () => undefined),
   leftOut(

@@ -16,6 +16,8 @@ export interface Outcome {
   readonly sets: number
   readonly evicted: number
   readonly gaps: number
+  /** How often a restarted server's log was taken up at a mark. */
+  readonly markedStarts: number
   readonly l2Hits: number
   readonly l2Disbelieved: number
 }
@@ -62,6 +64,7 @@ export async function simulate(seed: number, isTraced = false): Promise<Outcome>
     kept: sum(({ core }) => core.counters.kept),
     evicted: sum(({ core }) => core.counters.evicted),
     gaps: sum(({ core }) => core.counters.gaps),
+    markedStarts: sum(({ log }) => log.markedStarts),
     l2Hits: sum(({ core }) => core.counters.l2Hits),
     l2Disbelieved: sum(({ core }) => core.counters.l2Disbelieved),
   }

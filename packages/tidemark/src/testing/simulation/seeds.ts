@@ -17,6 +17,7 @@ export interface Sum {
   readonly sets: number
   readonly evicted: number
   readonly gaps: number
+  readonly markedStarts: number
   readonly l2Hits: number
   readonly l2Disbelieved: number
 }
@@ -34,12 +35,12 @@ export function seedsOf(environment: Readonly<Record<string, string | undefined>
 export async function simulateAll({ count, only }: Seeds, first: number, stride: number): Promise<Sum> {
   const began = performance.now()
   const answers = { fresh: 0, stale: 0, fenced: 0, failed: 0, peeked: 0, watched: 0 }
-  const sum = { seeds: 0, kept: 0, sets: 0, evicted: 0, gaps: 0, l2Hits: 0, l2Disbelieved: 0 }
+  const sum = { seeds: 0, kept: 0, sets: 0, evicted: 0, gaps: 0, markedStarts: 0, l2Hits: 0, l2Disbelieved: 0 }
   for (let seed = only ?? first; seed <= (only ?? count); seed += stride) {
     const outcome = await simulate(seed)
     if (outcome.violation !== undefined) throw new Error(await report(seed))
     sum.seeds++
-    for (const name of ['kept', 'sets', 'evicted', 'gaps', 'l2Hits', 'l2Disbelieved'] as const)
+    for (const name of ['kept', 'sets', 'evicted', 'gaps', 'markedStarts', 'l2Hits', 'l2Disbelieved'] as const)
       sum[name] += outcome[name]
     for (const state of Object.keys(answers) as (keyof typeof answers)[]) answers[state] += outcome.answers[state]
   }

@@ -4,6 +4,7 @@ import type { Log, LogListener, LogStatus, Probe, StartProof } from '../../log/l
 import type { RequestedPosition } from '../../log/position.js'
 import type { Chance } from './chance.js'
 import type { Database, ExternalChange, Written } from './database.js'
+import type { MarkedPlace, MarkedStart, SimMarks } from './sim-marks.js'
 
 interface WaitingProbe {
   /** What the source answered; undefined while the query has not reached it. */
@@ -23,8 +24,12 @@ export class SimLog implements Log {
   readonly #chance: Chance
   readonly #namesPredecessors: boolean
   readonly #trueMs: () => number
+  /** undefined where the process does not hold the shared slot. */
+  readonly #marks: SimMarks | undefined
   /** Waits for the next append: what it says of the world outside of the database. */
   announced: readonly ExternalChange[] = []
+  /** How often it was taken up at a mark. */
+  markedStarts = 0
   /** While false, the source answers nothing. */
   isUp = true
   #listener: LogListener | undefined
@@ -40,11 +45,18 @@ export class SimLog implements Log {
   #looks: WaitingLook[] = []
   #appended: (() => void)[] = []
 
-  constructor(database: Database, chance: Chance, namesPredecessors: boolean, trueMs: () => number) {
+  constructor(
+    database: Database,
+    chance: Chance,
+    namesPredecessors: boolean,
+    trueMs: () => number,
+    marks: SimMarks | undefined,
+  ) {
     this.#database = database
     this.#chance = chance
     this.#namesPredecessors = namesPredecessors
     this.#trueMs = trueMs
+    this.#marks = marks
   }
 
   // ── what the cache calls ───────────────────────────────────────────────────────────────────────────────
@@ -118,9 +130,37 @@ export class SimLog implements Log {
     return this.#appended.length
   }
 
-  /** Takes the log up at its end, as a new temporary slot does. */
+  /** The newest mark that counts; undefined if there is none. */
+  get marked(): MarkedPlace | undefined {
+    return this.#marks?.newest
+  }
+
+  /** Writes a mark, if the process holds the shared slot. */
+  mark(): void {
+    if (this.#marks && !this.#marks.isUnderWay) this.#marks.write(this.#trueMs())
+  }
+
+  /** Takes the log up: at a mark, if the server was restarted and its history has it; else at its end, as a new temporary slot does. */
   start(): void {
     this.#epoch = this.#database.epoch
+    const isRestarted = this.#lostIn !== undefined && this.#lostIn !== this.#database.epoch
+    const marked = isRestarted ? this.#marks?.start : undefined
+    this.#lostIn = undefined
+    if (marked) this.#startAt(marked)
+    else this.#startAnew()
+  }
+
+  #startAt({ lsn, keepsBefore }: MarkedStart): void {
+    const { epoch, commits } = this.#database
+    const next = commits.findIndex((commit) => commit.lsn > lsn)
+    this.#next = next < 0 ? commits.length : next
+    this.markedStarts++
+    this.#state = { state: 'following', reason: '' }
+    // A restarted server shows all that its log has.
+    this.#listener?.started({ epoch, lsn, proof: { kind: 'visible' }, keepsBefore })
+  }
+
+  #startAnew(): void {
     const { epoch, end: lsn, commits } = this.#database
     this.#next = commits.length
     // A transaction of our own, where the proof needs one, lies after the place where the log is taken up.
@@ -149,7 +189,9 @@ export class SimLog implements Log {
 
   deliver(): void {
     const commit = this.#database.commits[this.#next++]
-    if (commit) this.#listener?.commit(this.#sent(commit))
+    if (!commit) return
+    this.#listener?.commit(this.#sent(commit))
+    this.#marks?.delivered(commit)
   }
 
   /** One record is lost on the way; the next one names it as its predecessor. */

@@ -22,6 +22,7 @@ const ASKABLE = [
   'patient',
   'home',
   'front',
+  'digest',
   'peeker',
   'listed',
   'from',
@@ -44,6 +45,13 @@ const SOURCE_STEPS: readonly Step[] = [
   step('show', 7, ({ database }) => database.hidden.length > 0, show),
   step('replay', 1, ({ faults }) => faults.readsElsewhere, replay),
   step('restore', 1.5, ({ nature, faults }) => faults.restores && !nature.logs.some((log) => log.isFollowing), restore),
+  step('restart the server', 1, ({ log, faults }) => faults.marks && log.isFollowing, restart),
+  step(
+    'restart it at the mark',
+    8,
+    (world) => world.faults.marks && world.log.isFollowing && world.hasFilledSince(world.log.marked?.writtenAt),
+    restartAtMark,
+  ),
   step(
     'down',
     0.5,
@@ -77,6 +85,12 @@ const LOG_STEPS: readonly Step[] = [
     1,
     (world) => world.faults.skipsRecords && world.log.isFollowing && world.log.waiting > 1,
     ({ log }) => log.skip(),
+  ),
+  step(
+    'mark',
+    3,
+    ({ log, faults }) => faults.marks && log.isFollowing && log.isUp,
+    ({ log }) => log.mark(),
   ),
   step(
     'keepalive',
@@ -306,11 +320,29 @@ function replay({ source, database, chance }: World): void {
 }
 
 function restore(world: World): void {
-  const { database, chance, clock, source } = world
-  const kept = chance.is(0.3) ? database.commits.length : chance.below(database.commits.length + 1)
+  const { database, chance } = world
+  restoreTo(world, chance.is(0.3) ? database.commits.length : chance.below(database.commits.length + 1))
+}
+
+function restoreTo(world: World, kept: number): void {
+  const { database, clock, source } = world
   database.restore(kept, clock.trueMs)
   source.replayed = Math.min(source.replayed, database.end)
   world.note(() => `restored to ${kept} commits, ${database.epoch}:${database.end}`)
+}
+
+function restart(world: World): void {
+  const { log, database, chance } = world
+  log.lose()
+  restoreTo(world, chance.between(0, database.commits.length))
+}
+
+/** What a crash takes back, or an older copy of the files lacks, is mostly younger than the newest mark. */
+function restartAtMark(world: World): void {
+  const { log, database, chance } = world
+  const { place } = log.marked!
+  log.lose()
+  restoreTo(world, chance.is(0.6) ? place : chance.between(place, database.commits.length))
 }
 
 /** Time passes until the next timer is due, and it fires. */

@@ -25,6 +25,7 @@ import { type Asked, type Oracle, type Process, Violation } from './oracle.js'
 import type { SimClock } from './sim-clock.js'
 import { SimL2 } from './sim-l2.js'
 import { SimLog } from './sim-log.js'
+import { SimMarks } from './sim-marks.js'
 import { SimSource } from './sim-source.js'
 import type { Wide } from './wide.js'
 
@@ -81,7 +82,8 @@ export class World implements LoaderHooks {
     this.database = nature.database
     this.oracle = nature.oracle
     this.l2 = this.faults.hasL2 ? new SimL2(nature.l2, this.chance, this.clock) : undefined
-    this.log = new SimLog(this.database, this.chance, this.faults.skipsRecords, () => this.clock.trueMs)
+    const marks = this.faults.marks ? new SimMarks(this.database, () => this.clock.now()) : undefined
+    this.log = new SimLog(this.database, this.chance, this.faults.skipsRecords, () => this.clock.trueMs, marks)
     nature.logs.push(this.log)
     this.source = new SimSource(this.log, this.database, this.chance, this.clock)
     if (this.faults.failsLoads) this.source.failure = 0.1
@@ -156,6 +158,14 @@ export class World implements LoaderHooks {
     this.#running.delete(load)
     this.nature.loadedAt.set(load, this.clock.now())
     this.note(() => `load ${load} ends`)
+  }
+
+  /** Whether something is kept that was filled at or after this time. */
+  hasFilledSince(time = Number.POSITIVE_INFINITY): boolean {
+    const { l1, spaces } = this.core
+    for (const { slots } of spaces.all())
+      for (const slot of slots.values()) if (l1.filledAtOf(slot) >= time) return true
+    return false
   }
 
   get running(): number {
