@@ -8,6 +8,7 @@ import type { Log, LogListener, LogResume, LogStart, Probe } from '../log/log.js
 import { formatPosition, type RequestedPosition } from '../log/position.js'
 import { Currency } from './currency.js'
 import { Proof } from './proof.js'
+import { startRules, trimRules } from './rules.js'
 import { Seen } from './seen.js'
 import { until } from './until.js'
 
@@ -62,7 +63,10 @@ export class Follower implements LogListener {
   #lastLsn = 0
   /** Raised by each start: what was asked or begun in an earlier one is judged with care. */
   generation = 0
-  /** Where this generation took up the log: once the start is proven, a load shows all before. */
+  /**
+   * Where this generation took up the log, or how far this history was applied before, if that is further: what begins once the start is
+   * proven and the log has come there shows all before.
+   */
   startedAt = 0
   epoch: string | undefined
   tidemark = 0
@@ -99,6 +103,11 @@ export class Follower implements LogListener {
   /** Whether fills that begin now can be kept. */
   get isKeeping(): boolean {
     return this.isFollowing && this.#believableFrom !== Number.POSITIVE_INFINITY
+  }
+
+  /** The log has not come again to where it was: what may be lacking until then was asked for after it was applied. */
+  get isBehind(): boolean {
+    return startRules.isBehind(this.tidemark, this.startedAt)
   }
 
   get position(): string | undefined {
@@ -234,10 +243,11 @@ export class Follower implements LogListener {
 
   started(start: LogStart): void {
     this.#seeingStart?.abort()
+    const before = start.epoch === this.epoch ? Math.max(this.startedAt, this.tidemark) : 0
     this.generation++
     this.epoch = start.epoch
     this.tidemark = start.lsn
-    this.startedAt = start.lsn
+    this.startedAt = Math.max(start.lsn, before)
     this.#lastLsn = start.lsn
     this.isFollowing = true
     this.ring.reset(start.lsn, this.#clock.now())
@@ -335,7 +345,7 @@ export class Follower implements LogListener {
 
   /** Decides anew from which tick on fills are believed; called whenever a proof arrived or was lost. */
   #believe(): void {
-    if (!this.#proof.isComplete) this.#believableFrom = Number.POSITIVE_INFINITY
+    if (!this.#proof.isComplete || this.isBehind) this.#believableFrom = Number.POSITIVE_INFINITY
     else if (this.#believableFrom === Number.POSITIVE_INFINITY) this.#believableFrom = ++this.#tick
     this.#trim()
   }
@@ -349,7 +359,10 @@ export class Follower implements LogListener {
 
   #moved(): void {
     this.currency.reached(this.tidemark)
-    this.#trim()
+    if (this.#believableFrom === Number.POSITIVE_INFINITY && !this.isBehind) {
+      this.#believe()
+      this.#proof.moved()
+    } else this.#trim()
     this.#wake()
   }
 
@@ -381,16 +394,4 @@ export class Follower implements LogListener {
     for (const fill of this.#fills) return fill
     return undefined
   }
-}
-
-/** The rule's parts as functions, so that the simulation can plant the bug of leaving one out. */
-export const trimRules = {
-  /** The ring keeps what was not proven when the oldest running fill began. */
-  oldestNeeded(oldestBegan: number): number {
-    return oldestBegan
-  },
-  /** A change that left by the limit might have touched a fill that began before its proof. */
-  isStillNeeded(record: RingRecord, oldestBegan: number): boolean {
-    return record.provenAt >= oldestBegan
-  },
 }

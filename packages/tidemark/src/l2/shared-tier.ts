@@ -131,6 +131,7 @@ export class SharedTier {
       epoch === this.#epoch &&
       generation === follower.generation &&
       follower.isFollowing &&
+      !follower.isBehind &&
       beliefRules.isBelieved(follower, entry, tide.m, [...entry.dependencies, itself]) &&
       !beliefRules.isMeant(found.patterns, [...entry.dependencies, itself])
     if (!isBelieved) {

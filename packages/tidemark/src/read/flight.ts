@@ -341,9 +341,10 @@ export class Flight {
     return others > 0
   }
 
-  /** Who asked before the log was taken up anew counts as asking there: a believed fill shows all that lies before. */
+  /** Who asked before the log was taken up anew counts as asking there: a believed fill shows all before. */
   #askedAt(reader: Reader): number {
-    return reader.generation === this.follower.generation ? reader.asked : this.follower.startedAt
+    const { generation, startedAt } = this.follower
+    return reader.generation === generation ? Math.max(reader.asked, startedAt) : startedAt
   }
 
   #mayTryAgain(reader: Waiting): boolean {

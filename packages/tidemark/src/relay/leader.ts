@@ -4,6 +4,7 @@ import type { Log, LogHold, LogListener, LogResume, LogStart, LogStatus, Probe }
 import type { RequestedPosition } from '../log/position.js'
 import { Proven } from './proven.js'
 import type { RelayRecord, RelaySink } from './record.js'
+import { relayRules } from './rules.js'
 
 /** Progress between commits is relayed at most so often. */
 const PROGRESS_MS = 20
@@ -140,6 +141,8 @@ export class RelayingLog implements Log {
 
   #committed(commit: Commit): void {
     const { lsn, xid, committedAt, changes } = commit
+    // A log may deliver twice; a record of it would say that nothing lies between there and the next.
+    if (relayRules.isRepeated(lsn, this.#position)) return
     this.#proven.committed(commit)
     this.#record(lsn, { xid, committedAt, changes })
   }

@@ -18,4 +18,8 @@ export const relayRules = {
   provenUpTo(unprovenFrom: number | undefined, position: number): number {
     return unprovenFrom ?? position
   },
+  /** What is delivered twice is relayed once. */
+  isRepeated(lsn: number, position: number): boolean {
+    return lsn <= position
+  },
 }
