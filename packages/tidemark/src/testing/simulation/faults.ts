@@ -47,6 +47,10 @@ export interface Faults {
   readonly stampsMax: number
   /** Beyond, further shapes are stamped as their tables. */
   readonly shapesMax: number
+  /** One process reads the source's log, and relays it to the others. */
+  readonly relays: boolean
+  /** What carries the relay is trimmed, emptied, or put back to an earlier state. */
+  readonly losesRelay: boolean
 }
 
 export function drawFaults(chance: Chance, tables: readonly string[]): Faults {
@@ -54,12 +58,15 @@ export function drawFaults(chance: Chance, tables: readonly string[]): Faults {
   // Of several processes one holds the slot, and with L2 nothing survives: alone and without it there is most to see.
   const marks = restores && chance.is(0.5)
   const processes = marks ? 1 : chance.of([1, 1, 1, 2, 3])
+  const relays = processes > 1 && chance.is(0.5)
   return {
     restores,
     marks,
     hidesCommits: chance.is(0.8),
     losesLog: chance.is(0.4),
-    skipsRecords: chance.is(0.15),
+    relays,
+    losesRelay: relays && chance.is(0.6),
+    skipsRecords: !relays && chance.is(0.15),
     failsProbes: chance.is(0.2),
     failsLoads: chance.is(0.2),
     sourceGoesDown: chance.is(0.15),

@@ -2,6 +2,7 @@ import { parsePosition } from '../../log/position.js'
 import type { Shown } from './definitions.js'
 import { Violation } from './oracle.js'
 import { quiet } from './quiet.js'
+import type { SimRelayed } from './sim-relay.js'
 import { TENANTS, type World } from './world.js'
 
 const ROUNDS_MAX = 400
@@ -112,11 +113,13 @@ async function round(worlds: readonly World[]): Promise<void> {
   for (const { log } of worlds) log.isUp = true
   while (database.openCount > 0) database.rollback(0)
   for (const commit of database.hidden) database.show(commit)
-  for (const { log, isClosed } of worlds) if (!log.isFollowing && !isClosed) log.start()
+  someoneLeads(worlds)
+  for (const { log, isClosed } of worlds) if (log.mayStart && !isClosed) log.start()
   for (const hidden of database.hidden) database.show(hidden)
-  for (const { log, source, l2 } of worlds) {
+  for (const { log, source, l2, relayed } of worlds) {
     while (log.isFollowing && log.waiting > 0) log.deliver()
     if (log.isFollowing) log.keepalive()
+    while (relayed?.sink && relayed.sink.parked > 0) relayed.sink.step(true)
     source.replayed = database.end
     log.look()
     while (log.appends > 0) log.appended()
@@ -124,9 +127,24 @@ async function round(worlds: readonly World[]): Promise<void> {
     for (let i = source.parked; i > 0; i--) source.step()
     for (let i = l2?.parked ?? 0; i > 0; i--) await l2!.step()
   }
+  for (const { relayed } of worlds) await followRelay(relayed)
   await quiet()
   clock.pass(ROUND_MS)
   while (clock.fire()) await quiet()
   await quiet()
   for (const world of worlds) world.inspect()
+}
+
+function someoneLeads(worlds: readonly World[]): void {
+  const open = worlds.filter(({ relayed, isClosed }) => relayed && !isClosed)
+  for (const { relayed } of open) if (relayed!.isElsewhere) relayed!.notice()
+  if (open.length === 0 || open.some(({ relayed }) => relayed!.role === 'leader' && relayed!.isLeading)) return
+  open[0]!.relayed!.become('leader')
+  open[0]!.relayed!.isLeading = true
+}
+
+async function followRelay(relayed: SimRelayed | undefined): Promise<void> {
+  if (!relayed) return
+  if (relayed.mayTakeUp) await relayed.takeUp()
+  while (relayed.hasNext) relayed.read()
 }

@@ -4,7 +4,9 @@ import { Database, TABLES } from './database.js'
 import { drawFaults, type Faults } from './faults.js'
 import { Oracle, Violation } from './oracle.js'
 import { SimClock } from './sim-clock.js'
-import type { SimLog } from './sim-log.js'
+import type { SimLog, SimSlot } from './sim-log.js'
+import { SimRelayed } from './sim-relay.js'
+import { SimStream } from './sim-stream.js'
 
 export const MAX_SILENCE_MS = 300
 
@@ -22,6 +24,10 @@ export class Nature {
   readonly loadedAt = new Map<number, number>()
   /** The logs of all processes: files are replaced under a stopped server, which nobody follows. */
   readonly logs: SimLog[] = []
+  /** What carries the relay, where there is one. */
+  readonly stream = new SimStream()
+  /** Where the shared slot stands. */
+  slot: SimSlot | undefined
   loads = 0
   asked = 0
   violation: Violation | undefined
@@ -35,6 +41,14 @@ export class Nature {
     this.oracle = new Oracle(this.database, MAX_SILENCE_MS)
     const { stampsMax, shapesMax } = this.faults
     this.l2 = new MemoryL2({ stampsMax, shapesMax, now: () => this.clock.trueMs })
+  }
+
+  /** The log of a process among many, where one reads the source's for all. */
+  relayedLog(log: SimLog): SimRelayed | undefined {
+    if (!this.faults.relays) return undefined
+    log.slot = () => this.slot
+    const role = this.logs.length === 1 || this.chance.is(0.2) ? 'leader' : 'follower'
+    return new SimRelayed(log, this.stream, this.database, this.chance, this.clock, role)
   }
 
   note(text: () => string): void {

@@ -5,11 +5,12 @@ import { compareKeys } from '../../dependencies/order.js'
 import { reachOfKey } from '../../dependencies/pattern.js'
 import { rules, sinceRules } from '../../fence/fence.js'
 import { currencyRules } from '../../follow/currency.js'
-import { trimRules } from '../../follow/follower.js'
 import { proofRules } from '../../follow/proof.js'
+import { trimRules } from '../../follow/rules.js'
 import { sweepRules } from '../../follow/sweeps.js'
 import { beliefRules } from '../../l2/shared-tier.js'
 import { nesting } from '../../read/fill.js'
+import { relayRules } from '../../relay/rules.js'
 import { type Fill, L1 } from '../../tiers/l1.js'
 import { Sieve } from '../../tiers/sieve.js'
 import type { SlotKey, Space } from '../../tiers/space.js'
@@ -78,6 +79,20 @@ export const PLANTED: readonly Planted[] = [
     matching,
     'isAlike',
     () => true,
+  ),
+  leftOut(
+    'Relay, predecessor',
+    'a record is applied though it begins behind the place of who reads it',
+    relayRules,
+    'isGap',
+    () => false,
+  ),
+  leftOut(
+    'Relay, resume',
+    'who was cut off goes on behind what was relayed meanwhile',
+    relayRules,
+    'resumesAt',
+    (position, since) => since.at(-1)?.to ?? position,
   ),
   leftOut('L2, belief', 'what L2 has is believed without a look into the ring', beliefRules, 'isBelieved', () => true),
   leftOut('L2, prev', 'a batch is applied though L2 lacks what lies before it', l2Rules, 'isGap', () => false),

@@ -2,7 +2,8 @@ import type { Chance } from './chance.js'
 import { finish } from './finish.js'
 import { Nature } from './nature.js'
 import { quiet, turns } from './quiet.js'
-import { isCalm, STEPS, type Step } from './steps.js'
+import type { Step } from './step.js'
+import { isCalm, STEPS } from './steps.js'
 import { World } from './world.js'
 
 /** What came of one seed. */

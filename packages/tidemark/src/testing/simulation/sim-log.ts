@@ -4,9 +4,17 @@ import type { Log, LogListener, LogStatus, Probe, StartProof } from '../../log/l
 import type { RequestedPosition } from '../../log/position.js'
 import type { Chance } from './chance.js'
 import type { Database, ExternalChange, Written } from './database.js'
-import type { MarkedPlace, MarkedStart, SimMarks } from './sim-marks.js'
+import type { MarkedPlace, SimMarks } from './sim-marks.js'
+
+/** Where the shared slot stands: all before can be seen. */
+export interface SimSlot {
+  readonly epoch: string
+  readonly lsn: number
+}
 
 interface WaitingProbe {
+  /** Only this history answers; undefined: any. */
+  readonly epoch: string | undefined
   /** What the source answered; undefined while the query has not reached it. */
   probe: Probe | undefined
   readonly resolve: (probe: Probe) => void
@@ -32,6 +40,10 @@ export class SimLog implements Log {
   markedStarts = 0
   /** While false, the source answers nothing. */
   isUp = true
+  /** The process follows what another one relays. */
+  isOff = false
+  /** Where the shared slot stands, if the process may have it. */
+  slot: () => SimSlot | undefined = () => undefined
   #listener: LogListener | undefined
   /** The history that it took up. */
   #epoch: string | undefined
@@ -66,7 +78,12 @@ export class SimLog implements Log {
   }
 
   probe(): Promise<Probe> {
-    return new Promise((resolve, reject) => this.#probes.push({ probe: undefined, resolve, reject }))
+    return this.probeOf(undefined)
+  }
+
+  /** Over a connection that was made to this history. */
+  probeOf(epoch: string | undefined): Promise<Probe> {
+    return new Promise((resolve, reject) => this.#probes.push({ epoch, probe: undefined, resolve, reject }))
   }
 
   nudge(): void {
@@ -82,9 +99,14 @@ export class SimLog implements Log {
   }
 
   visible(position: RequestedPosition, signal: AbortSignal): Promise<boolean> {
+    return this.shows(position, signal, this.#epoch)
+  }
+
+  /** The same where this history is known. */
+  shows(position: RequestedPosition, signal: AbortSignal, known: string | undefined): Promise<boolean> {
     if (signal.aborted) return Promise.resolve(false)
     // Of another history than the one that it knows the log can say nothing.
-    if (position.epoch !== undefined && position.epoch !== this.#epoch) return Promise.resolve(false)
+    if (position.epoch !== undefined && position.epoch !== known) return Promise.resolve(false)
     return new Promise((resolve) => {
       const look: WaitingLook = { position, resolve }
       this.#looks.push(look)
@@ -105,6 +127,21 @@ export class SimLog implements Log {
   }
 
   // ── what the simulation decides ────────────────────────────────────────────────────────────────────────
+
+  get epoch(): string | undefined {
+    return this.#epoch
+  }
+
+  /** Nobody is told any more; it can be followed anew. */
+  detach(): void {
+    this.#listener = undefined
+    this.#lostIn = undefined
+    this.#state = { state: 'connecting', reason: 'the process follows what another one relays' }
+  }
+
+  get mayStart(): boolean {
+    return !this.isFollowing && !this.isOff
+  }
 
   get isFollowing(): boolean {
     return this.#state.state === 'following'
@@ -145,19 +182,23 @@ export class SimLog implements Log {
     this.#epoch = this.#database.epoch
     const isRestarted = this.#lostIn !== undefined && this.#lostIn !== this.#database.epoch
     const marked = isRestarted ? this.#marks?.start : undefined
+    const slot = this.slot()
     this.#lostIn = undefined
-    if (marked) this.#startAt(marked)
+    if (marked) {
+      this.markedStarts++
+      this.#startAt(marked.lsn, marked.keepsBefore)
+    } else if (slot?.epoch === this.#epoch && this.#chance.is(0.8)) this.#startAt(slot.lsn)
     else this.#startAnew()
   }
 
-  #startAt({ lsn, keepsBefore }: MarkedStart): void {
+  /** All that its history has up to there can be seen. */
+  #startAt(lsn: number, keepsBefore?: number): void {
     const { epoch, commits } = this.#database
     const next = commits.findIndex((commit) => commit.lsn > lsn)
     this.#next = next < 0 ? commits.length : next
-    this.markedStarts++
     this.#state = { state: 'following', reason: '' }
-    // A restarted server shows all that its log has.
-    this.#listener?.started({ epoch, lsn, proof: { kind: 'visible' }, keepsBefore })
+    const kept = keepsBefore === undefined ? {} : { keepsBefore }
+    this.#listener?.started({ epoch, lsn, proof: { kind: 'visible' }, ...kept })
   }
 
   #startAnew(): void {
@@ -215,7 +256,8 @@ export class SimLog implements Log {
   probeStep(): void {
     const at = this.#chance.below(this.#probes.length)
     const waiting = this.#probes[at]!
-    if (!this.isUp) {
+    const isOther = waiting.epoch !== undefined && waiting.epoch !== this.#database.epoch
+    if (!this.isUp || (isOther && !waiting.probe)) {
       this.#probes.splice(at, 1)
       waiting.reject(new SourceDownError('The simulated source is down.'))
     } else if (waiting.probe) {

@@ -1,10 +1,12 @@
 import type { RowsDependency } from '../../dependencies/dependency.js'
 import { SourceDownError } from '../../errors.js'
+import type { Log } from '../../log/log.js'
 import type { Reading, Source } from '../../source.js'
 import type { Chance } from './chance.js'
 import { type Condition, type Database, GROUPS, matches, rowsOf } from './database.js'
 import type { SimClock } from './sim-clock.js'
 import type { SimLog } from './sim-log.js'
+import type { SimRelayed } from './sim-relay.js'
 
 /** What one query of a loader saw: for each row of the database, the serial of the version that its snapshot shows. */
 export interface Read {
@@ -38,6 +40,7 @@ let sources = 0
 export class SimSource implements Source<{ db: SimReads }> {
   readonly id = `simulation-${++sources}`
   readonly log: SimLog
+  readonly #relayed: SimRelayed | undefined
   readonly #database: Database
   readonly #chance: Chance
   readonly #clock: SimClock
@@ -47,15 +50,16 @@ export class SimSource implements Source<{ db: SimReads }> {
   /** How far the replica has replayed the log. */
   replayed = 0
 
-  constructor(log: SimLog, database: Database, chance: Chance, clock: SimClock) {
+  constructor(log: SimLog, database: Database, chance: Chance, clock: SimClock, relayed: SimRelayed | undefined) {
     this.log = log
+    this.#relayed = relayed
     this.#database = database
     this.#chance = chance
     this.#clock = clock
   }
 
-  openLog(): SimLog {
-    return this.log
+  openLog(): Log {
+    return this.#relayed ?? this.log
   }
 
   async close(): Promise<void> {
@@ -87,7 +91,10 @@ export class SimSource implements Source<{ db: SimReads }> {
 
   async #query(reading: Reading, condition: Condition, look: () => number[]): Promise<Read> {
     if (this.#chance.is(0.5)) this.#depend(reading, condition, [])
-    const { seen, members } = await this.#park(() => this.#look(condition, look()))
+    const { seen, members } = await this.#park(() => {
+      if (this.#relayed?.isElsewhere) reading.unkept('elsewhere')
+      return this.#look(condition, look())
+    })
     this.#depend(reading, condition, members)
     return { condition, seen }
   }

@@ -1,18 +1,12 @@
 import { formatPosition } from '../../log/position.js'
 import { type Database, IDS, ROWS, TABLES } from './database.js'
+import { hasFilledSince } from './filled.js'
 import { MAX_SILENCE_MS } from './nature.js'
+import { RELAY_STEPS } from './relay-steps.js'
 import { findSet, readAndSet } from './setting.js'
+import { type Step, step } from './step.js'
 import { WIDE } from './wide.js'
 import { TENANTS, type World } from './world.js'
-
-/** One thing that may happen next. */
-export interface Step {
-  readonly name: string
-  /** How often it is tried, against the others. */
-  readonly weight: number
-  isEnabled(world: World): boolean
-  run(world: World): void
-}
 
 const ASKABLE = [
   'post',
@@ -49,7 +43,7 @@ const SOURCE_STEPS: readonly Step[] = [
   step(
     'restart it at the mark',
     8,
-    (world) => world.faults.marks && world.log.isFollowing && world.hasFilledSince(world.log.marked?.writtenAt),
+    (world) => world.faults.marks && world.log.isFollowing && hasFilledSince(world, world.log.marked?.writtenAt),
     restartAtMark,
   ),
   step(
@@ -137,7 +131,7 @@ const LOG_STEPS: readonly Step[] = [
   step(
     'start',
     5,
-    ({ log }) => !log.isFollowing,
+    ({ log }) => log.mayStart,
     ({ log }) => log.start(),
   ),
   step(
@@ -246,16 +240,19 @@ const TIME_STEPS: readonly Step[] = [
   ),
 ]
 
-export const STEPS: readonly Step[] = [...SOURCE_STEPS, ...LOG_STEPS, ...PROCESS_STEPS, ...L2_STEPS, ...TIME_STEPS]
+export const STEPS: readonly Step[] = [
+  ...SOURCE_STEPS,
+  ...LOG_STEPS,
+  ...PROCESS_STEPS,
+  ...L2_STEPS,
+  ...RELAY_STEPS,
+  ...TIME_STEPS,
+]
 const CALM = new Set<Step>([...TIME_STEPS, ...SOURCE_STEPS])
 
 /** Whether all that the process can do at once must be done before the step. */
 export function isCalm(next: Step): boolean {
   return CALM.has(next)
-}
-
-function step(name: string, weight: number, isEnabled: Step['isEnabled'], run: Step['run']): Step {
-  return { name, weight, isEnabled, run }
 }
 
 function always(): boolean {

@@ -26,6 +26,7 @@ import type { SimClock } from './sim-clock.js'
 import { SimL2 } from './sim-l2.js'
 import { SimLog } from './sim-log.js'
 import { SimMarks } from './sim-marks.js'
+import type { SimRelayed } from './sim-relay.js'
 import { SimSource } from './sim-source.js'
 import type { Wide } from './wide.js'
 
@@ -57,6 +58,8 @@ export class World implements LoaderHooks {
   readonly database: Database
   readonly oracle: Oracle
   readonly log: SimLog
+  /** Where a relay carries the log. */
+  readonly relayed: SimRelayed | undefined
   readonly source: SimSource
   /** undefined where the run has none. */
   readonly l2: SimL2 | undefined
@@ -64,6 +67,7 @@ export class World implements LoaderHooks {
   readonly views: ReadonlyMap<string, SimCache>
   readonly watches: WatchState[] = []
   readonly #definitions = new Map<string, Record<string, SimDefinition>>()
+  #applied: Process = { epoch: undefined, tidemark: 0 }
   readonly #promised = new Map<string, number>()
   readonly #running = new Map<number, RunningLoad>()
   /** Reads and requests that have not ended. */
@@ -85,7 +89,8 @@ export class World implements LoaderHooks {
     const marks = this.faults.marks ? new SimMarks(this.database, () => this.clock.now()) : undefined
     this.log = new SimLog(this.database, this.chance, this.faults.skipsRecords, () => this.clock.trueMs, marks)
     nature.logs.push(this.log)
-    this.source = new SimSource(this.log, this.database, this.chance, this.clock)
+    this.relayed = nature.relayedLog(this.log)
+    this.source = new SimSource(this.log, this.database, this.chance, this.clock, this.relayed)
     if (this.faults.failsLoads) this.source.failure = 0.1
     const { ringMax: changesMax, ringRowsMax: rowsMax, maxEntries } = this.faults
     // As createCache does; the core is held so that the oracle can look into L1.
@@ -118,8 +123,12 @@ export class World implements LoaderHooks {
     }
   }
 
+  /** What was applied is applied, wherever the log was taken up since. */
   get process(): Process {
-    return { epoch: this.core.follower.epoch, tidemark: this.core.follower.tidemark }
+    const { epoch, tidemark } = this.core.follower
+    const before = epoch === this.#applied.epoch ? this.#applied.tidemark : 0
+    this.#applied = { epoch, tidemark: Math.max(before, tidemark) }
+    return this.#applied
   }
 
   get violation(): Violation | undefined {
@@ -158,14 +167,6 @@ export class World implements LoaderHooks {
     this.#running.delete(load)
     this.nature.loadedAt.set(load, this.clock.now())
     this.note(() => `load ${load} ends`)
-  }
-
-  /** Whether something is kept that was filled at or after this time. */
-  hasFilledSince(time = Number.POSITIVE_INFINITY): boolean {
-    const { l1, spaces } = this.core
-    for (const { slots } of spaces.all())
-      for (const slot of slots.values()) if (l1.filledAtOf(slot) >= time) return true
-    return false
   }
 
   get running(): number {
