@@ -64,45 +64,49 @@ export async function readNodes(sql: Sql, { tenant, config, path }: Place): Prom
   return { nodes, references, base, dependencies }
 }
 
-export interface StoredNames {
+export interface StoredKind {
   /** undefined where there is no such node. */
   readonly kind: Kind | undefined
-  /** Of its children, in their order. */
-  readonly names: readonly string[]
   /** Of the node, and of those above. */
   readonly references: References
   readonly base: ConfigName | undefined
 }
 
-/** The same for the names of a node's children alone: what these hold is not read. */
-const READ_NAMES = `
-select 'node' as what, n.path, n.kind as text, null::float8 as "order"
+/** The same of what a node is alone. */
+const READ_KIND = `
+select 'node' as what, n.path, n.kind as text
 from tidemark_trees.configs n where n.tenant = $1 and n.config = $2 and n.path = $3
 union all
-select 'child', c.path, null, c.position
-from tidemark_trees.configs c where c.tenant = $1 and c.config = $2 and c.parent = $3
-union all
-select 'reference', r.path, r.value::text, null
+select 'reference', r.path, r.value::text
 from tidemark_trees.configs r where r.tenant = $1 and r.config = $2 and r.path = any($4::text[])
 union all
-select 'head', h.base_tenant, h.base_config, null
+select 'head', h.base_tenant, h.base_config
 from tidemark_trees.config_heads h where h.tenant = $1 and h.config = $2`
 
-export async function readNames(sql: Sql, { tenant, config, path }: Place): Promise<StoredNames> {
-  const above = ancestorsOf(path)
-  const { rows } = await sql.texts(READ_NAMES, [tenant, config, path, [...above, path].map(referenceAt)])
+export async function readKind(sql: Sql, { tenant, config, path }: Place): Promise<StoredKind> {
+  const above = [...ancestorsOf(path), path]
+  const { rows } = await sql.texts(READ_KIND, [tenant, config, path, above.map(referenceAt)])
   const references = new Map<Path, string>()
-  const children: { readonly name: string; readonly order: number }[] = []
   let kind: Kind | undefined
   let base: ConfigName | undefined
-  for (const [what, at, text, order] of rows) {
+  for (const [what, at, text] of rows) {
     if (what === 'node') kind = text as Kind
-    else if (what === 'child') children.push({ name: nameOf(at!), order: Number(order) })
     else if (what === 'reference') references.set(ownerOf(at!), text!)
     else base = baseOf(at, text)
   }
-  children.sort((a, b) => a.order - b.order || (a.name < b.name ? -1 : 1))
-  return { kind, names: children.map(({ name }) => name), references, base }
+  return { kind, references, base }
+}
+
+/** The names of an object's members, in their order: what these hold is not read. */
+export async function readNames(sql: Sql, { tenant, config, path }: Place): Promise<string[]> {
+  const { rows } = await sql.texts(
+    'select c.path, c.position from tidemark_trees.configs c where c.tenant = $1 and c.config = $2 and c.parent = $3',
+    [tenant, config, path],
+  )
+  return rows
+    .map(([at, order]) => ({ name: nameOf(at!), order: Number(order) }))
+    .sort((a, b) => a.order - b.order || (a.name < b.name ? -1 : 1))
+    .map(({ name }) => name)
 }
 
 /** All at a node and below it. */

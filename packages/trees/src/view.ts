@@ -9,6 +9,7 @@ import {
   isHidden,
   movedTo,
   type Place,
+  readKind,
   readNames,
   readNodes,
   readWatched,
@@ -56,9 +57,12 @@ export class Views {
       await this.#watch(sql, place, dependencies)
       const moved = movedTo(references, place)
       if (moved) return this.#other(moved)
-      if (!nodes.has(place.path)) return base ? this.#inherited(sql, place, base) : null
-      const inherits = base && (await this.names({ ...base, path: place.path })) && !(await isHidden(sql, place))
-      const json = await new Assembly(this, place, nodes).text(place.path, inherits ? base : undefined)
+      const top = nodes.get(place.path)
+      if (!top) return base ? this.#inherited(sql, place, base) : null
+      const json = await new Assembly(this, place, nodes).text(
+        place.path,
+        await this.#baseOf(sql, place, top.text, base),
+      )
       if (json === null) return null
       let version = 0
       for (const node of nodes.values()) version = Math.max(version, node.version)
@@ -69,12 +73,12 @@ export class Views {
   /** The names below an object, with those that it inherits: what they hold is not asked for. */
   names(place: Place): Promise<Names> {
     const load: Load<Names> = async ({ sql }) => {
-      const { kind, names, references, base } = await readNames(sql, place)
+      const { kind, references, base } = await readKind(sql, place)
       const reference = references.get(place.path)
       const moved = movedTo(references, place) ?? (reference === undefined ? undefined : targetOf(reference, place))
       if (moved) return this.names(moved)
       if (kind !== undefined && kind !== 'object') return null
-      const own = kind === undefined ? null : names
+      const own = kind === undefined ? null : await readNames(sql, place)
       const inherited = base ? await this.names({ ...base, path: place.path }) : null
       if (!inherited || (await isHidden(sql, place))) return own
       return own ? [...new Set([...inherited, ...own])] : inherited
@@ -86,6 +90,12 @@ export class Views {
   async #inherited(sql: Sql, place: Place, base: ConfigName): Promise<View | null> {
     const view = await this.#other({ ...base, path: place.path })
     return view && !(await isHidden(sql, place)) ? view : null
+  }
+
+  /** The base, where it adds members to an object: an array or a value is the config's own, and so is what stands below one. */
+  async #baseOf(sql: Sql, place: Place, text: string, base: ConfigName | undefined): Promise<ConfigName | undefined> {
+    if (!base || kindOf(text) !== 'object') return undefined
+    return (await this.names({ ...base, path: place.path })) && !(await isHidden(sql, place)) ? base : undefined
   }
 
   /** The same tree as another; nothing of it is of a version of this config. */
