@@ -119,12 +119,18 @@ test('stamps do not fill the file', async () => {
   expect(stamps).toBeGreaterThan(1_000)
 })
 
-test('shapes above the limit are not taken', async () => {
-  const l2 = await opened({ maxBytes: 8 * MIB })
-  const many = Array.from({ length: 2_047 }, (_, i) => ({ shape: `shape${i}`, name: '' }))
-  expect(await l2.fill('a', { ...entry(1), stamps: many })).toBe('stored')
+test('shapes above the limit are not taken, but for the tables that stand for them, which have a limit of their own', async () => {
+  const l2 = await opened({ maxBytes: 8 * MIB, shapesMax: 100 })
+  const of = (name: string, count: number) =>
+    Array.from({ length: count }, (_, i) => ({ shape: `${name}${i}`, name: '' }))
+  const wide = { shape: 'table', name: '' }
+  expect(await l2.fill('a', { ...entry(1), stamps: of('shape', 99) })).toBe('stored')
   expect(await l2.fill('b', entry(1))).toBe('stored')
-  expect(await l2.fill('c', { ...entry(1), stamps: [{ shape: 'one more', name: '' }] })).toBe('refused')
+  expect(await l2.fill('c', { ...entry(1), stamps: [{ shape: 'one more', name: '', wide }] })).toBe('stored')
+  // As many again have nothing that stands for them.
+  expect(await l2.fill('d', { ...entry(1), stamps: of('other', 99) })).toBe('stored')
+  expect(await l2.fill('e', { ...entry(1), stamps: of('last', 1) })).toBe('refused')
+  expect(await l2.fill('f', { ...entry(1), stamps: [{ shape: 'two more', name: '', wide }] })).toBe('stored')
 })
 
 test('options that can not be are refused', () => {
