@@ -54,6 +54,7 @@ async function runOnPostgres15(env, temporary, missing, filters) {
   // What takes long and is about our side of the line is not done twice.
   const same = [
     'shared-slot-*',
+    'journal-*',
     'lost',
     'orm/*',
     'consistency',

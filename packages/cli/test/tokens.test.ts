@@ -16,11 +16,13 @@ const tokens = (...args: string[]) => run(['tokens', ...args, '--url', database.
 async function stored(): Promise<string> {
   const client = new pg.Client({ connectionString: database.url })
   await client.connect()
-  const { rows } = await client.query(
-    'select t::text as text, convert_from(hash, $$latin1$$) as hash from tidemark.tokens t',
-  )
-  await client.end()
-  return JSON.stringify(rows)
+  try {
+    // As a text that shows what is readable in it, whatever bytes it has.
+    const { rows } = await client.query("select t::text as text, encode(hash, 'escape') as hash from tidemark.tokens t")
+    return JSON.stringify(rows)
+  } finally {
+    await client.end()
+  }
 }
 
 test('a token is shown once, kept as a hash, listed without it, and revoked', async () => {

@@ -36,9 +36,10 @@ for (const policy of policies) {
     const { evicted, oom } = await pressure(server)
     expect(policy === 'noeviction' ? oom : evicted).toBeGreaterThan(100)
     const { resets } = l2.status().counters
-    // What evicts at random soon evicts the state; what looks at the time that a key has never does.
+    // What evicts at random soon evicts the state; what looks at the time that a key has never does. LRU counts in whole seconds, and here
+    // more is written in each than Redis holds: to it, all keys were used at the same time.
     if (policy === 'allkeys-random') expect(resets).toBeGreaterThan(1)
-    else expect(world.seen.believed).toBeGreaterThan(100)
+    else if (policy !== 'allkeys-lru') expect(world.seen.believed).toBeGreaterThan(100)
     if (!policy.startsWith('allkeys')) expect(resets).toBe(1)
     await l2.close()
   })

@@ -4,13 +4,28 @@ import { report, simulate } from './run.js'
 
 const SEEDS_MAX = 10_000
 
+/**
+ * Rules whose loss is rarely seen: the search begins a little before the seed that last showed it, not at 1, which takes minutes in all.
+ * Where a change moves it, the search goes on from here.
+ */
+const BEGINS: Readonly<Record<string, number>> = {
+  Restart: 540,
+  'Columns read': 1_430,
+  'L2, since': 350,
+  'L2, stamps': 1_180,
+  Sweeps: 400,
+  Set: 500,
+  'Nested eviction': 720,
+}
+
 describe('a rule left out', () => {
   test.each(PLANTED)('$rule: the simulation notices that $bug', { timeout: 600_000 }, async ({ rule, plant }) => {
     const takeOut = plant()
-    let seed = 0
+    let seed = (BEGINS[rule] ?? 1) - 1
+    const last = seed + SEEDS_MAX
     let violation: string | undefined
     try {
-      while (violation === undefined && seed < SEEDS_MAX) violation = (await simulate(++seed)).violation
+      while (violation === undefined && seed < last) violation = (await simulate(++seed)).violation
       expect(violation, `${rule} left out was not noticed in ${SEEDS_MAX} seeds`).toBeDefined()
       // What is printed leads to the bug: the seed runs into it again.
       expect(await report(seed)).toContain(`SIM_SEED=${seed} `)

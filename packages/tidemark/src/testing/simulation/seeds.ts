@@ -24,7 +24,7 @@ export interface Sum {
 
 export function seedsOf(environment: Readonly<Record<string, string | undefined>>): Seeds {
   const { SIM_SEEDS: count, SIM_SEED: only } = environment
-  return { count: wholeOf('SIM_SEEDS', count) ?? 6_000, only: wholeOf('SIM_SEED', only) }
+  return { count: wholeOf('SIM_SEEDS', count) ?? 4_000, only: wholeOf('SIM_SEED', only) }
 }
 
 /**
