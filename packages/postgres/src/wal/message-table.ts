@@ -14,12 +14,13 @@ import type { Relation } from './protocol.js'
 const VERSION_MESSAGES = 140_000
 const SCHEMA = 'tidemark'
 const NAME = 'messages'
-const TABLE = `${SCHEMA}.${NAME}`
+/** Quoted as in the catalogue. */
+export const MESSAGE_TABLE = `${SCHEMA}.${NAME}`
 /** So many rows it has: who writes at the same moment seldom waits for another. */
 const PLACES = 32
 
 const CREATE_SCHEMA = `create schema if not exists ${SCHEMA}`
-const CREATE_TABLE = `create table if not exists ${TABLE} (place int primary key, prefix text not null, content text not null)`
+const CREATE_TABLE = `create table if not exists ${MESSAGE_TABLE} (place int primary key, prefix text not null, content text not null)`
 
 export function needsMessageTable(version: number): boolean {
   return version < VERSION_MESSAGES
@@ -69,7 +70,7 @@ export async function prepareMessageTable(sql: SqlConnection, publication: strin
   const after = await look(sql, publication)
   if (after.mayWrite) return
   throw new RightsError(
-    `PostgreSQL 13 carries messages only in a table, ${TABLE}, into which the role may not write.`,
+    `PostgreSQL 13 carries messages only in a table, ${MESSAGE_TABLE}, into which the role may not write.`,
     grants(after).join('; '),
   )
 }
@@ -78,7 +79,7 @@ export async function prepareMessageTable(sql: SqlConnection, publication: strin
 export function checkMessageTable(publication: string, { tables }: Catalogue): void {
   for (const table of tables.values()) if (isMessageTable(table) && table.entry !== 0 && !table.isRestricted) return
   throw new PublicationError(
-    `PostgreSQL 13 carries messages only in the table ${TABLE}, which the publication "${publication}" does not send, and the role ` +
+    `PostgreSQL 13 carries messages only in the table ${MESSAGE_TABLE}, which the publication "${publication}" does not send, and the role ` +
       `may not change that. Have somebody with the right run: ${publish(publication)}`,
   )
 }
@@ -86,14 +87,14 @@ export function checkMessageTable(publication: string, { tables }: Catalogue): v
 export async function writeToTable(sql: SqlConnection, prefix: string, content: string): Promise<void> {
   try {
     await sql.rows(
-      `insert into ${TABLE} (place, prefix, content) values ($1, $2, $3)
+      `insert into ${MESSAGE_TABLE} (place, prefix, content) values ($1, $2, $3)
        on conflict (place) do update set prefix = excluded.prefix, content = excluded.content`,
       [Math.floor(Math.random() * PLACES), prefix, content],
     )
   } catch (error) {
     if (sqlState(error) !== '42P01') throw error
     throw new SourceDownError(
-      `The table ${TABLE}, which carries messages on PostgreSQL 13, does not exist; it is made when the log is taken up. ` +
+      `The table ${MESSAGE_TABLE}, which carries messages on PostgreSQL 13, does not exist; it is made when the log is taken up. ` +
         'Wait until it is followed, or see in its status why it is not.',
       { cause: error },
     )
@@ -124,9 +125,9 @@ async function createOnce(sql: SqlConnection, text: string): Promise<void> {
 }
 
 function grants({ role }: Standing): string[] {
-  return [`grant usage on schema ${SCHEMA} to ${role}`, `grant select, insert, update on ${TABLE} to ${role}`]
+  return [`grant usage on schema ${SCHEMA} to ${role}`, `grant select, insert, update on ${MESSAGE_TABLE} to ${role}`]
 }
 
 function publish(publication: string): string {
-  return `alter publication ${escapeIdentifier(publication)} add table only ${TABLE}`
+  return `alter publication ${escapeIdentifier(publication)} add table only ${MESSAGE_TABLE}`
 }

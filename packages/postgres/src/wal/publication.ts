@@ -2,6 +2,7 @@ import { escapeIdentifier } from 'pg'
 import type { Catalogue, CatalogueTable } from './catalogue.js'
 import type { SqlConnection } from './connection.js'
 import { PublicationError, RightsError, sqlState } from './errors.js'
+import { MESSAGE_TABLE } from './message-table.js'
 import { JOURNAL_SCHEMA } from './recording.js'
 
 /** Duplicate or undefined object or table, and "tuple concurrently updated". */
@@ -11,7 +12,7 @@ const LOCKED = '55P03'
 /** After so many tables that are locked the others wait for the next time: each costs a lock timeout. */
 const LOCKED_MAX = 3
 
-/** What Tidemark keeps for itself (the journal, tokens) is followed by nobody. */
+/** What Tidemark keeps for itself (the journal, tokens) is followed by nobody, but for the messages on PostgreSQL 13. */
 const OWN_SCHEMAS: ReadonlySet<string> = new Set([JOURNAL_SCHEMA, 'tidemark'])
 
 /** What the publication should list beyond what it lists, and no longer. */
@@ -80,8 +81,12 @@ export function publishSql(name: string, tables: readonly CatalogueTable[], does
 
 /** Whether publishing it, and what is or will be below a partitioned table, can't make a write fail. */
 function isSafe(table: CatalogueTable, tables: ReadonlyMap<number, CatalogueTable>): boolean {
-  if (!table.isLogged || table.identity === undefined || OWN_SCHEMAS.has(table.schema)) return false
+  if (!table.isLogged || table.identity === undefined || isOwn(table)) return false
   return table.kind !== 'partitioned' || table.children.every((oid) => isSafe(tables.get(oid)!, tables))
+}
+
+function isOwn({ schema, table }: CatalogueTable): boolean {
+  return OWN_SCHEMAS.has(schema) && table !== MESSAGE_TABLE
 }
 
 /** ONLY, as children by INHERITS would else be added too, whatever their identity. */
