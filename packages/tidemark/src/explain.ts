@@ -5,6 +5,7 @@ import type { Keyspace } from './read/keyspace.js'
 import { sessionText } from './read/keyspaces.js'
 import type { NotKept, Session } from './source.js'
 import type { SlotKey } from './tiers/space.js'
+import { wallTimesOf } from './wall-times.js'
 
 /** What to do about answers that are not kept, in one sentence each. */
 const ADVICE: Record<NotKept, string> = {
@@ -66,16 +67,15 @@ function describe(core: Core, tenant: string, text: string, space: Keyspace, key
   const { l1, clock, follower } = core
   const slot = space.slots.get(key)!
   const now = clock.now()
-  const toWall = clock.wall() - now
-  const expiresAt = l1.expiresAtOf(slot)
+  const { filledAt, expiresAt } = wallTimesOf(core, slot)
   const isFresh = l1.isFreshAt(slot, now)
   const isTrusted = core.isTrusted(now)
   const state = !isFresh ? 'expired' : isTrusted ? 'fresh' : 'untrusted'
   const dependencies = l1.dependenciesOf(slot)
   const until =
-    expiresAt === Number.POSITIVE_INFINITY
+    expiresAt === undefined
       ? 'until a change touches it'
-      : `until ${new Date(expiresAt + toWall).toISOString()}, or a change touches it`
+      : `until ${new Date(expiresAt).toISOString()}, or a change touches it`
   const sentence = {
     fresh: `Kept, with ${dependencies.length} ${dependencies.length === 1 ? 'dependency' : 'dependencies'}, ${until}.`,
     expired: 'Kept, but expired: served only by grace while it is refilled or the source fails.',
@@ -88,8 +88,8 @@ function describe(core: Core, tenant: string, text: string, space: Keyspace, key
     stored: true,
     state,
     asOf: follower.positionAt(l1.lsnOf(slot)),
-    filledAt: Math.round(l1.filledAtOf(slot) + toWall),
-    expiresAt: expiresAt === Number.POSITIVE_INFINITY ? undefined : Math.round(expiresAt + toWall),
+    filledAt,
+    expiresAt,
     dependencies,
     notKept: undefined,
     text: sentence,

@@ -7,6 +7,7 @@ import { namesOf } from './options.js'
 import type { Keyspace } from './read/keyspace.js'
 import { Slices } from './slices.js'
 import { targetsOf } from './targets.js'
+import { wallTimesOf } from './wall-times.js'
 
 const LIMIT = 50
 const LIMIT_MAX = 1_000
@@ -138,9 +139,7 @@ function measure({ l1 }: Core, slot: number, sort: NonNullable<KeysQuery['sort']
 }
 
 function infoOf(core: Core, slot: number): KeyInfo {
-  const { l1, clock, follower } = core
-  const toWall = clock.wall() - clock.now()
-  const expiresAt = l1.expiresAtOf(slot)
+  const { l1, follower } = core
   const tags: string[] = []
   for (const each of l1.dependenciesOf(slot)) if (each.kind === 'tag') tags.push(each.tag)
   return {
@@ -149,8 +148,7 @@ function infoOf(core: Core, slot: number): KeyInfo {
     state: stateOf(core, slot),
     bytes: l1.bytesOf(slot),
     position: follower.positionAt(l1.lsnOf(slot)),
-    filledAt: Math.round(l1.filledAtOf(slot) + toWall),
-    expiresAt: expiresAt === Number.POSITIVE_INFINITY ? undefined : Math.round(expiresAt + toWall),
+    ...wallTimesOf(core, slot),
     tags,
   }
 }

@@ -4,6 +4,7 @@ import { keysOf } from '../follow/apply.js'
 import type { Policy } from '../options.js'
 import { setByHand } from '../set.js'
 import type { Session } from '../source.js'
+import { wallTimesOf } from '../wall-times.js'
 import { currentFill } from './current.js'
 import { keepShared } from './keep.js'
 import { sessionText } from './keyspaces.js'
@@ -25,7 +26,7 @@ export async function find(core: Core, sought: Sought): Promise<Found | undefine
 }
 
 function inMemory(core: Core, { tenant, session, key: text }: Sought, from: Found['from']): Found | undefined {
-  const { l1, clock, follower, reads } = core
+  const { l1, follower, reads } = core
   const own = session && sessionText(session)
   for (const [space, key] of keysOf(core.spaces, tenant, text)) {
     if ((own ?? '') !== sessionText(space.session)) continue
@@ -34,15 +35,13 @@ function inMemory(core: Core, { tenant, session, key: text }: Sought, from: Foun
     const reader = currentFill()
     const expiresAt = l1.expiresAtOf(slot)
     reader?.inherit({ tenant, key: text, dependencies: l1.dependenciesOf(slot), expiresAt, unkept: undefined })
-    const toWall = clock.wall() - clock.now()
     return {
       key: text,
       value: l1.read(slot),
       from,
       asOf: follower.position,
       position: follower.positionAt(l1.lsnOf(slot)),
-      filledAt: Math.round(l1.filledAtOf(slot) + toWall),
-      expiresAt: expiresAt === Number.POSITIVE_INFINITY ? undefined : Math.round(expiresAt + toWall),
+      ...wallTimesOf(core, slot),
     }
   }
   return undefined
