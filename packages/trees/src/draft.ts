@@ -3,7 +3,8 @@ import { TreeAbsentError, TreeLimitError } from './errors.js'
 import type { Json } from './json.js'
 import type { TreeLimits } from './limits.js'
 import { assemble, flatten, type Kind, kindOf, type Node, placesFor } from './nodes.js'
-import { below, indexOf, isWithin, nameOf, type Path, parentOf } from './pointer.js'
+import { childOf, indexOf, isWithin, nameOf, type Path, parentOf } from './pointer.js'
+import { type ConfigName, nodeAt, nodesWithin } from './stored.js'
 
 /** What a commit changes at one node. */
 export interface NodeChange {
@@ -18,7 +19,7 @@ export interface NodeChange {
  */
 export class Draft {
   readonly #client: PoolClient
-  readonly #config: readonly [tenant: string, config: string]
+  readonly #config: ConfigName
   readonly #limits: TreeLimits
   /** As they are stored, of all that was read. */
   readonly #before = new Map<Path, Node>()
@@ -29,9 +30,9 @@ export class Draft {
   readonly #readWhole = new Set<Path>()
   #lastOrder: number
 
-  constructor(client: PoolClient, tenant: string, config: string, lastOrder: number, limits: TreeLimits) {
+  constructor(client: PoolClient, config: ConfigName, lastOrder: number, limits: TreeLimits) {
     this.#client = client
-    this.#config = [tenant, config]
+    this.#config = config
     this.#limits = limits
     this.#lastOrder = lastOrder
   }
@@ -44,7 +45,7 @@ export class Draft {
   async kind(path: Path): Promise<Kind | undefined> {
     if (!this.#isRead(path)) {
       this.#read.add(path)
-      await this.#query('and path = $3', [path])
+      this.#add(await nodeAt(this.#client, { ...this.#config, path }))
     }
     const node = this.#nodes.get(path)
     return node && kindOf(node.text)
@@ -105,15 +106,6 @@ export class Draft {
     return changes.sort((a, b) => (a.path < b.path ? -1 : 1))
   }
 
-  /** A node as it is stored, if it was read. */
-  stored(path: Path): Node | undefined {
-    return this.#before.get(path)
-  }
-
-  isThere(path: Path): boolean {
-    return this.#nodes.has(path)
-  }
-
   async #items(array: Path): Promise<readonly Json[]> {
     const json = await this.json(array)
     return json?.kind === 'array' ? json.items : []
@@ -141,9 +133,7 @@ export class Draft {
     const ordersOf = (object: Path, names: readonly string[]): readonly number[] => {
       const isObject = had.get(object)?.text === '{}'
       const places = placesFor(
-        names.map((name) =>
-          isObject ? had.get(`${object}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`)?.order : undefined,
-        ),
+        names.map((name) => (isObject ? had.get(childOf(object, name))?.order : undefined)),
         this.#lastOrder,
       )
       this.#lastOrder = Math.max(this.#lastOrder, Math.ceil(places.at(-1) ?? 0))
@@ -169,17 +159,11 @@ export class Draft {
   async #readAll(path: Path): Promise<void> {
     if ([...this.#readWhole].some((whole) => isWithin(path, whole))) return
     this.#readWhole.add(path)
-    if (path === '') await this.#query('', [])
-    else await this.#query('and (path = $3 or (path >= $4 and path < $5))', [path, ...below(path)])
+    this.#add(await nodesWithin(this.#client, { ...this.#config, path }))
   }
 
-  async #query(condition: string, values: readonly string[]): Promise<void> {
-    const { rows } = await this.#client.query<Node>(
-      `select path, value::text as text, position as "order", version::float8 as version
-       from tidemark_trees.configs where tenant = $1 and config = $2 ${condition}`,
-      [...this.#config, ...values],
-    )
-    for (const node of rows) {
+  #add(nodes: readonly Node[]): void {
+    for (const node of nodes) {
       if (this.#before.has(node.path)) continue
       this.#before.set(node.path, node)
       this.#nodes.set(node.path, node)

@@ -61,7 +61,7 @@ export class Edits {
     for (const dependent of dependencies ?? []) checkPath(dependent, this.#limits)
     const { result, position } = await this.#transactions.run(tenant, async (client) => {
       const head = await lockHead(client, tenant, config, creates)
-      const draft = new Draft(client, tenant, config, head.lastOrder, this.#limits)
+      const draft = new Draft(client, { tenant, config }, head.lastOrder, this.#limits)
       if (!creates && (await draft.kind('')) === undefined) throw absent(config)
       if (ifVersion !== undefined) await checkVersion(client, tenant, config, path, ifVersion)
       const changes = (await work(draft, client, head.base)) ?? draft.changes()
@@ -73,12 +73,11 @@ export class Edits {
         // A dry run is taken back, and must say what a real one would say.
         if (head.schema !== null || changes.some(({ path: at }) => at.endsWith('/$ref')))
           await this.#check(client, { tenant, config }, head.schema)
-      }
-      if (changes.length > 0)
         await client.query(
           'update tidemark_trees.config_heads set version = $3, last_order = $4, updated_at = now() where tenant = $1 and config = $2',
           [tenant, config, version, draft.lastOrder],
         )
+      }
       return { result: { version, changes }, isKept: !dryRun }
     })
     return { version: result.version, position, changes: result.changes.map(summary) }

@@ -4,6 +4,7 @@ import { TreeAbsentError } from './errors.js'
 import type { Json } from './json.js'
 import { assemble, type Node } from './nodes.js'
 import { below, type Path } from './pointer.js'
+import { nodesWithin, type Place } from './stored.js'
 
 /** An edit, as the history has it. */
 export interface PastEdit {
@@ -25,16 +26,10 @@ export interface Difference {
   readonly after: string | undefined
 }
 
-interface Asked {
-  readonly tenant: string
-  readonly config: string
-  readonly path: Path
-}
-
 /** The edits that changed a node or something below it, the newest first. */
 export async function readHistory(
   client: PoolClient,
-  { tenant, config, path }: Asked,
+  { tenant, config, path }: Place,
   { before, limit }: { readonly before: number | undefined; readonly limit: number },
 ): Promise<PastEdit[]> {
   const { rows } = await client.query<{
@@ -69,7 +64,7 @@ export async function readHistory(
 }
 
 /** The nodes at a path, and below it, as they were in a version; of the config itself, without what it inherits. */
-async function nodesAt(client: PoolClient, asked: Asked, version: number): Promise<Map<Path, Node>> {
+async function nodesAt(client: PoolClient, asked: Place, version: number): Promise<Map<Path, Node>> {
   await checkVersionExists(client, asked, version)
   const nodes = await nodesNow(client, asked)
   for (const { path, before } of await changesSince(client, asked, version)) {
@@ -80,12 +75,12 @@ async function nodesAt(client: PoolClient, asked: Asked, version: number): Promi
 }
 
 /** The tree as it was in a version; undefined where it was not. */
-export async function treeAt(client: PoolClient, asked: Asked, version: number): Promise<Json | undefined> {
+export async function treeAt(client: PoolClient, asked: Place, version: number): Promise<Json | undefined> {
   return assemble(asked.path, await nodesAt(client, asked, version))
 }
 
 /** What is different between two versions, node by node. */
-export async function differences(client: PoolClient, asked: Asked, from: number, to: number): Promise<Difference[]> {
+export async function differences(client: PoolClient, asked: Place, from: number, to: number): Promise<Difference[]> {
   const [before, after] = [await nodesAt(client, asked, from), await nodesAt(client, asked, to)]
   return [...new Set([...before.keys(), ...after.keys()])]
     .filter((path) => before.get(path)?.text !== after.get(path)?.text)
@@ -94,7 +89,7 @@ export async function differences(client: PoolClient, asked: Asked, from: number
 }
 
 /** What brings a config back to what it was in a version. */
-export async function changesBackTo(client: PoolClient, asked: Asked, version: number): Promise<NodeChange[]> {
+export async function changesBackTo(client: PoolClient, asked: Place, version: number): Promise<NodeChange[]> {
   await checkVersionExists(client, asked, version)
   const now = await nodesNow(client, asked)
   const back: NodeChange[] = []
@@ -107,7 +102,7 @@ export async function changesBackTo(client: PoolClient, asked: Asked, version: n
 }
 
 /** The oldest change of each node after a version: what it was in it. */
-async function changesSince(client: PoolClient, { tenant, config, path }: Asked, version: number) {
+async function changesSince(client: PoolClient, { tenant, config, path }: Place, version: number) {
   const { rows } = await client.query<{ path: Path; text: string | null; order: number | null }>(
     `select distinct on (path) path, old_value::text as text, old_position as "order"
      from tidemark_trees.config_edit_nodes
@@ -120,16 +115,11 @@ async function changesSince(client: PoolClient, { tenant, config, path }: Asked,
   }))
 }
 
-async function nodesNow(client: PoolClient, { tenant, config, path }: Asked): Promise<Map<Path, Node>> {
-  const { rows } = await client.query<Node>(
-    `select path, value::text as text, position as "order", version::float8 as version from tidemark_trees.configs
-     where tenant = $1 and config = $2 and (path = $3 or (path >= $4 and path < $5))`,
-    [tenant, config, path, ...below(path)],
-  )
-  return new Map(rows.map((node) => [node.path, node]))
+async function nodesNow(client: PoolClient, place: Place): Promise<Map<Path, Node>> {
+  return new Map((await nodesWithin(client, place)).map((node) => [node.path, node]))
 }
 
-async function checkVersionExists(client: PoolClient, { tenant, config }: Asked, version: number): Promise<void> {
+async function checkVersionExists(client: PoolClient, { tenant, config }: Place, version: number): Promise<void> {
   const { rows } = await client.query(
     'select from tidemark_trees.config_edits where tenant = $1 and config = $2 and version = $3',
     [tenant, config, version],

@@ -18,11 +18,10 @@ export function kindOf(text: string): Kind {
 
 /** The nodes below each node, in their order. */
 export function childrenOf<N extends Pick<Node, 'path' | 'text' | 'order'>>(
-  nodes: Iterable<N>,
-  kinds: (path: Path) => Kind | undefined,
+  nodes: ReadonlyMap<Path, N>,
 ): Map<Path, N[]> {
   const children = new Map<Path, N[]>()
-  for (const node of nodes) {
+  for (const node of nodes.values()) {
     const parent = parentOf(node.path)
     if (parent === undefined) continue
     const siblings = children.get(parent)
@@ -30,23 +29,19 @@ export function childrenOf<N extends Pick<Node, 'path' | 'text' | 'order'>>(
     else children.set(parent, [node])
   }
   for (const [parent, siblings] of children) {
-    if (siblings.length > 1) siblings.sort(kinds(parent) === 'array' ? byIndex : byOrder)
+    if (siblings.length > 1) siblings.sort(nodes.get(parent)?.text === '[]' ? byIndex : byOrder)
   }
   return children
 }
 
-/** Writes a tree's text from its nodes; undefined if the root is not among them. */
+/** The tree that nodes are of; undefined if the root is not among them. */
 export function assemble(
   root: Path,
   nodes: ReadonlyMap<Path, Pick<Node, 'path' | 'text' | 'order'>>,
 ): Json | undefined {
-  const kind = (path: Path): Kind | undefined => {
-    const node = nodes.get(path)
-    return node && kindOf(node.text)
-  }
   const top = nodes.get(root)
   if (!top) return undefined
-  const children = childrenOf(nodes.values(), kind)
+  const children = childrenOf(nodes)
   const json = (node: Pick<Node, 'path' | 'text'>): Json => {
     const own = children.get(node.path) ?? []
     switch (kindOf(node.text)) {

@@ -1,4 +1,5 @@
 import type { Sql } from '@tidemark/postgres'
+import type { PoolClient } from 'pg'
 import type { Kind, Node } from './nodes.js'
 import { ancestorsOf, below, nameOf, type Path } from './pointer.js'
 
@@ -107,6 +108,21 @@ export async function readNames(sql: Sql, { tenant, config, path }: Place): Prom
     .map(([at, order]) => ({ name: nameOf(at!), order: Number(order) }))
     .sort((a, b) => a.order - b.order || (a.name < b.name ? -1 : 1))
     .map(({ name }) => name)
+}
+
+const NODES = `
+select path, value::text as text, position as "order", version::float8 as version
+from tidemark_trees.configs where tenant = $1 and config = $2`
+
+/** The config's own node at a path, as a transaction sees it: one, or none. */
+export async function nodeAt(client: PoolClient, { tenant, config, path }: Place): Promise<Node[]> {
+  return (await client.query<Node>(`${NODES} and path = $3`, [tenant, config, path])).rows
+}
+
+/** The same with all below it. */
+export async function nodesWithin(client: PoolClient, { tenant, config, path }: Place): Promise<Node[]> {
+  const values = [tenant, config, path, ...below(path)]
+  return (await client.query<Node>(`${NODES} and (path = $3 or (path >= $4 and path < $5))`, values)).rows
 }
 
 /** All at a node and below it. */

@@ -127,10 +127,7 @@ class Assembly {
     this.#views = views
     this.#config = config
     this.#nodes = nodes
-    this.#children = childrenOf(nodes.values(), (path) => {
-      const node = nodes.get(path)
-      return node && kindOf(node.text)
-    })
+    this.#children = childrenOf(nodes)
   }
 
   /**
