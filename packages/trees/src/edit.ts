@@ -60,7 +60,7 @@ export class Edits {
     const { dependencies, ifVersion, dryRun = false } = options
     for (const dependent of dependencies ?? []) checkPath(dependent, this.#limits)
     const { result, position } = await this.#transactions.run(tenant, async (client) => {
-      const head = await lockHead(client, tenant, config, creates)
+      const head = await lockHead(client, tenant, config)
       const draft = new Draft(client, { tenant, config }, head.lastOrder, this.#limits)
       if (!creates && (await draft.kind('')) === undefined) throw absent(config)
       if (ifVersion !== undefined) await checkVersion(client, tenant, config, path, ifVersion)
@@ -87,7 +87,7 @@ export class Edits {
   async changeHead(tenant: string, config: string, change: HeadChange, by: By | undefined): Promise<Edited> {
     if ('schema' in change && change.schema !== undefined) compile(change.schema)
     const { result, position } = await this.#transactions.run(tenant, async (client) => {
-      const head = await lockHead(client, tenant, config, true)
+      const head = await lockHead(client, tenant, config)
       const version = head.version + 1
       const base = 'base' in change ? change.base : head.base
       const schema = 'schema' in change ? (change.schema ?? null) : head.schema
@@ -118,20 +118,18 @@ function summary({ path, before, after }: NodeChange): Edited['changes'][number]
   return { path, change: before === undefined ? 'added' : after === undefined ? 'removed' : 'changed' }
 }
 
-/** One edit of a config after the other. */
-async function lockHead(client: PoolClient, tenant: string, config: string, creates: boolean) {
-  if (creates)
-    await client.query(
-      'insert into tidemark_trees.config_heads (tenant, config) values ($1, $2) on conflict do nothing',
-      [tenant, config],
-    )
+/** One edit of a config after the other. One whose nodes a program wrote by SQL gets its head here. */
+async function lockHead(client: PoolClient, tenant: string, config: string) {
+  await client.query(
+    'insert into tidemark_trees.config_heads (tenant, config) values ($1, $2) on conflict do nothing',
+    [tenant, config],
+  )
   const { rows } = await client.query<HeadRow>(
     `select version::float8 as version, last_order::float8 as "lastOrder", base_tenant as tenant, base_config as config, json_schema::text as schema
      from tidemark_trees.config_heads where tenant = $1 and config = $2 for update`,
     [tenant, config],
   )
-  // One that belongs to a program which wrote nodes by SQL has no head yet.
-  const { version = 0, lastOrder = 0, tenant: baseTenant, config: baseConfig, schema = null } = rows[0] ?? {}
+  const { version, lastOrder, tenant: baseTenant, config: baseConfig, schema } = rows[0]!
   return {
     version,
     lastOrder,

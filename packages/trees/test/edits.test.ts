@@ -46,6 +46,22 @@ it('edits of one config at once are done one after the other, none lost', async 
   expect(Object.keys(counts)).toHaveLength(20)
 })
 
+it('a config that a program wrote by SQL is edited like any other, each edit a version of its own', async () => {
+  await world.admin.query(
+    `insert into tidemark_trees.configs (tenant, config, path, value) values ('T1', 'by-sql', '', '{}'), ('T1', 'by-sql', '/a', '1')`,
+  )
+  const config = tree('by-sql')
+  const versions: number[] = []
+  for (const value of [2, 3]) {
+    const { version } = await config.patch({ value: [{ op: 'replace', path: '/a', value }] })
+    versions.push(version)
+  }
+  expect(versions).toEqual([1, 2])
+  await expect(tree('nowhere').delete('/a')).rejects.toMatchObject({ code: 'TIDEMARK_TREE_ABSENT' })
+  const { rows } = await world.admin.query("select from tidemark_trees.config_heads where config = 'nowhere'")
+  expect(rows).toEqual([])
+})
+
 it('a dry run says what an edit would change, or why it would be refused, and changes nothing', async () => {
   const config = tree('dry')
   await config.put('', { value: { a: [1, 2], b: { c: 1 } } })
