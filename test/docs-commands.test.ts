@@ -19,6 +19,11 @@ const ways: readonly { command: RegExp; by: string; named: RegExp }[] = [
     by: 'packages/cli/test/tokens.test.ts',
     named: /tokens/,
   },
+  {
+    command: /^(source <\()?npx tidemark (get|keys|invalidate|journal|top|completion)\b/,
+    by: 'packages/cli/test/service.test.ts',
+    named: /ask\(\['top'/,
+  },
   { command: /^npm test$/, by: '.ci/run', named: /npm test/ },
   { command: /^npm run bench( -- [\w -]+)?$/, by: '.ci/run', named: /npm run bench/ },
   { command: /^npm run chaos -- postgres( [\w -]+)?$/, by: '.ci/run', named: /npm run chaos -- postgres/ },

@@ -28,3 +28,31 @@ export class StatementError extends TidemarkError {
     super(message, options)
   }
 }
+
+/** A server that a command asks does not answer, or is another program. */
+export class ServiceDownError extends TidemarkError {
+  readonly code = 'TIDEMARK_SERVICE_DOWN'
+  constructor(
+    readonly url: string,
+    reason: string,
+    options?: ErrorOptions,
+  ) {
+    super(
+      `No Tidemark server answers at ${url}: ${reason}. ` +
+        'Start one (npm start, or tidemark serve), or name another one with --server or TIDEMARK_SERVER.',
+      options,
+    )
+  }
+}
+
+/** What a server refuses a command for: the code is the server's. */
+export class ServiceProblemError extends TidemarkError {
+  constructor(
+    override readonly code: string,
+    /** The HTTP status. */
+    readonly status: number,
+    message: string,
+  ) {
+    super(message)
+  }
+}

@@ -1,12 +1,33 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { TidemarkError } from 'tidemark'
+import { completionCommand } from './commands/completion.js'
 import { doctorCommand } from './commands/doctor.js'
 import { explainCommand } from './commands/explain.js'
+import { getCommand } from './commands/get.js'
+import { invalidateCommand } from './commands/invalidate.js'
+import { journalCommand } from './commands/journal.js'
+import { keysCommand } from './commands/keys.js'
 import { serveCommand } from './commands/serve.js'
 import { sqlCommand } from './commands/sql.js'
 import { tokensCommand } from './commands/tokens.js'
+import { topCommand } from './commands/top.js'
 import type { Ends, Terminal } from './terminal.js'
+
+/** In the order of the help: to serve, to look at the database, to ask a server that runs. */
+const COMMANDS = [
+  serveCommand,
+  sqlCommand,
+  explainCommand,
+  doctorCommand,
+  tokensCommand,
+  getCommand,
+  keysCommand,
+  invalidateCommand,
+  journalCommand,
+  topCommand,
+  completionCommand,
+]
 
 /**
  * Runs one command line.
@@ -26,8 +47,7 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
   const ends: Ends = (code) => {
     exitCode = code
   }
-  for (const add of [serveCommand, sqlCommand, explainCommand, doctorCommand, tokensCommand])
-    add(program, terminal, ends)
+  for (const add of COMMANDS) add(program, terminal, ends)
   try {
     await program.parseAsync(args, { from: 'user' })
     return exitCode
