@@ -11,7 +11,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   lmdb: ['tidemark'],
   redis: ['tidemark'],
   trees: ['tidemark', 'postgres'],
-  server: ['tidemark', 'postgres', 'embedded', 'redis'],
+  server: ['tidemark', 'postgres', 'embedded', 'redis', 'trees'],
   cli: ['tidemark', 'postgres', 'embedded', 'server'],
 }
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Server as HttpsServer } from 'node:https'
 import swagger from '@fastify/swagger'
+import type { Trees } from '@tidemark/trees'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { type Cache, type Clock, parsePosition, systemClock } from 'tidemark'
@@ -37,6 +38,9 @@ import { resourceRoutes } from './routes/resources.js'
 import { shortFormRoutes } from './routes/short-forms.js'
 import { staticRoutes } from './routes/static.js'
 import { streamRoutes } from './routes/streams.js'
+import { keepBodiesAsText } from './routes/tree-documents.js'
+import { treeShortForms } from './routes/tree-short-forms.js'
+import { treeRoutes } from './routes/trees.js'
 import { followPair, type Pair, readPair } from './tls.js'
 
 export interface AppOptions {
@@ -48,6 +52,8 @@ export interface AppOptions {
   readonly findTokens?: FindTokens | undefined
   /** The processes that this one has joined. Default: it is alone. */
   readonly cluster?: Cluster | undefined
+  /** Config trees of that source, where they are served. */
+  readonly trees?: Trees | undefined
   /** An application's own routes, behind the same checks of Host and Origin. */
   readonly routes?: ((app: FastifyInstance) => void | Promise<void>) | undefined
   /** A folder whose files are served at `/`. */
@@ -121,6 +127,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     },
     transform: describeAccess,
   })
+  const names = namesUnderApi(app)
   app.register(async (routes) => {
     requireActions(routes)
     refuseOtherMethods(routes)
@@ -139,6 +146,15 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     clusterRoute(routes, cluster)
     routes.get('/api/openapi.json', { config: { action: 'describe' }, schema: { hide: true } }, () => app.swagger())
   })
+  const { trees } = options
+  if (trees)
+    app.register(async (routes) => {
+      requireActions(routes)
+      refuseOtherMethods(routes)
+      keepBodiesAsText(routes)
+      treeRoutes(routes, trees)
+      if (config.trees.shortForms) treeShortForms(routes, trees, (name) => names.has(name))
+    })
   if (options.static !== undefined) staticRoutes(app, options.static)
   if (options.routes) await options.routes(app)
   await app.ready()
@@ -205,6 +221,16 @@ export function version(): string {
 function epochOf(cache: Cache<ResourceContext>): string | undefined {
   const { tidemark } = cache.status()
   return tidemark === undefined ? undefined : parsePosition(tidemark).epoch
+}
+
+/** The names with which paths of the API begin, also of routes to come: `cache` of `/api/cache/:key`. */
+function namesUnderApi(app: FastifyInstance): ReadonlySet<string> {
+  const names = new Set<string>()
+  app.addHook('onRoute', ({ url }) => {
+    const [, name] = /^\/api\/([^/:*]+)/.exec(url) ?? []
+    if (name !== undefined) names.add(name)
+  })
+  return names
 }
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']

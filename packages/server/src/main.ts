@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { journalSecret, postgres } from '@tidemark/postgres'
 import { redisL2, redisRelay } from '@tidemark/redis'
+import { openTrees } from '@tidemark/trees'
 import type { FastifyInstance } from 'fastify'
 import { type Cache, type CacheOptions, createCache, type L2, OptionError } from 'tidemark'
 import { tokenDatabase } from './access/token-database.js'
@@ -91,6 +92,11 @@ export async function serve(options: ServeOptions): Promise<Running> {
     const source = postgres({ ...sourceOptions(config, database.url), ...journal, ...relay })
     const cache = createCache({ source, ...l2Options(config.l2), ...cacheOptions(config.cache) })
     started.push(() => cache.close())
+    const { enabled } = config.trees
+    const trees =
+      enabled === true || (enabled === 'auto' && database.embedded)
+        ? await openTrees({ cache, source, limits: config.trees.limits })
+        : undefined
     const tokens = config.access.tokens ? tokenDatabase(database.url) : undefined
     if (tokens) started.push(() => tokens.close())
     let address: string | null = null
@@ -101,6 +107,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
       cache,
       source,
       cluster,
+      trees,
       routes: (routes) => options.routes?.(routes, { ...database, cache }),
       static: options.static,
       logLevel: options.logLevel,

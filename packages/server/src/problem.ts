@@ -1,3 +1,4 @@
+import { TreePatchError, TreeSchemaError, TreeValueError } from '@tidemark/trees'
 import { TidemarkError } from 'tidemark'
 import { ParameterError, type ParameterProblem, type Place, RequestedSqlError } from './errors.js'
 
@@ -12,11 +13,16 @@ export interface Problem {
   readonly code: string
   readonly detail: string
   readonly requestId?: string
-  /** Which parameters, and what is wrong with each. */
-  readonly errors?: readonly ParameterProblem[]
+  /** Which parameters, or which nodes of a tree (JSON Pointers), and what is wrong with each. */
+  readonly errors?: readonly (ParameterProblem | NodeProblem)[]
   /** PostgreSQL's code for what is wrong with the SQL of the request, and where that is. */
   readonly sqlState?: string
   readonly place?: Place
+}
+
+export interface NodeProblem {
+  readonly pointer: string
+  readonly message: string
 }
 
 /** The only place where an error becomes an HTTP status. */
@@ -36,6 +42,15 @@ const STATUSES: Readonly<Record<string, readonly [status: number, title: string]
   TIDEMARK_RESOURCE_UNKNOWN: [404, 'There is no such resource'],
   TIDEMARK_NOT_STORED: [404, 'Nothing is stored under this key'],
   TIDEMARK_REQUEST_UNKNOWN: [404, 'No such request is remembered'],
+  TIDEMARK_TREE_NAME: [400, 'A tenant or config cannot have this name'],
+  TIDEMARK_TREE_PATH: [400, 'The path names no node'],
+  TIDEMARK_TREE_ABSENT: [404, 'There is no such config, node or version'],
+  TIDEMARK_TREE_VERSION: [412, 'The node is of another version'],
+  TIDEMARK_TREE_VALUE: [422, 'The document cannot be stored'],
+  TIDEMARK_TREE_PATCH: [422, 'The patch cannot be done'],
+  TIDEMARK_TREE_SCHEMA: [422, 'The config would not keep to its schema'],
+  TIDEMARK_TREE_CYCLE: [422, 'References or bases lead back to where they begin'],
+  TIDEMARK_TREE_LIMIT: [422, 'A limit of trees is reached'],
   TIDEMARK_METHOD: [405, 'The path does not have this method'],
   TIDEMARK_NOT_WATCHABLE: [409, 'This resource cannot be streamed'],
   TIDEMARK_PRECONDITION: [412, 'Something else is stored'],
@@ -75,10 +90,21 @@ export function problemOf(error: unknown, requestId?: string): Problem {
     code,
     detail: known?.message ?? "This is a fault of the server's, or of its application. Its log says more.",
     ...(requestId === undefined ? {} : { requestId }),
-    ...(known instanceof ParameterError ? { errors: known.problems } : {}),
+    ...errorsOf(known),
     ...(known instanceof RequestedSqlError && known.sqlState !== undefined ? { sqlState: known.sqlState } : {}),
     ...(known instanceof RequestedSqlError && known.place !== undefined ? { place: known.place } : {}),
   }
+}
+
+function errorsOf(error: TidemarkError | undefined): Pick<Problem, 'errors'> {
+  if (error instanceof ParameterError) return { errors: error.problems }
+  if (error instanceof TreeSchemaError)
+    return { errors: error.problems.map(({ path, message }) => ({ pointer: path, message })) }
+  if (error instanceof TreeValueError && error.path !== undefined)
+    return { errors: [{ pointer: error.path, message: error.message }] }
+  // The operation that cannot be done, in the patch that was sent.
+  if (error instanceof TreePatchError) return { errors: [{ pointer: `/${error.operation}`, message: error.message }] }
+  return {}
 }
 
 /** Whether asking again will not mend it: the fault lies in the request. */

@@ -3,7 +3,7 @@ import { TreeAbsentError, TreeLimitError } from './errors.js'
 import type { Json } from './json.js'
 import type { TreeLimits } from './limits.js'
 import { assemble, flatten, type Kind, kindOf, type Node, placesFor } from './nodes.js'
-import { childOf, indexOf, isWithin, nameOf, type Path, parentOf } from './pointer.js'
+import { checkPath, childOf, indexOf, isWithin, nameOf, type Path, parentOf } from './pointer.js'
 import { type ConfigName, nodeAt, nodesWithin } from './stored.js'
 
 /** What a commit changes at one node. */
@@ -143,6 +143,8 @@ export class Draft {
     for (const node of flatten(path, json, order, ordersOf)) {
       if (++count > this.#limits.editNodesMax)
         throw new TreeLimitError(`The edit writes more than ${this.#limits.editNodesMax} nodes (editNodesMax).`)
+      // The names in a document make paths longer and deeper than the one that it is put at.
+      checkPath(node.path, this.#limits)
       this.#nodes.set(node.path, node)
     }
   }

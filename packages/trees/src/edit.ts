@@ -5,7 +5,7 @@ import { Draft, type NodeChange } from './draft.js'
 import { TreeAbsentError, TreeValueError, TreeVersionError } from './errors.js'
 import type { TreeLimits } from './limits.js'
 import { below, checkPath, type Path, parentOf } from './pointer.js'
-import type { ConfigName } from './stored.js'
+import type { ConfigName, Place } from './stored.js'
 import type { Transactions } from './transaction.js'
 import { uncachedViews } from './uncached.js'
 import type { Views } from './view.js'
@@ -16,6 +16,8 @@ export interface EditOptions {
   readonly by?: By
   /** The version that the edit was made for, of the node at its path; another one rejects it. 0: of what is not there. */
   readonly ifVersion?: number
+  /** The same by what readers saw, with what is inherited and referred to: `ask()`'s `value.hash`. */
+  readonly ifHash?: string
   /** Says what would change, and changes nothing. Default false. */
   readonly dryRun?: boolean
   /** From now on these nodes are invalidated with the one that is set. Default: as declared before. */
@@ -57,13 +59,14 @@ export class Edits {
       base: ConfigName | undefined,
     ) => Promise<readonly NodeChange[] | undefined>,
   ): Promise<Edited> {
-    const { dependencies, ifVersion, dryRun = false } = options
+    const { dependencies, ifVersion, ifHash, dryRun = false } = options
     for (const dependent of dependencies ?? []) checkPath(dependent, this.#limits)
     const { result, position } = await this.#transactions.run(tenant, async (client) => {
       const head = await lockHead(client, tenant, config)
       const draft = new Draft(client, { tenant, config }, head.lastOrder, this.#limits)
       if (!creates && (await draft.kind('')) === undefined) throw absent(config)
       if (ifVersion !== undefined) await checkVersion(client, tenant, config, path, ifVersion)
+      if (ifHash !== undefined) await this.#checkHash(client, { tenant, config, path }, ifHash)
       const changes = (await work(draft, client, head.base)) ?? draft.changes()
       if (dependencies) await declare(client, tenant, config, path, dependencies)
       const version = head.version + (changes.length > 0 ? 1 : 0)
@@ -101,6 +104,15 @@ export class Edits {
       return { result: version, isKept: true }
     })
     return { version: result, position, changes: [] }
+  }
+
+  async #checkHash(client: PoolClient, place: Place, expected: string): Promise<void> {
+    const view = await uncachedViews(client, this.#limits).get(place)
+    if (view?.hash !== expected)
+      throw new TreeVersionError(
+        `The node at "${place.path}" is not what it was, of itself or of what it inherits: read it again, and edit what it is now.`,
+        view === null ? undefined : String(view.version),
+      )
   }
 
   /** The whole config as readers will see it: that it comes to an end, and is what its schema says. */

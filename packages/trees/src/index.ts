@@ -11,14 +11,17 @@ export {
   TreeVersionError,
 } from './errors.js'
 export type { Difference, PastEdit } from './history.js'
+export { cutJson, memberTexts } from './json.js'
 export type { TreeLimits } from './limits.js'
+export type { Head, ListOptions, NodeInfo } from './lists.js'
 export type { Path } from './pointer.js'
+export type { Reading } from './readings.js'
+export type { TreeNode } from './tree-node.js'
 export {
   type Document,
   type HistoryOptions,
   openTrees,
   type Tree,
-  type TreeNode,
   type Trees,
   type TreesOptions,
 } from './trees.js'

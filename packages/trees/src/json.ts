@@ -51,6 +51,29 @@ export function printJson(json: Json): string {
   return `{${[...json.members].map(([name, member]) => `${JSON.stringify(name)}:${printJson(member)}`).join(',')}}`
 }
 
+/**
+ * The members of an object, each as JSON's text.
+ *
+ * @throws TreeValueError (`TIDEMARK_TREE_VALUE`) as `parseJson` does, and if it is no object
+ */
+export function memberTexts(text: string, limits: TreeLimits): Map<string, string> {
+  const json = parseJson(text, limits)
+  if (json.kind !== 'object') throw new TreeValueError('The document is no object.')
+  return new Map([...json.members].map(([name, member]) => [name, printJson(member)]))
+}
+
+/** JSON's text cut off: what lies more than `depth` levels below its top is shown as `{}` or `[]`. Takes text that is known to be JSON. */
+export function cutJson(text: string, depth: number): string {
+  const cut = (json: Json, left: number): Json => {
+    if (json.kind === 'scalar') return json
+    if (json.kind === 'array')
+      return { ...json, items: left === 0 ? [] : json.items.map((item) => cut(item, left - 1)) }
+    const members = left === 0 ? [] : [...json.members].map(([name, member]) => [name, cut(member, left - 1)] as const)
+    return { kind: 'object', members: new Map(members) }
+  }
+  return printJson(cut(new Parser(text).value(''), depth))
+}
+
 /** The same from a JavaScript value; `bigint` is a number. */
 export function jsonOf(value: unknown, limits: TreeLimits, path: Path = '', depth = 0): Json {
   if (depth > limits.depthMax) throw tooDeep(limits.depthMax)

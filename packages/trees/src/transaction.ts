@@ -42,4 +42,10 @@ export class Transactions {
       client.release(broken)
     }
   }
+
+  /** What is read, all of it from one transaction. */
+  async read<Result>(tenant: string, read: (client: PoolClient) => Promise<Result>): Promise<Result> {
+    const { result } = await this.run(tenant, async (client) => ({ result: await read(client), isKept: false }))
+    return result
+  }
 }

@@ -1,18 +1,30 @@
 import type { PostgresSource, Sql } from '@tidemark/postgres'
 import type { PoolClient } from 'pg'
-import type { Answer, By, Cache, CallOptions, Explanation } from 'tidemark'
+import { type By, type Cache, escapeGlob, OptionError } from 'tidemark'
 import { type Edited, type EditOptions, Edits } from './edit.js'
 import { TreeAbsentError } from './errors.js'
 import { changesBackTo, type Difference, differences, type PastEdit, readHistory, treeAt } from './history.js'
 import { type Json, jsonOf, parseJson, printJson } from './json.js'
 import { limitsOf, type TreeLimits } from './limits.js'
+import {
+  type Head,
+  type ListOptions,
+  type NodeInfo,
+  readConfigs,
+  readDeclared,
+  readHead,
+  readNodeList,
+  readOwn,
+} from './lists.js'
 import { applyMergePatch, applyPatch, type Operation, readPatch } from './patch.js'
 import { ancestorsOf, checkName, checkPath, type Path } from './pointer.js'
+import { type Reading, Readings } from './readings.js'
 import { migrate, SHARED_TENANT, TENANT_SETTING } from './schema.js'
 import type { Place } from './stored.js'
 import { Transactions } from './transaction.js'
+import { TreeNode } from './tree-node.js'
 import { uncachedViews } from './uncached.js'
-import { keyOf, type View, Views, valueOfView } from './view.js'
+import { Views } from './view.js'
 
 export interface TreesOptions {
   readonly cache: Cache<{ readonly sql: Sql }>
@@ -20,6 +32,10 @@ export interface TreesOptions {
   readonly source: PostgresSource
   readonly limits?: Partial<TreeLimits>
 }
+
+const LIST_MAX = 1_000
+/** Nodes whose reads a process counts. */
+const NODES_COUNTED_MAX = 100_000
 
 /** A document: JSON's text, which keeps the order of members and every digit, or a JavaScript value. */
 export type Document = { readonly json: string } | { readonly value: unknown }
@@ -47,6 +63,7 @@ export class Trees {
   readonly #edits: Edits
   readonly #transactions: Transactions
   readonly #cacheOf: (tenant: string) => Cache<{ readonly sql: Sql }>
+  readonly #readings = new Readings(NODES_COUNTED_MAX)
 
   /** @internal  use `openTrees` */
   constructor({ cache, source }: TreesOptions, limits: TreeLimits, role: string | undefined) {
@@ -67,6 +84,28 @@ export class Trees {
     this.#edits = new Edits(this.#transactions, limits)
   }
 
+  /** The configs of a tenant, by name. @throws TreeNameError (`TIDEMARK_TREE_NAME`) */
+  configs(tenant: string, options: ListOptions = {}): Promise<Head[]> {
+    checkName('tenant', tenant)
+    return this.#reading(tenant, (client) => readConfigs(client, tenant, checkList(options)))
+  }
+
+  /** The nodes of all configs of a tenant, by config and path. */
+  nodes(
+    tenant: string,
+    { after, ...options }: Omit<ListOptions, 'after'> & { readonly after?: { config: string; path: Path } } = {},
+  ): Promise<NodeInfo[]> {
+    checkName('tenant', tenant)
+    const asked = { tenant, config: undefined, path: '' }
+    return this.#reading(tenant, (client) =>
+      readNodeList(client, asked, { ...checkList(options), ...(after && { after }) }),
+    )
+  }
+
+  #reading<Result>(tenant: string, read: (client: PoolClient) => Promise<Result>): Promise<Result> {
+    return this.#transactions.read(tenant, read)
+  }
+
   /** @throws TreeNameError (`TIDEMARK_TREE_NAME`) */
   tree(tenant: string, config: string): Tree {
     checkName('tenant', tenant)
@@ -78,6 +117,7 @@ export class Trees {
       this.#edits,
       this.#transactions,
       this.limits,
+      this.#readings,
     )
   }
 }
@@ -91,6 +131,7 @@ export class Tree {
   readonly #edits: Edits
   readonly #transactions: Transactions
   readonly #limits: TreeLimits
+  readonly #readings: Readings
 
   /** @internal  use `trees.tree()` */
   constructor(
@@ -100,7 +141,9 @@ export class Tree {
     edits: Edits,
     transactions: Transactions,
     limits: TreeLimits,
+    readings: Readings,
   ) {
+    this.#readings = readings
     this.tenant = tenant
     this.config = config
     this.#cache = cache
@@ -118,7 +161,7 @@ export class Tree {
    */
   node(path: Path = ''): TreeNode {
     checkPath(path, this.#limits)
-    return new TreeNode({ tenant: this.tenant, config: this.config, path }, this.#cache, this.#views)
+    return new TreeNode({ tenant: this.tenant, config: this.config, path }, this.#cache, this.#views, this.#readings)
   }
 
   /** Sets the node at a path; objects above it that are missing are made. */
@@ -134,6 +177,12 @@ export class Tree {
       await draft.put(path, json)
       return undefined
     })
+  }
+
+  /** Declares which nodes are invalidated with the one at a path, from now on; nothing else changes. */
+  declare(path: Path, dependencies: readonly Path[], options: Omit<EditOptions, 'dependencies'> = {}): Promise<Edited> {
+    checkPath(path, this.#limits)
+    return this.#edit(path, { ...options, dependencies }, false, async () => [])
   }
 
   /** Does a JSON Patch (RFC 6902), all of it or nothing. Its paths begin at `path`. */
@@ -211,14 +260,54 @@ export class Tree {
     return this.#edit(path, options, true, (_, client) => changesBackTo(client, asked, version))
   }
 
+  /** What the config is besides its nodes: its version, its base, its schema as JSON's text. */
+  head(): Promise<Head & { readonly schema?: string }> {
+    return this.#reading((client) => readHead(client, { tenant: this.tenant, config: this.config }))
+  }
+
+  /** The config's own nodes at a path and below it, by path. */
+  nodes({ path = '', after, ...options }: ListOptions & { readonly path?: Path } = {}): Promise<NodeInfo[]> {
+    const asked = this.#asked(path)
+    const from = after === undefined ? {} : { after: { config: this.config, path: after } }
+    return this.#reading((client) => readNodeList(client, asked, { ...checkList(options), ...from }))
+  }
+
+  /** How its nodes were read in this process, and how many entries of them are in its memory now. */
+  async readings(): Promise<{
+    readonly hits: number
+    readonly misses: number
+    readonly nodes: ReadonlyMap<Path, Reading>
+    readonly entries: number
+  }> {
+    const nodes = this.#readings.of(this) ?? new Map<Path, Reading>()
+    let [hits, misses] = [0, 0]
+    for (const reading of nodes.values()) {
+      hits += reading.hits
+      misses += reading.misses
+    }
+    const own = escapeGlob(this.config)
+    const { count } = await this.#cache.preview({ pattern: [`${own}:`, `${own}:/*`], sampleMax: 0 })
+    return { hits, misses, nodes, entries: count }
+  }
+
+  /** What was declared to be invalidated with nodes at a path and below it. */
+  dependencies(path: Path = ''): Promise<{ readonly path: Path; readonly dependent: Path }[]> {
+    const asked = this.#asked(path)
+    return this.#reading((client) => readDeclared(client, asked))
+  }
+
+  /** The tree at a path as the config itself has it, as JSON's text: nothing inherited, no reference followed. */
+  own(path: Path = ''): Promise<string | undefined> {
+    const asked = this.#asked(path)
+    return this.#reading((client) => readOwn(client, asked))
+  }
+
   #asked(path: Path): Place {
     return { tenant: this.tenant, config: this.config, path: checkPath(path, this.#limits) }
   }
 
   #reading<Result>(read: (client: PoolClient) => Promise<Result>): Promise<Result> {
-    return this.#transactions
-      .run(this.tenant, async (client) => ({ result: await read(client), isKept: false }))
-      .then(({ result }) => result)
+    return this.#transactions.read(this.tenant, read)
   }
 
   #edit(path: Path, options: EditOptions, creates: boolean, work: Parameters<Edits['edit']>[5]): Promise<Edited> {
@@ -241,53 +330,17 @@ export interface HistoryOptions {
   readonly limit?: number
 }
 
+/** @throws OptionError (`TIDEMARK_OPTION`) */
+function checkList<Options extends { readonly limit?: number }>(options: Options): Options {
+  const { limit = 50 } = options
+  if (!Number.isInteger(limit) || limit < 1 || limit > LIST_MAX)
+    throw new OptionError(`limit is a whole number from 1 to ${LIST_MAX}.`)
+  return options
+}
+
 /** An object can be made beside what a base has, not in place of its array or value: that would take the rest of it away. */
 async function checkInherited(views: Views, place: Place): Promise<void> {
   const view = await views.get(place)
   if (view && !view.json.startsWith('{'))
     throw new TreeAbsentError(`The node at "${place.path}" is inherited, and no object: replace it as a whole.`)
-}
-
-/** A node of a config, and all below it, as readers see it: with what it inherits, and with references followed. */
-export class TreeNode {
-  readonly key: string
-  readonly path: Path
-  readonly #cache: Cache<{ readonly sql: Sql }>
-  readonly #load: (context: { readonly sql: Sql }) => Promise<View | null>
-
-  /** @internal  use `tree.node()` */
-  constructor(place: Place, cache: Cache<{ readonly sql: Sql }>, views: Views) {
-    this.key = keyOf(place)
-    this.path = place.path
-    this.#cache = cache
-    this.#load = views.load(place)
-  }
-
-  /** The value; undefined where there is no such node. The same frozen object for all who read it. */
-  async get(options: CallOptions = {}): Promise<unknown> {
-    const view = (await this.#cache.get(this.key, this.#load, options)) as View | null
-    return view === null ? undefined : valueOfView(view)
-  }
-
-  /** The value at once, if it is kept here; undefined if not, or if there is no such node. Never loads. */
-  peek(): unknown {
-    const view = this.#cache.peek(this.key) as View | null | undefined
-    return view ? valueOfView(view) : undefined
-  }
-
-  /** The view as it is cached, with its state; null where there is no such node. */
-  ask(options: CallOptions = {}): Promise<Answer<View | null>> {
-    return this.#cache.ask(this.key, this.#load, options) as Promise<Answer<View | null>>
-  }
-
-  /** Whether it is kept in this process, why, and what it depends on. */
-  explain(): Explanation {
-    return this.#cache.explain(this.key)
-  }
-
-  /** Its value now, and again whenever it changed; undefined while there is no such node. */
-  async *watch(options: CallOptions = {}): AsyncGenerator<unknown> {
-    for await (const view of this.#cache.watch(this.key, this.#load, options))
-      yield view === null ? undefined : valueOfView(view as View)
-  }
 }

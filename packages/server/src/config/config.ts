@@ -1,3 +1,4 @@
+import type { TreeLimits } from '@tidemark/trees'
 import type { Duration } from 'tidemark'
 import type { ParameterTypeName } from '../resources/parameter-type.js'
 
@@ -14,6 +15,7 @@ export interface Config {
   readonly access: AccessConfig
   readonly cluster: ClusterConfig
   readonly limits: LimitsConfig
+  readonly trees: TreesConfig
   readonly resources: readonly ResourceConfig[]
   readonly server: ServerConfig
 }
@@ -51,6 +53,15 @@ export interface L2Config {
   readonly redis: string | undefined
   /** What distinguishes it from others in the same Redis. Default: `tidemark`. */
   readonly name: string | undefined
+}
+
+/** Config trees, in tables of the source's database. */
+export interface TreesConfig {
+  /** `auto`: where the database is the server's own. */
+  readonly enabled: boolean | 'auto'
+  /** Whether `/api/:tenant/:config` and `/metrics/:tenant/:config` are served too. */
+  readonly shortForms: boolean
+  readonly limits: Partial<TreeLimits>
 }
 
 /** The record of all changes. */

@@ -52,7 +52,7 @@ function readConfigFile(file: string): string {
 
 function configOf(
   file: string,
-  { source, cache, l2, relay, cluster, journal, invalidation, access, limits, server }: Document,
+  { source, cache, l2, relay, cluster, journal, invalidation, access, limits, trees, server }: Document,
   resources: readonly ResourceConfig[],
 ): Config {
   return {
@@ -103,6 +103,7 @@ function configOf(
       patternsPerSecond: limits.patterns,
       streamsPerTenant: limits.streams,
     },
+    trees: { enabled: trees.enabled, shortForms: trees.shortForms, limits: definedOf(trees.limits) },
     resources,
     server: {
       port: server.port,
@@ -120,6 +121,10 @@ function configOf(
       drainMaxMs: toMs(server.drain),
     },
   }
+}
+
+function definedOf<Given extends object>(given: Given): { [Name in keyof Given]?: NonNullable<Given[Name]> } {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as never
 }
 
 /** The entries under `resources`, whatever else is wrong: all problems are told at once. */

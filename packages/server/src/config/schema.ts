@@ -66,6 +66,21 @@ export const documentSchema = z
         })
         .prefault({}),
       cluster: z.strictObject({ heartbeat: duration(100, 60_000).default('2s') }).prefault({}),
+      trees: z
+        .strictObject({
+          enabled: z.union([z.boolean(), z.literal('auto')], 'must be true, false or auto').default('auto'),
+          shortForms: z.boolean('must be true or false').default(true),
+          limits: z
+            .strictObject({
+              pathBytesMax: whole(1, 2_000).optional(),
+              depthMax: whole(1, 500).optional(),
+              editNodesMax: whole(1, 1_000_000).optional(),
+              documentBytesMax: whole(1, 256 * 2 ** 20).optional(),
+              referencesMax: whole(1, 100).optional(),
+            })
+            .prefault({}),
+        })
+        .prefault({}),
       resources: z
         .record(z.string(), z.looseObject({}, 'must be a mapping with `params` and `sql`'))
         .optional()
@@ -96,7 +111,7 @@ export const documentSchema = z
         })
         .prefault({}),
     },
-    'must be a mapping with `resources`, and optionally `source`, `cache`, `l2`, `relay`, `cluster`, `journal`, `invalidation`, `access`, `limits` and `server`',
+    'must be a mapping with `resources`, and optionally `source`, `cache`, `l2`, `relay`, `cluster`, `journal`, `invalidation`, `access`, `limits`, `trees` and `server`',
   )
   .superRefine((document, context) => {
     for (const { path, message } of checkExposure(document)) context.addIssue({ code: 'custom', path, message })

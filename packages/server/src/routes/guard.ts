@@ -59,13 +59,13 @@ function corsHeaders(origin: string) {
   return {
     'access-control-allow-origin': origin,
     'access-control-expose-headers':
-      'Tidemark-Position, ETag, Cache-Status, Age, Retry-After, RateLimit, RateLimit-Policy',
+      'Tidemark-Position, Tidemark-Version, ETag, Cache-Status, Age, Retry-After, RateLimit, RateLimit-Policy',
     vary: 'Origin',
   }
 }
 
 const PREFLIGHT_HEADERS = {
-  'access-control-allow-methods': 'GET, HEAD, POST, PUT, DELETE',
+  'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
   'access-control-allow-headers':
     'Authorization, Content-Type, If-None-Match, If-Match, Idempotency-Key, Last-Event-ID, Tidemark-Position, Tidemark-Tenant',
   'access-control-max-age': '600',

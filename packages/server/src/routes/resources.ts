@@ -1,11 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { type Answer, PositionError, parsePosition } from 'tidemark'
 import { z } from 'zod'
 import { UnknownResourceError } from '../errors.js'
 import type { Argument } from '../resources/parameter-type.js'
-import type { Representation } from '../resources/representation.js'
-import type { Bound, Resource } from '../resources/resource.js'
+import type { Resource } from '../resources/resource.js'
 import { leaving } from './leaving.js'
+import { cacheStatus, isNoneMatched, minPosition, readHeaders, requestedPosition } from './positions.js'
 import { problemResponse } from './schemas.js'
 
 /** `GET /api/resources/:name`: the rows of a declared resource, out of the cache. */
@@ -17,7 +16,7 @@ export function resourceRoutes(app: FastifyInstance, resources: readonly Resourc
         summary: `Read ${resource.config.name}`,
         tags: ['resources'],
         querystring: resource.parameters.extend({ 'min-position': minPosition }),
-        headers,
+        headers: readHeaders,
         response: { 200: rowsResponse(resource.config.one), 304: notModified, default: problemResponse },
       },
       handler: (request, reply) => answer(resource, request, reply),
@@ -27,18 +26,6 @@ export function resourceRoutes(app: FastifyInstance, resources: readonly Resourc
     throw new UnknownResourceError()
   })
 }
-
-const minPosition = z
-  .string()
-  .optional()
-  .describe(
-    'Never answer with anything older than this: the Tidemark-Position of an earlier answer, or an LSN of PostgreSQL',
-  )
-
-const headers = z.looseObject({
-  'if-none-match': z.string().optional().describe('ETags of values that the client has: 304 if it is one of them'),
-  'tidemark-position': z.string().optional().describe('The same as min-position'),
-})
 
 const notModified = z.undefined().describe('The client has this value')
 
@@ -54,7 +41,7 @@ async function answer(resource: Resource, request: FastifyRequest, reply: Fastif
   const { 'min-position': inQuery, ...parameters } = request.query as Record<string, Argument> & {
     'min-position'?: string
   }
-  const position = requestedPosition(inQuery, request.headers['tidemark-position'])
+  const position = requestedPosition(inQuery, request)
   const bound = resource.bind(parameters)
   const answer = await bound.ask({
     signal: leaving(reply),
@@ -64,37 +51,10 @@ async function answer(resource: Resource, request: FastifyRequest, reply: Fastif
   reply.headers({
     etag,
     'cache-control': 'no-cache',
-    'cache-status': cacheStatus(answer, bound),
+    'cache-status': cacheStatus(answer, bound.isStored()),
     age: Math.max(0, Math.floor((Date.now() - answer.filledAt) / 1_000)),
     ...(answer.asOf === undefined ? {} : { 'tidemark-position': answer.asOf }),
   })
   if (isNoneMatched(request.headers['if-none-match'], etag)) return reply.code(304).send()
   return reply.header('content-type', 'application/json; charset=utf-8').send(answer.value.body)
-}
-
-/** @throws PositionError if it cannot be read, or if query and header name different ones. */
-function requestedPosition(inQuery: string | undefined, inHeader: string | string[] | undefined): string | undefined {
-  const header = Array.isArray(inHeader) ? inHeader[0] : inHeader
-  const position = inQuery ?? header
-  if (position === undefined) return undefined
-  parsePosition(position)
-  if (header !== undefined && header !== position) {
-    throw new PositionError('min-position and the header Tidemark-Position name different positions. Send one of them.')
-  }
-  return position
-}
-
-/** RFC 9211. Its own parameters say whether and how the cache was used; ours, with our prefix, say how far it can be trusted. */
-function cacheStatus({ state, from }: Answer<Representation>, bound: Bound): string {
-  const used =
-    from === 'l1' ? 'hit' : `fwd=miss${from === 'joined' ? '; collapsed' : ''}${bound.isStored() ? '; stored' : ''}`
-  return `tidemark; ${used}; tidemark-state=${state}; tidemark-from=${from}`
-}
-
-/** RFC 9110, 13.1.2: the comparison is weak. */
-function isNoneMatched(header: string | undefined, etag: string): boolean {
-  if (header === undefined) return false
-  return (
-    header.trim() === '*' || (header.match(/(?:W\/)?"[^"]*"/g) ?? []).some((each) => each.replace(/^W\//, '') === etag)
-  )
 }

@@ -17,7 +17,14 @@ export const problemResponse = {
         requestId: z.string().optional(),
         sqlState: z.string().optional(),
         place: z.object({ line: z.int(), column: z.int(), excerpt: z.string() }).optional(),
-        errors: z.array(z.object({ parameter: z.string(), message: z.string() })).optional(),
+        errors: z
+          .array(
+            z.union([
+              z.object({ parameter: z.string(), message: z.string() }),
+              z.object({ pointer: z.string().describe('A JSON Pointer'), message: z.string() }),
+            ]),
+          )
+          .optional(),
       }),
     },
   },

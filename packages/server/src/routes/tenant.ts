@@ -14,17 +14,18 @@ export const tenantParameter = z
 export const tenantHeaders = z.looseObject({ 'tidemark-tenant': z.string().optional() })
 
 /**
- * The tenant that a request names: `?tenant=`, or the header `Tidemark-Tenant`; else `default`. Whether who asks may go
- * there has been checked before a route runs.
+ * The tenant that a request names: in its path where that has one, else by `?tenant=`, or the header `Tidemark-Tenant`; else `default`.
+ * Whether who asks may go there has been checked before a route runs.
  *
- * @throws ParameterError if it is none, or if the two differ
+ * @throws ParameterError if it is none, or if two of them differ
  */
 export function tenantOf(request: FastifyRequest): string {
+  const inPath = (request.params as { readonly tenant?: unknown } | undefined)?.tenant
   const inQuery = (request.query as { readonly tenant?: unknown } | undefined)?.tenant
   const inHeader = request.headers['tidemark-tenant']
-  if (inQuery !== undefined && inHeader !== undefined && inQuery !== inHeader)
-    throw problem('differs from the header Tidemark-Tenant. Send one of them')
-  const tenant = inQuery ?? inHeader ?? DEFAULT_TENANT
+  const named = [inPath, inQuery, inHeader].filter((each) => each !== undefined)
+  if (new Set(named).size > 1) throw problem('is named twice, and not the same: by the path, the query or the header')
+  const tenant = named[0] ?? DEFAULT_TENANT
   if (typeof tenant !== 'string' || tenant === '' || tenant.length > TENANT_MAX || !isPrintable(tenant))
     throw problem(`is one text of 1 to ${TENANT_MAX} characters, without control characters`)
   return tenant

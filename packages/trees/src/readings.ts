@@ -1,0 +1,62 @@
+import type { Path } from './pointer.js'
+import type { ConfigName } from './stored.js'
+
+/** How often a node was read in this process, as a whole view of its own. */
+export interface Reading {
+  /** Answered out of the memory tier. */
+  readonly hits: number
+  readonly misses: number
+  /** Milliseconds since 1970. */
+  readonly lastReadAt: number
+}
+
+type Counted = { -readonly [Name in keyof Reading]: Reading[Name] }
+
+/** Counts reads by node, of the nodes that were first read last: beyond `most` the oldest are forgotten. */
+export class Readings {
+  readonly #most: number
+  readonly #configs = new Map<string, Map<Path, Counted>>()
+  #size = 0
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  count(config: ConfigName, path: Path, isHit: boolean): void {
+    const reading = this.#readingOf(config, path)
+    if (isHit) reading.hits++
+    else reading.misses++
+    reading.lastReadAt = Date.now()
+  }
+
+  /** By path; undefined where nothing was read. */
+  of(config: ConfigName): ReadonlyMap<Path, Reading> | undefined {
+    return this.#configs.get(nameOf(config))
+  }
+
+  #readingOf(config: ConfigName, path: Path): Counted {
+    const name = nameOf(config)
+    let nodes = this.#configs.get(name)
+    const known = nodes?.get(path)
+    if (known) return known
+    if (this.#size === this.#most) this.#forgetOldest()
+    // Forgetting may have taken the config itself.
+    nodes = this.#configs.get(name) ?? new Map()
+    this.#configs.set(name, nodes)
+    const reading = { hits: 0, misses: 0, lastReadAt: 0 }
+    nodes.set(path, reading)
+    this.#size++
+    return reading
+  }
+
+  #forgetOldest(): void {
+    const [name, nodes] = this.#configs.entries().next().value!
+    nodes.delete(nodes.keys().next().value!)
+    if (nodes.size === 0) this.#configs.delete(name)
+    this.#size--
+  }
+}
+
+function nameOf({ tenant, config }: ConfigName): string {
+  return `${tenant}:${config}`
+}

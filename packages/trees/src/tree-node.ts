@@ -1,0 +1,56 @@
+import type { Sql } from '@tidemark/postgres'
+import type { Answer, Cache, CallOptions, Explanation } from 'tidemark'
+import type { Path } from './pointer.js'
+import type { Readings } from './readings.js'
+import type { Place } from './stored.js'
+import { keyOf, type View, type Views, valueOfView } from './view.js'
+
+/** A node of a config, and all below it, as readers see it: with what it inherits, and with references followed. */
+export class TreeNode {
+  readonly key: string
+  readonly path: Path
+  readonly #place: Place
+  readonly #cache: Cache<{ readonly sql: Sql }>
+  readonly #readings: Readings
+  readonly #load: (context: { readonly sql: Sql }) => Promise<View | null>
+
+  /** @internal  use `tree.node()` */
+  constructor(place: Place, cache: Cache<{ readonly sql: Sql }>, views: Views, readings: Readings) {
+    this.#place = place
+    this.#readings = readings
+    this.key = keyOf(place)
+    this.path = place.path
+    this.#cache = cache
+    this.#load = views.load(place)
+  }
+
+  /** The value; undefined where there is no such node. The same frozen object for all who read it. */
+  async get(options: CallOptions = {}): Promise<unknown> {
+    const { value } = await this.ask(options)
+    return value === null ? undefined : valueOfView(value)
+  }
+
+  /** The value at once, if it is kept here; undefined if not, or if there is no such node. Never loads. */
+  peek(): unknown {
+    const view = this.#cache.peek(this.key) as View | null | undefined
+    return view ? valueOfView(view) : undefined
+  }
+
+  /** The view as it is cached, with its state; null where there is no such node. */
+  async ask(options: CallOptions = {}): Promise<Answer<View | null>> {
+    const answer = (await this.#cache.ask(this.key, this.#load, options)) as Answer<View | null>
+    this.#readings.count(this.#place, this.path, answer.from === 'l1')
+    return answer
+  }
+
+  /** Whether it is kept in this process, why, and what it depends on. */
+  explain(): Explanation {
+    return this.#cache.explain(this.key)
+  }
+
+  /** Its value now, and again whenever it changed; undefined while there is no such node. */
+  async *watch(options: CallOptions = {}): AsyncGenerator<unknown> {
+    for await (const view of this.#cache.watch(this.key, this.#load, options))
+      yield view === null ? undefined : valueOfView(view as View)
+  }
+}
