@@ -65,14 +65,14 @@ const layouts = {
     },
     async fill(redis, keys, dependencies) {
       const entries = dependencies.flatMap((each) => {
-        const counts = Buffer.from([0, 1, each.length >> 8, each.length & 255])
+        const counts = Buffer.from([0, 0, 0, 0, 0, 1, each.length >> 8, each.length & 255])
         return ['e', 5, 3_600_000, Buffer.concat([counts, SHAPE, ...each, BODY]), '["shape"]']
       })
       await fillScript.run(redis, [STATE, STAMPS, ...keys], [1, randomBytes(8), 1_000, ...entries])
     },
     async read(redis, keys) {
-      const [, , , ...found] = await readScript.run(redis, [STATE, STAMPS, ...keys], [1])
-      return found.filter(Array.isArray).length
+      const [, , , , ...found] = await readScript.run(redis, [STATE, STAMPS, ...keys], [1])
+      return found.filter(Buffer.isBuffer).length
     },
     drop: (redis) => invalidate(redis, 2, 6, [6, COMMON]),
   },
@@ -140,7 +140,7 @@ await withRedis(async (redis) => {
 
 async function invalidate(redis, prev, end, pairs) {
   const shapes = (await redis.hgetBuffer(STATE, 'i')) ?? ''
-  const args = [1, 'e', prev, end, 1, 0, shapes, generation, randomBytes(8), 1_000_000, 0, ...pairs]
+  const args = [1, 'e', prev, end, 1, 0, shapes, generation, randomBytes(8), 1_000_000, 0, 0, end, ...pairs]
   const [outcome] = await invalidateScript.run(redis, [STATE, STAMPS], args)
   if (outcome !== 1) throw new Error(`A batch was not applied: ${outcome}`)
 }

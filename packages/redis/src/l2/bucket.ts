@@ -48,7 +48,7 @@ export type Filled = 'stored' | 'refused' | 'crowded'
 
 /** An answer of a script, texts as bytes. */
 type Reply = [outcome: number, ...rest: unknown[]]
-type Found = number | [bytes: Buffer, lsn: number, leftMs: number, patterns?: Buffer[]]
+type Found = number | Buffer | [bytes: Buffer, patterns: Buffer[]]
 
 /** Redis serves nobody else while a script runs. */
 const READS_MAX = 32
@@ -136,6 +136,7 @@ export class Bucket {
         Math.ceil(settings.stampsMax / settings.buckets),
         slice.shapes.length / 2,
         slice.patterns.length / 3,
+        slice.last,
         ...slice.shapes,
         ...slice.patterns,
         ...slice.dependencies,
@@ -177,16 +178,16 @@ export class Bucket {
     const { settings, client } = this.#parts
     const names = readings.map(({ key }) => this.#keys.entry(key))
     const args = ask ? [settings.buckets, ask.holder, Math.ceil(ask.ms)] : [settings.buckets]
-    const [outcome, m, epoch, ...found] = await this.#run(settings.deadlineMs, false, () =>
+    const [outcome, m, epoch, now, ...found] = await this.#run(settings.deadlineMs, false, () =>
       readScript.run(client, [this.#keys.state, this.#keys.stamps, ...names], args),
     )
     if (outcome === Outcome.lost) return readings.map(() => NOTHING)
     const tide = { epoch: String(epoch), m: m as number }
-    const reads = (found as Found[]).map((each, i) => this.#open(tide, each, names[i]!))
+    const reads = (found as Found[]).map((each, i) => this.#open(tide, each, now as number, names[i]!))
     return reads.some((read) => read instanceof Promise) ? Promise.all(reads) : (reads as L2Read[])
   }
 
-  #open(tide: L2Read['tide'], found: Found, name: string): L2Read | Promise<L2Read> {
+  #open(tide: L2Read['tide'], found: Found, now: number, name: string): L2Read | Promise<L2Read> {
     const { envelope, counters } = this.#parts
     if (typeof found === 'number') {
       const isLeased = found >= Leased.held ? false : found >= Leased.given ? true : undefined
@@ -195,8 +196,8 @@ export class Bucket {
       if (verdict === Verdict.unreadable) counters.unreadable++
       return isLeased === undefined ? { tide, entry: undefined } : { tide, entry: undefined, isLeased }
     }
-    const [bytes, lsn, leftMs, patterns] = found
-    const entry = envelope.open(bytes, lsn, leftMs)
+    const [bytes, patterns] = Buffer.isBuffer(found) ? [found] : found
+    const entry = envelope.open(bytes, now)
     return entry instanceof Promise
       ? entry.then((opened) => this.#opened(tide, opened, name, patterns))
       : this.#opened(tide, entry, name, patterns)

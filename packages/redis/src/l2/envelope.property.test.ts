@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import type { L2Fill } from 'tidemark'
 import { expect, test } from 'vitest'
 import { Envelope, type EnvelopeOptions, type Sealed } from './envelope.js'
-import { HEAD_BYTES } from './scripts/layout.js'
+import { CHECKSUM_AT, POSITION_AT, STORED_AT } from './scripts/layout.js'
 import { msgpack } from './serializer.js'
 
 // An entry might come back as another one if a byte of it is damaged, or if another serializer or a newer version wrote it; it might grow
@@ -10,6 +10,8 @@ import { msgpack } from './serializer.js'
 
 const RUNS = Number(process.env['PROPERTY_RUNS'] ?? 2_000)
 const BYTES_MAX = 100_000
+/** When it was stored, by Redis's clock. */
+const STORED = 1_790_000_000_000
 
 const fill: L2Fill = {
   epoch: 'e',
@@ -31,7 +33,7 @@ test('an entry comes back, older by the time that passed in Redis', async () => 
     const sealed = await sealedBy(envelope, fill)
     const { value, dependencies } = fill
     expect([sealed.keepMs, sealed.shapes]).toEqual([1_000, ['tag', 'key']])
-    expect(await envelope.open(inRedis(sealed), 9, 900)).toEqual({
+    expect(await envelope.open(inRedis(sealed), STORED + 100)).toEqual({
       value,
       lsn: 9,
       dependencies,
@@ -39,7 +41,7 @@ test('an entry comes back, older by the time that passed in Redis', async () => 
       remainingMs: 900.5,
     })
     const forever = await sealedBy(envelope, { ...fill, remainingMs: Infinity })
-    expect((await envelope.open(inRedis(forever), 9, forever.keepMs - 10))?.remainingMs).toBe(Infinity)
+    expect((await envelope.open(inRedis(forever), STORED + 10))?.remainingMs).toBe(Infinity)
   }
 })
 
@@ -48,12 +50,12 @@ test('a byte that is damaged, or missing, is no entry', async () => {
   const whole = inRedis(await sealedBy(envelope, fill))
   await fc.assert(
     fc.asyncProperty(fc.nat(), fc.integer({ min: 1, max: 255 }), async (place, change) => {
-      // What stands before the counts is the script's to check.
-      const at = HEAD_BYTES - 4 + (place % (whole.length - HEAD_BYTES + 4))
+      // The mark and the generation are the script's to check.
+      const at = POSITION_AT + (place % (whole.length - POSITION_AT))
       const damaged = Buffer.from(whole)
       damaged[at]! ^= change
-      expect(await envelope.open(damaged, 9, 900)).toBeUndefined()
-      expect(await envelope.open(whole.subarray(0, at), 9, 900)).toBeUndefined()
+      expect(await envelope.open(damaged, STORED + 100)).toBeUndefined()
+      expect(await envelope.open(whole.subarray(0, at), STORED + 100)).toBeUndefined()
     }),
     { numRuns: RUNS },
   )
@@ -62,15 +64,15 @@ test('a byte that is damaged, or missing, is no entry', async () => {
 test("another serializer's entry is none", async () => {
   const whole = inRedis(await sealedBy(made({}), fill))
   const other = { ...msgpack(BYTES_MAX), name: 'other' }
-  expect(await made({ serializer: other }).open(whole, 9, 900)).toBeUndefined()
+  expect(await made({ serializer: other }).open(whole, STORED + 100)).toBeUndefined()
 })
 
 test('what decompresses to more than the limit is none', async () => {
   const value = 'x'.repeat(50_000)
   const whole = inRedis(await sealedBy(made({ compressAbove: 0 }), { ...fill, value }))
   expect(whole.length).toBeLessThan(1_000)
-  expect(await made({ bytesMax: 40_000 }).open(whole, 9, 900)).toBeUndefined()
-  expect((await made({}).open(whole, 9, 900))?.value).toBe(value)
+  expect(await made({ bytesMax: 40_000 }).open(whole, STORED + 100)).toBeUndefined()
+  expect((await made({}).open(whole, STORED + 100))?.value).toBe(value)
 })
 
 test('says why an entry is not stored', async () => {
@@ -101,5 +103,13 @@ async function sealedBy(envelope: Envelope, entry: L2Fill): Promise<Sealed> {
 
 /** As the script puts it together. */
 function inRedis(sealed: Sealed): Buffer {
-  return Buffer.concat([Buffer.alloc(HEAD_BYTES - 4), sealed.bytes])
+  const head = Buffer.alloc(CHECKSUM_AT)
+  for (const [at, number] of [
+    [POSITION_AT, 9],
+    [STORED_AT, STORED],
+  ] as const) {
+    head.writeDoubleBE(number, at)
+    head.writeDoubleBE(-1 - number, at + 8)
+  }
+  return Buffer.concat([head, sealed.bytes])
 }

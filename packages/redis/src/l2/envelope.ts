@@ -3,25 +3,23 @@ import { promisify } from 'node:util'
 import { crc32, deflateRaw, inflateRaw } from 'node:zlib'
 import type { Dependency, L2Entry, L2Fill } from 'tidemark'
 import { shapeId, writeDependencyId } from './ids.js'
-import { DEPENDENCY_BYTES, HEAD_BYTES, SHAPE_BYTES } from './scripts/layout.js'
+import { CHECKSUM_AT, DEPENDENCY_BYTES, HEAD_BYTES, POSITION_AT, SHAPE_BYTES, STORED_AT } from './scripts/layout.js'
 import type { Serializer } from './serializer.js'
 import { Packer, UnpackableError } from './values/pack.js'
 import { unpack } from './values/unpack.js'
 
 /**
- * What the bytes behind an entry's head are: the shapes, the dependencies; then a checksum of all that a script does not write, flags,
- * the serializer, how long Redis keeps it, its age and what remained of its time when it was stored (ms), the length of the packed
- * dependencies, they, the value.
+ * What the bytes behind an entry's head are: the shapes, the dependencies; then flags, the serializer, its age and what remained of its time
+ * when it was stored (ms), the length of the packed dependencies, they, the value.
  */
-const COUNTS_BYTES = 4
-const CHECKSUM_AT = 0
-const FLAGS_AT = 4
-const SERIALIZER_AT = 5
-const KEPT_AT = 9
-const AGE_AT = 17
-const REMAINING_AT = 25
-const LENGTH_AT = 33
-const BODY_BYTES = 37
+const FLAGS_AT = 0
+const SERIALIZER_AT = 1
+const AGE_AT = 5
+const REMAINING_AT = 13
+const LENGTH_AT = 21
+const BODY_BYTES = 25
+/** What a client writes of the head: checksum and counts. */
+const OWN_BYTES = HEAD_BYTES - CHECKSUM_AT
 
 const DEFLATED = 1
 /** More shapes or dependencies than a script should look up for one entry. */
@@ -78,24 +76,36 @@ export class Envelope {
   }
 
   /**
-   * The entry that Redis has, which is valid as of `lsn`, and which Redis keeps for another `leftMs`: time passes by its clock.
+   * The entry that Redis has, at `now` by Redis's clock: time passes by that one.
    *
-   * @returns undefined if it cannot be read; a promise where it is compressed
+   * @returns undefined if it cannot be read, or its time is over; a promise where it is compressed
    */
-  open(bytes: Buffer, lsn: number, leftMs: number): L2Entry | undefined | Promise<L2Entry | undefined> {
+  open(bytes: Buffer, now: number): L2Entry | undefined | Promise<L2Entry | undefined> {
     try {
+      const lsn = bytes.readDoubleBE(POSITION_AT)
+      const storedAt = bytes.readDoubleBE(STORED_AT)
+      if (lsn + bytes.readDoubleBE(POSITION_AT + 8) !== -1) return undefined
+      if (storedAt + bytes.readDoubleBE(STORED_AT + 8) !== -1) return undefined
+      if (bytes.readUInt32BE(CHECKSUM_AT) !== crc32(bytes.subarray(CHECKSUM_AT + 4))) return undefined
       const body =
         HEAD_BYTES +
-        SHAPE_BYTES * bytes.readUInt16BE(HEAD_BYTES - COUNTS_BYTES) +
+        SHAPE_BYTES * bytes.readUInt16BE(HEAD_BYTES - 4) +
         DEPENDENCY_BYTES * bytes.readUInt16BE(HEAD_BYTES - 2)
-      const from = HEAD_BYTES - COUNTS_BYTES
-      if (bytes.readUInt32BE(body + CHECKSUM_AT) !== checksum(bytes, from, body)) return undefined
       if (bytes.readUInt32BE(body + SERIALIZER_AT) !== this.#serializer) return undefined
-      const value = bytes.subarray(body + BODY_BYTES + bytes.readUInt32BE(body + LENGTH_AT))
-      const open = (packed: Buffer) => this.#take(bytes, body, packed, lsn, leftMs)
-      if ((bytes[body + FLAGS_AT]! & DEFLATED) === 0) return open(value)
-      return inflate(value, { maxOutputLength: this.#options.bytesMax })
-        .then(open)
+      // After a fail-over it may be another machine's clock.
+      const passedMs = Math.max(0, now - storedAt)
+      const remainingMs = bytes.readDoubleBE(body + REMAINING_AT) - passedMs
+      if (remainingMs <= 0) return undefined
+      const ageMs = bytes.readDoubleBE(body + AGE_AT) + passedMs
+      const packed = body + BODY_BYTES
+      const from = packed + bytes.readUInt32BE(body + LENGTH_AT)
+      const dependencies = unpack(bytes, packed, from) as Dependency[]
+      const value = bytes.subarray(from)
+      const { serializer, bytesMax } = this.#options
+      if ((bytes[body + FLAGS_AT]! & DEFLATED) === 0)
+        return { value: serializer.decode(value), lsn, dependencies, ageMs, remainingMs }
+      return inflate(value, { maxOutputLength: bytesMax })
+        .then((raw) => ({ value: serializer.decode(raw), lsn, dependencies, ageMs, remainingMs }))
         .catch(() => undefined)
     } catch {
       // Too short, or what it holds is no value: the reason does not matter, and there is nothing to be done but to delete it.
@@ -105,34 +115,20 @@ export class Envelope {
 
   #put(fill: L2Fill, value: Buffer, flags: number, keepMs: number, shapes: readonly string[]): Sealed | Unsealable {
     const dependencies = this.#packer.pack(fill.dependencies)
-    const body = COUNTS_BYTES + SHAPE_BYTES * shapes.length + DEPENDENCY_BYTES * fill.stamps.length
+    const body = OWN_BYTES + SHAPE_BYTES * shapes.length + DEPENDENCY_BYTES * fill.stamps.length
     const size = body + BODY_BYTES + dependencies.length + value.length
     if (size > this.#options.bytesMax) return 'too-large'
     const bytes = Buffer.allocUnsafe(size)
     writeStamps(bytes, shapes, fill)
     bytes[body + FLAGS_AT] = flags
     bytes.writeUInt32BE(this.#serializer, body + SERIALIZER_AT)
-    bytes.writeDoubleBE(keepMs, body + KEPT_AT)
     bytes.writeDoubleBE(fill.ageMs, body + AGE_AT)
     bytes.writeDoubleBE(fill.remainingMs, body + REMAINING_AT)
     bytes.writeUInt32BE(dependencies.length, body + LENGTH_AT)
     dependencies.copy(bytes, body + BODY_BYTES)
     value.copy(bytes, body + BODY_BYTES + dependencies.length)
-    bytes.writeUInt32BE(checksum(bytes, 0, body), body + CHECKSUM_AT)
+    bytes.writeUInt32BE(crc32(bytes.subarray(4)), 0)
     return { bytes, keepMs, shapes }
-  }
-
-  /** @throws whatever the serializer does */
-  #take(bytes: Buffer, body: number, value: Buffer, lsn: number, leftMs: number): L2Entry {
-    const passedMs = bytes.readDoubleBE(body + KEPT_AT) - leftMs
-    const packed = body + BODY_BYTES
-    return {
-      value: this.#options.serializer.decode(value),
-      lsn,
-      dependencies: unpack(bytes.subarray(packed, packed + bytes.readUInt32BE(body + LENGTH_AT))) as Dependency[],
-      ageMs: bytes.readDoubleBE(body + AGE_AT) + passedMs,
-      remainingMs: bytes.readDoubleBE(body + REMAINING_AT) - passedMs,
-    }
   }
 
   /** Bytes of its own: the serializer may write over what it returned. */
@@ -147,9 +143,9 @@ export class Envelope {
 }
 
 function writeStamps(bytes: Buffer, shapes: readonly string[], { stamps }: L2Fill): void {
-  bytes.writeUInt16BE(shapes.length, 0)
-  bytes.writeUInt16BE(stamps.length, 2)
-  let at = COUNTS_BYTES
+  bytes.writeUInt16BE(shapes.length, OWN_BYTES - 4)
+  bytes.writeUInt16BE(stamps.length, OWN_BYTES - 2)
+  let at = OWN_BYTES
   for (const shape of shapes) {
     shapeId(shape).copy(bytes, at)
     at += SHAPE_BYTES
@@ -158,9 +154,4 @@ function writeStamps(bytes: Buffer, shapes: readonly string[], { stamps }: L2Fil
     writeDependencyId(bytes, at, shape, name)
     at += DEPENDENCY_BYTES
   }
-}
-
-/** Of the bytes from `from` on, but for the four at `body`, where the checksum itself stands. */
-function checksum(bytes: Buffer, from: number, body: number): number {
-  return crc32(bytes.subarray(body + FLAGS_AT), crc32(bytes.subarray(from, body)))
 }

@@ -4,6 +4,8 @@ import type { Argument } from './scripts/script.js'
 
 /** Marks as arguments of `invalidateScript`, in slices that no other client of Redis has to wait long for. */
 export interface MarkSlice {
+  /** The position of the last of them; 0 if there are none. */
+  readonly last: number
   /** Pairs of position and shape. */
   readonly shapes: readonly Argument[]
   /** Triples of position, shape and text. */
@@ -21,12 +23,14 @@ export function encodeMarks(marks: readonly L2Mark[]): MarkSlice[] {
     const shapes: Argument[] = []
     const patterns: Argument[] = []
     const dependencies: Argument[] = []
+    let last = 0
     for (const { lsn, shape, name, pattern } of marks.slice(from, from + SLICE_MAX)) {
+      if (lsn > last) last = lsn
       if (pattern !== undefined) patterns.push(lsn, shapeId(shape), pattern)
       else if (name === undefined) shapes.push(lsn, shapeId(shape))
       else dependencies.push(lsn, dependencyId({ shape, name }))
     }
-    slices.push({ shapes, patterns, dependencies })
+    slices.push({ last, shapes, patterns, dependencies })
   }
   return slices
 }

@@ -14,5 +14,5 @@ export interface Serializer {
 /** The default: msgpack, with what JavaScript has beside it. */
 export function msgpack(bytesMax: number): Serializer {
   const packer = new Packer(bytesMax)
-  return { name: 'msgpack', encode: (value) => packer.pack(value), decode: unpack }
+  return { name: 'msgpack', encode: (value) => packer.pack(value), decode: (bytes) => unpack(bytes) }
 }

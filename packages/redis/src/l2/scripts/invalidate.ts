@@ -7,7 +7,7 @@ import { Script } from './script.js'
  * KEYS: state, stamps. ARGV: the number of buckets, the epoch, the position that the batch follows, its end, `1` if `m` moves to
  * the end now (the last slice), `1` if a new generation may begin where L2 is behind, the id of the shapes that the marks were made
  * for, a random generation and a random id of shapes in case a new one begins, how many stamps there may be, how many shapes are
- * marked as a whole, how many patterns there are; then pairs of position and shape; triples of position, shape and pattern; pairs of
+ * marked as a whole, how many patterns there are, the position of the last mark; then pairs of position and shape; triples of position, shape and pattern; pairs of
  * position and dependency.
  * Answers the outcome, `m`, the id of the shapes; the texts of all shapes, where the id was another.
  */
@@ -21,7 +21,7 @@ if isSame and st.m < prev and ARGV[6] ~= '1' then return {${Outcome.behind}, st.
 redis.pcall('HDEL', S, '-')
 if not isSame or st.m < prev then
   redis.call('UNLINK', S, Z)
-  redis.call('HSET', S, 'g', ARGV[8], 'e', epoch, 'm', text(last), 'i', ARGV[9], 'b', ARGV[1], 'n', 0, 'h', 0)
+  redis.call('HSET', S, 'g', ARGV[8], 'e', epoch, 'm', text(last), 'i', ARGV[9], 'b', ARGV[1], 'n', 0, 'h', 0, 'l', 0)
   redis.call('ZADD', Z, '+inf', ARGV[8])
   return {${Outcome.done}, last, ARGV[9]}
 end
@@ -34,6 +34,9 @@ if st.i ~= id then
   end
   return answer
 end
+-- What is read is compared from here on.
+st.l = math.max(st.l, tonumber(ARGV[13]))
+redis.call('HSET', S, 'l', text(st.l))
 local function raise(shape, position)
   local since = redis.call('HGET', S, 's' .. shape)
   if since and tonumber(since) < position then redis.call('HSET', S, 's' .. shape, text(position)) end
@@ -48,8 +51,8 @@ local function keep(shape, position, words)
   st.p = math.max(st.p, tonumber(position))
   redis.call('HSET', S, 'P' .. shape, cjson.encode(kept), 'p', text(st.p))
 end
-local from = 13 + 2 * tonumber(ARGV[11])
-for j = 13, from - 1, 2 do raise(ARGV[j + 1], tonumber(ARGV[j])) end
+local from = 14 + 2 * tonumber(ARGV[11])
+for j = 14, from - 1, 2 do raise(ARGV[j + 1], tonumber(ARGV[j])) end
 local names = from + 3 * tonumber(ARGV[12])
 for j = from, names - 1, 3 do keep(ARGV[j + 1], ARGV[j], ARGV[j + 2]) end
 for j = names, #ARGV, 1000 do redis.call('ZADD', Z, 'GT', unpack(ARGV, j, math.min(j + 999, #ARGV))) end

@@ -4,14 +4,15 @@
  * - the state, a hash: `g` generation, `e` epoch, `m` L2's tidemark, `i` the id of the set of shapes, `b` the number of buckets,
  *   `n` how many shapes there are, `h` the position below which a read renews an entry's; of each shape, by its id: `s…` its
  *   `since`, `d…` its text,
- *   `P…` its last patterns (JSON: pairs of position and text); `p` the position of the last pattern of all.
+ *   `P…` its last patterns (JSON: pairs of position and text); `p` the position of the last pattern of all, `l` that of the last mark of
+ *   all: nothing that is stamped is later.
  * - the stamps, a sorted set: dependency → the last position that touched it. The generation is a member too: where it is missing
  *   the stamps were lost (evicted by Redis, say), and nothing is believed.
  * - an entry, a string: the head, its shapes, its dependencies, then what only the client reads.
  *
  * State and stamps never expire, entries always do: so the policies `volatile-…` evict entries alone.
  */
-export const LAYOUT = 2
+export const LAYOUT = 3
 
 /** So many patterns are kept of each shape. */
 export const PATTERNS_MAX = 32
@@ -21,9 +22,13 @@ export const MARK = 'T1'
 
 /**
  * Bytes of an entry before its shapes: mark, generation (8), position (a double), the position again (-1 - p: a checksum that a script
- * can write), the number of shapes, the number of dependencies (2 each).
+ * can write), when it was stored by Redis's clock (ms, a double), that again, the client's checksum of all that follows (4), the number of
+ * shapes, the number of dependencies (2 each). From the checksum on it is as the client made it.
  */
-export const HEAD_BYTES = 2 + 8 + 8 + 8 + 4
+export const POSITION_AT = 2 + 8
+export const STORED_AT = POSITION_AT + 16
+export const CHECKSUM_AT = STORED_AT + 16
+export const HEAD_BYTES = CHECKSUM_AT + 4 + 4
 
 /** The id of a shape: long enough that nobody finds two that collide, which would leave one of them without stamps. */
 export const SHAPE_BYTES = 16
@@ -71,30 +76,58 @@ export const PRELUDE = `
 local S, Z = KEYS[1], KEYS[2]
 local function text(n) return string.format('%.0f', n) end
 local function state()
-  local s = redis.pcall('HMGET', S, 'g', 'e', 'm', 'i', 'b', 'h', 'p')
-  if s.err or not (s[1] and s[2] and s[3] and s[4] and s[5]) then return nil end
+  local s = redis.pcall('HMGET', S, 'g', 'e', 'm', 'i', 'b', 'h', 'p', 'l')
+  if s.err or not (s[1] and s[2] and s[3] and s[4] and s[5] and s[8]) then return nil end
   local mark = redis.pcall('ZSCORE', Z, s[1])
   if not mark or type(mark) == 'table' then return nil end
-  return {g = s[1], e = s[2], m = tonumber(s[3]), i = s[4], b = s[5], h = tonumber(s[6] or '0'), p = tonumber(s[7] or '0')}
+  return {g = s[1], e = s[2], m = tonumber(s[3]), i = s[4], b = s[5], h = tonumber(s[6] or '0'), p = tonumber(s[7] or '0'), l = tonumber(s[8])}
 end
--- Whether something that is at 'from' to 'to' in 'v', each of 'size' bytes, was touched after 'p'.
-local function after(p, v, from, to, size, command, key, prefix)
-  local missing = false
-  local at = from
-  while at < to do
-    local names, n = {}, 0
-    while at < to and n < 500 do
-      n = n + 1
-      names[n] = prefix .. string.sub(v, at, at + size - 1)
-      at = at + size
+`
+
+/** Lua for the scripts that judge entries. */
+export const JUDGE = `
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+-- The highest since of the shapes in 'v' before 'to'; false if one of them is not registered. Most entries of a call have the same.
+local sinces = {}
+local function since(v, from, to)
+  local section = string.sub(v, from, to - 1)
+  local known = sinces[section]
+  if known ~= nil then return known end
+  known = 0
+  for at = 1, #section, ${SHAPE_BYTES * 500} do
+    local names = {}
+    for each = at, math.min(#section, at + ${SHAPE_BYTES * 500 - 1}), ${SHAPE_BYTES} do
+      names[#names + 1] = 's' .. string.sub(section, each, each + ${SHAPE_BYTES - 1})
     end
-    local found = redis.call(command, key, unpack(names))
-    for j = 1, n do
-      local position = found[j]
-      if not position then missing = true
-      elseif tonumber(position) > p then return true, missing end
+    for _, position in ipairs(redis.call('HMGET', S, unpack(names))) do
+      if not position then known = false break end
+      known = math.max(known, tonumber(position))
     end
+    if not known then break end
   end
-  return false, missing
+  sinces[section] = known
+  return known
+end
+-- Compares the dependencies of many entries with their stamps, some hundred at once.
+local names, owners, positions, touched, asked = {}, {}, {}, {}, 0
+local function compare()
+  if asked == 0 then return end
+  local found = redis.call('ZMSCORE', Z, unpack(names, 1, asked))
+  for j = 1, asked do
+    if found[j] and tonumber(found[j]) > positions[owners[j]] then touched[owners[j]] = true end
+  end
+  asked = 0
+end
+-- To be called for each; what 'compare' finds after the last is in 'touched', by 'owner'.
+local function ask(owner, p, v, from, to)
+  positions[owner] = p
+  for at = from, to - 1, ${DEPENDENCY_BYTES} do
+    asked = asked + 1
+    names[asked], owners[asked] = string.sub(v, at, at + ${DEPENDENCY_BYTES - 1}), owner
+    if asked == 500 then compare() end
+  end
 end
 `

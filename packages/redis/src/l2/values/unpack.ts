@@ -6,10 +6,10 @@ import { Names } from './names.js'
  *
  * @throws Error if the bytes are no such value, or go on behind it
  */
-export function unpack(bytes: Buffer): unknown {
-  const reader = new Reader(bytes)
+export function unpack(bytes: Buffer, from = 0, to = bytes.length): unknown {
+  const reader = new Reader(bytes, from, to)
   const value = reader.value(0)
-  reader.end(bytes.length)
+  reader.end(to)
   return value
 }
 
@@ -18,10 +18,14 @@ const HOLE = Symbol('hole')
 
 class Reader {
   readonly #bytes: Buffer
-  #at = 0
+  readonly #end: number
+  #at: number
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, from: number, to: number) {
+    if (to > bytes.length) throw new Error('A packed value ends too early')
     this.#bytes = bytes
+    this.#at = from
+    this.#end = to
   }
 
   end(at: number): void {
@@ -206,6 +210,6 @@ class Reader {
   }
 
   #need(length: number): void {
-    if (this.#at + length > this.#bytes.length) throw new Error('A packed value ends too early')
+    if (this.#at + length > this.#end) throw new Error('A packed value ends too early')
   }
 }
