@@ -73,6 +73,43 @@ test('rows are in it once for each transaction, as counts by table, and DDL once
   expect(JSON.stringify(records)).not.toContain('secret')
 })
 
+test('of a transaction that is too large to be kept by rows the counts are told, without what was rolled back in it', async () => {
+  await world.admin.query('begin; insert into posts select n from generate_series(1, 30000) n; savepoint s')
+  await world.admin.query(
+    'delete from posts where id <= 20000; rollback to s; update posts set title = $$t$$ where id <= 7',
+  )
+  await world.admin.query('commit')
+  const records = await recordsWhen(journal, (all) => all.some(({ origin }) => origin === 'rows'))
+  const [large, ...others] = records.filter(({ origin }) => origin === 'rows')
+  expect(others).toEqual([])
+  expect(JSON.parse(large!.detail)).toEqual({
+    tables: { 'public.posts': { insert: 30_000, update: 7 } },
+    rows: 30_007,
+    large: true,
+  })
+  const { epoch, lsn } = large!
+  expect(await journal.read({ position: { epoch, lsn } }, 10)).toEqual([large])
+  expect(await journal.read({ position: { epoch, lsn: lsn + 8 } }, 10)).toEqual([])
+})
+
+test('a name is found by an index, whether it is a key, a tag, a pattern or a table, and however long', async () => {
+  const { cache } = opened
+  const long = 'k'.repeat(60_000)
+  await cache.invalidate({ keys: ['user:1', long], tags: ['red'] })
+  await cache.invalidate({ pattern: 'user:*' })
+  await world.admin.query('insert into posts values (1)')
+  await recordsWhen(journal, (all) => all.some(({ origin }) => origin === 'rows'))
+  const found = async (target: string) => (await journal.read({ target }, 10)).map(({ origin }) => origin)
+  for (const target of ['user:1', long, 'red', 'user:*']) expect(await found(target)).toEqual(['request'])
+  expect(await found('public.posts')).toEqual(['rows'])
+  expect(await found('user')).toEqual([])
+  await world.admin.query('set enable_seqscan = off; analyze tidemark_journal.invalidation_audit')
+  const { rows } = await world.admin.query(
+    "explain select from tidemark_journal.invalidation_audit a where tidemark_journal.names(a.keys, a.tags, a.tables) @> array[hashtextextended('red', 0)]",
+  )
+  expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toMatch(/names_idx/)
+})
+
 test('the tables of the journal are published by nobody, and it records nothing of itself', async () => {
   await opened.cache.invalidate({ keys: ['a'] })
   await recordsWhen(journal, (all) => all.some(({ origin }) => origin === 'request'))

@@ -52,7 +52,7 @@ export {
 } from './errors.js'
 export type { CacheEvents, EntryName } from './events.js'
 export { isStartSeen, isVisible } from './follow/visible.js'
-export { type By, readBy } from './log/by.js'
+export { BY_MAX, type By, isByPart, readBy } from './log/by.js'
 export type {
   Change,
   Commit,

@@ -2,7 +2,7 @@ import type { Invalidation, Named, Pattern, PreviewOptions } from './cache.js'
 import { Glob } from './dependencies/glob.js'
 import { compilePattern, PATTERN_LENGTH_MAX } from './dependencies/pattern.js'
 import { OptionError, PatternError } from './errors.js'
-import { BY_MAX, type By, isPart } from './log/by.js'
+import { BY_MAX, type By, isByPart } from './log/by.js'
 import type { Mode, Target } from './log/change.js'
 import { namesOf, tagsOf } from './options.js'
 
@@ -56,7 +56,7 @@ export function byOf({ by }: { readonly by?: By | undefined }): By | undefined {
   namesOf(by, parts, 'by')
   const named = parts.filter((part) => by[part] !== undefined)
   for (const part of named) {
-    if (!isPart(part, by[part]))
+    if (!isByPart(part, by[part]))
       throw new OptionError(
         `by.${part} is a non-empty text of at most ${BY_MAX[part]} characters, well-formed and without control characters.`,
       )

@@ -1,5 +1,5 @@
 import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
-import { type PostgresSource, postgres, type Sql } from '@tidemark/postgres'
+import { type PostgresOptions, type PostgresSource, postgres, type Sql } from '@tidemark/postgres'
 import pg from 'pg'
 import { type Cache, createCache } from 'tidemark'
 import { openTrees, type Trees, type TreesOptions } from '../src/index.js'
@@ -30,8 +30,9 @@ export class World {
     this.admin = admin
   }
 
-  static async create(): Promise<World> {
-    const database = await testDatabase({})
+  /** @param settings  of a PostgreSQL of its own */
+  static async create(settings?: Readonly<Record<string, string>>): Promise<World> {
+    const database = await testDatabase(settings ? { settings } : {})
     const admin = new pg.Client({ connectionString: database.url })
     admin.on('error', () => {})
     await admin.connect()
@@ -39,10 +40,11 @@ export class World {
   }
 
   async open(
-    options: Partial<Omit<TreesOptions, 'cache' | 'source'>> & { readonly url?: string } = {},
+    options: Partial<Omit<TreesOptions, 'cache' | 'source'>> &
+      Pick<Partial<PostgresOptions>, 'url' | 'slot' | 'journal'> = {},
   ): Promise<Process> {
-    const { url = this.database.url, ...rest } = options
-    const source = postgres({ url })
+    const { url = this.database.url, slot, journal = false, ...rest } = options
+    const source = postgres({ url, journal, ...(slot === undefined ? {} : { slot }) })
     const cache = createCache({ source })
     this.#closers.push(() => cache.close())
     const trees = await openTrees({ cache, source, ...rest })

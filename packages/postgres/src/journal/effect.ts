@@ -1,6 +1,6 @@
 import type { Mode } from 'tidemark'
-import { detailOf, storable } from './happenings.js'
 import { type Happening, NOTHING } from './record.js'
+import { detailOf, storable } from './texts.js'
 
 /** What a change did in one process. */
 export interface Effect {

@@ -1,41 +1,34 @@
 import { createHash } from 'node:crypto'
 import type { Change, RowChange, TableChange, Target, TargetChange } from 'tidemark'
 import { JOURNAL_SCHEMA } from '../wal/recording.js'
+import type { TableCounts } from '../wal/row-counts.js'
 import type { Transaction } from '../wal/transaction.js'
-import { type Happening, NOTHING } from './record.js'
+import { edits, isEditRow, isOfTrees } from './edits.js'
+import { type Happening, NOTHING, type Place } from './record.js'
+import { detailOf, firstOf, storable, textOf } from './texts.js'
 
-/** So many characters of keys and tags one record holds, and so many tables. */
-const CHARACTERS_MAX = 65_536
+/** So many tables one record holds. */
 const TABLES_MAX = 1_000
 
-type Place = Pick<Happening, 'epoch' | 'lsn' | 'at'>
-
 /**
- * What the journal records of a transaction: each request once for each tenant that it names, what it did to the catalogue once, and its
- * rows once, as counts by table.
+ * What the journal records of a transaction: each request once for each tenant that it names, each edit of a config once, what it did to the
+ * catalogue once, and its rows once, as counts by table.
  *
  * @param namesMax  of more keys, and of more tags, a record holds the first and a digest of all
  */
 export function happeningsOf(
-  { endLsn, committedAt, changes }: Pick<Transaction, 'endLsn' | 'committedAt' | 'changes'>,
+  { endLsn, committedAt, changes, counts }: Pick<Transaction, 'endLsn' | 'committedAt' | 'changes' | 'counts'>,
   epoch: string,
   namesMax: number,
 ): Happening[] {
   const place: Place = { epoch, lsn: endLsn, at: Math.round(committedAt * 1_000) }
   const told = [
     ...changes.flatMap((change) => (isRequest(change) ? requests(place, change, namesMax) : [])),
+    ...edits(place, changes, namesMax),
     ...ddl(place, changes),
-    ...rows(place, changes),
+    ...rows(place, changes, counts),
   ]
   return told.map((happening, n) => ({ ...happening, n }))
-}
-
-/**
- * Text as PostgreSQL can hold it: it has neither NUL nor halves of a surrogate pair. What has one is written as a JSON string, with
- * quotes and escapes.
- */
-export function storable(text: string): string {
-  return text.includes('\0') || !text.isWellFormed() ? JSON.stringify(text) : text
 }
 
 // ── requests ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -90,26 +83,11 @@ function request(
   }
 }
 
-function firstOf(names: readonly string[], namesMax: number): string[] {
-  const first: string[] = []
-  let characters = 0
-  for (const name of names) {
-    characters += name.length
-    if (first.length >= namesMax || characters > CHARACTERS_MAX) break
-    first.push(name)
-  }
-  return first
-}
-
 /** By which a list of names that is not shown in full can be known again. */
 function digestOf(keys: readonly string[], tags: readonly string[]): string {
   return createHash('sha256')
     .update(JSON.stringify([keys, tags]))
     .digest('hex')
-}
-
-function textOf(text: string | undefined): string | null {
-  return text === undefined ? null : storable(text)
 }
 
 // ── rows and the catalogue ───────────────────────────────────────────────────────────────────────────────
@@ -135,32 +113,61 @@ function isOfRows(change: Change, changes: readonly Change[]): boolean {
   return change.kind === 'table' && changes.some((other) => other.kind === 'row' && other.table === change.table)
 }
 
-function rows(place: Place, changes: readonly Change[]): Happening[] {
-  const counts = new Map<string, Record<string, number>>()
-  let [total, isLarge] = [0, false]
-  for (const change of changes) {
-    if ((change.kind !== 'row' && change.kind !== 'table') || isOurs(change.table)) continue
-    if (isOfDdl(change) && !isOfRows(change, changes)) continue
-    const what = change.kind === 'row' ? change.op : change.reason
-    isLarge ||= what === 'large'
-    if (change.kind === 'row') total++
-    let own = counts.get(change.table)
-    if (!own) {
-      own = {}
-      counts.set(change.table, own)
-    }
-    own[what] = (own[what] ?? 0) + 1
-  }
+function rows(place: Place, changes: readonly Change[], large: Transaction['counts']): Happening[] {
+  const counts = countsOf(changes, large)
   if (counts.size === 0) return []
   const names = [...counts.keys()]
   const shown = names.slice(0, TABLES_MAX)
+  const all = [...counts.values()]
   const detail = detailOf({
-    tables: Object.fromEntries(shown.map((name) => [storable(name), counts.get(name)])),
-    // Of a large transaction the log keeps its tables only.
-    ...(isLarge ? {} : { rows: total }),
+    tables: Object.fromEntries(shown.map((name) => [storable(name), counts.get(name)!.told])),
+    rows: all.reduce((sum, { rows }) => sum + rows, 0),
+    // Its rows were not kept one by one. What was rolled back in parts may be among them where these were too many to tell apart.
+    ...(large ? { large: true } : {}),
+    ...(all.every(({ isExact }) => isExact) ? {} : { atMost: true }),
     ...(names.length > TABLES_MAX ? { tablesInAll: names.length } : {}),
   })
   return [{ ...NOTHING, ...place, tenant: null, origin: 'rows', tables: shown.map(storable), detail }]
+}
+
+interface Count {
+  /** What was done to how many rows, and what happened to the table as a whole. */
+  readonly told: Record<string, number>
+  rows: number
+  isExact: boolean
+}
+
+/** By table. An edit tells of the rows of config trees by itself. */
+function countsOf(changes: readonly Change[], large: Transaction['counts']): Map<string, Count> {
+  const counts = new Map<string, Count>()
+  const isEdit = changes.some(isEditRow)
+  for (const change of changes) {
+    if ((change.kind !== 'row' && change.kind !== 'table') || isOurs(change.table)) continue
+    if (isOfDdl(change) && !isOfRows(change, changes)) continue
+    if (isEdit && isOfTrees(change.table)) continue
+    let own = counts.get(change.table)
+    if (!own) {
+      own = { told: {}, rows: 0, isExact: true }
+      counts.set(change.table, own)
+    }
+    const known = change.kind === 'table' && change.reason === 'large' ? large?.get(change.table) : undefined
+    if (known) addLarge(own, known)
+    else {
+      const what = change.kind === 'row' ? change.op : change.reason
+      own.told[what] = (own.told[what] ?? 0) + 1
+      if (change.kind === 'row') own.rows++
+    }
+  }
+  return counts
+}
+
+function addLarge(own: Count, { isExact, ...counts }: TableCounts): void {
+  for (const [what, count] of Object.entries(counts)) {
+    if (count === 0) continue
+    own.told[what] = (own.told[what] ?? 0) + count
+    if (what !== 'truncate') own.rows += count
+  }
+  own.isExact &&= isExact
 }
 
 function isOurs(table: string): boolean {
@@ -173,9 +180,4 @@ function tablesOf(changes: readonly Change[]): string[] {
     .filter((table) => !isOurs(table))
     .slice(0, TABLES_MAX)
     .map(storable)
-}
-
-/** JSON that PostgreSQL's `json` holds: it refuses \u0000 and halves of surrogate pairs only in `jsonb`, but text functions fail on them. */
-export function detailOf(detail: Readonly<Record<string, unknown>>): string {
-  return JSON.stringify(detail, (_, value: unknown) => (typeof value === 'string' ? storable(value) : value))
 }

@@ -1,7 +1,8 @@
 import type { Client } from 'pg'
+import { JOURNAL_SCHEMA } from '../wal/recording.js'
 import type { JournalRecord, Origin } from './record.js'
 import { COLUMNS, type Row, recordOf } from './rows.js'
-import { AUDIT } from './tables.js'
+import { AUDIT, namesHave } from './tables.js'
 
 /** Which records to read, newest first. What is not said does not narrow it. */
 export interface JournalQuery {
@@ -12,6 +13,8 @@ export interface JournalQuery {
   /** A key, a tag, a pattern or a table (`schema.name`), as it was named. */
   readonly target?: string
   readonly requestId?: string
+  /** Those of one change: what was asked for, what it did in each process, what was filled again. */
+  readonly position?: { readonly epoch: string; readonly lsn: number }
   /** Committed at or after, and before: ms since 1970. */
   readonly from?: number
   readonly to?: number
@@ -34,7 +37,7 @@ export async function readPage(client: Client, query: JournalQuery, limit: numbe
   // The effect of a change is a later record; where there are several processes, the last to be done counts.
   const effect = `(select max(e.latency_ms) from ${AUDIT} e where e.log = a.log and e.lsn = a.lsn and e.origin = 'effect')`
   const { rows } = await client.query<Row & { effect: number | null }>(
-    `select ${COLUMNS}, case when a.origin in ('request', 'rows', 'ddl') then ${effect} else a.latency_ms end as effect
+    `select ${COLUMNS}, case when a.origin in ('request', 'edit', 'rows', 'ddl') then ${effect} else a.latency_ms end as effect
      from ${AUDIT} a where ${where} order by a.id desc limit ${limit} offset ${query.offset ?? 0}`,
     values,
   )
@@ -55,7 +58,7 @@ export async function countOf(client: Client, query: JournalQuery): Promise<numb
 const SKEW_MS = 86_400_000
 
 function conditionOf(query: JournalQuery): { readonly where: string; readonly values: unknown[] } {
-  const { tenants, actor, origins, target, requestId, from, to, before } = query
+  const { tenants, actor, origins, target, requestId, position, from, to, before } = query
   const values: unknown[] = []
   const parts: string[] = []
   const add = (value: unknown, part: (place: string) => string): void => {
@@ -69,9 +72,13 @@ function conditionOf(query: JournalQuery): { readonly where: string; readonly va
   }
   if (actor !== undefined) add(actor, (place) => `a.triggered_by = ${place}`)
   if (origins) add(origins, (place) => `a.origin = any(${place})`)
-  if (target !== undefined)
-    add(target, (place) => `(a.pattern = ${place} or ${place} = any(a.keys || a.tags || a.tables))`)
+  if (target !== undefined) add(target, (place) => `(a.pattern = ${place} or ${namesHave(place)})`)
   if (requestId !== undefined) add(requestId, (place) => `a.request_id = ${place}`)
+  if (position) {
+    add(position.epoch, (place) => `a.epoch = ${place}`)
+    // By the index: there are few logs.
+    add(position.lsn, (place) => `a.lsn = ${place} and a.log = any(array(select log from ${JOURNAL_SCHEMA}.places))`)
+  }
   if (from !== undefined) {
     add(new Date(from).toISOString(), (place) => `a.timestamp >= ${place}::timestamptz`)
     // A record is filed under the month in which it was written, or a later one: older partitions need not be looked into.

@@ -3,11 +3,11 @@ import type { Mode } from 'tidemark'
 /**
  * What a record tells of.
  *
- * request: somebody asked to invalidate. rows: a transaction changed rows. ddl: the catalogue changed. effect: what a change did in one
+ * request: somebody asked to invalidate. edit: somebody edited a config tree. rows: a transaction changed rows. ddl: the catalogue changed. effect: what a change did in one
  * process. gap: what was committed before `lsn` was not delivered to the journal. start: from here on the journal follows a log, or
  * another history of it. retention: older records were removed.
  */
-export type Origin = 'request' | 'rows' | 'ddl' | 'effect' | 'gap' | 'start' | 'retention'
+export type Origin = 'request' | 'edit' | 'rows' | 'ddl' | 'effect' | 'gap' | 'start' | 'retention'
 
 /** Something to be recorded, before it has its place in a chain. Never holds a value of a row or of an entry. */
 export interface Happening {
@@ -34,6 +34,9 @@ export interface Happening {
   /** Counts, and what else is to be told: JSON. */
   readonly detail: string
 }
+
+/** Where and when something happened. */
+export type Place = Pick<Happening, 'epoch' | 'lsn' | 'at'>
 
 /** A happening in its place: recorded. */
 export interface JournalRecord extends Happening {

@@ -7,6 +7,22 @@ import { JournalError } from './errors.js'
 const VERSION = 1
 export const AUDIT = `${JOURNAL_SCHEMA}.invalidation_audit`
 
+/**
+ * What the index of names holds: a number for each key, tag and table, as names may be longer than an entry of an index. Alike for two names
+ * now and then, so the names are compared too.
+ */
+const NAMES = `
+  create function ${JOURNAL_SCHEMA}.names(keys text[], tags text[], tables text[]) returns bigint[]
+  language sql immutable parallel safe as $names$
+    select pg_catalog.array_agg(pg_catalog.hashtextextended(name, 0)) from pg_catalog.unnest(keys || tags || tables) name
+  $names$;`
+
+/** The condition that a record names what is given there. */
+export function namesHave(place: string): string {
+  const numbers = `${JOURNAL_SCHEMA}.names(a.keys, a.tags, a.tables) @> array[hashtextextended(${place}, 0)]`
+  return `(${numbers} and ${place} = any(a.keys || a.tags || a.tables))`
+}
+
 /*
  * Append-only, twice: nobody has the right to change or remove records, not even the owner; and triggers refuse it, also to a superuser. A
  * superuser can take off both: that shows in the chain.
@@ -35,20 +51,27 @@ const MIGRATION = `
       raise exception 'The journal is append-only: % of % is refused.', tg_op, tg_table_name using errcode = 'insufficient_privilege',
         hint = 'Old records go by the option retention.';
     end $refuse$;
+  ${NAMES}
 `
 
 /** Makes the tables, or finds out that they are there. For one transaction: processes that begin at once wait for each other. */
 export async function migrate(client: Client): Promise<void> {
-  const { rows } = await client.query<{ encoding: string; ours: boolean }>(
-    `select current_setting('server_encoding') as encoding, to_regclass('${JOURNAL_SCHEMA}.state') is not null as ours`,
+  const { rows } = await client.query<{ encoding: string; ours: boolean; named: boolean }>(
+    `select current_setting('server_encoding') as encoding, to_regclass('${JOURNAL_SCHEMA}.state') is not null as ours,
+       to_regprocedure('${JOURNAL_SCHEMA}.names(text[], text[], text[])') is not null as named`,
   )
-  const { encoding, ours } = rows[0]!
+  const { encoding, ours, named } = rows[0]!
   if (encoding !== 'UTF8') {
     throw new JournalError(
       `The journal needs a database in UTF8, and this one is in ${encoding}: keys may hold any character. Give the journal another (journal.url).`,
     )
   }
-  if (ours) return checkVersion(client)
+  if (ours) {
+    await checkVersion(client)
+    // An older process made them. Months that are there already are searched without an index of names.
+    if (!named) await client.query(NAMES)
+    return
+  }
   try {
     await client.query(`select pg_advisory_xact_lock(hashtextextended('${JOURNAL_SCHEMA}', 0))`)
     const again = await client.query<{ ours: boolean }>(
@@ -72,6 +95,9 @@ export async function makeMonth(client: Client, month: number): Promise<void> {
     const { rows } = await client.query<{ made: boolean }>(`select to_regclass('${name}') is not null as made`)
     if (rows[0]!.made) return
     await client.query(`create table ${name} partition of ${AUDIT} for values in (${month})`)
+    await client.query(`
+      create index on ${name} using gin (${JOURNAL_SCHEMA}.names(keys, tags, tables));
+      create index on ${name} using hash (pattern) where pattern is not null`)
     await client.query(closing(name))
   } catch (error) {
     throw mayNot(error, client, `alter table ${AUDIT} owner to`)

@@ -1,4 +1,5 @@
 import { type Change, LimitError } from 'tidemark'
+import { addRows, type Counted, noRows, type RowCounts, type TableCounts } from './row-counts.js'
 
 /** A transaction of more rows, or more bytes, than this is kept as its tables. */
 export interface PendingLimits {
@@ -20,11 +21,22 @@ interface Part {
   requests: number
 }
 
+/** A table that a large transaction changed. */
+interface Marked {
+  /** Rows of the transaction itself; of subtransactions too, once these are not told apart any more. */
+  readonly own: RowCounts
+  /** It counts as changed, whatever is rolled back. */
+  isCertain: boolean
+  /** Rows of subtransactions, each of which may yet be rolled back. */
+  subs: Map<number, RowCounts> | undefined
+  isExact: boolean
+}
+
 /**
  * What a transaction that is not yet committed has changed, by subtransaction, so that a savepoint that is rolled back leaves nothing.
  *
- * Bounded: above the limits it keeps no rows, only which subtransactions changed a table; and of too many of those, only that it was
- * changed.
+ * Bounded: above the limits it keeps no rows, only how many of a table each subtransaction changed; and of too many of those, only how
+ * many at most.
  */
 export class Pending {
   readonly xid: number
@@ -36,8 +48,10 @@ export class Pending {
   #rows = 0
   #bytes = 0
   #requests = 0
-  /** Once it is large: table → the subtransactions that changed it; true where one is the transaction itself, or they are too many. */
-  #tables: Map<string, Set<number> | true> | undefined
+  /** Once it is large. */
+  #tables: Map<string, Marked> | undefined
+  /** What the last row is counted in. */
+  #counted: readonly RowCounts[] = []
   #marks = 0
 
   constructor(xid: number, limits: PendingLimits) {
@@ -101,20 +115,37 @@ export class Pending {
   mark(sub: number, names: readonly string[] | undefined): boolean {
     this.#tables ??= new Map()
     let isNew = false
+    const counted: RowCounts[] = []
     for (const name of names ?? [UNKNOWN]) {
-      const subs = this.#tables.get(name)
-      if (subs === true || subs?.has(sub)) continue
-      isNew = true
-      if (sub === this.xid) {
-        this.#marks -= subs?.size ?? 0
-        this.#tables.set(name, true)
-        continue
+      let marked = this.#tables.get(name)
+      if (!marked) {
+        isNew = true
+        marked = { own: noRows(), isCertain: false, subs: undefined, isExact: true }
+        this.#tables.set(name, marked)
       }
-      if (subs) subs.add(sub)
-      else this.#tables.set(name, new Set([sub]))
+      counted.push(this.#countsOf(marked, sub))
+    }
+    this.#counted = counted
+    return isNew
+  }
+
+  /** Of the tables that were marked last one more row was changed. */
+  tally(what: Counted): void {
+    for (const counts of this.#counted) counts[what]++
+  }
+
+  #countsOf(marked: Marked, sub: number): RowCounts {
+    if (sub === this.xid) marked.isCertain = true
+    // Which part it was of is not told apart any more.
+    if (sub === this.xid || !marked.isExact) return marked.own
+    marked.subs ??= new Map()
+    let counts = marked.subs.get(sub)
+    if (!counts) {
+      counts = noRows()
+      marked.subs.set(sub, counts)
       this.#marks++
     }
-    return isNew
+    return counts
   }
 
   /** From here on only the tables count. */
@@ -128,6 +159,8 @@ export class Pending {
       for (const [i, change] of changes.entries()) {
         if (change.kind === 'row' || change.kind === 'table') {
           this.mark(sub, [change.table])
+          if (change.kind === 'row') this.tally(change.op)
+          else if (change.reason === 'truncate') this.tally('truncate')
           continue
         }
         part.changes.push(change)
@@ -140,8 +173,12 @@ export class Pending {
 
   /** Which subtransactions changed a table is forgotten: it counts as changed, whatever is rolled back. */
   forgetSubtransactions(): void {
-    if (!this.#tables) return
-    for (const name of this.#tables.keys()) this.#tables.set(name, true)
+    for (const marked of this.#tables?.values() ?? []) {
+      for (const counts of marked.subs?.values() ?? []) addRows(marked.own, counts)
+      marked.isCertain = true
+      marked.isExact &&= marked.subs === undefined
+      marked.subs = undefined
+    }
     this.#marks = 0
   }
 
@@ -156,11 +193,24 @@ export class Pending {
       this.#last = undefined
     }
     if (this.#marks === 0) return
-    for (const [name, subs] of this.#tables ?? []) {
-      if (subs === true || !subs.delete(sub)) continue
+    for (const [name, marked] of this.#tables ?? []) {
+      if (!marked.subs?.delete(sub)) continue
       this.#marks--
-      if (subs.size === 0) this.#tables!.delete(name)
+      if (!marked.isCertain && marked.subs.size === 0) this.#tables!.delete(name)
     }
+  }
+
+  /** Of a large one, how many rows of which tables; undefined where the changes say so themselves. */
+  counts(): ReadonlyMap<string, TableCounts> | undefined {
+    if (!this.#tables) return undefined
+    const counts = new Map<string, TableCounts>()
+    for (const [name, { own, subs, isExact }] of this.#tables) {
+      if (name === UNKNOWN) continue
+      const all = { ...own, isExact }
+      for (const each of subs?.values() ?? []) addRows(all, each)
+      counts.set(name, all)
+    }
+    return counts
   }
 
   /** All that it changed, in order. */

@@ -116,6 +116,11 @@ export function rowRelation(buffer: Buffer, isStreamed = false): number | undefi
   return buffer.length >= at + 4 && (tag === 0x49 || tag === 0x55 || tag === 0x44) ? buffer.readUInt32BE(at) : undefined
 }
 
+/** What a row message says was done to its row. */
+export function rowOp(buffer: Buffer): 'insert' | 'update' | 'delete' {
+  return buffer[0] === 0x49 ? 'insert' : buffer[0] === 0x55 ? 'update' : 'delete'
+}
+
 /** The (sub)transaction of a row message in a streamed segment. */
 export function rowXid(buffer: Buffer): number {
   return buffer.readUInt32BE(1)

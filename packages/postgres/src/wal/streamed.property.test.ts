@@ -175,7 +175,7 @@ test('whatever is streamed between what: each commit has just what was not rolle
 test('of transactions that are too large the tables remain: of just those parts that were not rolled back', () => {
   fc.assert(
     fc.property(plans, turns, fc.integer({ min: 1, max: 8 }), (all, taken, rowsMax) => {
-      for (const { xid, changes } of read(sent(all, taken), rowsMax).transactions) {
+      for (const { xid, changes, counts } of read(sent(all, taken), rowsMax).transactions) {
         const tables = new Set(
           changes.map((change) => (change.kind === 'row' || change.kind === 'table' ? change.table : '')),
         )
@@ -183,6 +183,16 @@ test('of transactions that are too large the tables remain: of just those parts 
         expect([...tables].sort()).toEqual(
           [...new Set(left.map((each) => (each.do === 'abort' ? '' : nameOf(each.table))))].sort(),
         )
+        for (const [name, { insert, truncate, isExact }] of counts ?? []) {
+          const count = (what: string) =>
+            left.filter((each) => each.do === what && each.do !== 'abort' && nameOf(each.table) === name).length
+          expect({ insert, truncate, isExact }).toEqual({
+            insert: count('row'),
+            truncate: count('truncate'),
+            isExact: true,
+          })
+        }
+        if (left.length > rowsMax) expect([...counts!.keys()].sort()).toEqual([...tables].sort())
       }
     }),
     { numRuns: 1_000 },
@@ -202,7 +212,9 @@ test('a hundred thousand savepoints of a large transaction leave what they chang
   feed({ kind: 'stream-stop' })
   for (let sub = 2; sub < 100_002; sub += 2) feed({ kind: 'stream-abort', xid: 1, sub })
   const commit: Sent = { kind: 'stream-commit', xid: 1, lsn: 1, endLsn: 1, committedAt: 946_684_800_000 }
-  expect(feed(commit)?.changes).toEqual([{ kind: 'table', table: 'public.t1', reason: 'large' }])
+  const { changes, counts } = feed(commit)!
+  expect(changes).toEqual([{ kind: 'table', table: 'public.t1', reason: 'large' }])
+  expect([...counts!]).toEqual([['public.t1', { insert: 50_000, update: 0, delete: 0, truncate: 0, isExact: true }]])
 })
 
 test('what a transaction described before it was rolled back does not hold for others', () => {

@@ -2,7 +2,8 @@ import type { Change, TableChange } from 'tidemark'
 import { ProtocolError } from './errors.js'
 import { isMessageTable, messageOf } from './message-table.js'
 import { Pending } from './pending.js'
-import { type PgoutputMessage, parsePgoutput, type Relation, rowRelation, rowXid } from './protocol.js'
+import { type PgoutputMessage, parsePgoutput, type Relation, rowOp, rowRelation, rowXid } from './protocol.js'
+import type { TableCounts } from './row-counts.js'
 import { rowImages } from './row-images.js'
 
 /** What one transaction changed, as it was committed. `xid` has 32 bits. */
@@ -11,6 +12,8 @@ export interface Transaction {
   readonly xid: number
   readonly committedAt: number
   readonly changes: readonly Change[]
+  /** Of a transaction that is kept as its tables only: how many rows of each were changed. */
+  readonly counts?: ReadonlyMap<string, TableCounts> | undefined
 }
 
 export interface TransactionOptions {
@@ -90,7 +93,10 @@ export class TransactionReader {
     const oid = rowRelation(data, isStreamed)
     if (pending && oid !== undefined) {
       const sub = isStreamed ? rowXid(data) : pending.xid
-      if (!pending.count(sub, data.length) && this.#isRowOfLarge(pending, sub, oid)) return undefined
+      if (!pending.count(sub, data.length) && this.#isRowOfLarge(pending, sub, oid)) {
+        pending.tally(rowOp(data))
+        return undefined
+      }
     }
     return this.#message(parsePgoutput(data, isStreamed))
   }
@@ -105,7 +111,7 @@ export class TransactionReader {
       case 'commit': {
         const { pending, committedAt } = this.#open ?? outOfOrderNow('commit')
         this.#open = undefined
-        return { endLsn: message.endLsn, xid: pending.xid, committedAt, changes: pending.changes() }
+        return completed(pending, pending.xid, message.endLsn, committedAt)
       }
       case 'relation':
         this.#described(message, message.xid)
@@ -160,7 +166,7 @@ export class TransactionReader {
     if (!stream || this.isOpen) throw outOfOrder('commit of a streamed transaction')
     this.#streams.delete(xid)
     for (const [oid, known] of stream.relations) this.#relations.set(oid, known)
-    return { endLsn, xid, committedAt, changes: stream.pending.changes() }
+    return completed(stream.pending, xid, endLsn, committedAt)
   }
 
   /** The largest of the open transactions are kept as their tables, until all together are small enough. */
@@ -220,7 +226,11 @@ export class TransactionReader {
   /** Keeps a change of a table; of a large transaction only that the table was changed. */
   #keep(pending: Pending, sub: number, change: TableChange): void {
     if (pending.count(sub, 0)) pending.add(sub, change)
-    else pending.mark(sub, [change.table])
+    else {
+      pending.mark(sub, [change.table])
+      if (change.reason === 'truncate') pending.tally('truncate')
+      this.#lastOid = 0
+    }
   }
 
   /** Of a large transaction only a row's table counts; false if it is a message, which counts for what it says. */
@@ -245,6 +255,8 @@ export class TransactionReader {
   }
 
   #mark(pending: Pending, sub: number, names: readonly string[] | undefined): void {
+    // The next row is counted where it belongs.
+    this.#lastOid = 0
     if (pending.mark(sub, names) && !names) this.#options.redescribed()
   }
 
@@ -261,6 +273,10 @@ export class TransactionReader {
     if (!known) throw new ProtocolError('The server sent a row of a table that it did not describe before.')
     return known
   }
+}
+
+function completed(pending: Pending, xid: number, endLsn: number, committedAt: number): Transaction {
+  return { endLsn, xid, committedAt, changes: pending.changes(), counts: pending.counts() }
 }
 
 function isSame(a: Relation, b: Relation): boolean {

@@ -2,15 +2,15 @@ import { Readable } from 'node:stream'
 import type { Journal, JournalQuery, ReadRecord } from '@tidemark/postgres'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
-import { formatPosition } from 'tidemark'
+import { formatPosition, parsePosition } from 'tidemark'
 import { z } from 'zod'
 import { authorise } from '../access/authorise.js'
-import { JournalOffError } from '../errors.js'
+import { JournalOffError, ParameterError } from '../errors.js'
 import { exported } from './journal-export.js'
 import { problemResponse } from './schemas.js'
 import { tenantHeaders, tenantOf, tenantParameter } from './tenant.js'
 
-const ORIGINS = ['request', 'rows', 'ddl', 'effect', 'gap', 'start', 'retention'] as const
+const ORIGINS = ['request', 'edit', 'rows', 'ddl', 'effect', 'gap', 'start', 'retention'] as const
 const PAGE = 50
 const PAGE_MAX = 1_000
 const OFFSET_MAX = 1_000_000
@@ -29,6 +29,7 @@ const filters = {
   origin: z.enum(ORIGINS).optional(),
   target: text.describe('A key, a tag, a pattern or a table, as it was named'),
   request_id: text,
+  position: text.describe('Of one change: what was asked for or happened, and what that did in each process'),
   from: z.iso.datetime({ offset: true }).optional().describe('Committed at this time or later'),
   to: z.iso.datetime({ offset: true }).optional().describe('Committed before this time'),
   cursor: z
@@ -187,7 +188,7 @@ function tenantsOf(request: FastifyRequest, scope: 'tenant' | 'source' | 'all'):
 }
 
 function queryOf(request: FastifyRequest, asked: z.infer<z.ZodObject<typeof filters>>): JournalQuery {
-  const { scope, actor, origin, target, request_id, from, to, cursor } = asked
+  const { scope, actor, origin, target, request_id, position, from, to, cursor } = asked
   const tenants = tenantsOf(request, scope)
   return {
     ...(tenants && { tenants }),
@@ -195,10 +196,19 @@ function queryOf(request: FastifyRequest, asked: z.infer<z.ZodObject<typeof filt
     ...(origin !== undefined && { origins: [origin] }),
     ...(target !== undefined && { target }),
     ...(request_id !== undefined && { requestId: request_id }),
+    ...(position !== undefined && { position: placeOf(position) }),
     ...(from !== undefined && { from: Date.parse(from) }),
     ...(to !== undefined && { to: Date.parse(to) }),
     ...(cursor !== undefined && { before: Number(cursor) }),
   }
+}
+
+/** @throws PositionError; ParameterError for one without an epoch: in another history it is another place */
+function placeOf(text: string): { readonly epoch: string; readonly lsn: number } {
+  const { epoch, lsn } = parsePosition(text)
+  if (epoch === undefined)
+    throw new ParameterError([{ parameter: 'position', message: 'must be whole, as records and answers have it' }])
+  return { epoch, lsn }
 }
 
 /** The first page is read before anything is answered, so that a database that is down is an error and no empty file. */

@@ -1,4 +1,4 @@
-import { escapeGlob, type Pattern } from 'tidemark'
+import { BY_MAX, type By, escapeGlob, isByPart, type Pattern } from 'tidemark'
 import { z } from 'zod'
 
 /** How many keys, and tags, one request names at most. */
@@ -8,7 +8,6 @@ const TAGS_MAX = 1_000
 const KEY_BYTES_MAX = 1_024
 /** More than any pattern that the cache reads: what is too long for it is answered with its reason. */
 const PATTERN_MAX = 65_536
-const NAME_MAX = 256
 
 export const keySchema = z
   .string()
@@ -41,21 +40,20 @@ export const modeSchema = z
   .default('hard')
   .describe('`hard`: gone at once; `soft`: stale now, served by grace while it is refilled')
 
-/** Text that a journal can keep in one line. */
-const saidSchema = z
-  .string()
-  .min(1)
-  .max(NAME_MAX)
-  .refine(
-    (text) => text.isWellFormed() && !/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(text),
-    'must be well-formed text without control characters',
-  )
+/** What somebody says of a request, by the library's own rule: what it would refuse is a 400 that names the field. */
+function saidSchema(part: keyof By) {
+  return z
+    .string()
+    .min(1)
+    .max(BY_MAX[part])
+    .refine((text) => isByPart(part, text), 'must be well-formed text without control characters')
+}
 
-export const requestIdSchema = saidSchema.describe(
+export const requestIdSchema = saidSchema('requestId').describe(
   'What you name the request by: asked again under it, it changes nothing and is answered as before',
 )
-export const triggeredBySchema = saidSchema.describe('Who or what asks, for the journal')
-export const causeSchema = saidSchema.describe('Why, for the journal')
+export const triggeredBySchema = saidSchema('actor').describe('Who or what asks, for the journal')
+export const causeSchema = saidSchema('cause').describe('Why, for the journal')
 
 /** Once or several times in a query. */
 export function repeated(item: z.ZodType<string, string>, max: number) {

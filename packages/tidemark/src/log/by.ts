@@ -19,7 +19,7 @@ const PARTS = Object.keys(BY_MAX) as readonly (keyof By)[]
  */
 export function readBy(value: unknown): By | undefined {
   if (typeof value !== 'object' || value === null) return undefined
-  const parts = PARTS.filter((part) => Object.hasOwn(value, part) && isPart(part, (value as By)[part]))
+  const parts = PARTS.filter((part) => Object.hasOwn(value, part) && isByPart(part, (value as By)[part]))
   return parts.length === 0 ? undefined : Object.fromEntries(parts.map((part) => [part, (value as By)[part]]))
 }
 
@@ -27,7 +27,7 @@ export function readBy(value: unknown): By | undefined {
  * Whether a part can be kept as it is wherever a journal is: text that is well-formed and has no control characters (PostgreSQL's text
  * has no NUL, and a line break in an actor's name forges a line of a log).
  */
-export function isPart(part: keyof By, text: unknown): text is string {
+export function isByPart(part: keyof By, text: unknown): text is string {
   if (typeof text !== 'string' || text === '' || text.length > BY_MAX[part]) return false
   return text.isWellFormed() && !/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(text)
 }
