@@ -14,6 +14,11 @@ const ways: readonly { command: RegExp; by: string; named: RegExp }[] = [
     named: /serve/,
   },
   {
+    command: /^npx tidemark config print( --config \S+)?$/,
+    by: 'packages/cli/test/config.test.ts',
+    named: /'config', 'print'/,
+  },
+  {
     command:
       /^npx tidemark tokens (create --name [\w-]+ --role [\w ]+ --(all-tenants|tenant [\w ]+)|list|revoke \w+)( --expires \w+)?( --json)?$/,
     by: 'packages/cli/test/tokens.test.ts',

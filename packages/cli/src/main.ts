@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { TidemarkError } from 'tidemark'
 import { completionCommand } from './commands/completion.js'
+import { configCommand } from './commands/config.js'
 import { doctorCommand } from './commands/doctor.js'
 import { explainCommand } from './commands/explain.js'
 import { getCommand } from './commands/get.js'
@@ -17,6 +18,7 @@ import type { Ends, Terminal } from './terminal.js'
 /** In the order of the help: to serve, to look at the database, to ask a server that runs. */
 const COMMANDS = [
   serveCommand,
+  configCommand,
   sqlCommand,
   explainCommand,
   doctorCommand,

@@ -16,5 +16,6 @@ export type {
   SourceConfig,
 } from './config/config.js'
 export { loadConfig, parseConfig } from './config/load.js'
+export { type Flags, type Setting, settingsOf } from './config/settings.js'
 export * from './errors.js'
 export { type Running, type SeedDatabase, type ServeOptions, serve } from './main.js'

@@ -150,9 +150,10 @@ function databaseUrlOf(env: Environment): string | undefined {
   return found?.value
 }
 
-function sourceOptions({ source }: Config, url: string) {
+function sourceOptions({ profile, source }: Config, url: string) {
   return {
     url,
+    selfCheck: profile === 'production' ? ('sampled' as const) : ('always' as const),
     ...(source.directUrl === undefined ? {} : { directUrl: source.directUrl }),
     ...(source.publication === undefined ? {} : { publication: source.publication }),
     ...(source.slot === undefined ? {} : { slot: source.slot }),

@@ -40,13 +40,15 @@ export function serveCommand(program: Command, terminal: Terminal): void {
     })
 }
 
-function toPort(text: string): number {
+/** @throws UsageError */
+export function toPort(text: string): number {
   const port = Number(text)
   if (/^\d{1,5}$/.test(text) && port <= 65_535) return port
   throw new UsageError('--port is a whole number from 0 (any free port) to 65535.')
 }
 
-function toRole(text: string): 'auto' | 'leader' | 'follower' {
+/** @throws UsageError */
+export function toRole(text: string): 'auto' | 'leader' | 'follower' {
   if (text === 'auto' || text === 'leader' || text === 'follower') return text
   throw new UsageError('--role is auto, leader or follower.')
 }

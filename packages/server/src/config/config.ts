@@ -6,6 +6,8 @@ import type { ParameterTypeName } from '../resources/parameter-type.js'
 export interface Config {
   /** The file's path, for messages. */
   readonly file: string
+  /** `production`: self-checks are sampled, and secrets that everybody knows are refused. */
+  readonly profile: 'development' | 'production'
   readonly source: SourceConfig
   readonly cache: CacheConfig
   readonly l2: L2Config

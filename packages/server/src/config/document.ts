@@ -23,6 +23,10 @@ export interface YamlDocument {
   keyAt(path: Path): Place
   /** Where a place in a text value stands: `offset` in UTF-16 units. Falls back to the value's beginning. */
   within(path: Path, offset: number): Place
+  /** The variables that the value has its text from. */
+  variablesAt(path: Path): readonly string[]
+  /** Whether the file has a value there. */
+  has(path: Path): boolean
 }
 
 /** Paths whose variables may be unset: without a database's address the server starts its own. */
@@ -58,17 +62,27 @@ export function readYaml(source: string, environment: Environment): YamlDocument
     })),
   ]
   if (problems.length > 0)
-    return { value: undefined, problems, valueAt: () => place(0), keyAt: () => place(0), within: () => place(0) }
+    return {
+      value: undefined,
+      problems,
+      valueAt: () => place(0),
+      keyAt: () => place(0),
+      within: () => place(0),
+      variablesAt: () => [],
+      has: () => false,
+    }
 
+  const variables = new Map<unknown, readonly string[]>()
   visit(document, {
     Scalar(key, scalar, ancestors) {
       if (typeof scalar.value !== 'string') return
-      const { text, missing, unreadable } = masked.fill(scalar.value, environment)
+      const { text, missing, unreadable, set } = masked.fill(scalar.value, environment)
       const path = pathOf(ancestors, scalar)
       if (text === scalar.value) return
       if (key === 'key')
         problems.push({ ...place(scalar.range?.[0] ?? 0), path, message: 'variables stand for values, not for names' })
       scalar.value = scalar.type === Scalar.PLAIN ? plainValue(text) : text
+      variables.set(scalar, set)
       for (const name of unreadable) {
         problems.push({
           ...place(scalar.range?.[0] ?? 0),
@@ -101,6 +115,8 @@ export function readYaml(source: string, environment: Environment): YamlDocument
         start
       )
     },
+    variablesAt: (path) => variables.get(find(path).value) ?? [],
+    has: (path) => document.hasIn(path),
   }
 }
 

@@ -4,6 +4,7 @@ import type { z } from 'zod'
 import { ConfigError, type ConfigProblem } from '../errors.js'
 import { type NumberedSql, numberParameters } from '../resources/named-parameters.js'
 import { PARAMETER_TYPES, parameterTypeName } from '../resources/parameter-type.js'
+import { checkExposure } from './access-schema.js'
 import type { Config, ParameterConfig, ResourceConfig } from './config.js'
 import { type Path, readYaml, type YamlDocument } from './document.js'
 import {
@@ -14,7 +15,7 @@ import {
   querySchema,
   resourceSchema,
 } from './schema.js'
-import type { Environment } from './variables.js'
+import { type Environment, variableOf } from './variables.js'
 
 /**
  * Reads tidemark.yaml.
@@ -34,11 +35,34 @@ export function parseConfig(source: string, file = 'tidemark.yaml', environment:
   const resources = Object.entries(declared(yaml.value)).flatMap(
     ([name, value]) => resourceOf(name, value, yaml, problems) ?? [],
   )
+  const profile = profileOf(parsed?.data, environment)
+  if (parsed?.data) problems.push(...exposureOf(parsed.data, profile, yaml, environment))
   if (!parsed?.data || problems.length > 0) throw new ConfigError(file, inOrder(problems))
-  return configOf(file, parsed.data, resources)
+  return configOf(file, profile, parsed.data, resources)
 }
 
-function readConfigFile(file: string): string {
+/** What runs with NODE_ENV=production is in production, unless the file says otherwise. */
+export function profileOf(document: Document | undefined, environment: Environment): Config['profile'] {
+  return document?.profile ?? (environment['NODE_ENV'] === 'production' ? 'production' : 'development')
+}
+
+function exposureOf(
+  document: Document,
+  profile: Config['profile'],
+  yaml: YamlDocument,
+  environment: Environment,
+): ConfigProblem[] {
+  const found = document.source.url === undefined ? variableOf(environment, 'DATABASE_URL') : undefined
+  const url = found === 'unreadable' ? undefined : found?.value
+  const exposed = url === undefined ? document : { ...document, source: { ...document.source, url } }
+  return checkExposure({ ...exposed, profile }).map(({ path, message }) => ({
+    ...yaml.valueAt(path),
+    path: url !== undefined && path.join('.') === 'source.url' ? 'DATABASE_URL' : path.join('.'),
+    message,
+  }))
+}
+
+export function readConfigFile(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (cause) {
@@ -52,11 +76,13 @@ function readConfigFile(file: string): string {
 
 function configOf(
   file: string,
+  profile: Config['profile'],
   { source, cache, l2, relay, cluster, journal, invalidation, access, limits, trees, server }: Document,
   resources: readonly ResourceConfig[],
 ): Config {
   return {
     file,
+    profile,
     source: {
       url: source.url,
       directUrl: source.directUrl,

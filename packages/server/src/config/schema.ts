@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { accessSchema, checkExposure, hosts, limitsSchema, origins, tls } from './access-schema.js'
+import { accessSchema, hosts, limitsSchema, origins, tls } from './access-schema.js'
 import { duration, optionalText, redisAddress, redisName, url, whole } from './forms.js'
 
 const RESOURCE_NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,62}$/
@@ -9,6 +9,7 @@ const PARAMETER_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/
 export const documentSchema = z
   .strictObject(
     {
+      profile: z.enum(['development', 'production'], 'must be development or production').optional(),
       source: z
         .strictObject({
           url: url().optional(),
@@ -111,11 +112,8 @@ export const documentSchema = z
         })
         .prefault({}),
     },
-    'must be a mapping with `resources`, and optionally `source`, `cache`, `l2`, `relay`, `cluster`, `journal`, `invalidation`, `access`, `limits`, `trees` and `server`',
+    'must be a mapping with `resources`, and optionally `profile`, `source`, `cache`, `l2`, `relay`, `cluster`, `journal`, `invalidation`, `access`, `limits`, `trees` and `server`',
   )
-  .superRefine((document, context) => {
-    for (const { path, message } of checkExposure(document)) context.addIssue({ code: 'custom', path, message })
-  })
   .superRefine(({ source, relay }, context) => {
     if (relay.redis === undefined || source.slot !== undefined) return
     const message = 'needs source.slot: whoever holds the shared slot reads the log for the others'

@@ -16,12 +16,16 @@ export interface Masked {
   readonly malformed: readonly number[]
   /**
    * Puts values in place of masks. `missing` are the variables that are not set and have no default; `unreadable` those whose
-   * file cannot be read.
+   * file cannot be read; `set` those that are set.
    */
-  fill(
-    text: string,
-    environment: Environment,
-  ): { readonly text: string; readonly missing: readonly string[]; readonly unreadable: readonly string[] }
+  fill(text: string, environment: Environment): Filled
+}
+
+export interface Filled {
+  readonly text: string
+  readonly missing: readonly string[]
+  readonly unreadable: readonly string[]
+  readonly set: readonly string[]
 }
 
 // Of Unicode's private use, which YAML allows everywhere: a mask is OPEN, the variable's number, padding, CLOSE.
@@ -75,9 +79,10 @@ export function maskVariables(source: string): Masked {
   return { text, malformed, fill: (masked, environment) => fillVariables(masked, variables, environment) }
 }
 
-function fillVariables(masked: string, variables: readonly Variable[], environment: Environment) {
+function fillVariables(masked: string, variables: readonly Variable[], environment: Environment): Filled {
   const missing: string[] = []
   const unreadable: string[] = []
+  const used: string[] = []
   const text = masked.replaceAll(MASK, (whole, number: string) => {
     const variable = variables[number.charCodeAt(0) - FIRST]
     if (!variable) return whole
@@ -88,8 +93,9 @@ function fillVariables(masked: string, variables: readonly Variable[], environme
     }
     const set = found?.value
     const value = variable.fallback === undefined ? set : set || variable.fallback
+    if (set) used.push(variable.name)
     if (value === undefined) missing.push(variable.name)
     return value ?? ''
   })
-  return { text, missing, unreadable }
+  return { text, missing, unreadable, set: used }
 }
