@@ -29,6 +29,7 @@ import { answerError, answerErrors, malformedAnswer } from './routes/errors.js'
 import { explainRoutes } from './routes/explain.js'
 import { guard } from './routes/guard.js'
 import { healthRoutes } from './routes/health.js'
+import { Hits } from './routes/hits.js'
 import { invalidateRoutes } from './routes/invalidate.js'
 import { journalRoutes } from './routes/journal.js'
 import { readJsonBodies } from './routes/json-body.js'
@@ -41,6 +42,7 @@ import { streamRoutes } from './routes/streams.js'
 import { keepBodiesAsText } from './routes/tree-documents.js'
 import { treeShortForms } from './routes/tree-short-forms.js'
 import { treeRoutes } from './routes/trees.js'
+import { ValueBodies } from './routes/value-bodies.js'
 import { followPair, type Pair, readPair } from './tls.js'
 
 export interface AppOptions {
@@ -113,7 +115,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   }
   guard(app, { ...config.server, isDraining: () => isDraining, isKnownWho: who.areNeeded })
   checkAccess(app, who.identify)
-  if (who.areNeeded) limitRates(app, config.limits, clock)
+  const takeOne = who.areNeeded ? limitRates(app, config.limits, clock) : undefined
+  const bodies = new ValueBodies(new Set(config.resources.map(({ name }) => name)))
+  const hits = new Hits({ cache, bodies, clock, isDraining: () => isDraining, takeOne })
   answerErrors(app)
   await app.register(swagger, {
     openapi: {
@@ -135,14 +139,14 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     streamRoutes(routes, resources.all, live)
     explainRoutes(routes, source)
     journalRoutes(routes, source.journal)
-    const cached = { cache, invalidator, resources: new Set(config.resources.map(({ name }) => name)) }
-    cacheRoutes(routes, cached)
+    const cached = { cache, invalidator, bodies }
+    cacheRoutes(routes, { ...cached, hits })
     cacheListRoutes(routes, cached)
     cacheMetricsRoute(routes, cache, invalidator)
     invalidateRoutes(routes, invalidator)
     shortFormRoutes(routes, invalidator)
     healthRoutes(routes, { cache, resources, journal: source.journal, cluster, isDraining: () => isDraining })
-    metricsRoute(routes, { cache, cluster, live })
+    hits.answered = metricsRoute(routes, { cache, cluster, live })
     clusterRoute(routes, cluster)
     routes.get('/api/openapi.json', { config: { action: 'describe' }, schema: { hide: true } }, () => app.swagger())
   })
@@ -158,6 +162,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   if (options.static !== undefined) staticRoutes(app, options.static)
   if (options.routes) await options.routes(app)
   await app.ready()
+  hits.attach(app)
   return app
 }
 

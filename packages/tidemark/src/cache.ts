@@ -259,6 +259,8 @@ export interface Cache<Context extends object = object> {
   position(options?: { readonly signal?: AbortSignal }): Promise<string | undefined>
   /** What is kept, fresh, under a key in its text form, whoever stored it: in L1, or in L2 if it was set. Loads nothing. */
   find(key: string): Promise<Found | undefined>
+  /** What is kept, fresh, under a key in its text form in L1 of this process, at once: `find` that never waits for L2. */
+  look(key: string): Found | undefined
   /** The keys of this tenant in L1 of this process, page by page. */
   keys(query?: KeysQuery): Promise<KeyPage>
   explain(key: string): Explanation

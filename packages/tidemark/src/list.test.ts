@@ -144,11 +144,13 @@ describe('find', () => {
       from: 'l1',
       expiresAt: clock.wall() + 1_000,
     })
+    expect(cache.look('post(1)')).toEqual(await cache.find('post(1)'))
     expect(await cache.find('post(2)')).toBe(undefined)
+    expect(cache.look('post(2)')).toBe(undefined)
     expect(await cache.as({ role: 'r' }).find('post(1)')).toBe(undefined)
     await clock.advance(1_000)
     expect(await cache.find('post(1)')).toBe(undefined)
-    expect(cache.counters).toMatchObject({ hits: 1, misses: 4, loads: 1 })
+    expect(cache.counters).toMatchObject({ hits: 3, misses: 4, loads: 1 })
   })
 
   test('in a loader counts as a read', async () => {
@@ -156,7 +158,9 @@ describe('find', () => {
     await cache.set('a', 1)
     await cache.get('outer', async () => (await cache.find('a'))?.value)
     await cache.get('other', async () => (await cache.find('b'))?.value)
-    expect([cache.peek('outer'), cache.explain('other').notKept]).toEqual([1, 'peeked'])
+    await cache.get('third', async () => cache.look('b')?.value ?? null)
+    const unkept = ['other', 'third'].map((key) => cache.explain(key).notKept)
+    expect([cache.peek('outer'), ...unkept]).toEqual([1, 'peeked', 'peeked'])
     await cache.invalidate({ keys: ['a'] })
     expect(cache.peek('outer')).toBe(undefined)
   })

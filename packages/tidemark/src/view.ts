@@ -26,7 +26,7 @@ import { list } from './list.js'
 import type { Target } from './log/change.js'
 import { evict, preview } from './preview.js'
 import { currentFill } from './read/current.js'
-import { find } from './read/find.js'
+import { find, look } from './read/find.js'
 import type { AnyLoader } from './read/flight.js'
 import type { Keyspace } from './read/keyspace.js'
 import type { Request } from './read/reads.js'
@@ -154,8 +154,11 @@ export class View<Context extends object> implements Cache<Context> {
   }
 
   async find(key: string): Promise<Found | undefined> {
-    const policy = this.#definitions.policy(undefined)
-    return find(this.#core, { tenant: this.#tenant, session: this.#session, key, policy })
+    return find(this.#core, this.#sought(key))
+  }
+
+  look(key: string): Found | undefined {
+    return look(this.#core, this.#sought(key))
   }
 
   async keys(query: KeysQuery = {}): Promise<KeyPage> {
@@ -215,6 +218,10 @@ export class View<Context extends object> implements Cache<Context> {
 
   close(): Promise<void> {
     return this.#core.close()
+  }
+
+  #sought(key: string) {
+    return { tenant: this.#tenant, session: this.#session, key, policy: this.#definitions.policy(undefined) }
   }
 
   get #place() {

@@ -15,7 +15,7 @@ const SECOND_MS = 1_000
  *
  * Each process counts for itself. Who is not asked who they are is not limited: that is this machine.
  */
-export function limitRates(app: FastifyInstance, config: LimitsConfig, clock: Clock): void {
+export function limitRates(app: FastifyInstance, config: LimitsConfig, clock: Clock): TakeOne {
   const requests = new Buckets({ units: config.requests, windowMs: config.windowMs, clock })
   const patterns = new Buckets({ units: config.patternsPerSecond, windowMs: SECOND_MS, clock })
   const policy = `"requests";q=${config.requests};w=${Math.ceil(config.windowMs / 1_000)}`
@@ -41,7 +41,14 @@ export function limitRates(app: FastifyInstance, config: LimitsConfig, clock: Cl
     if (isLimited(request)) requests.charge(nameOf(request), unitsOf(touchedBy(payload) - keysIn(request.body)))
     return payload
   })
+  return (principal, tenant) => {
+    const taking = requests.take(pairOf(principal, tenant), 1)
+    return taking.isTaken ? ['ratelimit-policy', policy, 'ratelimit', stateOf(taking)] : undefined
+  }
 }
+
+/** Takes one unit of a principal's in a tenant: what the answer says of it, as names and values; undefined if there is none. */
+export type TakeOne = (principal: string, tenant: string) => readonly string[] | undefined
 
 /** What is open to anybody is cheap, and must answer orchestrators. */
 function isLimited(request: FastifyRequest): boolean {
@@ -51,7 +58,11 @@ function isLimited(request: FastifyRequest): boolean {
 
 /** A tenant's name holds anything: together with the principal it is one text for each pair, and of no other pair. */
 function nameOf(request: FastifyRequest): string {
-  return JSON.stringify([accessOf(request).principal, tenantOfRoute(request)])
+  return pairOf(accessOf(request).principal, tenantOfRoute(request))
+}
+
+function pairOf(principal: string, tenant: string): string {
+  return JSON.stringify([principal, tenant])
 }
 
 /** The draft of the IETF's HTTPAPI group: `r` units are left, and `t` seconds until all are there again. */

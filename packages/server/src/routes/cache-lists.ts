@@ -3,12 +3,13 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { type Cache, type KeyInfo, TidemarkError } from 'tidemark'
 import { z } from 'zod'
 import { ParameterError } from '../errors.js'
-import { asOfSchema, bodyOf, type CacheRouteOptions, type Entry, entrySchema, put } from './cache.js'
+import { asOfSchema, type CacheRouteOptions, type Entry, entrySchema, put } from './cache.js'
 import { answer, answers } from './invalidate.js'
 import { leaving } from './leaving.js'
 import { keySchema, patternOf, patternSchema, requestIdSchema, syntaxSchema } from './named.js'
 import { problemResponse } from './schemas.js'
 import { tenantHeaders, tenantOf, tenantParameter } from './tenant.js'
+import type { ValueBodies } from './value-bodies.js'
 
 const BATCH_MAX = 1_000
 const PAGE_MAX = 1_000
@@ -112,7 +113,7 @@ const deleteBody = z
   .meta({ examples: [{ keys: ['user:7', 'user:8'] }] })
 
 /** `GET /api/cache/keys`, and `POST /api/cache/batch/get`, `/put` and `/delete`. */
-export function cacheListRoutes(app: FastifyInstance, { cache, invalidator, resources }: CacheRouteOptions): void {
+export function cacheListRoutes(app: FastifyInstance, { cache, invalidator, bodies }: CacheRouteOptions): void {
   const typed = app.withTypeProvider<ZodTypeProvider>()
   const shared = { tags: ['cache'], querystring: z.strictObject({ tenant: tenantParameter }), headers: tenantHeaders }
   typed.get(
@@ -146,7 +147,7 @@ export function cacheListRoutes(app: FastifyInstance, { cache, invalidator, reso
     async (request, reply) => {
       reply.header('cache-control', 'no-store')
       const view = cache.tenant(tenantOf(request))
-      const entries = await Promise.all(request.body.keys.map((key) => got(view, key, resources)))
+      const entries = await Promise.all(request.body.keys.map((key) => got(view, key, bodies)))
       const position = await view.position({ signal: leaving(reply) })
       return { entries, ...(position === undefined ? {} : { position }) }
     },
@@ -166,7 +167,7 @@ export function cacheListRoutes(app: FastifyInstance, { cache, invalidator, reso
       reply.header('cache-control', 'no-store')
       const view = cache.tenant(tenantOf(request))
       const { entries, as_of: asOf } = request.body
-      const store = ({ key, ...entry }: Entry & { key: string }) => put(view, request, resources, key, entry, asOf)
+      const store = ({ key, ...entry }: Entry & { key: string }) => put(view, request, bodies, key, entry, asOf)
       return putAnswerOf(
         entries.map(({ key }) => key),
         await Promise.allSettled(entries.map(store)),
@@ -229,11 +230,11 @@ function keyOf({ key, definition, state, bytes, position, filledAt, expiresAt, t
   }
 }
 
-async function got(view: Cache, key: string, resources: ReadonlySet<string>) {
+async function got(view: Cache, key: string, bodies: ValueBodies) {
   const found = await view.find(key)
   if (!found) return { key, found: false }
   const { from, position, filledAt, expiresAt } = found
-  const value = JSON.parse(bodyOf(found, resources)) as unknown
+  const value = JSON.parse(bodies.of(found).text) as unknown
   return { key, found: true, value, from, position, ...timesOf(filledAt, expiresAt) }
 }
 

@@ -1,24 +1,22 @@
-import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Cache, Found } from 'tidemark'
 import { z } from 'zod'
 import { NotStoredError, ParameterError, PreconditionError } from '../errors.js'
 import type { Invalidator } from '../invalidation/invalidator.js'
-import type { Representation } from '../resources/representation.js'
 import { byOf } from './actor.js'
+import { CACHE_ROUTE, etagOf, type Hits, hitHeaders, JSON_TYPE } from './hits.js'
 import { answer, answers } from './invalidate.js'
 import { leaving } from './leaving.js'
 import { dependenciesSchema, flagSchema, keySchema, tagsSchema } from './named.js'
 import { jsonSchema, problemResponse } from './schemas.js'
 import { tenantHeaders, tenantOf, tenantParameter } from './tenant.js'
-import { valueJson } from './value-json.js'
+import type { ValueBodies, ValueBody } from './value-bodies.js'
 
 export interface CacheRouteOptions {
   readonly cache: Cache
   readonly invalidator: Invalidator
-  /** Names of the declared resources: what is stored under their keys is theirs. */
-  readonly resources: ReadonlySet<string>
+  readonly bodies: ValueBodies
 }
 
 const params = z.object({ key: keySchema.meta({ examples: ['user:7'] }) })
@@ -62,12 +60,15 @@ const putHeaders = tenantHeaders.extend({
 const getHeaders = tenantHeaders.extend({ 'if-none-match': z.string().optional() })
 
 /** `GET`, `PUT` and `DELETE /api/cache/:key`. */
-export function cacheRoutes(app: FastifyInstance, { cache, invalidator, resources }: CacheRouteOptions): void {
+export function cacheRoutes(
+  app: FastifyInstance,
+  { cache, invalidator, bodies, hits }: CacheRouteOptions & { readonly hits: Hits },
+): void {
   const typed = app.withTypeProvider<ZodTypeProvider>()
   const shared = { tags: ['cache'], params }
   const querystring = z.strictObject({ tenant: tenantParameter })
   typed.get(
-    '/api/cache/:key',
+    CACHE_ROUTE,
     {
       config: { action: 'read' },
       schema: {
@@ -83,14 +84,17 @@ export function cacheRoutes(app: FastifyInstance, { cache, invalidator, resource
       },
     },
     async (request, reply) => {
-      const view = cache.tenant(tenantOf(request))
+      const tenant = tenantOf(request)
+      const view = cache.tenant(tenant)
       const { key } = request.params
       const found = await view.find(key)
       // Where nothing is stored it says what a value that is read now may be put as of.
       const position = found ? found.asOf : await view.position({ signal: leaving(reply) })
       if (position !== undefined) reply.header('tidemark-position', position)
       if (!found) throw new NotStoredError()
-      return sendValue(request, reply, found, bodyOf(found, resources))
+      const answer = sendValue(request, reply, found, bodies.of(found))
+      hits.admit(request, tenant)
+      return answer
     },
   )
   typed.put(
@@ -112,8 +116,8 @@ export function cacheRoutes(app: FastifyInstance, { cache, invalidator, resource
       const { key } = request.params
       const { as_of: asOf, ...entry } = request.body
       const ifMatch = request.headers['if-match']
-      const matched = ifMatch === undefined ? undefined : await matching(view, key, ifMatch, resources)
-      return put(view, request, resources, key, entry, asOf ?? matched)
+      const matched = ifMatch === undefined ? undefined : await matching(view, key, ifMatch, bodies)
+      return put(view, request, bodies, key, entry, asOf ?? matched)
     },
   )
   typed.delete(
@@ -139,12 +143,12 @@ export function cacheRoutes(app: FastifyInstance, { cache, invalidator, resource
 export async function put(
   view: Cache,
   request: FastifyRequest,
-  resources: ReadonlySet<string>,
+  bodies: ValueBodies,
   key: string,
   { value, ttl, tags, dependencies }: Entry,
   asOf: string | undefined,
 ): Promise<z.infer<typeof stored>> {
-  const resource = resourceOf(key, resources)
+  const resource = bodies.resourceOf(key)
   if (resource !== undefined) {
     const message = `is computed by the resource ${resource}: change its rows, or invalidate the key`
     throw new ParameterError([{ parameter: 'key', message }])
@@ -160,26 +164,12 @@ export async function put(
   return { success: true, key, kept, ...(kept ? {} : { not_kept: notKept }), position }
 }
 
-/** The value's JSON. A resource's is written already. */
-export function bodyOf({ key, value }: Found, resources: ReadonlySet<string>): string {
-  return resourceOf(key, resources) === undefined ? valueJson(value) : (value as Representation).body
-}
-
-function sendValue({ headers }: FastifyRequest, reply: FastifyReply, found: Found, body: string): FastifyReply {
+function sendValue({ headers }: FastifyRequest, reply: FastifyReply, found: Found, body: ValueBody): FastifyReply {
   const etag = etagOf(found, body)
-  reply.headers({
-    etag,
-    'cache-control': 'no-cache',
-    'cache-status': `tidemark; hit; tidemark-state=fresh; tidemark-from=${found.from}`,
-    age: Math.max(0, Math.floor((Date.now() - found.filledAt) / 1_000)),
-  })
+  const said = hitHeaders(found, etag)
+  for (let i = 0; i < said.length; i += 2) reply.header(said[i]!, said[i + 1])
   if (headers['if-none-match'] === etag) return reply.code(304).send()
-  return reply.header('content-type', 'application/json; charset=utf-8').send(body)
-}
-
-/** What is stored again may be something else at the same position: an entry that expired by time. */
-function etagOf({ position }: Found, body: string): string {
-  return `"${position}~${createHash('sha256').update(body).digest('base64url').slice(0, 16)}"`
+  return reply.header('content-type', JSON_TYPE).send(body.text)
 }
 
 /**
@@ -188,23 +178,11 @@ function etagOf({ position }: Found, body: string): string {
  *
  * @throws PreconditionError if it is another one, or none
  */
-async function matching(
-  view: Cache,
-  key: string,
-  ifMatch: string,
-  resources: ReadonlySet<string>,
-): Promise<string | undefined> {
+async function matching(view: Cache, key: string, ifMatch: string, bodies: ValueBodies): Promise<string | undefined> {
   const position = await view.position()
   const found = await view.find(key)
-  const etag = found && etagOf(found, bodyOf(found, resources))
+  const etag = found && etagOf(found, bodies.of(found))
   const isMatched = found && (ifMatch.trim() === '*' || ifMatch === etag || ifMatch === `"${found.position}"`)
   if (!isMatched) throw new PreconditionError()
   return position
-}
-
-function resourceOf(key: string, resources: ReadonlySet<string>): string | undefined {
-  const open = key.indexOf('(')
-  if (open < 1 || !key.endsWith(')')) return undefined
-  const name = key.slice(0, open)
-  return resources.has(name) ? name : undefined
 }

@@ -24,7 +24,7 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
   const origins = new Set(options.origins.map((origin) => origin.toLowerCase()))
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(SECURITY_HEADERS)
-    if (request.protocol === 'https') reply.header('strict-transport-security', 'max-age=31536000')
+    if (request.protocol === 'https') reply.headers(TRANSPORT_SECURITY)
     const host = request.headers.host?.toLowerCase()
     if (host === undefined) throw new ForeignHostError()
     const isProxied = proxy?.host === host
@@ -46,13 +46,15 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
 }
 
 /** An answer is data: whatever is in it, a browser that opens it runs nothing and shows it in no frame. Pages say more. */
-const SECURITY_HEADERS = {
+export const SECURITY_HEADERS = {
   'x-content-type-options': 'nosniff',
   'cross-origin-resource-policy': 'same-origin',
   'referrer-policy': 'same-origin',
   'x-frame-options': 'DENY',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 }
+
+export const TRANSPORT_SECURITY = { 'strict-transport-security': 'max-age=31536000' }
 
 /** Without credentials: there are none that a browser would add by itself. */
 function corsHeaders(origin: string) {

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Cache, Counters } from 'tidemark'
 import type { Cluster } from '../cluster/cluster.js'
+import type { Answered } from './hits.js'
 import { isStream, type Live } from './streams.js'
 
 /** A reason that is not one of a fixed few is counted as this once there are so many. */
@@ -11,7 +12,7 @@ const LABELS_MAX = 50
 export function metricsRoute(
   app: FastifyInstance,
   { cache, cluster, live }: { readonly cache: Cache; readonly cluster: Cluster; readonly live: Live },
-): void {
+): Answered {
   const registry = new Registry()
   cacheCounters(registry, cache)
   cacheGauges(registry, cache)
@@ -24,12 +25,13 @@ export function metricsRoute(
     () => cluster.processes().length,
   )
   streamMetrics(registry, live)
-  requestMetrics(registry, app)
+  const answered = requestMetrics(registry, app)
   app.get(
     '/metrics',
     { config: { action: 'observe' }, schema: { summary: 'Metrics for Prometheus', tags: ['operation'] } },
     async (_, reply) => reply.header('content-type', registry.contentType).send(await registry.metrics()),
   )
+  return answered
 }
 
 const PLAIN: readonly (readonly [name: string, counter: keyof Counters, help: string])[] = [
@@ -198,7 +200,7 @@ function gauge(registry: Registry, name: string, help: string, read: () => numbe
 }
 
 /** By route, not by path: the labels are as many as the routes. */
-function requestMetrics(registry: Registry, app: FastifyInstance): void {
+function requestMetrics(registry: Registry, app: FastifyInstance): Answered {
   const durations = new Histogram({
     name: 'tidemark_http_request_duration_seconds',
     help: 'Time to answer requests, streams excepted',
@@ -206,9 +208,11 @@ function requestMetrics(registry: Registry, app: FastifyInstance): void {
     buckets: [0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5],
     registers: [registry],
   })
+  const answered: Answered = (route, status, seconds) =>
+    durations.observe({ route, status: `${Math.floor(status / 100)}xx` }, seconds)
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none'
-    if (isStream(route)) return
-    durations.observe({ route, status: `${Math.floor(reply.statusCode / 100)}xx` }, reply.elapsedTime / 1_000)
+    if (!isStream(route)) answered(route, reply.statusCode, reply.elapsedTime / 1_000)
   })
+  return answered
 }

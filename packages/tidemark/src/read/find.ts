@@ -1,12 +1,14 @@
 import type { Found } from '../cache.js'
 import type { Core } from '../core.js'
-import { keysOf } from '../follow/apply.js'
+import { parseSlotText } from '../keys.js'
 import type { Policy } from '../options.js'
 import { setByHand } from '../set.js'
 import type { Session } from '../source.js'
+import type { SlotKey } from '../tiers/space.js'
 import { wallTimesOf } from '../wall-times.js'
 import { currentFill } from './current.js'
 import { keepShared } from './keep.js'
+import type { Keyspace } from './keyspace.js'
 import { sessionText } from './keyspaces.js'
 
 interface Sought {
@@ -25,26 +27,38 @@ export async function find(core: Core, sought: Sought): Promise<Found | undefine
   return found
 }
 
-function inMemory(core: Core, { tenant, session, key: text }: Sought, from: Found['from']): Found | undefined {
+/** The same, at once, of what this process has in memory; what is not there counts as no miss. */
+export function look(core: Core, sought: Sought): Found | undefined {
+  const found = inMemory(core, sought, 'l1')
+  if (found) core.counters.hits++
+  // No change would tell the outer entry when this finds something.
+  else currentFill()?.unkept('peeked')
+  return found
+}
+
+function inMemory(core: Core, { tenant, session, key }: Sought, from: Found['from']): Found | undefined {
+  const { spaces } = core
+  const own = session ? sessionText(session) : ''
+  const plain = spaces.at(tenant, undefined, own)
+  const found = plain && inSpace(core, plain, key, key, from)
+  const open = found ? 0 : key.indexOf('(')
+  if (open < 1 || !key.endsWith(')')) return found
+  const space = spaces.at(tenant, key.slice(0, open), own)
+  return space && inSpace(core, space, parseSlotText(key.slice(open + 1, -1)), key, from)
+}
+
+function inSpace(core: Core, space: Keyspace, key: SlotKey, text: string, from: Found['from']): Found | undefined {
   const { l1, follower, reads } = core
-  const own = session && sessionText(session)
-  for (const [space, key] of keysOf(core.spaces, tenant, text)) {
-    if ((own ?? '') !== sessionText(space.session)) continue
-    const slot = reads.fresh(space, key)
-    if (slot < 0) continue
-    const reader = currentFill()
-    const expiresAt = l1.expiresAtOf(slot)
-    reader?.inherit({ tenant, key: text, dependencies: l1.dependenciesOf(slot), expiresAt, unkept: undefined })
-    return {
-      key: text,
-      value: l1.read(slot),
-      from,
-      asOf: follower.position,
-      position: follower.positionAt(l1.lsnOf(slot)),
-      ...wallTimesOf(core, slot),
-    }
+  const slot = reads.fresh(space, key)
+  if (slot < 0) return undefined
+  const reader = currentFill()
+  if (reader) {
+    const [dependencies, expiresAt] = [l1.dependenciesOf(slot), l1.expiresAtOf(slot)]
+    reader.inherit({ tenant: space.tenant, key: text, dependencies, expiresAt, unkept: undefined })
   }
-  return undefined
+  const { filledAt, expiresAt } = wallTimesOf(core, slot)
+  const position = follower.positionAt(l1.lsnOf(slot))
+  return { key: text, value: l1.read(slot), from, asOf: follower.position, position, filledAt, expiresAt }
 }
 
 /** What another process has set. */

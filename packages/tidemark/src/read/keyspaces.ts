@@ -39,6 +39,11 @@ export class Keyspaces {
     return space
   }
 
+  /** The keyspace that is there; its session is told by `sessionText`. */
+  at(tenant: string, name: string | undefined, session: string): Keyspace | undefined {
+    return this.#tenants.get(tenant)?.get(name)?.get(session)
+  }
+
   /** The keyspaces of one definition (undefined: of `get` keys) in a tenant, one for each session. */
   *named(tenant: string, name: string | undefined): Iterable<Keyspace> {
     yield* this.#tenants.get(tenant)?.get(name)?.values() ?? []
