@@ -40,7 +40,7 @@ export async function spread(url, processes, rate, seconds) {
   return withRedis(async (_, port) => {
     const file = fileURLToPath(new URL('spread-follower.js', import.meta.url))
     const relayPort = processes === 1 ? 0 : port
-    const children = Array.from({ length: processes }, () => fork(file, [url, String(relayPort)]))
+    const children = Array.from({ length: processes }, () => fork(file, [url, String(relayPort), String(processes)]))
     try {
       await Promise.all(children.map((child) => once(child, 'message')))
       await ask(children, 'seen')

@@ -91,6 +91,10 @@ class WatchedLog implements Log {
     return this.#log.name
   }
 
+  get probePaceMs(): number {
+    return this.#log.probePaceMs ?? 0
+  }
+
   follow(listener: LogListener): void {
     this.#log.follow({
       started: (start: LogStart) => {

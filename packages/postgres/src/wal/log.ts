@@ -27,7 +27,7 @@ import { SharedSlot } from './shared-slot.js'
 import type { Slot } from './slot.js'
 import { type FollowedTable, Tables } from './tables.js'
 import { Take, type Taken } from './take.js'
-import { Visibility } from './visibility.js'
+import { PROBE_PACE_MS, Visibility } from './visibility.js'
 import { Writer } from './writer.js'
 
 const SLOT_KEEP_MAX = 4 * 2 ** 30
@@ -48,6 +48,7 @@ const STEADY_MS = 5_000
  * goes with its connection. After a lost connection a new slot begins at another place, so `lost` and `started` are called.
  */
 export class WalLog implements Log {
+  readonly probePaceMs = PROBE_PACE_MS
   readonly #options: WalLogOptions
   readonly #connection: ConnectionOptions
   readonly #publication: string

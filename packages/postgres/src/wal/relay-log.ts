@@ -21,6 +21,7 @@ import { RelayedDatabase } from './relay-source.js'
 import type { Server } from './server.js'
 import { SharedSlot, type SlotLook } from './shared-slot.js'
 import type { FollowedTable } from './tables.js'
+import { PROBE_PACE_MS } from './visibility.js'
 
 /** Within 3 s of its becoming free somebody holds the slot again. */
 const LOOK_MS = 400
@@ -53,6 +54,7 @@ interface Role {
  * Whoever changes its role begins anew (its L1 is emptied). Those that go on following notice a change of the leader only as a pause.
  */
 export class RelayLog implements DatabaseLog {
+  readonly probePaceMs = PROBE_PACE_MS
   readonly #options: RelayLogOptions
   readonly #clock: Clock
   readonly #closing = new AbortController()

@@ -12,6 +12,9 @@ const PROBE = {
 
 const SNAPSHOT = /^([0-9]{1,16}):([0-9]{1,16}):([0-9,]*)$/
 
+/** What a probe costs, at both ends, is spared when commits come faster than this. */
+export const PROBE_PACE_MS = 2
+
 /**
  * Asks a connection of our own what new snapshots see, and how far the WAL is flushed: one query, many askers.
  * An asker never gets the answer of a query that was sent before it asked.

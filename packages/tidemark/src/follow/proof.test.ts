@@ -163,6 +163,43 @@ describe('a start', () => {
   })
 })
 
+describe('where a probe costs as much as a change', () => {
+  /** The first change was asked for at once, and proven; two more came right after it. */
+  const paced = async () => {
+    const world = bed()
+    world.log.probePaceMs = 2
+    await world.answer()
+    await world.clock.advance(10)
+    const first = world.apply('a')
+    first.show()
+    expect(world.log.probes).toHaveLength(1)
+    const more = [world.apply('b'), world.apply('c')]
+    for (const { show } of more) show()
+    world.log.probes.splice(0)[0]!.answer()
+    await rest()
+    expect(world.log.probes).toHaveLength(0)
+    return { ...world, records: more.map(({ record }) => record) }
+  }
+  const areProven = (records: readonly RingRecord[]) => records.map(({ provenAt }) => Number.isFinite(provenAt))
+
+  test('one serves for all changes of a moment', async () => {
+    const { log, clock, answer, records } = await paced()
+    await clock.advance(2)
+    expect(log.probes).toHaveLength(1)
+    await answer()
+    expect(areProven(records)).toEqual([true, true])
+  })
+
+  test.each(['begins', 'waits'])('a fill that %s does not wait for more of them', async (what) => {
+    const { log, proof, ring, answer, records } = await paced()
+    if (what === 'begins') proof.hurry()
+    else proof.whenProven(Number.POSITIVE_INFINITY, undefined, ring, () => {})
+    expect(log.probes).toHaveLength(1)
+    await answer()
+    expect(areProven(records)).toEqual([true, true])
+  })
+})
+
 describe('a source that does not answer', () => {
   test('is asked again after a while, and a proof that was closed asks no more', async () => {
     const { proof, log, apply, answer, clock } = bed()

@@ -39,6 +39,10 @@ export class Proof {
   #generation = 0
   #isProbing = false
   #isWanted = false
+  /** The next probe waits for more changes. */
+  #isPausing = false
+  /** When the last probe was asked. */
+  #askedAt = Number.NEGATIVE_INFINITY
   #isClosed = false
   #backoffMs = 0
   #restMs = Number.POSITIVE_INFINITY
@@ -88,7 +92,13 @@ export class Proof {
     }
     this.#unproven.add(record)
     this.#backoffMs = 0
-    this.now()
+    if (this.#isProbing) this.#isWanted = true
+    else this.#soon()
+  }
+
+  /** A fill begins or waits: what is unproven now should be proven by its end. */
+  hurry(): void {
+    if (this.#isPausing) this.now()
   }
 
   forgotten(record: RingRecord): void {
@@ -109,7 +119,10 @@ export class Proof {
     )
     const waiter = { records, resolve }
     if (records.length === 0) resolve()
-    else this.#waiters.add(waiter)
+    else {
+      this.#waiters.add(waiter)
+      this.hurry()
+    }
     return () => this.#waiters.delete(waiter)
   }
 
@@ -135,8 +148,10 @@ export class Proof {
     this.#timer?.cancel()
     this.#timer = undefined
     this.#isProbing = true
+    this.#isPausing = false
     this.#isWanted = false
     const asked = { mono: this.#clock.now(), wall: this.#clock.wall() }
+    this.#askedAt = asked.mono
     const generation = this.#generation
     this.#log.probe().then(
       (probe) => this.#answered(probe, asked, generation),
@@ -164,7 +179,15 @@ export class Proof {
     this.#settleWaiters((waiter) => waiter.records.every((record) => this.#isVisible(record)))
     this.moved()
     const isOpen = this.#unproven.size > 0 || !this.isComplete
-    this.#again(this.#isWanted ? 0 : isOpen ? this.#backoffMs : this.#restMs)
+    if (this.#isWanted) this.#soon()
+    else this.#again(isOpen ? this.#backoffMs : this.#restMs)
+  }
+
+  /** Probes after a pause for more changes; at once if the last one is long ago, or somebody waits. */
+  #soon(): void {
+    const pauseMs = (this.#log.probePaceMs ?? 0) - (this.#clock.now() - this.#askedAt)
+    this.#isPausing = pauseMs > 0 && this.#waiters.size === 0
+    this.#again(this.#isPausing ? pauseMs : 0)
   }
 
   #prove(snapshot: Snapshot | undefined): void {
@@ -185,6 +208,8 @@ export class Proof {
   }
 
   #again(ms: number): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
     this.#isProbing = false
     if (this.#isClosed) return
     if (ms === 0) this.now()

@@ -74,6 +74,11 @@ export interface Log {
    * each is delivered what the other is.
    */
   readonly name?: string | undefined
+  /**
+   * While changes come one upon the other, one probe serves for those of so many ms, unless somebody waits for one: a probe is a query, and at
+   * a thousand commits a second it would cost a process as much as following them. Default 0.
+   */
+  readonly probePaceMs?: number
   /** Begins to follow, once; keeps trying until `close`. Returns at once and never throws. */
   follow(listener: LogListener): void
   /** Asks the source what is visible and flushed. Rejects if the source does not answer within its own bound. */

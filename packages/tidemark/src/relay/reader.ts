@@ -72,7 +72,7 @@ export class RelayReader {
    */
   read(record: RelayRecord): void {
     // What is not ours is missing: if it told of anything, the next record begins behind this place.
-    if (this.#refused.has(logOf(record))) return
+    if (this.#refused.size > 0 && this.#refused.has(logOf(record))) return
     if (record.epoch !== this.#epoch) throw this.gap('The source has another history now; L1 was emptied.')
     // A leader that follows other tables: what it leaves out says nothing about ours.
     if (!this.#isOurs(record)) return

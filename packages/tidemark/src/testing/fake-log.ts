@@ -16,6 +16,7 @@ export interface FakeCommit extends Commit {
 export class FakeLog implements Log {
   readonly commits: FakeCommit[] = []
   isAutomatic = true
+  probePaceMs = 0
   /** While false, probes and appends fail as if the source were down. */
   isUp = true
   /** Probes that wait for `answerProbes`, when not automatic. */

@@ -28,6 +28,7 @@ interface WaitingLook {
 
 /** The database's log as one process follows it, each message of it a step of the simulation. */
 export class SimLog implements Log {
+  readonly probePaceMs = 2
   readonly #database: Database
   readonly #chance: Chance
   readonly #namesPredecessors: boolean
