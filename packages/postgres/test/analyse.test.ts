@@ -156,35 +156,35 @@ const cases: Record<string, Record<string, string[]>> = {
       'rows of public.posts where id = $1',
     ],
     'select * from posts p full join comments c on c.post_id = p.id and c.user_id = 1 where p.id = $1': [
-      'rows of public.posts where id = $1 (old values: outer-join)',
+      'rows of public.posts where id = $1',
       'rows of public.comments where post_id = $1 and user_id = 1 (old values: outer-join)',
     ],
     'select * from posts p full join comments c on c.post_id = p.id and p.author_id = 2 where p.id = $1': [
-      'rows of public.posts where id = $1 (old values: outer-join)',
+      'rows of public.posts where id = $1',
       'rows of public.comments where post_id = $1 (old values: outer-join)',
     ],
     'select * from posts p full join comments c on c.post_id = p.id and p.author_id = 2 where p.id = $1 and c.user_id = 1':
       [
-        'rows of public.posts where id = $1 and author_id = 2 (old values: outer-join)',
-        'rows of public.comments where post_id = $1 and user_id = 1 (old values: outer-join)',
+        'rows of public.posts where id = $1 and author_id = 2',
+        'rows of public.comments where post_id = $1 and user_id = 1',
       ],
     'select * from posts p full join comments c on c.post_id = p.id and c.user_id = 1 where c.id = $1': [
       'rows of public.posts where id in (post_id of public.comments where id = $1 and user_id = 1) (old values: outer-join)',
-      'rows of public.comments where id = $1 (old values: outer-join)',
+      'rows of public.comments where id = $1',
     ],
     'select * from posts p left join comments c on c.post_id = p.id where c.post_id = $1': [
       'rows of public.posts where id = $1',
-      'rows of public.comments where post_id = $1 (old values: outer-join)',
+      'rows of public.comments where post_id = $1',
     ],
     'select * from posts p left join authors a on a.id = p.author_id left join comments c on c.id = a.id where c.id = $1':
       [
         'rows of public.posts where author_id = $1',
-        'rows of public.authors where id = $1 (old values: outer-join)',
-        'rows of public.comments where id = $1 (old values: outer-join)',
+        'rows of public.authors where id = $1',
+        'rows of public.comments where id = $1',
       ],
     'select * from posts p left join comments c on c.post_id = p.id where c.post_id = $1 or c.user_id is not null': [
       'all of public.posts (condition)',
-      'rows of public.comments where post_id = $1 or user_id is not null (old values: outer-join)',
+      'rows of public.comments where post_id = $1 or user_id is not null',
     ],
     'select * from posts p left join comments c on c.post_id = p.id where c.post_id = $1 or p.id = 2': [
       'all of public.posts (condition)',

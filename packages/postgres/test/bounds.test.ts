@@ -104,7 +104,7 @@ const cases: Record<string, Record<string, string[]>> = {
       'rows of public.posts where author_id = $1 (old values: aggregate)',
     ],
     'select p.id from posts p join posts q on q.id = p.author_id where p.author_id = $1 order by p.id limit 5': [
-      'rows of public.posts where author_id = $1, limit 5 by id (old values: self-join)',
+      'rows of public.posts where author_id = $1, limit 5 by id',
       'rows of public.posts where id = $1 (old values: self-join)',
     ],
     'select count(*), (select count(*) from comments) as n from posts where false': [

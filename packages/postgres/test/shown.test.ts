@@ -69,7 +69,74 @@ describe('of joined tables', () => {
   })
 })
 
+describe('of an outer join', () => {
+  const text = `select a.id, a.note, b.id as other, b.note as of from full_a a left join full_b b on b.id = a.b_id
+    where b.note < 'note 9' order by a.id`
+
+  it('whose NULLs a condition refuses, a row that is not in the answer matters once it may come into it', async () => {
+    const drops = await opened(text)
+    await drops("insert into full_b values (9, 1, 'note 1')")
+    expect(await drops("update full_b set x = 2, note = 'note 2' where id = 2")).toBe(false)
+    expect(await drops('delete from full_b where id = 9')).toBe(false)
+    expect(await drops('delete from full_a where id = 5')).toBe(false)
+    expect(await drops("update full_b set note = 'other' where id = 2")).toBe(true)
+    expect(await drops('delete from full_b where id = 1')).toBe(true)
+  })
+
+  it('else a row that no condition lets in may be why no NULLs stand in its place', async () => {
+    const drops = await opened(text.replace('order', "or b.note is null or b.note = 'x' order"))
+    expect(await drops("update full_b set note = 'other' where id = 2")).toBe(true)
+    expect(await drops('delete from full_b where id = 2')).toBe(true)
+  })
+})
+
+describe('of a table that is joined to itself', () => {
+  const text =
+    'select a.id, a.note, b.id as other from full_a a join full_a b on b.id = a.b_id where a.x = 1 order by a.id'
+
+  it('a row that is not in the answer matters, at each place, once it may come into it', async () => {
+    const drops = await opened(text)
+    await drops('update full_a set b_id = 1 where id > 1')
+    expect(await drops("update full_a set note = 'other' where id = 1")).toBe(true)
+    await drops("insert into full_a values (7, 2, 9, 'far'), (8, 1, 99, 'alone')")
+    expect(await drops("update full_a set note = 'near' where id = 7")).toBe(false)
+    expect(await drops("update full_a set note = 'still alone' where id = 8")).toBe(false)
+    expect(await drops('delete from full_a where id = 8')).toBe(false)
+    // It comes to both places at once.
+    expect(await drops('update full_a set b_id = 7, x = 1 where id = 7')).toBe(true)
+    expect(await drops("update full_a set note = 'shown' where id = 7")).toBe(true)
+    expect(await drops('delete from full_a where id = 7')).toBe(true)
+  })
+
+  it('without its key at a place, each row that this place names matters', async () => {
+    const drops = await opened(text.replace('a.id, a.note', 'a.note'))
+    await drops("insert into full_a values (8, 1, 99, 'alone')")
+    expect(await drops("update full_a set note = 'still alone' where id = 8")).toBe(true)
+  })
+})
+
+describe('TRUNCATE', () => {
+  it('matters where it takes a row that is shown, or that may decide', async () => {
+    const drops = await opened('select a.id, b.id as other from full_a a join full_b b on b.id = a.b_id where a.x = 9')
+    expect(await drops('truncate full_b')).toBe(false)
+    await drops('update full_a set x = 9')
+    expect(await drops("insert into full_b values (1, 1, 'a')")).toBe(true)
+    expect(await drops('truncate full_b')).toBe(true)
+    await world.closeCaches()
+    const counts = await opened('select count(*) from full_a where x = 9')
+    expect(await counts('truncate full_a')).toBe(true)
+  })
+})
+
 describe('of a condition that is not understood', () => {
+  it('beside one that is, a row that is not in the answer matters once it may come into it', async () => {
+    const drops = await opened("select id, x, note from full_a where x = 1 and note < 'note 3' order by id")
+    expect(await drops('update full_a set b_id = 9 where id = 1')).toBe(false)
+    expect(await drops('delete from full_a where id = 5')).toBe(false)
+    expect(await drops("update full_a set note = 'note' where id = 4")).toBe(true)
+    expect(await drops('delete from full_a where id = 4')).toBe(true)
+  })
+
   it('what decides it counts for all rows, what is shown for those that are shown', async () => {
     const drops = await opened('select id, note from full_a where x + 0 = 2 order by id')
     expect(await drops("update full_a set note = 'other' where id = 5")).toBe(false)

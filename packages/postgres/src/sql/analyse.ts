@@ -2,7 +2,7 @@ import type { NotKept } from 'tidemark'
 import type { A_Const, Node } from './ast.js'
 import { as } from './ast.js'
 import type { Behind } from './behind.js'
-import { type Bounds, boundsOf, type Unbound } from './bounds.js'
+import { type Bounds, boundsOf, isAlwaysThere, type Unbound } from './bounds.js'
 import type { Facts, Relation } from './catalogue.js'
 import { columnsRead } from './columns-read.js'
 import type { Formula } from './conditions.js'
@@ -11,6 +11,7 @@ import { codeReasons, mayNameMoment } from './functions.js'
 import type { Mentions } from './mentions.js'
 import { withTypes } from './named-types.js'
 import type { Coarse, Reads } from './reads.js'
+import type { TableOccurrence } from './scope.js'
 import { readsOf } from './select.js'
 
 /** A place where a table is read row by row. */
@@ -22,6 +23,12 @@ export interface RowRead {
   readonly uncut: Unbound | undefined
   /** Why rows that left can't be told from the answer; undefined if the answer shows each row that matters. */
   readonly hidden: Coarse | undefined
+  /**
+   * Where the answer shows its columns, by their numbers; undefined where its table is read once, so that the answer's own description tells.
+   */
+  readonly places: ReadonlyMap<number, number> | undefined
+  /** Its ways name no row that does not matter, as far as the row alone tells. */
+  readonly isExact: boolean
   /** No condition says which rows are read: then nothing is wider than the statement. */
   readonly isAll: boolean
   /** The columns that are read of it here; undefined: all, or that is not known. */
@@ -119,7 +126,7 @@ export function analyse(material: Material): Analysis | 'torn' {
   const rows = reads.occurrences.map(({ occurrence, given }) => ({
     relation: occurrence.relation,
     ...boundsOf(occurrence, given, types),
-    hidden: occurrence.hidden ?? (isRepeated(occurrence.relation, reads) ? ('self-join' as const) : undefined),
+    ...shownOf(occurrence, reads, types),
     isAll: isNone(given) && occurrence.formulas.every(isNone),
     reads: columns.at(occurrence.relation, occurrence.place),
     decides: columns.deciding(occurrence.relation, occurrence.place),
@@ -155,6 +162,21 @@ export function analyse(material: Material): Analysis | 'torn' {
   }
 }
 
+/** Whether the answer tells its rows. */
+function shownOf(
+  occurrence: TableOccurrence,
+  reads: Reads,
+  types: readonly number[],
+): Pick<RowRead, 'hidden' | 'places'> {
+  const isInner = occurrence.hidden === 'outer-join' && isAlwaysThere(occurrence, reads.holds, types)
+  const hidden = isInner ? undefined : occurrence.hidden
+  if (!isRepeated(occurrence.relation, reads)) return { hidden, places: undefined }
+  const { keys, columns } = occurrence.relation
+  const places = reads.placesOf(occurrence)
+  const isTold = keys.length > 0 && columns.every(({ name, number }) => !keys.includes(name) || places.has(number))
+  return { hidden: hidden ?? (isTold ? undefined : 'self-join'), places }
+}
+
 /** The function, and the table whose rows it says that it answers: the statement reads that as a rule, then it depends on it anyway. */
 function definedBy({ called, code, volatility }: FunctionFact, { relations }: Facts): string[] {
   if (!code) return []
@@ -187,7 +209,7 @@ function hiddenReads(relation: Relation, reads: Reads): TableRead[] {
   return relation.via.flatMap((via) => (isSeen(via) ? [] : [{ relation, reason: via as Coarse, reads: undefined }]))
 }
 
-/** The answer's columns name their table, not the place in FROM: of a table that is read twice they prove nothing. */
+/** The answer's columns name their table, not the place in FROM: of a table that is read twice that alone proves nothing. */
 function isRepeated(relation: Relation, reads: Reads): boolean {
   const times = reads.occurrences.filter(({ occurrence }) => occurrence.relation.oid === relation.oid).length
   return times > 1 || reads.whole.some((each) => each.relation.oid === relation.oid)

@@ -53,7 +53,15 @@ function analysis(ways: RowRead['ways'], over: Partial<Analysis> & Partial<RowRe
     isRead: true,
     rows: [
       {
-        ...{ relation: POSTS, ways, hidden: over.hidden, uncut: undefined, isAll: false },
+        ...{
+          relation: POSTS,
+          ways,
+          hidden: over.hidden,
+          uncut: undefined,
+          isAll: false,
+          isExact: true,
+          places: undefined,
+        },
         reads: over.columns?.get(POSTS.oid),
         decides: undefined,
       },

@@ -186,10 +186,10 @@ export class Binding {
   }
 
   /** So many rows of the answer are named where that is not needed, but tells more: where its bounds may name rows that are not in it. */
-  #shownMax({ isAll }: RowRead, isWhole: boolean): number | undefined {
+  #shownMax({ isAll, isExact }: RowRead, isWhole: boolean): number | undefined {
     const { rows, tables } = this.#analysis
-    const isExact = isAll || (rows.length + tables.length === 1 && !isWhole)
-    return isExact || this.#partnersMax === 0 ? undefined : this.#partnersMax
+    const isAllShown = isAll || (rows.length + tables.length === 1 && isExact && !isWhole)
+    return isAllShown || this.#partnersMax === 0 ? undefined : this.#partnersMax
   }
 
   /** The rows that can matter, or why all can. */
@@ -282,12 +282,11 @@ function membersOf(
   const columns = [...(identity?.identity === 'full' ? relation.keys : (identity?.columns ?? []))].sort()
   const parts = columns.map((name) => {
     const column = relation.columns.find((each) => each.name === name)
-    const field = answered.fields.findIndex(
-      ({ tableID, columnID }) => tableID === relation.oid && columnID === column?.number,
-    )
-    return column && field >= 0 ? { column, field } : undefined
+    const field = column && fieldOf(column, read, answered.fields)
+    return column && field !== undefined ? { column, field } : undefined
   })
-  if (parts.length === 0 || !parts.every((part) => part !== undefined)) return 'identity-not-selected'
+  if (parts.length === 0 || !parts.every((part) => part !== undefined))
+    return read.places ? 'self-join' : 'identity-not-selected'
   const orders = ordersOf(parts.map(({ column }) => column))
   const members: RowsDependency[] = []
   for (let row = 0; row < answered.rowCount; row++) {
@@ -296,6 +295,14 @@ function membersOf(
     members.push({ kind: 'rows', table: relation.table, columns, values, ...orders, old: 'coarse' })
   }
   return members
+}
+
+/** Which field of the answer shows a column. Of a table that is read twice, the field's description and the statement's list must agree. */
+function fieldOf({ number }: Column, { relation, places }: RowRead, fields: Answered['fields']): number | undefined {
+  const shows = (field: Answered['fields'][number] | undefined): boolean =>
+    field?.tableID === relation.oid && field.columnID === number
+  const place = places ? places.get(number) : fields.findIndex(shows)
+  return place !== undefined && shows(fields[place]) ? place : undefined
 }
 
 function mentionsMoment(value: unknown): boolean {

@@ -3,7 +3,7 @@ import type { Column, Relation } from './catalogue.js'
 import type { Formula, Operator } from './conditions.js'
 import type { Cut } from './cut.js'
 import { type Joined, type Step, stepsBetween } from './joined.js'
-import { type Atom, decided } from './presence.js'
+import { type Atom, decided, isRefused } from './presence.js'
 import { type BoundColumn, isSameColumn, type Occurrence, type TableOccurrence } from './scope.js'
 import { type Value, valueFits } from './values.js'
 
@@ -41,6 +41,8 @@ export interface Bounded {
   readonly ways: readonly Bounds[] | Unbound
   /** Why every row can where no LIMIT is reached; undefined if something else bounds each way. */
   readonly uncut: Unbound | undefined
+  /** All that is said of a row is among the ways: none of them names rows that do not matter, as far as that row alone tells. */
+  readonly isExact: boolean
 }
 
 /** More ways than this are not followed: conditions are left out, which only widens. */
@@ -60,13 +62,16 @@ const NAMING: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>(['in', 'any'
 export function boundsOf(occurrence: TableOccurrence, given: Formula, types: readonly number[]): Bounded {
   const ways: Bounds[] = []
   let uncut: Unbound | undefined
+  let isExact = true
   const texts = new Set<string>()
   const isUsable = (atom: Atom): boolean => !isHiddenFrom(atom, occurrence)
-  for (const atoms of waysOf(decided([...occurrence.formulas, given], types, isUsable))) {
+  const conjuncts = decided([...occurrence.formulas, given], types, isUsable)
+  for (const atoms of waysOf(conjuncts)) {
     const way = new Way([...new Set(atoms)].filter(isUsable), types)
     const bounds = way.boundsOf(occurrence)
+    isExact &&= way.isExactFor(occurrence)
     if (bounds.every(({ choice }) => choice.kind === 'cut')) uncut ??= way.unboundReason(occurrence)
-    if (bounds.length === 0) return { ways: uncut!, uncut }
+    if (bounds.length === 0) return { ways: uncut!, uncut, isExact: false }
     const text = textOf(bounds)
     if (!texts.has(text)) ways.push(bounds)
     texts.add(text)
@@ -74,7 +79,16 @@ export function boundsOf(occurrence: TableOccurrence, given: Formula, types: rea
   // It can match nothing: a bound that names no row.
   if (ways.length === 0)
     ways.push([{ column: occurrence.relation.columns[0]!, choice: { kind: 'in', values: [], takesNull: false } }])
-  return { ways, uncut }
+  return { ways, uncut, isExact: isExact && !conjuncts.some(hasUnknown) }
+}
+
+/**
+ * Whether the answer has no row in which NULLs stand in the place of an occurrence.
+ *
+ * @param holds  what holds for the rows that each row of the answer comes from
+ */
+export function isAlwaysThere(occurrence: Occurrence, holds: readonly Formula[], types: readonly number[]): boolean {
+  return isRefused(occurrence, holds, types, (atom) => !isHiddenFrom(atom, occurrence))
 }
 
 /** Disjunctive normal form. What would exceed the limit is left out. */
@@ -106,6 +120,11 @@ function alternatives(formula: Formula): readonly (readonly Atom[])[] {
     default:
       return [[formula]]
   }
+}
+
+/** Whether it leaves something out that was not understood. */
+function hasUnknown(formula: Formula): boolean {
+  return formula.kind === 'true' || ('parts' in formula && formula.parts.some(hasUnknown))
 }
 
 function isHiddenFrom(atom: Atom, { number }: Occurrence): boolean {
@@ -151,6 +170,16 @@ class Way {
       }
     }
     return bounds
+  }
+
+  /** Whether each atom that says something of its columns bounds it. */
+  isExactFor(occurrence: TableOccurrence): boolean {
+    return this.#atoms.every(
+      (atom) =>
+        atom.kind === 'same' ||
+        atom.column.occurrence !== occurrence ||
+        this.#choiceOf(atom, atom.column) !== undefined,
+    )
   }
 
   unboundReason(occurrence: TableOccurrence): Unbound {

@@ -237,7 +237,8 @@ function rowsOf(operator: string | undefined, left: readonly Node[], right: read
     case '<=':
     case '>':
     case '>=':
-      return left.length === 1 ? each(operator)[0]! : operatorOf(`${operator[0]}=`, left[0], right[0], level)
+      if (left.length === 1) return each(operator)[0]!
+      return { kind: 'and', parts: [operatorOf(`${operator[0]}=`, left[0], right[0], level), TRUE] }
     default:
       return TRUE
   }

@@ -1,5 +1,6 @@
 import type { A_Const, A_Expr, ColumnRef, FuncCall, Node, RangeFunction, RangeVar, TypeName } from './ast.js'
 import { as, strings, walk } from './ast.js'
+import { cteReferences } from './cte-names.js'
 
 /** A name as SQL has it: with its schema, or to be found by the search path. */
 export interface Name {
@@ -48,7 +49,7 @@ export function namesMoment(text: string): boolean {
 }
 
 export function mentionsOf(statements: readonly Node[]): Mentions {
-  const relations = new Map<string, Name>()
+  const places = new Set<RangeVar>()
   const functions = new Map<string, Call>()
   const operators = new Set(IMPLICIT_OPERATORS)
   const attributes = new Set<string>()
@@ -61,10 +62,11 @@ export function mentionsOf(statements: readonly Node[]): Mentions {
   let parameters = 0
   let hasSample = false
   let hasWrites = false
+  let hasCtes = false
   walk(statements, (tag, content) => {
     switch (tag) {
       case 'RangeVar':
-        add(relations, nameOfRelation(content as RangeVar))
+        places.add(content as RangeVar)
         break
       case 'FuncCall':
         addCall(functions, content as FuncCall)
@@ -109,8 +111,12 @@ export function mentionsOf(statements: readonly Node[]): Mentions {
     }
     // INTO stands in its SELECT without its kind.
     if ('intoClause' in content) hasWrites = true
+    if ('withClause' in content) hasCtes = true
   })
   for (const [qualifier, ...names] of qualified) if (called.has(qualifier)) addAttributes(valueAttributes, names)
+  const relations = new Map<string, Name>()
+  const ctes = hasCtes ? cteReferences(statements) : undefined
+  for (const place of places) if (!ctes?.has(place)) add(relations, nameOfRelation(place))
   return {
     relations: [...relations.values()],
     functions: [...functions.values()],

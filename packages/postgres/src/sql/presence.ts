@@ -24,7 +24,7 @@ export function decided(
   const take = (formula: Formula): void => {
     if (formula.kind === 'if') open.push(formula)
     else if (formula.kind === 'and') formula.parts.forEach(take)
-    else if (formula.kind !== 'true') conjuncts.add(formula)
+    else conjuncts.add(formula)
   }
   // The same condition often comes by several ways.
   new Set(formulas).forEach(take)
@@ -43,6 +43,16 @@ export function decided(
     }
   }
   return [...conjuncts]
+}
+
+/** Whether formulas refuse NULLs in the place of an occurrence. */
+export function isRefused(
+  occurrence: Occurrence,
+  formulas: readonly Formula[],
+  types: readonly number[],
+  isUsable: (atom: Atom) => boolean,
+): boolean {
+  return new Needs(decided(formulas, types, isUsable), types, isUsable).oneOf([occurrence])
 }
 
 /** Which occurrences must have a row, as conditions fail for their NULLs. */

@@ -3,7 +3,7 @@ import { walk } from './ast.js'
 import type { Column, Facts, Relation } from './catalogue.js'
 import type { Formula } from './conditions.js'
 import { nameOfRelation, quoted } from './mentions.js'
-import type { Occurrence, TableOccurrence } from './scope.js'
+import { isSameColumn, type Occurrence, type Output, type TableOccurrence } from './scope.js'
 
 /** Why a dependency is wider than what the query reads. Counted, and shown by `explain`. */
 export type Coarse =
@@ -46,6 +46,10 @@ export class Reads {
   readonly whole: WholeRead[] = []
   /** Bodies of functions that it calls, and of views that were looked into. */
   readonly bodies = new Set<Node>()
+  /** The columns of the statement's answer, by their places; none where these can't be told. */
+  shown: readonly Output[] = []
+  /** What holds for the rows that each row of the statement's answer comes from. */
+  holds: readonly Formula[] = []
   /** A name in FROM means no relation that is known. */
   isTorn = false
   readonly #facts: Facts
@@ -93,6 +97,18 @@ export class Reads {
   /** The number of the next occurrence. */
   get next(): number {
     return this.#number
+  }
+
+  /** The places in the statement's answer that show columns of an occurrence, by the columns' numbers. */
+  placesOf(occurrence: TableOccurrence): ReadonlyMap<number, number> {
+    const places = new Map<number, number>()
+    for (const column of occurrence.columns) {
+      const place = this.shown.findIndex(
+        (output) => output.column && isSameColumn(output.column, { occurrence, column }),
+      )
+      if (place >= 0) places.set(column.number, place)
+    }
+    return places
   }
 
   /** Notes that a view was looked into. */

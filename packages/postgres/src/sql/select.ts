@@ -71,7 +71,9 @@ class Walkthrough {
 
   statement(node: Node): void {
     const select = as('SelectStmt', node)
-    if (select) this.#select(select, this.#top)
+    const answer = select && this.#select(select, this.#top)
+    if (answer) this.reads.holds = answer.holds
+    if (answer?.isComplete) this.reads.shown = answer.outputs
     this.#addUnseen(node)
     this.#calls.addHidden()
   }

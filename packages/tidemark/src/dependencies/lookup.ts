@@ -1,10 +1,10 @@
 import { NONE } from '../arrays.js'
-import type { Change, RowChange, Target } from '../log/change.js'
+import type { Change, RowChange, TableChange, Target } from '../log/change.js'
 import type { Dependency, RowsDependency } from './dependency.js'
 import type { Conditioned, ConditionedGroup, Group, RowsScope } from './groups.js'
 import type { Intervals } from './intervals.js'
 import { Links } from './links.js'
-import { isUnchanged, type Reach, rowReach, valueAfter, valueBefore } from './match.js'
+import { isUnchanged, type Reach, rowReach, rules, valueAfter, valueBefore } from './match.js'
 import { DependencyNames, type KeyListener, type Table } from './names.js'
 import { keyOf } from './order.js'
 import { type Tuple, tupleFrom } from './tuple.js'
@@ -102,10 +102,10 @@ export class DependencyIndex {
         return
       }
       case 'table':
-        this.#touchTable(this.#names.tables.get(change.table), change.reason === 'columns-added', touch)
+        this.#touchTable(this.#names.tables.get(change.table), change.reason, touch)
         return
       case 'everything':
-        for (const table of this.#names.tables.values()) this.#touchTable(table, false, touch)
+        for (const table of this.#names.tables.values()) this.#touchTable(table, 'coarse', touch)
         return
       case 'target':
         for (const target of change.targets)
@@ -172,14 +172,19 @@ export class DependencyIndex {
     if (isCoarse) tally.coarseOldValues++
   }
 
-  #touchTable(table: Table | undefined, isAddition: boolean, touch: (slot: number) => void): void {
+  #touchTable(table: Table | undefined, reason: TableChange['reason'], touch: (slot: number) => void): void {
     if (!table) return
-    for (const group of table.whole.values()) if (!isAddition || !group.scope.reads) this.#touchGroup(group, touch)
-    for (const shape of table.equal.values()) if (!isAddition || !shape.scope.reads) this.#touchGroup(shape, touch)
+    for (const group of table.whole.values())
+      if (rules.isTableReached(group.scope, reason)) this.#touchGroup(group, touch)
+    for (const shape of table.equal.values())
+      if (rules.isTableReached(shape.scope, reason)) this.#touchGroup(shape, touch)
     for (const shape of table.conditioned.values()) {
-      if (isAddition && shape.scope.reads) continue
+      if (!rules.isTableReached(shape.scope, reason)) continue
       const found: number[] = []
-      for (const bucket of shape.buckets.values()) bucket.stab(undefined, ({ id }) => found.push(id))
+      for (const bucket of shape.buckets.values())
+        bucket.stab(undefined, ({ id, dependency }) => {
+          if (rules.isTableReached(dependency, reason)) found.push(id)
+        })
       for (const id of found) if (this.#names.has(id)) this.#touchList(id, touch)
     }
   }

@@ -1,5 +1,12 @@
-import type { Change, Image, RowChange, Target } from '../log/change.js'
-import { type Condition, type Dependency, type Range, type RowsDependency, VERSION } from './dependency.js'
+import type { Change, Image, RowChange, TableChange, Target } from '../log/change.js'
+import {
+  type Condition,
+  type Dependency,
+  type Range,
+  type RowsDependency,
+  type TableDependency,
+  VERSION,
+} from './dependency.js'
 import { compareKeys, type Key, keyOf, type Order } from './order.js'
 import { reachOfKey } from './pattern.js'
 
@@ -8,6 +15,11 @@ import { reachOfKey } from './pattern.js'
  * decide, so it counts as touching it. `unchanged`: it concerns its rows, but changed no column that is read.
  */
 export type Reach = 'none' | 'unchanged' | 'exact' | 'coarse'
+
+/** What of a dependency says whether something that happened to its whole table matters. */
+type Reached =
+  | Pick<TableDependency, 'kind' | 'reads'>
+  | (Pick<RowsDependency, 'kind' | 'reads' | 'old'> & { readonly also?: readonly Condition[] })
 
 type ColumnOf = (change: RowChange, column: string) => string | null | undefined
 
@@ -29,7 +41,7 @@ export function reach(dependency: Dependency, change: Change): Reach {
       return isUnchanged(change, dependency.reads) ? 'unchanged' : 'exact'
     case 'table': {
       if (!('table' in dependency) || dependency.table !== change.table) return 'none'
-      return change.reason === 'columns-added' && dependency.reads ? 'none' : 'exact'
+      return rules.isTableReached(dependency, change.reason) ? 'exact' : 'none'
     }
     case 'everything':
       return 'table' in dependency ? 'exact' : 'none'
@@ -53,6 +65,11 @@ function targetsReach(dependency: Dependency, targets: readonly Target[]): Reach
     }
   }
   return reached
+}
+
+/** No row at all satisfies it. */
+function isOfNoRow({ also }: Pick<RowsDependency, 'also'>): boolean {
+  return also?.some((each) => each.is === 'in' && each.values.length === 0) ?? false
 }
 
 /** The dependency is of the change's table. */
@@ -176,6 +193,14 @@ export const rules = {
   isAfter(order: Order, key: Key, bound: Key, isIncluded: boolean): boolean {
     const side = compareKeys(order, key, bound)
     return side > 0 || (side === 0 && isIncluded)
+  },
+  /** Whether what happened to a whole table matters. */
+  isTableReached(dependency: Reached, reason: TableChange['reason']): boolean {
+    if (reason === 'columns-added') return dependency.reads === undefined
+    // Rows that leave are left to others of the entry's dependencies; and of no row there is none to leave.
+    return (
+      reason !== 'truncate' || dependency.kind === 'table' || (dependency.old === 'coarse' && !isOfNoRow(dependency))
+    )
   },
   /** Whether a row matters as it did: else it came or went, whatever was read of it. */
   isAlike(before: Truth, after: Truth): boolean {

@@ -108,6 +108,7 @@ export class Shapes {
         case 'table':
           for (const text of this.#tables.get(change.table) ?? []) {
             if (change.reason === 'columns-added' && this.#readsOf(text)) continue
+            if (change.reason === 'truncate' && this.#leavesRows(text)) continue
             marks.add(text, undefined, lsn)
           }
           break
@@ -121,6 +122,12 @@ export class Shapes {
           change satisfies never
       }
     }
+  }
+
+  /** Rows that leave are left to other stamps of the same entry. */
+  #leavesRows(text: string): boolean {
+    const shape = this.#parsed.get(text)!
+    return shape[0] === 'rows' && shape[5] !== 'coarse'
   }
 
   #readsOf(text: string): readonly string[] | null {
