@@ -14,6 +14,11 @@ const ways: readonly { command: RegExp; by: string; named: RegExp }[] = [
     named: /serve/,
   },
   {
+    command: /^npx tidemark (backup|restore) \S+( --replace)?$/,
+    by: 'packages/cli/test/backup.test.ts',
+    named: /'restore', file, '--replace'/,
+  },
+  {
     command: /^npx tidemark config print( --config \S+)?$/,
     by: 'packages/cli/test/config.test.ts',
     named: /'config', 'print'/,

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { TidemarkError } from 'tidemark'
+import { backupCommand, restoreCommand } from './commands/backup.js'
 import { completionCommand } from './commands/completion.js'
 import { configCommand } from './commands/config.js'
 import { doctorCommand } from './commands/doctor.js'
@@ -14,6 +14,7 @@ import { sqlCommand } from './commands/sql.js'
 import { tokensCommand } from './commands/tokens.js'
 import { topCommand } from './commands/top.js'
 import type { Ends, Terminal } from './terminal.js'
+import { version } from './version.js'
 
 /** In the order of the help: to serve, to look at the database, to ask a server that runs. */
 const COMMANDS = [
@@ -23,6 +24,8 @@ const COMMANDS = [
   explainCommand,
   doctorCommand,
   tokensCommand,
+  backupCommand,
+  restoreCommand,
   getCommand,
   keysCommand,
   invalidateCommand,
@@ -70,11 +73,4 @@ function report(error: unknown, terminal: Terminal, isDebug: boolean): number {
 function inspectChain(error: unknown): string {
   if (!(error instanceof Error)) return ''
   return [error.stack ?? '', error.cause === undefined ? '' : `caused by: ${inspectChain(error.cause)}`].join('\n')
-}
-
-function version(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-    version: string
-  }
-  return version
 }

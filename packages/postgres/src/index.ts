@@ -1,5 +1,6 @@
 export { type DoctorOptions, doctor, doctorSql, type Finding } from './doctor.js'
 export type { Explanation, PlaceExplanation, TableExplanation } from './explain.js'
+export { journalBackup } from './journal/backup.js'
 export type { ChainProblem } from './journal/chain.js'
 export { csvLine } from './journal/csv.js'
 export { JournalError } from './journal/errors.js'

@@ -6,6 +6,9 @@ export type { FindTokens } from './access/identities.js'
 export type { StoredToken } from './access/token.js'
 export { createToken, listTokens, type NewToken, type Queries, revokeToken } from './access/token-store.js'
 export { type AppOptions, buildApp } from './app.js'
+export { backup, type RestoreOptions, restore } from './backup/backup.js'
+export { BackupError } from './backup/errors.js'
+export { checkBackup, type Summary } from './backup/file.js'
 export type {
   AccessConfig,
   Config,

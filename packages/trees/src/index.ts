@@ -1,3 +1,4 @@
+export { treesBackup } from './backup.js'
 export type { Edited, EditOptions } from './edit.js'
 export {
   TreeAbsentError,

@@ -1,4 +1,4 @@
-import type { PoolClient } from 'pg'
+import type { ClientBase } from 'pg'
 
 /** What reads and writes trees where the account itself is above row security: it is taken on for each transaction. */
 const ROLE = 'tidemark_trees'
@@ -8,7 +8,7 @@ export const TENANT_SETTING = 'tidemark.tenant'
 export const SHARED_TENANT = 'shared'
 
 const LOCK = 0x7464_6d6b // "tdmk"
-const TABLES = ['configs', 'config_heads', 'config_dependencies', 'config_edits', 'config_edit_nodes']
+export const TABLES = ['configs', 'config_heads', 'config_dependencies', 'config_edits', 'config_edit_nodes']
 
 /** Statements of each version, in order. What is here is never changed, only added to. */
 const VERSIONS: readonly string[] = [
@@ -88,13 +88,16 @@ const VERSIONS: readonly string[] = [
   ).join('')}`,
 ]
 
+/** Of the tables' shape. */
+export const VERSION = VERSIONS.length
+
 /**
  * Makes the tables, or brings them to this version, under a lock, in one transaction.
  *
  * @returns the role to take on for reads and writes; undefined where row security holds for the account itself
  * @throws what PostgreSQL says, e.g. that the account may not create a schema
  */
-export async function migrate(client: PoolClient): Promise<string | undefined> {
+export async function migrate(client: ClientBase): Promise<string | undefined> {
   await client.query('begin')
   try {
     await client.query('select pg_advisory_xact_lock($1)', [LOCK])
@@ -118,13 +121,20 @@ export async function migrate(client: PoolClient): Promise<string | undefined> {
   }
 }
 
-/** Superusers, and roles with BYPASSRLS, are above every policy; they may take on a role that is not. */
-async function roleFor(client: PoolClient): Promise<string | undefined> {
-  const { rows } = await client.query<{ isAbove: boolean; exists: boolean }>(
-    `select rolsuper or rolbypassrls as "isAbove", exists (select from pg_roles where rolname = '${ROLE}') as exists
-     from pg_roles where rolname = current_user`,
+/** Superusers, and roles with BYPASSRLS, are above every policy. */
+export async function isAbove(client: ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ isAbove: boolean }>(
+    'select rolsuper or rolbypassrls as "isAbove" from pg_roles where rolname = current_user',
   )
-  if (!rows[0]!.isAbove) return undefined
+  return rows[0]!.isAbove
+}
+
+/** Who is above every policy may take on a role that is not. */
+async function roleFor(client: ClientBase): Promise<string | undefined> {
+  if (!(await isAbove(client))) return undefined
+  const { rows } = await client.query<{ exists: boolean }>(
+    `select exists (select from pg_roles where rolname = '${ROLE}') as exists`,
+  )
   // Roles are the cluster's: another database may make it in this moment.
   if (!rows[0]!.exists)
     await client.query(

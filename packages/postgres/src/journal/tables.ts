@@ -4,7 +4,7 @@ import { RightsError, sqlState } from '../wal/errors.js'
 import { JOURNAL_SCHEMA } from '../wal/recording.js'
 import { JournalError } from './errors.js'
 
-const VERSION = 1
+export const VERSION = 1
 export const AUDIT = `${JOURNAL_SCHEMA}.invalidation_audit`
 
 /**

@@ -136,3 +136,19 @@ function toToken(row: Row): StoredToken {
     revokedAt: row.revoked_at ?? undefined,
   }
 }
+
+/** Tokens in a backup: their hashes. */
+export const tokensBackup = {
+  name: 'tokens',
+  version: 1,
+  tables: ['tidemark.tokens'],
+  content: ['tidemark.tokens'],
+
+  async prepare(sql: Queries): Promise<void> {
+    await sql.query(`begin; select pg_advisory_xact_lock(${LOCK}); ${SCHEMA}; commit`)
+  },
+
+  async clear(sql: Queries): Promise<void> {
+    await sql.query('lock table tidemark.tokens in access exclusive mode; delete from tidemark.tokens')
+  },
+} as const

@@ -1,0 +1,208 @@
+import { journalBackup } from '@tidemark/postgres'
+import { treesBackup } from '@tidemark/trees'
+import type { Client } from 'pg'
+import { tokensBackup } from '../access/token-store.js'
+import { BackupError } from './errors.js'
+import {
+  checkBackup,
+  type Header,
+  headerOf,
+  type Line,
+  type PartHeader,
+  readRows,
+  type Summary,
+  tableOf,
+  writeBackup,
+} from './file.js'
+import type { BackupPart, Row } from './part.js'
+
+/** All that a server keeps of its own. What applications keep is theirs, and caches fill themselves. */
+const PARTS: readonly BackupPart[] = [tokensBackup, treesBackup, journalBackup]
+
+const FETCH_ROWS = 1_000
+/** Rows of one insert, in characters of values. */
+const INSERT_MAX = 2 ** 20
+const LOCK_WAIT_MS = 30_000
+/** Values are told as text that any server reads alike. */
+const TEXT_FORMS = `set local timezone = 'UTC'; set local datestyle = 'ISO, MDY'; set local intervalstyle = 'postgres'; set local bytea_output = 'hex';
+  set local extra_float_digits = 1`
+
+/**
+ * Writes tokens, config trees and the journal into a file: one snapshot of all, at one position. The server may run.
+ *
+ * @throws BackupError if the role does not see all rows; what PostgreSQL and the disk refuse
+ */
+export async function backup(client: Client, path: string, program: string): Promise<Summary> {
+  await client.query('begin isolation level repeatable read, read only')
+  try {
+    // A row that row security hides is an error, not a row that is missing.
+    await client.query(`set local row_security = off; ${TEXT_FORMS}`)
+    const { rows } = await client.query<{ at: Date; position: string }>(
+      `select now() as at, (select system_identifier from pg_control_system())::text || '/' ||
+         case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end as position`,
+    )
+    const parts = await partsOf(client)
+    const header = headerOf({ at: rows[0]!.at.toISOString(), position: rows[0]!.position, program, parts })
+    const counts = new Map<string, number>()
+    const count = await writeBackup(path, header, rowsOf(client, header, counts))
+    await client.query('commit')
+    return { header, rows: count, counts }
+  } catch (error) {
+    await client.query('rollback').catch(() => {})
+    throw mayNotSee(error)
+  }
+}
+
+export interface RestoreOptions {
+  /** Take out what is there. Default false: where anything is there, nothing is changed. */
+  readonly replace?: boolean
+}
+
+/**
+ * Checks a file, and restores it in one transaction: all of it, or nothing. The server may run; one of a later version than that of the backup
+ * too.
+ *
+ * @throws BackupError if the file is damaged or of a later version, if something is there already, or if the journal's chains do not hold
+ */
+export async function restore(
+  client: Client,
+  path: string,
+  { replace = false }: RestoreOptions = {},
+): Promise<Summary> {
+  const summary = await checkBackup(path)
+  const { header } = summary
+  const parts = header.parts.map((part) => knownPart(path, part))
+  for (const part of parts) await part.prepare(client)
+  await client.query('begin')
+  try {
+    await client.query(`set local lock_timeout = ${LOCK_WAIT_MS}; ${TEXT_FORMS}`)
+    for (const part of parts) {
+      if (!replace) await refuseUnlessEmpty(client, part)
+      await part.clear(client)
+    }
+    await insertAll(client, path, header, parts)
+    for (const part of parts) await part.finish?.(client)
+    await client.query('commit')
+    return summary
+  } catch (error) {
+    await client.query('rollback').catch(() => {})
+    throw error
+  }
+}
+
+/** Those whose tables are there. */
+async function partsOf(client: Client): Promise<PartHeader[]> {
+  const parts: PartHeader[] = []
+  for (const { name, version, tables } of PARTS) {
+    const found: PartHeader['tables'][number][] = []
+    for (const table of tables) found.push({ name: table, columns: await columnsOf(client, table) })
+    const there = found.filter(({ columns }) => columns.length > 0)
+    if (there.length > 0) parts.push({ name, version, tables: there })
+  }
+  return parts
+}
+
+/** In their order; those that are computed are not among them. */
+async function columnsOf(client: Client, table: string): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `select attname::text as name from pg_attribute
+     where attrelid = to_regclass($1) and attnum > 0 and not attisdropped and attgenerated = '' order by attnum`,
+    [table],
+  )
+  return rows.map(({ name }) => name)
+}
+
+async function* rowsOf(client: Client, header: Header, counts: Map<string, number>): AsyncGenerator<Line> {
+  for (const [part, { tables }] of header.parts.entries()) {
+    for (const [table, { name, columns }] of tables.entries()) {
+      const values = columns.map((column) => `"${column}"::text`).join(', ')
+      await client.query(`declare rows no scroll cursor for select array[${values}] as values from ${name}`)
+      for (;;) {
+        const { rows } = await client.query<{ values: (string | null)[] }>(`fetch ${FETCH_ROWS} from rows`)
+        for (const row of rows) yield [part, table, row.values]
+        counts.set(name, (counts.get(name) ?? 0) + rows.length)
+        if (rows.length < FETCH_ROWS) break
+      }
+      await client.query('close rows')
+    }
+  }
+}
+
+function knownPart(path: string, { name, version }: PartHeader): BackupPart {
+  const part = PARTS.find((each) => each.name === name)
+  if (part && version <= part.version) return part
+  throw new BackupError(
+    `${path} has ${name} of version ${version}, and this program knows ${part ? `version ${part.version}` : 'none'}. Restore it with the program that made it, or a later one. Nothing was changed.`,
+  )
+}
+
+async function refuseUnlessEmpty(client: Client, { name, content }: BackupPart): Promise<void> {
+  for (const table of content) {
+    const { rows } = await client.query<{ has: boolean }>(`select exists (select from ${table}) as has`)
+    if (!rows[0]!.has) continue
+    throw new BackupError(
+      `The database has its own ${name} already (in ${table}), and nothing was changed. Restore into another database, or say --replace: then they are taken out first.`,
+    )
+  }
+}
+
+async function insertAll(client: Client, path: string, header: Header, parts: readonly BackupPart[]): Promise<void> {
+  let at: Line | undefined
+  let waiting: Line[] = []
+  let size = 0
+  const flush = async () => {
+    if (at && waiting.length > 0) await insert(client, parts[at[0]]!, tableOf(header, at), waiting)
+    waiting = []
+    size = 0
+  }
+  for await (const line of readRows(path)) {
+    if (at && (at[0] !== line[0] || at[1] !== line[1] || size > INSERT_MAX)) await flush()
+    at = line
+    waiting.push(line)
+    size += line[2].reduce((sum, value) => sum + (value?.length ?? 4), 2)
+  }
+  await flush()
+}
+
+async function insert(
+  client: Client,
+  part: BackupPart,
+  { name, columns }: PartHeader['tables'][number],
+  lines: readonly Line[],
+): Promise<void> {
+  if (!part.tables.includes(name)) throw new BackupError(`${name} is no table of ${part.name}. Nothing was changed.`)
+  const known = await columnsOf(client, name)
+  const unknown = columns.filter((column) => !known.includes(column))
+  if (unknown.length > 0)
+    throw new BackupError(`${name} has no column ${unknown.join(', ')} any more. Nothing was changed.`)
+  await part.before?.(
+    client,
+    name,
+    lines.map(([, , values]) => rowOf(columns, values)),
+  )
+  const list = columns.map((column) => `"${column}"`).join(', ')
+  // The text of each value becomes what its column has: PostgreSQL reads it as it reads a literal.
+  const { rows: types } = await client.query<{ types: string[] }>(
+    `select array_agg(format_type(atttypid, atttypmod) order by n) as types
+     from unnest($2::text[]) with ordinality as c(name, n) join pg_attribute on attname = c.name and attrelid = to_regclass($1)`,
+    [name, columns],
+  )
+  const values = types[0]!.types.map((type, at) => `(r ->> ${at})::${type}`).join(', ')
+  await client.query(`insert into ${name} (${list}) select ${values} from json_array_elements($1::json) r`, [
+    JSON.stringify(lines.map(([, , row]) => row)),
+  ])
+}
+
+function rowOf(columns: readonly string[], values: readonly (string | null)[]): Row {
+  return Object.fromEntries(columns.map((column, at) => [column, values[at]!]))
+}
+
+function mayNotSee(error: unknown): unknown {
+  const { code, message } = error as { code?: string; message?: string }
+  if (code !== '42501') return error
+  return new BackupError(
+    `The role does not see all that is to be backed up (${message}). Use the owner with BYPASSRLS, or a superuser: ` +
+      'config trees are under row security.',
+    { cause: error },
+  )
+}
