@@ -183,7 +183,7 @@ const cases: Record<string, Record<string, string[]>> = {
         'rows of public.comments where id = $1',
       ],
     'select * from posts p left join comments c on c.post_id = p.id where c.post_id = $1 or c.user_id is not null': [
-      'all of public.posts (condition)',
+      'all of public.posts, while there are rows of public.comments where post_id = $1, or of public.comments where user_id is not null (condition)',
       'rows of public.comments where post_id = $1 or user_id is not null',
     ],
     'select * from posts p left join comments c on c.post_id = p.id where c.post_id = $1 or p.id = 2': [
@@ -268,7 +268,10 @@ const cases: Record<string, Record<string, string[]>> = {
     ],
     // A bare name may be a column of a subquery whose columns are not known here: then it is none of an outer level.
     'select * from posts p where p.author_id = $1 and exists (select from comments c, (select 5 as author_id) s where c.post_id = author_id)':
-      ['rows of public.posts where author_id = $1', 'all of public.comments (condition)'],
+      [
+        'rows of public.posts where author_id = $1',
+        'all of public.comments, while there are rows of public.posts where author_id = $1 (condition)',
+      ],
     'select * from posts p where p.author_id = $1 and exists (select from comments c where c.post_id = author_id)': [
       'rows of public.posts where author_id = $1',
       'rows of public.comments where post_id = $1 (old values: subquery)',
@@ -285,6 +288,18 @@ const cases: Record<string, Record<string, string[]>> = {
       'rows of public.posts where author_id = $1',
     ],
     'with posts as (select 1 as id) select * from public.posts where id = 1': ['rows of public.posts where id = 1'],
+    'with live_posts as (select * from posts where author_id = $1) select * from live_posts': [
+      'rows of public.posts where author_id = $1',
+    ],
+    'with live_posts as (select * from live_posts where author_id = $1) select id from live_posts': [
+      "rows of public.posts where author_id = $1 and status = 'live'",
+      'rows of public.authors where id = $1',
+    ],
+    'with live_posts as (select 1) select * from live_posts, recent where author_id = 3': [
+      "rows of public.posts where author_id = 3 and status = 'live'",
+      'rows of public.authors where id = 3',
+      'needs an expiry: time (now())',
+    ],
     'with recursive t as (select id, boss_id from authors where id = $1 union all select a.id, a.boss_id from authors a join t on a.boss_id = t.id) select * from t':
       ['rows of public.authors where id = $1 (old values: cte)', 'all of public.authors (condition)'],
     'select * from comments where id = 1 and exists (with comments as (select 1) select from comments)': [

@@ -258,7 +258,7 @@ const cases: Record<string, Record<string, string[]>> = {
     'select * from titled($1 collate blind)': ['all of public.posts (condition)'],
     'select * from posts p, titled(p.slug) t where p.id = $1': [
       'rows of public.posts where id = $1',
-      'all of public.posts (condition)',
+      'all of public.posts, while there are rows of public.posts where id = $1 (condition)',
     ],
     'select * from above($1)': ['rows of public.posts where code > $1 (old values: subquery)'],
     "select * from slugs() where slug = 'a'": ['all of public.posts (condition)'],
@@ -294,9 +294,9 @@ const cases: Record<string, Record<string, string[]>> = {
   },
   'a name with one argument may be a column of it': {
     'select * from comments c, posts p where c.body = title(p) and p.id = $1': [
-      'all of public.comments (condition)',
+      'all of public.comments, while there are rows of public.posts where id = $1 (condition)',
       'rows of public.posts where id = $1',
-      'all of public.posts (condition)',
+      'all of public.posts, while there are rows of public.posts where id = $1 (condition)',
     ],
   },
 }

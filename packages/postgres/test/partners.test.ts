@@ -113,3 +113,67 @@ it('with partnersMax 0 nothing is asked', async () => {
   const drops = await opened(text, [], { partnersMax: 0 })
   expect(await drops('update b set x = 5 where id = 3')).toBe(true)
 })
+
+/*
+ * Of tables that must have a row each, one that has none makes those beside it nobody's concern: until it has one.
+ */
+describe('while there is no row of a for which x = 9', () => {
+  const other = 'update b set x = x + 1 where id = 1'
+  const own = 'insert into a values (9, 9, 1)'
+
+  it.each([
+    ['a cross join', 'select b.* from a, b where a.x = 9 and b.x > a.id - 100'],
+    ['rows that are counted', 'select count(*), sum(b.x) from a, b where a.x = 9 and b.x > a.id - 100'],
+    ['groups', 'select b.x, count(*) from a, b where a.x = 9 and b.x <> a.id + 0 group by b.x order by 1'],
+    ['a subquery with LIMIT', 'select s.* from a, (select id, x from b order by x desc limit 2) s where a.x = 9'],
+    ['a subquery that counts', 'select s.* from (select count(*), sum(x) from b) s, a where a.x = 9'],
+    ['WITH', 'with s as (select sum(x) from b) select * from s cross join a where a.x = 9'],
+    ['LATERAL', 'select s.* from a cross join lateral (select x from b order by x + a.id limit 1) s where a.x = 9'],
+    ['a subquery of its list', 'select a.id, (select sum(x) from b) from a where a.x = 9'],
+    ['a condition', 'select a.id from a where a.x = 9 and (select sum(x) from b) > 0'],
+    ['NOT EXISTS', 'select a.id from a where a.x = 9 and not exists (select from b where b.x > 100 + a.id)'],
+    ['a condition that counts', 'select count(*) from a where a.x = 9 and (select sum(x) from b) > 0'],
+    ['an outer join', 'select b.* from a left join b on b.x > a.id - 100 where a.x = 9'],
+    ['a set operation', 'select s.* from a, (select x from b union all select x + 1 from b) s where a.x = 9'],
+    ['EXISTS', 'select b.* from b where exists (select from a where a.x = 9 and a.id < b.x + 100)'],
+  ])('%s: other tables are nobody’s concern', async (_, text) => {
+    const drops = await opened(text)
+    expect(await drops(other)).toBe(false)
+    expect(await drops(own)).toBe(true)
+    expect(await drops(other)).toBe(true)
+    expect(await drops('update a set x = 8 where id = 9')).toBe(true)
+    expect(await drops(other)).toBe(false)
+    expect(await drops('begin', other, 'update a set x = 9 where id = 9', 'commit')).toBe(true)
+    expect(await drops('delete from a where x = 9')).toBe(true)
+    expect(await drops(other, own)).toBe(true)
+  })
+
+  it.each([
+    ['an aggregate answers without rows', 'select (select sum(x) from b) as b, count(*) from a where a.x = 9'],
+    ['HAVING', 'select count(*) from a where a.x = 9 having (select sum(x) from b) > 0'],
+    ['the other side of an outer join', 'select b.* from b left join a on a.x = 9 order by b.id'],
+    ['a full join', 'select b.id, b.x from (select * from a where x = 9) a full join b on a.id = b.id order by 1'],
+    ['NOT EXISTS', 'select b.* from b where not exists (select from a where a.x = 9) order by b.id'],
+    ['OR', 'select b.* from a, b where (a.x = 9 or b.x > 0) and a.id = 1 order by b.id'],
+    ['OR of EXISTS', 'select b.* from b where b.x > 0 or exists (select from a where a.x = 9) order by b.id'],
+    ['an arm of UNION', 'select x from a where x = 9 union all select x from b order by 1'],
+    ['the right side of EXCEPT', 'select x from b except select x from a where x = 9'],
+    ['CASE', 'select case when exists (select from a where a.x = 9) then 0 else b.x end as n from b order by b.id'],
+  ])('%s: b counts all the same', async (_, text) => {
+    const drops = await opened(text)
+    expect(await drops('update b set x = x + 50 where id in (1, 2)')).toBe(true)
+  })
+})
+
+it('of two tables that have no row either may get one', async () => {
+  const drops = await opened(
+    'select a.id, b.id as b, c.id as c from a, b, c where a.x = 9 and b.x = 9 and c.x + 0 > 0 order by 3',
+  )
+  expect(await drops('update c set x = 9 where id = 1')).toBe(false)
+  expect(await drops('insert into b values (8, 9, 1)')).toBe(false)
+  expect(await drops('insert into a values (8, 9, 1)')).toBe(true)
+  expect(await drops('delete from a where id = 8', 'delete from b where id = 8')).toBe(true)
+  expect(await drops('begin', 'insert into a values (8, 9, 1)', 'insert into b values (8, 9, 1)', 'commit')).toBe(true)
+  expect(await drops('delete from b where id = 8', 'delete from a where id = 8')).toBe(true)
+  expect(await drops('insert into b values (8, 9, 1)', 'insert into a values (8, 9, 1)')).toBe(true)
+})

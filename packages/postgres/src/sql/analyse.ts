@@ -249,6 +249,6 @@ function collectTexts(formula: Formula, texts: Set<A_Const>): void {
 function isNone(formula: Formula): boolean {
   // That a subquery's column is named says nothing of it.
   if (formula.kind === 'same' && formula.isName) return true
-  if (formula.kind === 'if' || formula.kind === 'cut') return true
+  if (formula.kind === 'if' || formula.kind === 'cut' || formula.kind === 'there') return true
   return formula.kind === 'and' && formula.parts.every(isNone)
 }

@@ -1,7 +1,7 @@
 import { type Reading, type RowsDependency, type TableDependency, VERSION } from 'tidemark'
 import type { FollowedTable } from '../wal/tables.js'
 import type { Analysis, RowRead } from './analyse.js'
-import type { Bounds, Choice } from './bounds.js'
+import type { Bounds, Choice, Presence } from './bounds.js'
 import { stored } from './canonical.js'
 import type { Ask, Column, Relation } from './catalogue.js'
 import { Chains, type Step } from './chains.js'
@@ -9,7 +9,7 @@ import { shortened } from './cut.js'
 import { Ends } from './ends.js'
 import { namesMoment } from './mentions.js'
 import type { Coarse } from './reads.js'
-import { areOldValuesKnown, dependenciesOf, ordersOf, type RowSet, rowSetOf } from './row-set.js'
+import { areOldValuesKnown, dependenciesOf, noRow, ordersOf, type RowSet, rowSetOf } from './row-set.js'
 
 /** Which tables are followed, as the log says: of no table while it is not followed itself. */
 export interface FollowedTables {
@@ -84,9 +84,14 @@ export class Binding {
   async prepare(ask: Ask): Promise<void> {
     // Where nothing is followed, nobody would go by it.
     if (!this.#tables) return
-    const steps = this.#analysis.rows.flatMap(({ ways }) => (typeof ways === 'string' ? [] : stepsOf(ways.flat())))
+    const bounds = this.#analysis.rows.flatMap(({ ways }) => (typeof ways === 'string' ? [] : ways.flat()))
+    const steps = stepsOf(bounds)
+    // Worth a question of its own only where a table would be followed as a whole.
+    const isWorth = steps.length > 0 || this.#analysis.rows.some(({ uncut, isAll }) => uncut !== undefined && !isAll)
+    const presences = isWorth ? bounds.flatMap(({ choice }) => (choice.kind === 'beside' ? choice.tables : [])) : []
+    steps.push(...presences.flatMap((each) => stepsOf(each.bounds)))
     // Without the values the bounds are wider; what is wrong with the connection the statement itself will show.
-    await this.#chains.resolve(steps, ask).catch(() => {})
+    await this.#chains.resolve(steps, presences, ask).catch(() => {})
     for (const { relation, ways } of this.#analysis.rows) {
       if (typeof ways === 'string') continue
       for (const { column, choice } of ways.flat()) {
@@ -182,7 +187,21 @@ export class Binding {
       for (const set of sets)
         for (const dependency of dependenciesOf(table, set, 'coarse')) this.#depend(dependency, reads)
     }
-    if (typeof ways !== 'string') this.#dependOnChains(ways.flat(), answered)
+    if (typeof ways === 'string') return
+    for (const way of ways) {
+      const absent = this.#absentBeside(way)
+      if (absent) this.#dependOnEvidence(absent, [], answered)
+      else this.#dependOnChains(way, answered)
+    }
+  }
+
+  /** A table without which no row matters in this way, and which has none. */
+  #absentBeside(way: Bounds): Presence | undefined {
+    for (const { choice } of way) {
+      const absent = choice.kind === 'beside' ? this.#chains.absent(choice.tables) : undefined
+      if (absent) return absent
+    }
+    return undefined
   }
 
   /** So many rows of the answer are named where that is not needed, but tells more: where its bounds may name rows that are not in it. */
@@ -194,14 +213,15 @@ export class Binding {
 
   /** The rows that can matter, or why all can. */
   #setsOf(
-    { ways, uncut = 'condition' }: RowRead,
+    { relation, ways, uncut = 'condition' }: RowRead,
     identity: FollowedTable | undefined,
     answered: Answered | undefined,
   ): readonly RowSet[] | Coarse {
     if (typeof ways === 'string') return ways
     const sets: RowSet[] = []
     for (const way of ways) {
-      const bounds = way.filter(({ choice }) => choice.kind !== 'cut')
+      if (this.#absentBeside(way)) continue
+      const bounds = way.filter(({ choice }) => choice.kind !== 'cut' && choice.kind !== 'beside')
       const found =
         bounds.length === 0
           ? uncut
@@ -211,7 +231,7 @@ export class Binding {
       if (typeof found === 'string' && own.includes(ALL)) return found
       sets.push(...own)
     }
-    return sets
+    return sets.length > 0 ? sets : [noRow(relation.columns[0]!)]
   }
 
   /** What is left of a set by the cuts of its way. */
@@ -246,14 +266,20 @@ export class Binding {
    * What a chain's values were read from: a row that comes into it may bring a value, and one that gets another value does. One that
    * leaves it takes none but its own.
    */
-  #dependOnChain(
-    { relation, column, bounds }: Extract<Choice, { kind: 'chain' }>,
+  #dependOnChain(chain: Extract<Choice, { kind: 'chain' }>, answered: Answered | undefined): void {
+    this.#dependOnEvidence(chain, [chain.column], answered)
+  }
+
+  /** Rows by which others were left out: those that come into these bounds, or change in the columns. */
+  #dependOnEvidence(
+    { relation, bounds }: Pick<Presence, 'relation' | 'bounds'>,
+    columns: readonly Column[],
     answered: Answered | undefined,
   ): void {
     const identity = this.#followed.get(relation.table)
     const set = rowSetOf(bounds, this.#values, this.#chains.values, identity, ROWS_MAX)
-    const reads = [...new Set([column, ...bounds.map((each) => each.column)].map(({ name }) => name))].sort()
-    if (typeof set === 'string') return this.#dependOnTable(relation, set, reads)
+    const reads = [...new Set([...columns, ...bounds.map((each) => each.column)].map(({ name }) => name))].sort()
+    if (typeof set === 'string') return this.#dependOnTable(relation, bounds.length > 0 ? set : undefined, reads)
     for (const own of this.#cutOff(bounds, set, identity, answered))
       for (const dependency of dependenciesOf(relation.table, own, 'ignored')) this.#depend(dependency, reads)
     this.#dependOnChains(bounds, answered)

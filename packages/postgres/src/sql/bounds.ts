@@ -2,7 +2,7 @@ import { areAlike, BOOL, elementsFit, equalityOf, incomparable, isRanked, orderO
 import type { Column, Relation } from './catalogue.js'
 import type { Formula, Operator } from './conditions.js'
 import type { Cut } from './cut.js'
-import { type Joined, type Step, stepsBetween } from './joined.js'
+import { byRank, type Joined, type Step, stepsBetween, TABLES_MAX } from './joined.js'
 import { type Atom, decided, isRefused } from './presence.js'
 import { type BoundColumn, isSameColumn, type Occurrence, type TableOccurrence } from './scope.js'
 import { type Value, valueFits } from './values.js'
@@ -28,6 +28,16 @@ export type Choice =
   | { readonly kind: 'not-null' }
   /** Not behind the last row that a LIMIT lets through. `takesNull`: NULL comes before it. */
   | { readonly kind: 'cut'; readonly cut: Cut; readonly takesNull: boolean }
+  /** Says nothing of the column: no row matters while one of these tables has none, unless that is the row's own. In order. */
+  | { readonly kind: 'beside'; readonly tables: readonly Presence[] }
+
+/** Rows that a table must have. */
+export interface Presence {
+  readonly relation: Relation
+  readonly bounds: Bounds
+  /** It is the place for whose rows it is asked. */
+  readonly isOwn: boolean
+}
 
 /** One way for a row to matter: all of these hold for it. */
 export type Bounds = readonly { readonly column: Column; readonly choice: Choice }[]
@@ -68,9 +78,11 @@ export function boundsOf(occurrence: TableOccurrence, given: Formula, types: rea
   const conjuncts = decided([...occurrence.formulas, given], types, isUsable)
   for (const atoms of waysOf(conjuncts)) {
     const way = new Way([...new Set(atoms)].filter(isUsable), types)
-    const bounds = way.boundsOf(occurrence)
-    isExact &&= way.isExactFor(occurrence)
+    const bounds = [...way.boundsOf(occurrence)]
+    isExact &&= bounds.length > 0 && way.isExactFor(occurrence)
     if (bounds.every(({ choice }) => choice.kind === 'cut')) uncut ??= way.unboundReason(occurrence)
+    const tables = way.tablesBeside(occurrence)
+    if (tables.length > 0) bounds.push({ column: occurrence.relation.columns[0]!, choice: { kind: 'beside', tables } })
     if (bounds.length === 0) return { ways: uncut!, uncut, isExact: false }
     const text = textOf(bounds)
     if (!texts.has(text)) ways.push(bounds)
@@ -177,9 +189,35 @@ class Way {
     return this.#atoms.every(
       (atom) =>
         atom.kind === 'same' ||
+        atom.kind === 'there' ||
         atom.column.occurrence !== occurrence ||
         this.#choiceOf(atom, atom.column) !== undefined,
     )
+  }
+
+  /**
+   * The tables that must have a row each, those first that are likely to have the fewest: where one of them has none, no row of another
+   * matters. Not those whose rows it would cost much to look for. Nothing, if it is alone.
+   */
+  tablesBeside(own: TableOccurrence): readonly Presence[] {
+    const tables = new Set(
+      this.#atoms.flatMap((atom) => (atom.kind === 'there' ? [atom.occurrence as TableOccurrence] : [])),
+    )
+    if (tables.size > TABLES_MAX) return []
+    const found = [...tables]
+      .filter(({ relation }) => relation.isReadable)
+      .map((occurrence) => joinedAs(occurrence, this.#ownBounds(occurrence)))
+      .filter(
+        ({ occurrence, rank }) =>
+          occurrence === own || rank === 'one' || rank === 'named' || occurrence.relation.isSmall,
+      )
+      .sort(byRank)
+    if (found.every(({ occurrence }) => occurrence === own)) return []
+    return found.map(({ occurrence }) => ({
+      relation: occurrence.relation,
+      bounds: this.boundsOf(occurrence),
+      isOwn: occurrence === own,
+    }))
   }
 
   unboundReason(occurrence: TableOccurrence): Unbound {
@@ -222,7 +260,7 @@ class Way {
 
   /** What an atom says of a column that must equal the atom's own. */
   #choiceOf(atom: Atom, target: BoundColumn): Choice | undefined {
-    if (atom.kind === 'same') return undefined
+    if (atom.kind === 'same' || atom.kind === 'there') return undefined
     if (atom.kind === 'null') return this.#canBeNull(atom.column, target) ? { kind: 'null' } : undefined
     if (!isSameColumn(atom.column, target) && !this.#equal.has(atom.column, target)) return undefined
     if (atom.kind === 'not-null') return target.column.isGenerated ? undefined : { kind: 'not-null' }

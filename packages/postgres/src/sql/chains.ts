@@ -1,5 +1,5 @@
 import { escapeIdentifier } from 'pg'
-import type { Bounds, Choice } from './bounds.js'
+import type { Bounds, Choice, Presence } from './bounds.js'
 import { INT2, INT4, INT8, INTEGERS, isRanked, stored, TIMESTAMPTZ } from './canonical.js'
 import type { Ask, Column } from './catalogue.js'
 import { listOf, textOf } from './row-set.js'
@@ -26,6 +26,7 @@ export class Chains {
   readonly #parameters: readonly unknown[]
   readonly #partnersMax: number
   readonly #found = new Map<Chain, readonly string[] | undefined>()
+  readonly #isThere = new Map<Presence, boolean>()
 
   /**
    * @param parameters  the statement's values
@@ -36,35 +37,61 @@ export class Chains {
     this.#partnersMax = partnersMax
   }
 
-  /** Asks for all of them in one round trip. What fails leaves them unknown: then they bound nothing. */
-  async resolve(steps: readonly Step[], ask: Ask): Promise<void> {
+  /**
+   * Asks for all of them in one round trip. What fails leaves them unknown: then they bound nothing.
+   *
+   * @param presences  tables of which it is asked whether they have such rows
+   */
+  async resolve(steps: readonly Step[], presences: readonly Presence[], ask: Ask): Promise<void> {
     const query = new ChainQuery(this.#parameters)
-    const asked: (Step & { readonly max: number })[] = []
-    const texts: string[] = []
+    const questions: string[] = []
+    const takers: ((answer: unknown) => void)[] = []
     for (const { target, chain } of steps) {
       const max = chain.isExtra ? this.#partnersMax : VALUES_MAX
       if (max === 0 || this.#found.has(chain)) continue
       this.#found.set(chain, undefined)
       const text = query.text(chain)
       if (text === undefined) continue
-      asked.push({ target, chain, max })
-      texts.push(
+      questions.push(
         `(select pg_catalog.json_build_object('count', count(*), 'values', json_agg(distinct v) filter (where v is not null)) from (${text} limit ${ROWS_MAX + 1}) s(v))`,
       )
+      takers.push((answer) => this.#take(chain, target, max, answer as ChainAnswer))
     }
-    if (texts.length === 0) return
-    const answers = JSON.parse(
-      await ask(`select pg_catalog.json_build_array(${texts.join(', ')})::text`, query.values),
-    ) as { count: number; values: string[] | null }[]
-    for (const [index, { target, chain, max }] of asked.entries()) {
-      const { count, values } = answers[index]!
-      const found = (values ?? []).map((value) => stored(target, value))
-      if (count > ROWS_MAX || found.length > max) continue
-      if (found.every((value) => value !== undefined)) this.#found.set(chain, found)
-    }
+    if (this.#partnersMax > 0)
+      for (const presence of presences) {
+        questions.push(`exists (${query.presence(presence)})`)
+        takers.push((answer) => this.#isThere.set(presence, answer === true))
+      }
+    if (questions.length === 0) return
+    // Each place of a statement has its own, and many are the same.
+    const asked = [...new Set(questions)]
+    const answers: unknown[] = JSON.parse(
+      await ask(`select pg_catalog.json_build_array(${asked.join(', ')})::text`, query.values),
+    )
+    for (const [index, take] of takers.entries()) take(answers[asked.indexOf(questions[index]!)])
+  }
+
+  #take(chain: Chain, target: Column, max: number, { count, values }: ChainAnswer): void {
+    const found = (values ?? []).map((value) => stored(target, value))
+    if (count > ROWS_MAX || found.length > max) return
+    if (found.every((value) => value !== undefined)) this.#found.set(chain, found)
   }
 
   readonly values = (chain: Chain): readonly string[] | undefined => this.#found.get(chain)
+
+  /**
+   * The table that has no row, so that no row beside it matters; undefined if none is known to, or the first is the one for whose rows it
+   * is asked: what bounds that already says which rows it needs.
+   */
+  absent(tables: readonly Presence[]): Presence | undefined {
+    const first = tables.find((each) => this.#isThere.get(each) === false)
+    return first?.isOwn ? undefined : first
+  }
+}
+
+interface ChainAnswer {
+  readonly count: number
+  readonly values: readonly string[] | null
 }
 
 /** Writes the query: what bounds can't be written is left out, which only adds values. */
@@ -81,6 +108,12 @@ class ChainQuery {
     const conditions = this.#conditions(bounds)
     if (conditions.length === 0) return undefined
     return `select ${escapeIdentifier(column.name)}${cast} from ${relation.table} where ${conditions.join(' and ')}`
+  }
+
+  /** What bounds can't be written is left out: then there may seem to be rows where there are none. */
+  presence({ relation, bounds }: Presence): string {
+    const conditions = this.#conditions(bounds)
+    return `select from ${relation.table}${conditions.length > 0 ? ` where ${conditions.join(' and ')}` : ''}`
   }
 
   #conditions(bounds: Bounds): string[] {
@@ -123,7 +156,8 @@ class ChainQuery {
   /** A parameter. What the server would refuse as a value of the column equals none: a failed query would end a transaction. */
   #value(column: Column, text: string): string | undefined {
     if (text.includes('\0') || (INTEGERS.has(column.type) && !isInteger(column.type, text))) return undefined
-    const place = `$${this.values.push(text)}`
+    const before = this.values.indexOf(text)
+    const place = `$${before < 0 ? this.values.push(text) : before + 1}`
     return column.type === TIMESTAMPTZ ? `(${place}::timestamp at time zone 'UTC')` : place
   }
 }

@@ -50,6 +50,8 @@ export type Formula =
   | { readonly kind: 'cut'; readonly column: BoundColumn; readonly cut: Cut }
   /** `holds` where the row has one of these, which stand on a side of an outer join that may be filled with NULLs. */
   | { readonly kind: 'if'; readonly present: readonly Occurrence[]; readonly holds: Formula }
+  /** The table has a row for which all that is said of it holds. */
+  | { readonly kind: 'there'; readonly occurrence: Occurrence }
   | { readonly kind: 'true' }
 
 const TRUE: Formula = { kind: 'true' }
@@ -92,6 +94,19 @@ export function formulaOf(condition: Node | undefined, level: Level, isTrue = tr
 export function neverHolds(formula: Formula): boolean {
   if (formula.kind === 'or') return formula.parts.every(neverHolds)
   return formula.kind === 'and' && formula.parts.some(neverHolds)
+}
+
+/** What is left where a row need not be there: an aggregate answers without any. */
+export function withoutPresence(formula: Formula): Formula {
+  switch (formula.kind) {
+    case 'and':
+    case 'or':
+      return { kind: formula.kind, parts: formula.parts.map(withoutPresence) }
+    case 'if':
+      return { ...formula, holds: withoutPresence(formula.holds) }
+    default:
+      return formula.kind === 'there' ? NONE : formula
+  }
 }
 
 export function same(left: BoundColumn | undefined, right: BoundColumn | undefined): Formula {

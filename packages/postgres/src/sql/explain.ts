@@ -36,8 +36,9 @@ export function explainTable({ relation, reason }: TableRead): string {
   return `all of ${relation.table}${reason ? ` (${reason})` : ''}`
 }
 
-export function explainRows({ relation, ways, hidden }: RowRead): string {
+export function explainRows({ relation, ways, uncut, hidden }: RowRead): string {
   if (typeof ways === 'string') return `all of ${relation.table} (${ways})`
+  if (uncut && explainCut(ways) === '') return `all of ${relation.table}${explainBeside(ways)} (${uncut})`
   const texts = new Set(ways.map(explainWay))
   const where = texts.has('') ? '' : ` where ${[...texts].join(' or ')}`
   const old = hidden ? ` (old values: ${hidden})` : ''
@@ -46,7 +47,7 @@ export function explainRows({ relation, ways, hidden }: RowRead): string {
 
 function explainWay(bounds: Bounds): string {
   return bounds
-    .filter(({ choice }) => choice.kind !== 'cut')
+    .filter(({ choice }) => choice.kind !== 'cut' && choice.kind !== 'beside')
     .map(({ column, choice }) => `${column.name} ${explainChoice(choice)}`)
     .join(' and ')
 }
@@ -68,6 +69,19 @@ function explainCut(ways: readonly Bounds[]): string {
     .join('')
 }
 
+/** What must be there beside its rows, as far as conditions tell it. */
+function explainBeside(ways: readonly Bounds[]): string {
+  const texts = ways.map((way) => {
+    const tables = way.flatMap(({ choice }) => (choice.kind === 'beside' ? choice.tables : []))
+    const told = tables.map(({ relation, bounds, isOwn }) => {
+      const where = explainWay(bounds)
+      return isOwn || where === '' ? '' : `${relation.table} where ${where}`
+    })
+    return [...new Set(told.filter((text) => text !== ''))].join(' and of ')
+  })
+  return texts.includes('') ? '' : `, while there are rows of ${[...new Set(texts)].join(', or of ')}`
+}
+
 function explainChoice(choice: Choice): string {
   switch (choice.kind) {
     case 'null':
@@ -85,6 +99,7 @@ function explainChoice(choice: Choice): string {
         ? `starts with ${explainValue(choice.value)}`
         : `like ${explainValue(choice.value)}`
     case 'cut':
+    case 'beside':
       return ''
     case 'chain':
       return `in (${choice.column.name} of ${choice.relation.table} where ${explainWay(choice.bounds)})`

@@ -22,12 +22,12 @@ export interface FromContext {
   readonly reads: Reads
   /** The level around the statement. */
   readonly outer: Level | undefined
-  /** What holds whenever the statement's answer matters. */
+  /** What holds whenever a row of it matters. */
   readonly given: Formula
   /** Why rows can't be told from the answer's. */
   readonly hidden: Coarse | undefined
   /** The answer of a subquery; `level` is what its names see. */
-  subquery(node: Node | undefined, level: Level | undefined, isLateral: boolean): SelectAnswer | undefined
+  subquery(node: Node | undefined, level: Level | undefined): SelectAnswer | undefined
   /** The answer of a common table expression of this name, if there is one; of a view. */
   cte(name: string): { readonly answer: SelectAnswer | undefined; readonly names: readonly string[] } | undefined
   view(relation: Relation): SelectAnswer | undefined
@@ -63,8 +63,7 @@ function fromItem(node: Node, before: Item, context: FromContext): Item {
   }
   const subselect = as('RangeSubselect', node)
   if (subselect) {
-    const isLateral = subselect.lateral === true
-    const answer = context.subquery(subselect.subquery, isLateral ? level : context.outer, isLateral)
+    const answer = context.subquery(subselect.subquery, subselect.lateral ? level : context.outer)
     const { aliasname = '', colnames } = subselect.alias ?? {}
     return answer ? derived(aliasname, strings(colnames), answer, context.reads) : unknownSource(aliasname)
   }
@@ -133,7 +132,7 @@ function fromTable(node: RangeVar, reason: Coarse | undefined, context: FromCont
   }
   const occurrence = reads.occurrence(relation, node, given, hidden)
   const source = { name, schema, columns: renamed(columnsOf(occurrence), names), isComplete: true }
-  return { sources: [source], merged: new Map(), occurrences: [occurrence], holds: [] }
+  return { sources: [source], merged: new Map(), occurrences: [occurrence], holds: [{ kind: 'there', occurrence }] }
 }
 
 function fromJoin(join: JoinExpr, before: Item, context: FromContext): Item {

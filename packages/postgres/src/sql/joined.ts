@@ -25,7 +25,7 @@ export interface Step {
 const RANKS: readonly Rank[] = ['one', 'named', 'range', 'part', 'many']
 /** Through so many tables a chain may go, and so many tables are looked at. */
 const STEPS_MAX = 5
-const TABLES_MAX = 30
+export const TABLES_MAX = 30
 
 interface Placed {
   readonly occurrence: TableOccurrence
@@ -47,10 +47,7 @@ export function stepsBetween(
 ): ReadonlyMap<Occurrence, Step> {
   const steps = new Map<Occurrence, Step>()
   if (tables.length > TABLES_MAX) return steps
-  const order = (rank: Rank): number => RANKS.indexOf(rank)
-  let waiting = [...tables].sort(
-    (left, right) => order(left.rank) - order(right.rank) || left.occurrence.number - right.occurrence.number,
-  )
+  let waiting = [...tables].sort(byRank)
   const placed: Placed[] = []
   while (waiting.length > 0) {
     const found = nextOf(waiting, placed, classes)
@@ -62,6 +59,11 @@ export function stepsBetween(
     if (isAsked) placed.push({ occurrence: next.occurrence, depth: found ? found.depth : 0 })
   }
   return steps
+}
+
+/** Those with few rows first. */
+export function byRank(left: Joined, right: Joined): number {
+  return RANKS.indexOf(left.rank) - RANKS.indexOf(right.rank) || left.occurrence.number - right.occurrence.number
 }
 
 function nextOf(

@@ -75,7 +75,7 @@ function shared(lists: RowSet['equal']): RowSet['equal'] {
 }
 
 /** No row can match, whatever changes. An entry without dependencies would not be kept, so it gets one that nothing touches. */
-function noRow(column: Column): RowSet {
+export function noRow(column: Column): RowSet {
   return { equal: [], range: undefined, also: [{ is: 'in', column: column.name, order: 'text', values: [] }] }
 }
 

@@ -2,7 +2,7 @@ import type { FuncCall, Node, SelectStmt } from './ast.js'
 import { as, strings, walk } from './ast.js'
 import { Calls } from './calls.js'
 import type { Facts, Relation } from './catalogue.js'
-import { type Formula, formulaOf, NONE, neverHolds } from './conditions.js'
+import { type Formula, formulaOf, NONE, neverHolds, withoutPresence } from './conditions.js'
 import { cutOf } from './cut.js'
 import { combined } from './derived.js'
 import { type FromContext, fromItems, levelOf } from './from.js'
@@ -103,6 +103,9 @@ class Walkthrough {
     // Filled when all of FROM and WHERE is known; read when the whole statement is.
     const holds: Formula[] = []
     const given: Formula = { kind: 'and', parts: [place.given, { kind: 'and', parts: holds }] }
+    // Of what is computed behind FROM and WHERE.
+    const shown: Formula[] = []
+    const givenShown: Formula = { kind: 'and', parts: [place.given, { kind: 'and', parts: shown }] }
     const looked = new Set<object>()
     const look = (inner: SelectStmt, level: Level): SelectAnswer => {
       looked.add(inner)
@@ -125,17 +128,15 @@ class Walkthrough {
     const context: FromContext = {
       reads: this.reads,
       outer,
-      given: place.given,
+      given,
       hidden,
       expression: (node, level) => expression(node, level, place.given),
-      subquery: (node, level, isLateral) => {
+      subquery: (node, level) => {
         const inner = as('SelectStmt', node)
-        return (
-          inner && this.#derive(inner, { outer: level, ctes, given: isLateral ? given : place.given, hidden, source })
-        )
+        return inner && this.#derive(inner, { outer: level, ctes, given, hidden, source })
       },
-      cte: (name) => (ctes.has(name) ? this.#cte(ctes.get(name), { ...place, hidden }) : undefined),
-      view: (relation) => this.#view(relation, { ...place, hidden }),
+      cte: (name) => (ctes.has(name) ? this.#cte(ctes.get(name), { ...place, given, hidden }) : undefined),
+      view: (relation) => this.#view(relation, { ...place, given, hidden }),
       call: (node, level) => this.#call(node, level, given, hidden),
     }
     const from = fromItems(select.fromClause ?? [], context)
@@ -159,16 +160,14 @@ class Walkthrough {
       occurrence.formulas.push(where, ...from.holds)
       if (occurrence.isNullable) occurrence.hidden ??= 'outer-join'
     }
+    holds.push(where, ...from.holds)
     // Also for subqueries of a SELECT that answers without rows (an aggregate): what it knows of its rows bounds a subquery only through
     // a column that the subquery names, and that it may name only where there is a row, or a group of some.
-    // But what never holds bounds all of them, and such a SELECT answers all the same.
-    holds.push(...[where, ...from.holds].filter((formula) => !(kind.isWhole && neverHolds(formula))))
+    // But what never holds, or needs a row, bounds all of them, and such a SELECT answers all the same.
+    shown.push(...(kind.isWhole ? holds.map(withoutPresence).filter((formula) => !neverHolds(formula)) : holds))
     const { whereClause, targetList, distinctClause, groupClause, havingClause, windowClause, sortClause } = select
-    expression(
-      [whereClause, targetList, distinctClause, groupClause, havingClause, windowClause, sortClause],
-      level,
-      given,
-    )
+    expression(whereClause, level, given)
+    expression([targetList, distinctClause, groupClause, havingClause, windowClause, sortClause], level, givenShown)
     expression([select.valuesLists, select.limitCount, select.limitOffset], level, place.given)
     // It may answer without any row.
     if (kind.isWhole) return { outputs: [], isComplete: false, holds: [], open: from.occurrences, range: [0, 0] }
