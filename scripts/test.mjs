@@ -1,15 +1,16 @@
 // `npm test`: every test, from a bare clone. The last line has the counts; the exit is non-zero if a test failed, or was
 // skipped for any other reason than a program that this run has named as missing. Parts of paths limit what vitest runs:
 // npm test -- packages/embedded
+// One older version of PostgreSQL alone, with all that depends on the server: npm test -- --postgres 16
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { endLeftovers } from './leftovers.mjs'
-import { fetchPostgres13 } from './postgres13.mjs'
-import { findMissing, postgres15 } from './programs.mjs'
+import { olderVersions, onOlderPostgres } from './older-postgres.mjs'
+import { findMissing } from './programs.mjs'
 import { checkPublished } from './published.mjs'
 import { runVitest } from './vitest.mjs'
-import { build, checkNode, exitOf, install, main, root } from './workspace.mjs'
+import { build, checkNode, exitOf, install, main, root, ScriptError } from './workspace.mjs'
 
 main(async () => {
   checkNode()
@@ -21,14 +22,21 @@ main(async () => {
   chmodSync(temporary, 0o1777)
   const env = { ...process.env, TMPDIR: temporary, TIDEMARK_LACKS: missing.join(',') }
   try {
-    report([
-      await checkTypes(env),
-      await runVitest(env, temporary, missing, process.argv.slice(2)),
-      await runOnPostgres15(env, temporary, missing, process.argv.slice(2)),
-      await runOnPostgres13(env, temporary, missing, process.argv.slice(2)),
-      await checkPublished(temporary),
-      await endLeftovers(temporary),
-    ])
+    const { version, filters } = parse(process.argv.slice(2))
+    report(
+      version === undefined
+        ? [
+            await checkTypes(env),
+            await runVitest(env, temporary, missing, filters),
+            ...(await runOnOlder(olderVersions, env, { filters, isWhole: false, missing, temporary })),
+            await checkPublished(temporary),
+            await endLeftovers(temporary),
+          ]
+        : [
+            ...(await runOnOlder([version], env, { filters, isWhole: true, missing, temporary })),
+            await endLeftovers(temporary),
+          ],
+    )
   } finally {
     rmSync(temporary, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
   }
@@ -43,55 +51,23 @@ async function checkTypes(env) {
     : { passed: 0, failed: 1, skipped: 0, problems: ['The tests do not compile, or a test of types fails; see above'] }
 }
 
-/** What follows PostgreSQL is tested on an older server too. */
-async function runOnPostgres15(env, temporary, missing, filters) {
-  const own =
-    filters.length === 0
-      ? ['packages/postgres/test/']
-      : filters.filter((filter) => filter.startsWith('packages/postgres'))
-  if (own.length === 0 || missing.includes('postgresql-15')) return { passed: 0, failed: 0, skipped: 0, problems: [] }
-  console.log('What depends on the server, on PostgreSQL 15:')
-  // What takes long and is about our side of the line is not done twice.
-  const same = [
-    'shared-slot-*',
-    'journal-*',
-    'lost',
-    'orm/*',
-    'consistency',
-    'ended-connections',
-    'wrapped-pool',
-    'clients',
-    'refused-queries',
-  ]
-  const filtered = filters.length === 0 ? same.map((name) => `--exclude=**/packages/postgres/test/${name}.test.ts`) : []
-  return runVitest({ ...env, TIDEMARK_TEST_POSTGRES: postgres15 }, temporary, missing, [...own, ...filtered])
+function parse([first, second, ...rest]) {
+  if (first !== '--postgres') return { version: undefined, filters: process.argv.slice(2) }
+  if (!olderVersions.includes(second)) throw new ScriptError(`--postgres takes one of ${olderVersions.join(', ')}.`)
+  return { version: second, filters: rest }
 }
 
-/** What differs on the oldest server that can be followed: it has no messages in its log. */
-async function runOnPostgres13(env, temporary, missing, filters) {
-  const nothing = { passed: 0, failed: 0, skipped: 0, problems: [] }
-  if (filters.length > 0) return nothing
-  const postgres13 = fetchPostgres13(temporary)
-  if (!postgres13) {
-    console.log('The registry has no PostgreSQL 13 for this machine: it is not tested.')
-    return nothing
+/** What follows PostgreSQL is tested on older servers too. */
+async function runOnOlder(versions, env, options) {
+  const results = []
+  for (const version of versions) {
+    const found = onOlderPostgres(version, options)
+    if (found === undefined) continue
+    console.log(`What depends on the server, on PostgreSQL ${version}:`)
+    const own = { ...env, TIDEMARK_TEST_POSTGRES: found.binaries }
+    results.push(await runVitest(own, options.temporary, options.missing, found.filters))
   }
-  console.log('What differs, on PostgreSQL 13:')
-  const files = [
-    'catalogue',
-    'definitions',
-    'late-table',
-    'log-contract',
-    'message-table',
-    'messages',
-    'progress',
-    'replay',
-    'rows',
-    'source',
-    'start',
-  ]
-  const own = files.map((name) => `packages/postgres/test/${name}.test.ts`)
-  return runVitest({ ...env, TIDEMARK_TEST_POSTGRES: postgres13 }, temporary, missing, own)
+  return results
 }
 
 function report(results) {

@@ -89,15 +89,17 @@ test('a publication that does not send everything is refused', async () => {
 })
 
 // Row filters and column lists came with 15.
-test.skipIf(isBefore(15))('tables with a row filter or a column list are not followed', async () => {
-  await db.sql('create table filtered (id int primary key, v int)')
-  await db.sql('create publication filters for table filtered where (id > 5), posts (id)')
-  const log = await db.log({ publication: 'filters' })
-  expect(log.log.followed('public.filtered')).toBeUndefined()
-  expect(log.log.followed('public.posts')).toBeUndefined()
-  expect(log.log.whyNotFollowed('public.posts')).toContain('only some of its rows or columns')
-  await log.log.close()
-})
+if (!isBefore(15)) {
+  test('tables with a row filter or a column list are not followed', async () => {
+    await db.sql('create table filtered (id int primary key, v int)')
+    await db.sql('create publication filters for table filtered where (id > 5), posts (id)')
+    const log = await db.log({ publication: 'filters' })
+    expect(log.log.followed('public.filtered')).toBeUndefined()
+    expect(log.log.followed('public.posts')).toBeUndefined()
+    expect(log.log.whyNotFollowed('public.posts')).toContain('only some of its rows or columns')
+    await log.log.close()
+  })
+}
 
 test('when all slots are in use it says so, and goes on by itself once one is free', async () => {
   await db.sql(
