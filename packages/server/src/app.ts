@@ -7,9 +7,10 @@ import fastify, { type FastifyError, type FastifyInstance, type FastifyServerOpt
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { type Cache, type Clock, parsePosition, systemClock } from 'tidemark'
 import { checkAccess, requireActions } from './access/authorise.js'
-import { type FindTokens, identities } from './access/identities.js'
+import { identities } from './access/identities.js'
 import { limitRates } from './access/limits.js'
 import { BEARER_SCHEME, describeAccess } from './access/openapi.js'
+import type { TokenDatabase } from './access/token-database.js'
 import { Cluster } from './cluster/cluster.js'
 import { stateOf } from './cluster/joining.js'
 import { termsOf } from './cluster/terms.js'
@@ -39,6 +40,7 @@ import { resourceRoutes } from './routes/resources.js'
 import { shortFormRoutes } from './routes/short-forms.js'
 import { staticRoutes } from './routes/static.js'
 import { streamRoutes } from './routes/streams.js'
+import { tokenRoutes } from './routes/tokens.js'
 import { keepBodiesAsText } from './routes/tree-documents.js'
 import { treeShortForms } from './routes/tree-short-forms.js'
 import { treeRoutes } from './routes/trees.js'
@@ -50,8 +52,8 @@ export interface AppOptions {
   readonly cache: Cache<ResourceContext>
   /** The same that the cache has. */
   readonly source: ResourceSource
-  /** Looks up tokens, where the configuration asks for them. */
-  readonly findTokens?: FindTokens | undefined
+  /** The tokens, where the configuration asks for them. */
+  readonly tokens?: TokenDatabase | undefined
   /** The processes that this one has joined. Default: it is alone. */
   readonly cluster?: Cluster | undefined
   /** Config trees of that source, where they are served. */
@@ -78,7 +80,7 @@ const CHECKING_MAX_MS = 5_000
  */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, cache, source, clock = systemClock } = options
-  const who = identities(config.access, options.findTokens, clock)
+  const who = identities(config.access, options.tokens?.find, clock)
   const { tls } = config.server
   const pair = tls && readPair(tls)
   const app = createFastify(options.logLevel ?? 'warn', config.server.receiveMaxMs, pair)
@@ -139,6 +141,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     streamRoutes(routes, resources.all, live)
     explainRoutes(routes, source)
     journalRoutes(routes, source.journal)
+    tokenRoutes(routes, options.tokens)
     const cached = { cache, invalidator, bodies }
     cacheRoutes(routes, { ...cached, hits })
     cacheListRoutes(routes, cached)

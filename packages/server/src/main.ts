@@ -103,7 +103,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
     cluster.describe(() => stateOf(cache, address))
     const app = await buildApp({
       config,
-      findTokens: tokens?.find,
+      tokens,
       cache,
       source,
       cluster,

@@ -37,6 +37,8 @@ const STATUSES: Readonly<Record<string, readonly [status: number, title: string]
   TIDEMARK_FOREIGN_ORIGIN: [403, 'Pages of other origins are refused'],
   TIDEMARK_NOT_FOUND: [404, 'There is nothing at this path'],
   TIDEMARK_TENANT_UNKNOWN: [404, 'There is no such tenant'],
+  TIDEMARK_TOKENS_OFF: [404, 'Tokens are not asked for here'],
+  TIDEMARK_TOKEN_UNKNOWN: [404, 'There is no such token'],
   TIDEMARK_JOURNAL_OFF: [404, 'No journal is kept here'],
   TIDEMARK_JOURNAL: [503, 'The journal cannot be used'],
   TIDEMARK_RESOURCE_UNKNOWN: [404, 'There is no such resource'],

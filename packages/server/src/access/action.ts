@@ -14,7 +14,7 @@ export type Role = (typeof ROLES)[number]
  * - `describe`: for whoever is known
  * - `readResources`: declared resources; their rows belong to the database, so to the tenant `default`
  * - `read`, `invalidate`, `readJournal`, `write`, `administer`: in the tenant that the request names
- * - `observe`, `operate`: what concerns every tenant, to see or to change
+ * - `observe`, `operate`, `govern`: what concerns every tenant, to see, to change, or to decide
  */
 export type Action = keyof typeof ACTIONS
 
@@ -37,6 +37,7 @@ export const ACTIONS = {
   operate: { role: 'operator', reach: 'server' },
   write: { role: 'editor', reach: 'tenant' },
   administer: { role: 'admin', reach: 'tenant' },
+  govern: { role: 'admin', reach: 'server' },
 } as const satisfies Readonly<Record<string, Right>>
 
 /** Whether one of `roles` is `needed` or more. */

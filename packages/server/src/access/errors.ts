@@ -56,3 +56,19 @@ export class UnknownTenantError extends TidemarkError {
     super('There is no such tenant. Name another one with ?tenant= or the header Tidemark-Tenant.')
   }
 }
+
+/** Tokens are made and revoked where they are asked for. */
+export class TokensOffError extends TidemarkError {
+  readonly code = 'TIDEMARK_TOKENS_OFF'
+  constructor() {
+    super('This server does not ask for tokens of its own. Set access.tokens in the configuration.')
+  }
+}
+
+/** There is none of this id, or it counts where who asks decides nothing: that is not told apart. */
+export class UnknownTokenError extends TidemarkError {
+  readonly code = 'TIDEMARK_TOKEN_UNKNOWN'
+  constructor() {
+    super('There is no such token among yours. GET /api/tokens lists them; the id is not the token itself.')
+  }
+}

@@ -1,12 +1,23 @@
 import pg from 'pg'
 import type { FindTokens } from './identities.js'
-import { findTokens } from './token-store.js'
+import type { StoredToken } from './token.js'
+import { createToken, findTokens, listTokens, type NewToken, revokeToken } from './token-store.js'
 
 const CONNECT_MAX_MS = 1_200
 const QUERY_MAX_MS = 1_200
 
+/** The tokens in the database. */
+export interface TokenDatabase {
+  readonly find: FindTokens
+  list(): Promise<StoredToken[]>
+  create(wanted: NewToken): Promise<StoredToken & { readonly token: string }>
+  /** @returns whether there is such a token */
+  revoke(id: string): Promise<boolean>
+  close(): Promise<void>
+}
+
 /** Looks tokens up over a connection of its own, so that queries of resources don't hold it up. */
-export function tokenDatabase(url: string): { readonly find: FindTokens; close(): Promise<void> } {
+export function tokenDatabase(url: string): TokenDatabase {
   const pool = new pg.Pool({
     connectionString: url,
     max: 1,
@@ -19,5 +30,11 @@ export function tokenDatabase(url: string): { readonly find: FindTokens; close()
   })
   // A connection that breaks while idle is replaced when it is next needed.
   pool.on('error', () => {})
-  return { find: (ids) => findTokens(pool, ids), close: () => pool.end() }
+  return {
+    find: (ids) => findTokens(pool, ids),
+    list: () => listTokens(pool),
+    create: (wanted) => createToken(pool, wanted),
+    revoke: (id) => revokeToken(pool, id),
+    close: () => pool.end(),
+  }
 }
