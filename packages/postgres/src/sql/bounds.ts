@@ -1,5 +1,6 @@
 import { areAlike, BOOL, elementsFit, equalityOf, incomparable, isRanked, orderOf, TEXT, VARCHAR } from './canonical.js'
 import type { Column, Relation } from './catalogue.js'
+import { Classes } from './classes.js'
 import type { Formula, Operator } from './conditions.js'
 import type { Cut } from './cut.js'
 import { byRank, type Joined, type Step, stepsBetween, TABLES_MAX } from './joined.js'
@@ -368,58 +369,4 @@ function byNames(left: Choice, right: Choice): number {
 function sizeOf(choice: Choice): number {
   if (!NAMING.has(choice.kind)) return 10_000
   return choice.kind === 'in' ? choice.values.length : choice.kind === 'null' ? 1 : 10
-}
-
-/** Columns that must be equal, in one way. */
-class Classes {
-  readonly #parents = new Map<string, string>()
-  readonly #columns = new Map<string, BoundColumn>()
-
-  constructor(links: readonly { readonly left: BoundColumn; readonly right: BoundColumn }[]) {
-    for (const { left, right } of links) {
-      this.#parents.set(this.#root(this.#name(left)), this.#root(this.#name(right)))
-    }
-  }
-
-  has(left: BoundColumn, right: BoundColumn): boolean {
-    return this.#root(nameOf(left)) === this.#root(nameOf(right))
-  }
-
-  get classes(): BoundColumn[][] {
-    const classes = new Map<string, BoundColumn[]>()
-    for (const [name, member] of this.#columns) {
-      const root = this.#root(name)
-      const members = classes.get(root)
-      if (members) members.push(member)
-      else classes.set(root, [member])
-    }
-    return [...classes.values()]
-  }
-
-  /** All that are equal to it, itself among them if it equals another. */
-  membersOf(column: BoundColumn): BoundColumn[] {
-    const root = this.#root(nameOf(column))
-    return [...this.#columns].filter(([name]) => this.#root(name) === root).map(([, member]) => member)
-  }
-
-  #name(column: BoundColumn): string {
-    const name = nameOf(column)
-    this.#columns.set(name, column)
-    return name
-  }
-
-  #root(name: string): string {
-    let root = name
-    for (
-      let parent = this.#parents.get(root);
-      parent !== undefined && parent !== root;
-      parent = this.#parents.get(root)
-    )
-      root = parent
-    return root
-  }
-}
-
-function nameOf({ occurrence, column }: BoundColumn): string {
-  return `${occurrence.number}.${column.number}`
 }

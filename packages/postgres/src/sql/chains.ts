@@ -105,19 +105,19 @@ class ChainQuery {
 
   /** undefined if nothing would bound it. */
   text({ relation, column, bounds }: Chain, cast = '::text'): string | undefined {
-    const conditions = this.#conditions(bounds)
-    if (conditions.length === 0) return undefined
-    return `select ${escapeIdentifier(column.name)}${cast} from ${relation.table} where ${conditions.join(' and ')}`
+    const where = this.#where(bounds)
+    if (where === '') return undefined
+    return `select ${escapeIdentifier(column.name)}${cast} from ${relation.table}${where}`
   }
 
   /** What bounds can't be written is left out: then there may seem to be rows where there are none. */
   presence({ relation, bounds }: Presence): string {
-    const conditions = this.#conditions(bounds)
-    return `select from ${relation.table}${conditions.length > 0 ? ` where ${conditions.join(' and ')}` : ''}`
+    return `select from ${relation.table}${this.#where(bounds)}`
   }
 
-  #conditions(bounds: Bounds): string[] {
-    return bounds.flatMap(({ column, choice }) => this.#condition(column, choice) ?? [])
+  #where(bounds: Bounds): string {
+    const conditions = bounds.flatMap(({ column, choice }) => this.#condition(column, choice) ?? [])
+    return conditions.length > 0 ? ` where ${conditions.join(' and ')}` : ''
   }
 
   #condition(column: Column, choice: Choice): string | undefined {
