@@ -42,6 +42,9 @@ import { staticRoutes } from './routes/static.js'
 import { streamRoutes } from './routes/streams.js'
 import { tokenRoutes } from './routes/tokens.js'
 import { keepBodiesAsText } from './routes/tree-documents.js'
+import { treeHeadRoutes } from './routes/tree-heads.js'
+import { treeHistoryRoutes } from './routes/tree-history.js'
+import { treeListRoutes } from './routes/tree-lists.js'
 import { treeShortForms } from './routes/tree-short-forms.js'
 import { treeRoutes } from './routes/trees.js'
 import { ValueBodies } from './routes/value-bodies.js'
@@ -160,6 +163,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       refuseOtherMethods(routes)
       keepBodiesAsText(routes)
       treeRoutes(routes, trees)
+      treeListRoutes(routes, trees)
+      treeHistoryRoutes(routes, trees)
+      treeHeadRoutes(routes, trees)
       if (config.trees.shortForms) treeShortForms(routes, trees, (name) => names.has(name))
     })
   if (options.static !== undefined) staticRoutes(app, options.static)

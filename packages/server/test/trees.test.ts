@@ -1,56 +1,17 @@
-import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
-import { postgres } from '@tidemark/postgres'
-import { openTrees, type Trees } from '@tidemark/trees'
-import type { FastifyInstance } from 'fastify'
 import pg from 'pg'
-import { createCache } from 'tidemark'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { buildApp } from '../src/app.js'
-import { parseConfig } from '../src/config/load.js'
-import { until } from './until.js'
+import { JSON_PATCH, JSON_TYPE, MERGE_PATCH, treeServer } from './tree-server.js'
 
-/* Config trees over HTTP, on a real PostgreSQL. */
+/* The nodes of config trees over HTTP. */
 
-let database: TestDatabase
-let app: FastifyInstance
-let trees: Trees
-const closers: (() => Promise<unknown>)[] = []
-
+let server: Awaited<ReturnType<typeof treeServer>>
 beforeAll(async () => {
-  database = await testDatabase({})
-  const source = postgres({ url: database.url })
-  const cache = createCache({ source })
-  closers.push(() => cache.close())
-  trees = await openTrees({ cache, source })
-  app = await buildApp({ config: parseConfig(''), cache, source, trees, logLevel: 'silent' })
-  closers.push(() => app.close())
-  await until(() => cache.status().keeping && cache.status().current)
+  server = await treeServer()
 })
+afterAll(() => server?.close())
 
-afterAll(async () => {
-  while (closers.length > 0) await closers.pop()!()
-  await database?.drop()
-})
-
-type Method = 'GET' | 'PUT' | 'PATCH' | 'POST' | 'DELETE'
-async function ask(method: Method, url: string, payload?: unknown, headers: Record<string, string> = {}) {
-  const response = await app.inject({
-    method,
-    url,
-    headers,
-    ...(payload === undefined ? {} : { payload: payload as string | object }),
-  })
-  const isJson = String(response.headers['content-type'] ?? '').includes('json')
-  return {
-    status: response.statusCode,
-    headers: response.headers,
-    text: response.body,
-    body: isJson ? response.json() : undefined,
-  }
-}
+const ask: (typeof server)['ask'] = (...asked) => server.ask(...asked)
 const get = (url: string, headers: Record<string, string> = {}) => ask('GET', url, undefined, headers)
-const JSON_PATCH = { 'content-type': 'application/json-patch+json' }
-const MERGE_PATCH = { 'content-type': 'application/merge-patch+json' }
 
 describe('/api/trees/:tenant/:config', () => {
   it('sets, reads and deletes a config and its nodes', async () => {
@@ -60,10 +21,7 @@ describe('/api/trees/:tenant/:config', () => {
     const read = await get('/api/trees/T1/settings')
     expect(read.text).toBe('{"theme":{"color":"red","size":12},"flags":[true]}')
     expect(read.headers).toMatchObject({ 'cache-control': 'no-cache', 'tidemark-version': '1', etag: put.headers.etag })
-    // The tables are new: nothing is kept until it is sure that the log has them.
-    await until(async () =>
-      String((await get('/api/trees/T1/settings')).headers['cache-status']).includes('tidemark-from=l1'),
-    )
+    expect((await get('/api/trees/T1/settings')).headers['cache-status']).toContain('tidemark-from=l1')
     expect((await get('/api/trees/T1/settings', { 'if-none-match': String(read.headers.etag) })).status).toBe(304)
     expect((await get('/api/trees/T1/settings/theme/color')).text).toBe('"red"')
     expect((await get('/api/trees/T1/settings/flags/0')).text).toBe('true')
@@ -83,7 +41,7 @@ describe('/api/trees/:tenant/:config', () => {
 
   it('keeps digits, the order of members, and odd names', async () => {
     const text = '{"2":1,"1":12345678901234567890.5,"a/b":{"~":null,"":[]},"__proto__":{"x":1}}'
-    expect((await ask('PUT', '/api/trees/T1/odd', text, { 'content-type': 'application/json' })).status).toBe(200)
+    expect((await ask('PUT', '/api/trees/T1/odd', text, JSON_TYPE)).status).toBe(200)
     expect((await get('/api/trees/T1/odd')).text).toBe(text)
     expect((await get('/api/trees/T1/odd/a~1b/~0')).text).toBe('null')
     expect((await get('/api/trees/T1/odd/a~1b/')).text).toBe('[]')
@@ -108,7 +66,7 @@ describe('/api/trees/:tenant/:config', () => {
     expect(refused).toMatchObject({ status: 422, body: { code: 'TIDEMARK_TREE_PATCH', errors: [{ pointer: '/1' }] } })
     expect((await ask('PATCH', '/api/trees/T1/patched', '{"b":null,"c":{"d":1}}', MERGE_PATCH)).status).toBe(200)
     expect((await get('/api/trees/T1/patched')).text).toBe('{"list":[1,2,3],"c":{"d":1}}')
-    expect((await ask('PATCH', '/api/trees/T1/patched', '{}', { 'content-type': 'application/json' })).status).toBe(415)
+    expect((await ask('PATCH', '/api/trees/T1/patched', '{}', JSON_TYPE)).status).toBe(415)
   })
 
   it('edits only what If-Match names, as readers see it', async () => {
@@ -128,11 +86,14 @@ describe('/api/trees/:tenant/:config', () => {
 
   it('says what a dry run would change, and changes nothing', async () => {
     await ask('PUT', '/api/trees/T1/dry', { a: 1, b: 2 })
-    expect(
-      await ask('PUT', '/api/trees/T1/dry/a?dryRun=true', '5', { 'content-type': 'application/json' }),
-    ).toMatchObject({
+    for (const path of ['', '/a', '/b']) await get(`/api/trees/T1/dry${path}`)
+    expect(await ask('PUT', '/api/trees/T1/dry/a?dryRun=true', '5', JSON_TYPE)).toMatchObject({
       status: 200,
-      body: { dry_run: true, changes: [{ path: '/a', change: 'changed' }] },
+      body: {
+        dry_run: true,
+        changes: [{ path: '/a', change: 'changed' }],
+        touched: { count: 2, keys: expect.arrayContaining(['dry:', 'dry:/a']) },
+      },
     })
     expect((await get('/api/trees/T1/dry/a')).text).toBe('1')
   })
@@ -140,7 +101,7 @@ describe('/api/trees/:tenant/:config', () => {
   it('shows rows that SQL changed', async () => {
     await ask('PUT', '/api/trees/T1/sql', { a: { b: 1 }, c: 1 })
     await get('/api/trees/T1/sql')
-    const client = new pg.Client({ connectionString: database.url })
+    const client = new pg.Client({ connectionString: server.database.url })
     await client.connect()
     await client.query(
       `update tidemark_trees.configs set value = '2' where tenant = 'T1' and config = 'sql' and path = '/a/b'`,
@@ -162,7 +123,7 @@ describe('the short forms', () => {
     expect(metrics).toMatchObject({ status: 200, body: { tenant: 'T1', config: 'C1', version: 1, nodes_read: 2 } })
     expect(metrics.body.hits + metrics.body.misses).toBeGreaterThan(1)
     expect((await ask('POST', '/api/T1/C1', '{"path":"/a"}')).body).toMatchObject({ errors: [{ parameter: 'value' }] })
-    expect(await trees.tree('T1', 'C1').dependencies()).toEqual([
+    expect(await server.trees.tree('T1', 'C1').dependencies()).toEqual([
       { path: '/settings/theme/color', dependent: '/settings/theme/color/dark' },
     ])
   })

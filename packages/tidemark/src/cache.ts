@@ -5,7 +5,7 @@ import type { CallOptions, Definition, Duration, EntryOptions, Loader } from './
 import type { Dependency } from './dependencies/dependency.js'
 import type { CacheEvents } from './events.js'
 import type { By } from './log/by.js'
-import type { Mode } from './log/change.js'
+import type { Mode, RowChange } from './log/change.js'
 import type { Log, LogStatus } from './log/log.js'
 import type { NotKept, Session, Source } from './source.js'
 import type { L2 } from './tiers/l2.js'
@@ -73,6 +73,8 @@ export interface Invalidation extends Named {
 }
 
 export interface PreviewOptions extends Named {
+  /** Changes of rows that have not been made: the entries that they would touch count as dependents. */
+  readonly rows?: readonly RowChange[]
   /** How many keys are told at most of each sort. Default 20; 10,000 at most. */
   readonly sampleMax?: number
   readonly signal?: AbortSignal

@@ -1,9 +1,10 @@
 import type { Preview, Refill } from './cache.js'
 import type { Core } from './core.js'
+import { zeroCounters } from './counters.js'
 import { reachOfKey } from './dependencies/pattern.js'
 import { keysOf } from './follow/apply.js'
 import { candidatesOf } from './follow/candidates.js'
-import type { Target } from './log/change.js'
+import type { RowChange, Target } from './log/change.js'
 import type { Keyspace } from './read/keyspace.js'
 import { Slices } from './slices.js'
 
@@ -11,6 +12,7 @@ const SAMPLE_MAX = 20
 
 export interface Wanted {
   readonly targets: readonly Target[]
+  readonly rows?: readonly RowChange[] | undefined
   readonly tenant: string
   readonly sampleMax?: number | undefined
   readonly signal: AbortSignal | undefined
@@ -54,7 +56,7 @@ export async function evict(core: Core, wanted: Wanted): Promise<number> {
 /** The slots of what is named, and of what was computed from it, as they are now. */
 async function find(
   core: Core,
-  { targets, tenant, signal }: Wanted,
+  { targets, rows = [], tenant, signal }: Wanted,
 ): Promise<{ readonly named: readonly number[]; readonly dependents: readonly number[] }> {
   const named = new Set<number>()
   const dependents = new Set<number>()
@@ -62,6 +64,12 @@ async function find(
   for (const target of targets) {
     const steps = stepsOf(core, target, named, dependents)
     while (!steps.next().done) if (slices.isOver) await slices.next()
+  }
+  // What this look-up counts is no change that happened.
+  const tally = zeroCounters()
+  for (const row of rows) {
+    core.l1.resolve(row, (slot) => void dependents.add(slot), tally)
+    if (slices.isOver) await slices.next()
   }
   const isEverything = targets.some(({ kind }) => kind === 'everything')
   // Slots may have been freed between two slices, and what a sweep has yet to come to is gone for readers.

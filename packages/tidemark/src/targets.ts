@@ -70,7 +70,7 @@ const SAMPLE_MAX = 10_000
 
 /** Checks the options of a preview. @throws OptionError */
 export function checkPreview(options: PreviewOptions): void {
-  namesOf(options, [...NAMED, 'sampleMax', 'signal'] satisfies (keyof PreviewOptions)[], 'preview()')
+  namesOf(options, [...NAMED, 'rows', 'sampleMax', 'signal'] satisfies (keyof PreviewOptions)[], 'preview()')
   const { sampleMax = 0 } = options
   if (!Number.isInteger(sampleMax) || sampleMax < 0 || sampleMax > SAMPLE_MAX)
     throw new OptionError(`sampleMax is a whole number from 0 to ${SAMPLE_MAX}.`)

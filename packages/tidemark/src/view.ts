@@ -114,8 +114,8 @@ export class View<Context extends object> implements Cache<Context> {
 
   async preview(options: PreviewOptions): Promise<Preview> {
     checkPreview(options)
-    const { sampleMax, signal } = options
-    return preview(this.#core, { targets: this.#targets(options), tenant: this.#tenant, sampleMax, signal })
+    const { rows, sampleMax, signal } = options
+    return preview(this.#core, { targets: this.#targets(options), rows, tenant: this.#tenant, sampleMax, signal })
   }
 
   async evict(named: Named & { readonly signal?: AbortSignal }): Promise<number> {

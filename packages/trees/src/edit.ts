@@ -1,10 +1,11 @@
 import type { PoolClient } from 'pg'
-import type { By } from 'tidemark'
+import type { By, RowChange } from 'tidemark'
 import { checkSchema, compile } from './document-schema.js'
 import { Draft, type NodeChange } from './draft.js'
 import { TreeAbsentError, TreeValueError, TreeVersionError } from './errors.js'
 import type { TreeLimits } from './limits.js'
-import { below, checkPath, type Path, parentOf } from './pointer.js'
+import { below, checkPath, type Path } from './pointer.js'
+import { dependencyRow, type Image, parentsOf, rowsOf } from './rows.js'
 import type { ConfigName, Place } from './stored.js'
 import type { Transactions } from './transaction.js'
 import { uncachedViews } from './uncached.js'
@@ -30,16 +31,31 @@ export interface Edited {
   /** Where the edit is in the log: a read that carries it shows the edit. undefined of a dry run. */
   readonly position: string | undefined
   readonly changes: readonly { readonly path: Path; readonly change: 'added' | 'changed' | 'removed' }[]
+  /** Of a dry run: what the edit would make stale in this process, of this tenant. */
+  readonly touched?: Touched
+}
+
+/** Entries of the memory tier; `keys` has the first 100. */
+export interface Touched {
+  readonly count: number
+  readonly keys: readonly string[]
 }
 
 /** Changes a config, in one transaction. */
 export class Edits {
   readonly #transactions: Transactions
   readonly #limits: TreeLimits
+  readonly #touchedBy: (tenant: string, rows: readonly RowChange[]) => Promise<Touched>
 
-  constructor(transactions: Transactions, limits: TreeLimits) {
+  /** @param touchedBy  which entries changes of rows would touch */
+  constructor(
+    transactions: Transactions,
+    limits: TreeLimits,
+    touchedBy: (tenant: string, rows: readonly RowChange[]) => Promise<Touched>,
+  ) {
     this.#transactions = transactions
     this.#limits = limits
+    this.#touchedBy = touchedBy
   }
 
   /**
@@ -68,7 +84,7 @@ export class Edits {
       if (ifVersion !== undefined) await checkVersion(client, tenant, config, path, ifVersion)
       if (ifHash !== undefined) await this.#checkHash(client, { tenant, config, path }, ifHash)
       const changes = (await work(draft, client, head.base)) ?? draft.changes()
-      if (dependencies) await declare(client, tenant, config, path, dependencies)
+      const declared = dependencies ? await declare(client, tenant, config, path, dependencies) : []
       const version = head.version + (changes.length > 0 ? 1 : 0)
       if (changes.length > 0) {
         await write(client, tenant, config, version, changes)
@@ -81,9 +97,11 @@ export class Edits {
           [tenant, config, version, draft.lastOrder],
         )
       }
-      return { result: { version, changes }, isKept: !dryRun }
+      const rows = dryRun ? [...rowsOf({ tenant, config }, version, changes), ...declared] : []
+      return { result: { version, changes, rows }, isKept: !dryRun }
     })
-    return { version: result.version, position, changes: result.changes.map(summary) }
+    const edited = { version: result.version, position, changes: result.changes.map(summary) }
+    return dryRun ? { ...edited, touched: await this.#touchedBy(tenant, result.rows) } : edited
   }
 
   /** Changes what a config is besides its nodes: its base, or its schema. */
@@ -188,16 +206,22 @@ async function declare(
   config: string,
   path: Path,
   dependents: readonly Path[],
-): Promise<void> {
-  await client.query(
-    'delete from tidemark_trees.config_dependencies where tenant = $1 and config = $2 and path = $3 and dependent <> all($4)',
+): Promise<RowChange[]> {
+  const removed = await client.query<Image & { dependent: Path }>(
+    `delete from tidemark_trees.config_dependencies where tenant = $1 and config = $2 and path = $3 and dependent <> all($4)
+     returning tenant, config, path, dependent`,
     [tenant, config, path, dependents],
   )
-  await client.query(
+  const added = await client.query<Image & { dependent: Path }>(
     `insert into tidemark_trees.config_dependencies (tenant, config, path, dependent)
-     select $1, $2, $3, dependent from unnest($4::text[]) as d(dependent) on conflict do nothing`,
+     select $1, $2, $3, dependent from unnest($4::text[]) as d(dependent) on conflict do nothing
+     returning tenant, config, path, dependent`,
     [tenant, config, path, dependents],
   )
+  return [
+    ...removed.rows.map((row) => dependencyRow('delete', row)),
+    ...added.rows.map((row) => dependencyRow('insert', row)),
+  ]
 }
 
 async function write(
@@ -210,14 +234,7 @@ async function write(
   const removed = changes.filter(({ after }) => !after)
   const added = changes.filter(({ before }) => !before)
   const changed = changes.filter(({ before, after }) => before && after)
-  // A node whose members come, go or change places is another one, though its own row says nothing of them.
-  const own = new Set(changes.filter(({ before, after }) => before?.text !== after?.text).map(({ path }) => path))
-  const parents = new Set<Path>()
-  for (const { path, before, after } of changes) {
-    const parent = parentOf(path)
-    if (parent !== undefined && !own.has(parent) && (!before || !after || before.order !== after.order))
-      parents.add(parent)
-  }
+  const parents = parentsOf(changes)
   try {
     if (removed.length > 0)
       await client.query('delete from tidemark_trees.configs where tenant = $1 and config = $2 and path = any($3)', [
@@ -239,10 +256,10 @@ async function write(
          where c.tenant = $1 and c.config = $2 and c.path = n.path`,
         [tenant, config, version, ...columns(changed)],
       )
-    if (parents.size > 0)
+    if (parents.length > 0)
       await client.query(
         'update tidemark_trees.configs set version = $3, updated_at = now() where tenant = $1 and config = $2 and path = any($4)',
-        [tenant, config, version, [...parents]],
+        [tenant, config, version, parents],
       )
   } catch (error) {
     // Numbers are PostgreSQL's numeric; all else was looked at before.

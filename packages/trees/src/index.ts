@@ -1,5 +1,5 @@
 export { treesBackup } from './backup.js'
-export type { Edited, EditOptions } from './edit.js'
+export type { Edited, EditOptions, Touched } from './edit.js'
 export {
   TreeAbsentError,
   TreeCycleError,
@@ -17,13 +17,9 @@ export type { TreeLimits } from './limits.js'
 export type { Head, ListOptions, NodeInfo } from './lists.js'
 export type { Path } from './pointer.js'
 export type { Reading } from './readings.js'
+export type { NodeState, RegisteredNode } from './registry.js'
+export type { Document, HistoryOptions, Tree } from './tree.js'
 export type { TreeNode } from './tree-node.js'
-export {
-  type Document,
-  type HistoryOptions,
-  openTrees,
-  type Tree,
-  type Trees,
-  type TreesOptions,
-} from './trees.js'
+export { openTrees, type Trees, type TreesOptions } from './trees.js'
 export type { View } from './view.js'
+export { jsonOfYaml, yamlOfJson } from './yaml.js'

@@ -1,4 +1,5 @@
 import type { PoolClient } from 'pg'
+import { OptionError } from 'tidemark'
 import { type Json, printJson } from './json.js'
 import { assemble, type Kind } from './nodes.js'
 import { below, type Path } from './pointer.js'
@@ -12,6 +13,16 @@ export interface ListOptions {
   readonly after?: string
   /** Default 50; 1,000 at most. */
   readonly limit?: number
+}
+
+const LIST_MAX = 1_000
+
+/** @throws OptionError (`TIDEMARK_OPTION`) */
+export function checkList<Options extends { readonly limit?: number }>(options: Options): Options {
+  const { limit = 50 } = options
+  if (!Number.isInteger(limit) || limit < 1 || limit > LIST_MAX)
+    throw new OptionError(`limit is a whole number from 1 to ${LIST_MAX}.`)
+  return options
 }
 
 /** What a config is besides its nodes. */

@@ -62,7 +62,7 @@ export async function sendEdited(
   path: Path,
   edited: Edited,
 ): Promise<z.infer<typeof editedSchema>> {
-  const { version, position, changes } = edited
+  const { version, position, changes, touched } = edited
   reply.header('cache-control', 'no-store')
   if (position !== undefined) {
     reply.header('tidemark-position', position)
@@ -80,6 +80,7 @@ export async function sendEdited(
     version,
     ...(position === undefined ? {} : { position }),
     changes: [...changes],
+    ...(touched === undefined ? {} : { touched: { count: touched.count, keys: [...touched.keys] } }),
   }
 }
 

@@ -1,8 +1,9 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { RequestError } from '../errors.js'
 
+export const YAML = 'application/yaml'
 /** What a tree can be sent as. `curl -d` sends the form's type unless it is told otherwise: what is in it is read as JSON. */
-export const DOCUMENT_TYPES = ['application/json', 'application/yaml', 'application/x-www-form-urlencoded'] as const
+export const DOCUMENT_TYPES = ['application/json', YAML, 'application/x-www-form-urlencoded'] as const
 export const JSON_PATCH = 'application/json-patch+json'
 export const MERGE_PATCH = 'application/merge-patch+json'
 

@@ -7,7 +7,7 @@ const name = (example: string) => z.string().meta({ examples: [example] })
 export const configParams = z.object({ tenant: name('T1'), config: name('C1') })
 
 /** What follows the config in a URL is the node's path, without its first slash. */
-export const nodeParams = configParams.extend({ '*': z.string() })
+export const nodeParams = configParams.extend({ '*': z.string().meta({ examples: ['theme'] }) })
 
 /** The node that a URL names: the root, or a JSON Pointer whose escapes (`~0`, `~1`) are in it as they are. */
 export function pathOf(request: FastifyRequest): Path {

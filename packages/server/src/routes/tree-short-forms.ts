@@ -10,9 +10,10 @@ import { DOCUMENT_TYPES, textOf } from './tree-documents.js'
 import { configParams, pathSchema } from './tree-path.js'
 import { readQuery, sendTree, treeResponse } from './trees.js'
 
-const editBody = z
-  .object({ path: pathSchema, value: jsonSchema, dependencies: z.array(pathSchema).optional() })
-  .meta({ examples: [{ path: '/settings/theme/color', value: 'red', dependencies: ['/settings/theme/color/dark'] }] })
+const editBody = z.object({ path: pathSchema, value: jsonSchema, dependencies: z.array(pathSchema).optional() })
+const editSent = editBody.or(z.string()).meta({
+  examples: [{ path: '/settings/theme/color', value: 'red', dependencies: ['/settings/theme/color/dark'] }],
+})
 
 const dependenciesSchema = z.array(z.string()).max(1_000)
 
@@ -69,7 +70,7 @@ export function treeShortForms(app: FastifyInstance, trees: Trees, isReserved: (
         ...shared,
         summary: 'Set a node',
         headers: editHeaders,
-        body: editBody.or(z.string()),
+        body: editSent,
         consumes: [...DOCUMENT_TYPES],
         response: { 200: editedSchema, default: problemResponse },
       },

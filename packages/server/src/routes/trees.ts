@@ -1,4 +1,4 @@
-import { cutJson, type Tree, TreeAbsentError, type Trees } from '@tidemark/trees'
+import { cutJson, jsonOfYaml, type Tree, TreeAbsentError, type Trees, yamlOfJson } from '@tidemark/trees'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
@@ -8,7 +8,7 @@ import { flagSchema } from './named.js'
 import { cacheStatus, isNoneMatched, minPosition, readHeaders, requestedPosition } from './positions.js'
 import { jsonSchema, problemResponse } from './schemas.js'
 import { editedSchema, editHeaders, editOptionsOf, editQuery, etagOf, hashOf, sendEdited } from './tree-answers.js'
-import { DOCUMENT_TYPES, JSON_PATCH, MERGE_PATCH, textOf, typeOf } from './tree-documents.js'
+import { DOCUMENT_TYPES, JSON_PATCH, MERGE_PATCH, textOf, typeOf, YAML } from './tree-documents.js'
 import { configParams, nodeParams, pathOf } from './tree-path.js'
 
 const DEPTH_MAX = 500
@@ -22,6 +22,10 @@ export const readQuery = z.strictObject({
     .optional()
     .describe('Levels below the node; what is deeper is shown as `{}` or `[]`'),
   at: z.coerce.number().int().min(1).optional().describe('As it was in this version, without what it inherits'),
+  format: z
+    .enum(['json', 'yaml'])
+    .optional()
+    .describe('What the answer is written in; `Accept: application/yaml` says the same. Default json'),
   own: flagSchema.describe('Only what the config has itself: nothing inherited, no reference followed'),
   'min-position': minPosition,
 })
@@ -79,7 +83,9 @@ export function treeRoutes(app: FastifyInstance, trees: Trees): void {
       async (request, reply) => {
         const [tree, path] = [treeOf(request), pathOf(request)]
         const options = await editOptionsOf(request, tree, path)
-        return sendEdited(reply, tree, path, await tree.put(path, { json: textOf(request) }, options))
+        const text = textOf(request)
+        const json = typeOf(request) === YAML ? jsonOfYaml(text, trees.limits) : text
+        return sendEdited(reply, tree, path, await tree.put(path, { json }, options))
       },
     )
     typed.patch(
@@ -112,7 +118,10 @@ export function treeRoutes(app: FastifyInstance, trees: Trees): void {
 }
 
 export const treeResponse = {
-  200: { description: 'The tree', content: { 'application/json': { schema: jsonSchema } } },
+  200: {
+    description: 'The tree',
+    content: { 'application/json': { schema: jsonSchema }, 'application/yaml': { schema: z.string() } },
+  },
   304: z.undefined().describe('The client has this value'),
   default: problemResponse,
 }
@@ -149,11 +158,20 @@ function sendText(
   depth: number | undefined,
   tag: string,
 ): FastifyReply {
-  const etag = `"${tag}${depth === undefined ? '' : `.d${depth}`}"`
-  reply.header('etag', etag)
+  const isYaml = isYamlWanted(request)
+  const etag = `"${tag}${isYaml ? '.yaml' : ''}${depth === undefined ? '' : `.d${depth}`}"`
+  // Where it says Origin already, it says both.
+  const vary = reply.getHeader('vary')
+  reply.headers({ etag, vary: vary === undefined ? 'Accept' : `${String(vary)}, Accept` })
   if (isNoneMatched(request.headers['if-none-match'], etag)) return reply.code(304).send()
   const shown = depth === undefined ? text : cutJson(text, depth)
+  if (isYaml) return reply.header('content-type', `${YAML}; charset=utf-8`).send(yamlOfJson(shown))
   return reply.header('content-type', 'application/json; charset=utf-8').send(shown)
+}
+
+function isYamlWanted({ query, headers }: FastifyRequest): boolean {
+  const { format } = query as Partial<z.infer<typeof readQuery>>
+  return format === undefined ? (headers.accept ?? '').startsWith(YAML) : format === 'yaml'
 }
 
 function orAbsent<Value>(found: Value | undefined, path: string): Value {
