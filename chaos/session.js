@@ -22,7 +22,7 @@ export class Session {
 
   /** The options of its next read. */
   get asked() {
-    return this.#position === undefined ? {} : { minPosition: this.#position }
+    return { shows: true, ...(this.#position !== undefined && { minPosition: this.#position }) }
   }
 
   /** Reads the next of its keys. Never rejects: what fails or cannot be known tells nothing. */
@@ -31,12 +31,12 @@ export class Session {
     // What others of the session learn meanwhile is not what this read carried.
     const least = this.#versions[key] ?? 0
     try {
-      const { value, state, asOf } = await ask(key)
-      if (state !== 'fresh' || asOf === undefined) return
+      const { value, shows } = await ask(key)
+      if (shows === undefined) return
       const version = Number(value?.version ?? -1)
       this.#reads++
       if (version < least) this.#back++
-      if (isLater(asOf, this.#position)) this.#position = asOf
+      if (isLater(shows, this.#position)) this.#position = shows
       this.#versions[key] = Math.max(version, this.#versions[key] ?? 0)
     } catch {
       this.#behind++

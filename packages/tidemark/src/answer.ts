@@ -14,6 +14,12 @@ export interface Answer<Value> {
   readonly from: From
   /** The position as of which the value holds, as text; undefined where that can't be known (`fenced`). */
   readonly asOf: string | undefined
+  /**
+   * Where the call asked for it (`shows: true`), and it is fresh: a position that covers all that the value shows. A value that was loaded just now may show commits
+   * that this process has not applied: they lie after `asOf`, and not after this. Carried on as `minPosition`, no read sees anything older, in whatever
+   * process. Absent where the source did not say in time.
+   */
+  readonly shows?: string
   /** When its fill ended: wall-clock milliseconds since 1970. */
   readonly filledAt: number
 }

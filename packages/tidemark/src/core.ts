@@ -51,6 +51,7 @@ export class Core implements Keeper, Applier {
   readonly invalidations: Invalidations
   readonly follower: Follower
   readonly shared: SharedTier | undefined
+  sharedAt = Number.NEGATIVE_INFINITY
   readonly clock: Clock
   readonly options: CoreOptions
   readonly #acquired: Acquired

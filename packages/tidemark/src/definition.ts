@@ -39,6 +39,11 @@ export interface EntryOptions {
 export interface CallOptions {
   /** Never answer with anything older than this position. */
   readonly minPosition?: string
+  /**
+   * Of `ask`: finds out what the answer may show beyond `asOf`, and says it as `shows`, for the next read of a session that goes from process to
+   * process. Costs what was loaded just now one more question to the source, which all answers of the moment share; other answers nothing.
+   */
+  readonly shows?: boolean
   /** How long to wait for `minPosition`. Default: the cache's `waitMax`, 1 s. */
   readonly waitMax?: Duration
   readonly signal?: AbortSignal

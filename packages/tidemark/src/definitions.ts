@@ -98,7 +98,7 @@ export class Definitions {
     const request = (args: readonly unknown[]): Request => {
       return { space: home(), key: slotKey(args), load: defined.load, args, policy: defined.policy, call }
     }
-    const isPlain = call?.minPosition === undefined && defined.policy.earlyRefresh === 0
+    const isPlain = call?.minPosition === undefined && !call?.shows && defined.policy.earlyRefresh === 0
 
     const definition = (...args: readonly unknown[]): Promise<unknown> => {
       try {

@@ -34,7 +34,12 @@ export const ENTRY_OPTIONS = [
 ] as const satisfies readonly (keyof EntryOptions)[]
 
 /** The options of one call. */
-export const CALL_OPTIONS = ['minPosition', 'waitMax', 'signal'] as const satisfies readonly (keyof CallOptions)[]
+export const CALL_OPTIONS = [
+  'minPosition',
+  'shows',
+  'waitMax',
+  'signal',
+] as const satisfies readonly (keyof CallOptions)[]
 
 const GET_OPTIONS = [...ENTRY_OPTIONS, ...CALL_OPTIONS]
 const TAGS_MAX = 1_000

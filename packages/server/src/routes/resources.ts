@@ -45,6 +45,7 @@ async function answer(resource: Resource, request: FastifyRequest, reply: Fastif
   const bound = resource.bind(parameters)
   const answer = await bound.ask({
     signal: leaving(reply),
+    shows: true,
     ...(position === undefined ? {} : { minPosition: position }),
   })
   const etag = `"${answer.value.hash}"`
@@ -53,7 +54,7 @@ async function answer(resource: Resource, request: FastifyRequest, reply: Fastif
     'cache-control': 'no-cache',
     'cache-status': cacheStatus(answer, bound.isStored()),
     age: Math.max(0, Math.floor((Date.now() - answer.filledAt) / 1_000)),
-    ...(answer.asOf === undefined ? {} : { 'tidemark-position': answer.asOf }),
+    ...(answer.shows === undefined ? {} : { 'tidemark-position': answer.shows }),
   })
   if (isNoneMatched(request.headers['if-none-match'], etag)) return reply.code(304).send()
   return reply.header('content-type', 'application/json; charset=utf-8').send(answer.value.body)

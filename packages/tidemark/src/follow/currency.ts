@@ -36,6 +36,12 @@ export class Currency {
     this.reached(tidemark)
   }
 
+  /** An end of the log, or the tidemark, that the source had not passed by `mono`; undefined if it was not asked since. */
+  endSince(mono: number, tidemark: number): number | undefined {
+    if (this.mono > mono) return tidemark
+    return this.#targets.find((target) => target.mono > mono)?.flushed
+  }
+
   /** The tidemark moved. Returns whether all that was asked for is reached. */
   reached(tidemark: number): boolean {
     let last = -1

@@ -20,6 +20,8 @@ export interface Keeper {
   readonly clock: Clock
   /** The tier that processes share, where there is one. */
   readonly shared: SharedTier | undefined
+  /** When something was last taken from it, in monotonic ms. */
+  sharedAt: number
   /** A source is there, so that an answer without dependencies is one whose reads were missed. */
   readonly hasSource: boolean
   isTrusted(now: number): boolean
@@ -123,6 +125,7 @@ export function keepShared(keeper: Keeper, space: Keyspace, key: SlotKey, policy
   const { value, dependencies, filledAt, lifetimeMs } = shared
   const sealed = seal(value)
   const isCopied = sealed.copied || policy.isCloned
+  keeper.sharedAt = keeper.clock.now()
   const slot = keeper.l1.store(space, key, value, {
     lsn: Math.max(shared.lsn, keeper.follower.tidemark),
     filledAt,

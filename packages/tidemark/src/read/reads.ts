@@ -13,6 +13,7 @@ import { type AnyLoader, Flight, type Landed, waitsFor } from './flight.js'
 import { type Floor, reachFloor, strictest } from './floor.js'
 import type { Keeper } from './keep.js'
 import type { Keyspace } from './keyspace.js'
+import { askShown } from './shown.js'
 import { deadline } from './wait.js'
 
 /** What is asked for: the same whichever way it is asked. */
@@ -83,7 +84,8 @@ export class Reads {
   async ask(request: Request, proofWaitMs = this.#limits.proofWaitMs): Promise<Answer<unknown>> {
     request.space.asking++
     try {
-      return await this.#ask(request, proofWaitMs)
+      const ask = (): Promise<Answer<unknown>> => this.#ask(request, proofWaitMs)
+      return await (request.call?.shows ? askShown(ask, request, this.#keeper) : ask())
     } finally {
       request.space.asking--
     }

@@ -289,6 +289,11 @@ export class Database {
     return this.#versions[row]!.find((version) => version.serial === serial)
   }
 
+  /** Where this history has the version of this serial; undefined if it does not. */
+  writtenAt(row: number, serial: number): number | undefined {
+    return this.#versions[row]!.find((version) => version.serial === serial)?.commit?.lsn
+  }
+
   /** Commits of invalidations, in the log's order. */
   get invalidations(): readonly Written[] {
     return this.#invalidations

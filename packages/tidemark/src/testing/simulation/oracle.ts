@@ -98,7 +98,7 @@ export class Oracle {
       )
   }
 
-  #isFresh(asked: Asked, { value, asOf }: Answer<Shown>, process: Process, where: string): void {
+  #isFresh(asked: Asked, { value, asOf, shows }: Answer<Shown>, process: Process, where: string): void {
     if (asOf === undefined) throw new Violation(`asOf: ${where} carries no position`)
     const { epoch, lsn } = parsePosition(asOf)
     if (epoch === asked.epoch && lsn < asked.tidemark && !asked.isWatch)
@@ -108,8 +108,23 @@ export class Oracle {
     // A watch may say of a value that still holds when it was computed.
     const asOfThen = asked.isWatch && epoch === asked.epoch ? Math.max(lsn, asked.tidemark) : lsn
     if (epoch === this.#database.epoch) this.#demand(value, asOfThen, 'fresh', `promise 1: ${where}`)
+    if (shows !== undefined) this.#isShown(value, shows, where)
     this.#isInherited(value, where)
     this.#isPromised(asked, value, where)
+  }
+
+  /** A session that carries this sees nothing older than what it saw now: no row of the value is later. */
+  #isShown(value: Shown, shows: string, where: string): void {
+    const { epoch, lsn } = parsePosition(shows)
+    if (epoch !== this.#database.epoch) return
+    for (const { condition, seen } of value.reads) {
+      for (const row of rowsOf(condition.table)) {
+        const at = this.#database.writtenAt(row, seen[row]!)
+        if (at !== undefined && at > lsn)
+          throw new Violation(`session: ${where} shows row ${row} of ${at}, after ${shows}`)
+      }
+    }
+    for (const inner of value.inner) if (inner.value) this.#isShown(inner.value, shows, where)
   }
 
   /** Promise 3. */

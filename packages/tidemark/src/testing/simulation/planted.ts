@@ -10,6 +10,7 @@ import { trimRules } from '../../follow/rules.js'
 import { sweepRules } from '../../follow/sweeps.js'
 import { beliefRules } from '../../l2/shared-tier.js'
 import { nesting } from '../../read/fill.js'
+import { shownRules } from '../../read/shown.js'
 import { relayRules } from '../../relay/rules.js'
 import { type Fill, L1 } from '../../tiers/l1.js'
 import { Sieve } from '../../tiers/sieve.js'
@@ -94,6 +95,7 @@ export const PLANTED: readonly Planted[] = [
     'resumesAt',
     (position, since) => since.at(-1)?.to ?? position,
   ),
+  leftOut('Session', 'a session carries as of when its answers hold', shownRules, 'upTo', (_, asOf) => asOf),
   leftOut('L2, belief', 'what L2 has is believed without a look into the ring', beliefRules, 'isBelieved', () => true),
   leftOut('L2, prev', 'a batch is applied though L2 lacks what lies before it', l2Rules, 'isGap', () => false),
   leftOut('L2, since', 'an entry is believed from before its shape was stamped', l2Rules, 'isBefore', () => false),

@@ -368,7 +368,7 @@ function askStored(world: World): void {
 function askAtPosition(world: World): void {
   const { chance, database, faults } = world
   const names = faults.readsElsewhere ? [...ASKABLE, ...ELSEWHERE] : ASKABLE
-  void world.ask(tenant(world), chance.of(names), id(world), { minPosition: position(world, database) })
+  void world.ask(tenant(world), chance.of(names), id(world), { minPosition: position(world, database), shows: true })
 }
 
 function position({ chance }: World, { commits, end, epoch, epochs }: Database): string {
