@@ -45,6 +45,7 @@ import { keepBodiesAsText } from './routes/tree-documents.js'
 import { treeHeadRoutes } from './routes/tree-heads.js'
 import { treeHistoryRoutes } from './routes/tree-history.js'
 import { treeListRoutes } from './routes/tree-lists.js'
+import { treeLiveRoute } from './routes/tree-live.js'
 import { treeShortForms } from './routes/tree-short-forms.js'
 import { treeRoutes } from './routes/trees.js'
 import { ValueBodies } from './routes/value-bodies.js'
@@ -165,6 +166,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       treeRoutes(routes, trees)
       treeListRoutes(routes, trees)
       treeHistoryRoutes(routes, trees)
+      treeLiveRoute(routes, trees, live)
       treeHeadRoutes(routes, trees)
       if (config.trees.shortForms) treeShortForms(routes, trees, (name) => names.has(name))
     })

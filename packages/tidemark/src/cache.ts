@@ -234,6 +234,12 @@ export interface Cache<Context extends object = object> {
     load: Loader<Context, [], Value>,
     options?: EntryOptions & CallOptions,
   ): AsyncIterableIterator<Value>
+  /** Like `watch`, with each answer's position. */
+  watchAnswers<Value>(
+    key: string,
+    load: Loader<Context, [], Value>,
+    options?: EntryOptions & CallOptions,
+  ): AsyncIterableIterator<Answer<Value>>
   /** Resolves with the position at which this process has applied it. Default mode: drop. */
   invalidate(invalidation: Invalidation): Promise<string>
   /** What `invalidate` would make stale in this process; changes nothing. Cost: that of finding it, in slices. */

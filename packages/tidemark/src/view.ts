@@ -102,8 +102,16 @@ export class View<Context extends object> implements Cache<Context> {
     load: Loader<Context, [], Value>,
     options?: EntryOptions & CallOptions,
   ): AsyncIterableIterator<Value> {
+    return valuesOf(this.watchAnswers(key, load, options))
+  }
+
+  watchAnswers<Value>(
+    key: string,
+    load: Loader<Context, [], Value>,
+    options?: EntryOptions & CallOptions,
+  ): AsyncIterableIterator<Answer<Value>> {
     const answers = this.#core.watch(this.#request(key, load as unknown as AnyLoader, options))
-    return valuesOf(answers as AsyncIterableIterator<Answer<Value>>)
+    return answers as AsyncIterableIterator<Answer<Value>>
   }
 
   async invalidate(invalidation: Invalidation): Promise<string> {

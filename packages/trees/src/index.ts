@@ -1,4 +1,5 @@
 export { treesBackup } from './backup.js'
+export { patchBetween } from './difference.js'
 export type { Edited, EditOptions, Touched } from './edit.js'
 export {
   TreeAbsentError,

@@ -48,6 +48,11 @@ export class TreeNode {
     return this.#cache.explain(this.key)
   }
 
+  /** The view now, and again whenever it changed, with each one's position. */
+  watchAnswers(options: CallOptions = {}): AsyncIterableIterator<Answer<View | null>> {
+    return this.#cache.watchAnswers(this.key, this.#load, options)
+  }
+
   /** Its value now, and again whenever it changed; undefined while there is no such node. */
   async *watch(options: CallOptions = {}): AsyncGenerator<unknown> {
     for await (const view of this.#cache.watch(this.key, this.#load, options))

@@ -1,4 +1,4 @@
-import { PositionError, parsePosition } from 'tidemark'
+import { formatPosition, PositionError, parsePosition } from 'tidemark'
 import type { Representation } from '../resources/representation.js'
 
 /** What a client has seen: a value's hash, and a position as of which it held. */
@@ -11,14 +11,29 @@ export interface Mark {
 /** One state of an entry, written as an event once for all who get it. */
 export interface Frame extends Mark {
   readonly bytes: Buffer
+  readonly of: Representation
 }
 
+/** What leads a client from one state to another, as an event; undefined if the whole state is to be sent. */
+export type Delta = (from: Frame, to: Frame) => Buffer | undefined
+
 /** A value as an event: `id` is the position as of which it holds and its hash, `data` its JSON on one line. */
-export function frameOf(asOf: string, { body, hash }: Representation): Frame {
+export function frameOf(asOf: string, representation: Representation): Frame {
+  const { body, hash, event } = representation
   const id = `${asOf}-${hash}`
   const mark = parseEventId(id)
   if (!mark) throw new PositionError('A stream can only carry positions with an epoch.')
-  return { ...mark, bytes: Buffer.from(`id: ${id}\ndata: ${body}\n\n`) }
+  return { ...mark, of: representation, bytes: eventOf(id, event, body) }
+}
+
+/** An event; `data` is one line. */
+export function eventOf(id: string, event: string | undefined, data: string): Buffer {
+  return Buffer.from(`id: ${id}\n${event === undefined ? '' : `event: ${event}\n`}data: ${data}\n\n`)
+}
+
+/** The id under which a state is sent. */
+export function idOf(frame: Mark): string {
+  return `${formatPosition(frame)}-${frame.hash}`
 }
 
 /** Reads an event's id. What is malformed is none: the client gets the value. */

@@ -1,10 +1,17 @@
-import { type Answer, BehindError, type Clock, ClosedError, formatPosition } from 'tidemark'
+import { type Answer, BehindError, type CallOptions, type Clock, ClosedError, formatPosition } from 'tidemark'
 import { isFinal, problemOf } from '../problem.js'
 import type { Representation } from '../resources/representation.js'
-import type { Bound } from '../resources/resource.js'
 import type { Connection } from './connection.js'
-import { type Frame, frameOf, judge, type Mark, parseEventId } from './frame.js'
+import { type Delta, type Frame, frameOf, judge, type Mark, parseEventId } from './frame.js'
 import { Subscriber } from './subscriber.js'
+
+/** An entry that can be followed. */
+export interface Followed {
+  /** Distinguishes it from all others. */
+  readonly key: string
+  ask(options?: CallOptions): Promise<Answer<Representation>>
+  watch(signal: AbortSignal): AsyncIterableIterator<Answer<Representation>>
+}
 
 export interface HubOptions {
   readonly clock: Clock
@@ -23,7 +30,7 @@ const REFUSED_RETRY_MS = 60_000
  * One entry, streamed to any number of clients: watched once, and each of its states written once for all of them.
  */
 export class Hub {
-  readonly #bound: Bound
+  readonly #bound: Followed
   readonly #options: HubOptions
   readonly #subscribers = new Set<Subscriber>()
   readonly #ended = new AbortController()
@@ -32,7 +39,7 @@ export class Hub {
   #written: { readonly answer: Answer<Representation>; readonly frame: Frame } | undefined
 
   /** `emptied` is called when the last client has left; the hub is then of no more use. */
-  constructor(bound: Bound, options: HubOptions, emptied: () => void) {
+  constructor(bound: Followed, options: HubOptions, emptied: () => void) {
     this.#bound = bound
     this.#options = options
     this.#emptied = emptied
@@ -43,10 +50,10 @@ export class Hub {
     return this.#subscribers.size
   }
 
-  /** Sends the value now, unless the client has it, and then every new one. `lastEventId` is where the client left off. */
-  subscribe(connection: Connection, lastEventId: string | undefined): void {
+  /** Sends the value now, unless the client has it, and then every new one. `lastEventId` is where the client left off; `delta` says what is different, for one that wants that. */
+  subscribe(connection: Connection, lastEventId: string | undefined, delta?: Delta): void {
     const seen = parseEventId(lastEventId)
-    const subscriber = new Subscriber(connection, seen)
+    const subscriber = new Subscriber(connection, seen, delta)
     this.#subscribers.add(subscriber)
     connection.signal.addEventListener('abort', () => this.#leave(subscriber))
     void this.#begin(subscriber, seen)

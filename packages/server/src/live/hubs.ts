@@ -1,6 +1,6 @@
-import type { Bound } from '../resources/resource.js'
 import type { Connection } from './connection.js'
-import { Hub, type HubOptions } from './hub.js'
+import type { Delta } from './frame.js'
+import { type Followed, Hub, type HubOptions } from './hub.js'
 
 /** The entries that are streamed now: one hub for each, however many clients it has. */
 export class Hubs {
@@ -16,7 +16,7 @@ export class Hubs {
     return this.#hubs.size
   }
 
-  subscribe(bound: Bound, connection: Connection, lastEventId: string | undefined): void {
+  subscribe(bound: Followed, connection: Connection, lastEventId: string | undefined, delta?: Delta): void {
     let hub = this.#hubs.get(bound.key)
     if (!hub) {
       const opened: Hub = new Hub(bound, this.#options, () => {
@@ -25,6 +25,6 @@ export class Hubs {
       hub = opened
       this.#hubs.set(bound.key, hub)
     }
-    hub.subscribe(connection, lastEventId)
+    hub.subscribe(connection, lastEventId, delta)
   }
 }

@@ -1,5 +1,5 @@
 import type { Connection } from './connection.js'
-import { type Frame, judge, type Mark } from './frame.js'
+import { type Delta, type Frame, judge, type Mark } from './frame.js'
 
 /** A client of one entry's stream: gets states in the log's order, and only the newest while it is slow. */
 export class Subscriber {
@@ -8,12 +8,16 @@ export class Subscriber {
   #newest: Mark | undefined
   /** What the client has. */
   #sent: Mark | undefined
+  /** The same, where it was sent here: deltas lead on from it. */
+  #base: Frame | undefined
+  readonly #delta: Delta | undefined
   #pending: Frame | undefined
   #isCurrent = false
 
-  /** `seen` is what the client had when it came. */
-  constructor(connection: Connection, seen: Mark | undefined) {
+  /** `seen` is what the client had when it came; `delta` is for one that wants to be told what is different. */
+  constructor(connection: Connection, seen: Mark | undefined, delta?: Delta) {
     this.connection = connection
+    this.#delta = delta
     this.#newest = seen
     this.#sent = seen
     connection.onRoom(() => this.#flush())
@@ -33,8 +37,13 @@ export class Subscriber {
   }
 
   #flush(): void {
-    if (!this.#pending || !this.connection.send(this.#pending.bytes)) return
+    if (!this.#pending || !this.connection.send(this.#bytes(this.#pending))) return
     this.#sent = this.#pending
+    this.#base = this.#pending
     this.#pending = undefined
+  }
+
+  #bytes(frame: Frame): Buffer {
+    return (this.#base && this.#delta?.(this.#base, frame)) ?? frame.bytes
   }
 }

@@ -9,6 +9,8 @@ export interface Representation {
   readonly body: string
   /** 128 bits of SHA-256, in hexadecimal. */
   readonly hash: string
+  /** The event's name, where it is not the usual one. */
+  readonly event?: string
 }
 
 export function represent(columns: readonly Column[], rows: readonly TextRow[], isOne: boolean): Representation {

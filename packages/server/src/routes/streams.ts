@@ -70,5 +70,5 @@ const headers = z.looseObject({
 
 /** Whether a route's answers last as long as their clients stay. */
 export function isStream(route: string): boolean {
-  return route.startsWith('/api/streams/') || route === '/api/activity'
+  return route.startsWith('/api/streams/') || route === '/api/activity' || route.endsWith('/~live')
 }
