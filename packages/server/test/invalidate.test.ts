@@ -254,6 +254,17 @@ describe('POST /api/invalidate/pattern', () => {
     expect(keys.size).toBe(2_345)
   })
 
+  it('is answered as soon as it holds, and the count of what went follows, where it matches thousands', async () => {
+    await store(...Array.from({ length: 20_000 }, (_, n) => `many:${n}`))
+    const answer = await post('/api/invalidate/pattern', { pattern: 'many:*', request_id: 'many' })
+    expect(answer).toMatchObject({ status: 200, invalidated_count: 20_000 })
+    expect(server.cache.peek('many:19999')).toBe(undefined)
+    const came = async () => (await server.app.inject('/api/invalidations/many')).json()
+    await expect.poll(came, { timeout: 20_000 }).toMatchObject({ removed: { l1: 20_000 } })
+    expect((await came()).sweeping).toBe(undefined)
+    expect(server.cache.status().entries).toBe(0)
+  })
+
   it('is 422 with the reason where it cannot be used', async () => {
     for (const [pattern, syntax] of [
       ['[', 'glob'],

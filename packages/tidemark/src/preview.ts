@@ -1,12 +1,13 @@
 import type { Preview, Refill } from './cache.js'
 import type { Core } from './core.js'
 import { zeroCounters } from './counters.js'
-import { reachOfKey } from './dependencies/pattern.js'
+import { matcherOf, reachOfKey } from './dependencies/pattern.js'
 import { keysOf } from './follow/apply.js'
 import { candidatesOf } from './follow/candidates.js'
 import type { RowChange, Target } from './log/change.js'
 import type { Keyspace } from './read/keyspace.js'
 import { Slices } from './slices.js'
+import { ofHandle } from './tiers/key-order.js'
 
 const SAMPLE_MAX = 20
 
@@ -94,6 +95,20 @@ function* stepsOf(core: Core, target: Target, named: Set<number>, dependents: Se
     for (const [space, key] of keysOf(spaces, target.tenant, target.key)) {
       const slot = space.slots.get(key)
       if (slot !== undefined) named.add(slot)
+      yield
+    }
+    return
+  }
+  if (target.kind === 'pattern' && matcherOf(target).isPrefix) {
+    const order = l1.order('beginning')
+    yield* order.build()
+    // Hundreds in one step, and none looked at: all that begin with it match.
+    for (const { handles } of order.pages(target.tenant, matcherOf(target).prefix)) {
+      for (const handle of handles) {
+        const { kind, id } = ofHandle(handle)
+        if (kind === 'entry') named.add(id)
+        else depend(id)
+      }
       yield
     }
     return

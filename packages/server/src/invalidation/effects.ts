@@ -6,12 +6,16 @@ export interface Effect {
   readonly removed: number | undefined
   /** The pattern holds, but its entries are not all out of memory yet: `removed` counts some. */
   readonly isSweeping: boolean
+  /** While it is sweeping: resolves with all that it did. */
+  readonly ended?: Promise<Effect>
 }
 
 /** Between a change and who asked for it lie few others. */
 const HEARD_MAX = 1_000
-/** So long an answer waits for the last entry of a pattern to be gone. */
+/** So long an answer waits for the last entry of a pattern to be gone, if it waits. */
 const SWEPT_MAX_MS = 1_000
+/** After so long it is not believed to end: the log was taken up anew, and nothing is left to sweep. */
+const ENDED_MAX_MS = 60_000
 
 /** Hears what changes do, while somebody asks for some. */
 export class Effects {
@@ -27,18 +31,35 @@ export class Effects {
     this.#clock = clock
   }
 
-  /** Runs a request that resolves with its position, and says what that did. */
-  async of(request: () => Promise<string>): Promise<Effect & { readonly position: string }> {
-    if (this.#asking++ === 0) this.#listen()
+  /**
+   * Runs a request that resolves with its position, and says what that did.
+   *
+   * @param isAwaited  it is worth waiting until all entries are out of memory; for readers they are gone already
+   */
+  async of(request: () => Promise<string>, isAwaited: boolean): Promise<Effect & { readonly position: string }> {
+    this.#begin()
     try {
       const position = await request()
       const event = this.#heard.get(position)
       if (!event) return { position, removed: undefined, isSweeping: false }
       if (event.sweeping === 0) return { position, removed: event.touched, isSweeping: false }
-      return { position, ...(await this.#swept(position, event)) }
+      this.#begin()
+      const ended = this.#swept(position, event).finally(() => this.#end())
+      const soFar = { removed: event.touched, isSweeping: true, ended }
+      return { position, ...(isAwaited ? await this.#within(SWEPT_MAX_MS, ended, soFar) : soFar) }
     } finally {
-      if (--this.#asking === 0) this.#end()
+      this.#end()
     }
+  }
+
+  #within(ms: number, ended: Promise<Effect>, soFar: Effect): Promise<Effect> {
+    return new Promise((resolve) => {
+      const late = this.#clock.after(ms, () => resolve(soFar))
+      void ended.then((effect) => {
+        late.cancel()
+        resolve(effect)
+      })
+    })
   }
 
   #swept(position: string, { touched, sweeping }: CacheEvents['applied']): Promise<Effect> {
@@ -50,12 +71,18 @@ export class Effects {
         late.cancel()
         resolve(effect)
       }
-      const late = this.#clock.after(SWEPT_MAX_MS, () => end({ removed: Math.max(touched, removed), isSweeping: true }))
+      const late = this.#clock.after(ENDED_MAX_MS, () =>
+        end({ removed: Math.max(touched, removed), isSweeping: false }),
+      )
       this.#sweeping.set(position, (count) => {
         removed += count
         if (--left === 0) end({ removed, isSweeping: false })
       })
     })
+  }
+
+  #begin(): void {
+    if (this.#asking++ === 0) this.#listen()
   }
 
   #listen(): void {
@@ -72,6 +99,7 @@ export class Effects {
   }
 
   #end(): void {
+    if (--this.#asking > 0) return
     this.#leave()
     this.#heard.clear()
   }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { BehindError, type By, type Cache, type Clock, type Mode, type Pattern, type Preview } from 'tidemark'
 import { UnknownRequestError } from '../errors.js'
-import { Effects } from './effects.js'
+import { type Effect, Effects } from './effects.js'
 import { Remembered, type RememberedLimits } from './remembered.js'
 import { Tally } from './tally.js'
 
@@ -51,6 +51,9 @@ export interface Outcome {
 
 /** Matched keys that an answer remembers, for those who page through them. */
 const MATCHED_MAX = 10_000
+
+/** Where a pattern matches more, its answer does not wait until all of them are out of memory: for readers they are gone already. */
+const AWAITED_MAX = 5_000
 
 /** Takes requests to invalidate to the cache, and says what came of them. The same for all their forms. */
 export class Invalidator {
@@ -111,14 +114,14 @@ export class Invalidator {
     const { keys, wide } = await this.#named(asked)
     const found = isWide(wide) ? await view.preview({ ...wide, sampleMax: MATCHED_MAX }) : undefined
     const count = keys.length + (found?.count ?? 0)
-    const done = isLocal
+    const done: Effect & { readonly position: string | undefined } = isLocal
       ? { removed: await view.evict({ keys, ...wide }), isSweeping: false, position: undefined }
-      : await this.#publish({ ...asked, keys, wide })
+      : await this.#publish({ ...asked, keys, wide }, count <= AWAITED_MAX)
     const publishedAt = clock.wall()
     const ms = clock.now() - began
     if (isLocal) this.tally.local++
     else this.tally.done(asked.pattern === undefined ? 'keys' : 'pattern', count, done.removed ?? 0, ms, publishedAt)
-    return {
+    const outcome: Outcome = {
       requestId,
       mode,
       isLocal,
@@ -131,15 +134,26 @@ export class Invalidator {
       publishedAt,
       ms,
     }
+    void done.ended?.then((effect) => this.#ended(outcome, effect))
+    return outcome
+  }
+
+  /** Who asks again what came of it is told all of it. */
+  #ended(outcome: Outcome, { removed, isSweeping }: Effect): void {
+    this.tally.removed += Math.max(0, (removed ?? 0) - (outcome.removed.l1 ?? 0))
+    Object.assign(outcome, { removed: { ...outcome.removed, l1: removed }, isSweeping })
   }
 
   /** Into the log, and through it. Nothing to name is no request: of no key among those that were given the pattern holds. */
-  async #publish({ tenant, keys, wide, mode, by, requestId }: Asked & { keys: readonly string[]; wide: Wide }) {
+  async #publish(
+    { tenant, keys, wide, mode, by, requestId }: Asked & { keys: readonly string[]; wide: Wide },
+    isAwaited: boolean,
+  ): Promise<Effect & { readonly position: string | undefined }> {
     if (keys.length === 0 && !isWide(wide)) return { removed: 0, isSweeping: false, position: undefined }
     const { clock, appliedMaxMs } = this.#options
     const view = this.#view(tenant)
     const who = { ...by, ...(requestId === undefined ? {} : { requestId }) }
-    const published = this.#effects.of(() => view.invalidate({ keys, ...wide, mode, by: who }))
+    const published = this.#effects.of(() => view.invalidate({ keys, ...wide, mode, by: who }), isAwaited)
     let late: { cancel(): void } | undefined
     const bound = new Promise<never>((_, reject) => {
       late = clock.after(appliedMaxMs, () =>

@@ -53,6 +53,11 @@ export class Glob {
     return this.#segments.length > 1 && this.#segments.every((segment) => segment === '')
   }
 
+  /** What begins with the prefix matches, and nothing else. */
+  get isPrefix(): boolean {
+    return this.#segments.length === 2 && typeof this.#segments[0] === 'string' && this.#segments[1] === ''
+  }
+
   matches(text: string): boolean {
     return this.#parts
       ? matchesPoints(this.#parts, pointsOf(text))

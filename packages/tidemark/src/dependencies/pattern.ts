@@ -10,6 +10,8 @@ export interface Matcher {
   /** What every key that matches begins and ends with: an ordered index then finds those alone. */
   readonly prefix: string
   readonly suffix: string
+  /** Whether all that begins with the prefix matches: nobody need look further. */
+  readonly isPrefix: boolean
   /** `coarse`: it would take too long to say, so it counts as a match. */
   reach(key: string): 'none' | 'exact' | 'coarse'
 }
@@ -53,13 +55,14 @@ export function matcherOf(target: PatternTarget): Matcher {
   }
 }
 
-const ANY_KEY: Matcher = { prefix: '', suffix: '', reach: () => 'coarse' }
+const ANY_KEY: Matcher = { prefix: '', suffix: '', isPrefix: false, reach: () => 'coarse' }
 
 function bounded(pattern: Glob | Regex, stepsMax: number): Matcher {
   const lengthMax = stepsMax / pattern.width
   return {
     prefix: pattern.prefix,
     suffix: pattern.suffix,
+    isPrefix: pattern instanceof Glob && pattern.isPrefix,
     reach: (key) => (key.length > lengthMax ? 'coarse' : pattern.matches(key) ? 'exact' : 'none'),
   }
 }

@@ -80,6 +80,16 @@ export class KeyOrder {
    * @param after  only those that come later in the order than this key
    */
   *keys(tenant: string, fixed: string, after?: string): Generator<OrderedKey> {
+    for (const { texts, handles } of this.pages(tenant, fixed, after)) {
+      for (let i = 0; i < handles.length; i++) {
+        const each = handles[i]!
+        yield { key: this.#textOf(texts[i]!), kind: KINDS[each & 1]!, id: each >>> 1 }
+      }
+    }
+  }
+
+  /** The same by the hundred: each page is good until the next step. `ofHandle` reads its handles. */
+  *pages(tenant: string, fixed: string, after?: string): Generator<Page> {
     const prefix = this.#textOf(fixed)
     const page = new Page()
     let [text, handle] = after === undefined ? [prefix, -1] : [this.#textOf(after), Number.MAX_SAFE_INTEGER - 1]
@@ -89,10 +99,7 @@ export class KeyOrder {
       if (last < 0) return
       text = page.texts[last]!
       handle = page.handles[last]!
-      for (let i = 0; i <= last; i++) {
-        const each = page.handles[i]!
-        yield { key: this.#textOf(page.texts[i]!), kind: KINDS[each & 1]!, id: each >>> 1 }
-      }
+      yield page
       page.texts.length = 0
     }
   }
@@ -106,6 +113,11 @@ export class KeyOrder {
     texts.insert(this.#textOf(key), handleOf(kind, id))
     this.#size++
   }
+}
+
+/** What a handle of a page stands for. */
+export function ofHandle(handle: number): Pick<OrderedKey, 'kind' | 'id'> {
+  return { kind: KINDS[handle & 1]!, id: handle >>> 1 }
 }
 
 function handleOf(kind: Kind, id: number): number {

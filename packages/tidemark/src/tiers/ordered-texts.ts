@@ -72,7 +72,9 @@ export class OrderedTexts {
       place = 0
     }
     if (!block) return
-    for (; place < block.texts.length && block.texts[place]!.startsWith(prefix); place++) {
+    // Where the last one begins with it, all before it do: they lie anywhere in memory, and need not be looked at.
+    const isWhole = block.texts[block.texts.length - 1]!.startsWith(prefix)
+    for (; place < block.texts.length && (isWhole || block.texts[place]!.startsWith(prefix)); place++) {
       page.texts.push(block.texts[place]!)
       page.handles.push(block.handles[place]!)
     }
