@@ -71,7 +71,7 @@ const layouts = {
       await fillScript.run(redis, [STATE, STAMPS, ...keys], [1, randomBytes(8), 1_000, ...entries])
     },
     async read(redis, keys) {
-      const [, , , , ...found] = await readScript.run(redis, [STATE, STAMPS, ...keys], [1])
+      const [, , , , , ...found] = await readScript.run(redis, [STATE, STAMPS, ...keys], [1])
       return found.filter(Buffer.isBuffer).length
     },
     drop: (redis) => invalidate(redis, 2, 6, [6, COMMON]),
@@ -140,7 +140,7 @@ await withRedis(async (redis) => {
 
 async function invalidate(redis, prev, end, pairs) {
   const shapes = (await redis.hgetBuffer(STATE, 'i')) ?? ''
-  const args = [1, 'e', prev, end, 1, 0, shapes, generation, randomBytes(8), 1_000_000, 0, 0, end, ...pairs]
+  const args = [1, 'e', prev, end, 1, 0, shapes, generation, randomBytes(8), 1_000_000, 0, 0, end, 0, ...pairs]
   const [outcome] = await invalidateScript.run(redis, [STATE, STAMPS], args)
   if (outcome !== 1) throw new Error(`A batch was not applied: ${outcome}`)
 }

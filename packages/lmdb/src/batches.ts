@@ -1,7 +1,7 @@
 import type { L2Answer, L2Batch, L2Mark } from 'tidemark'
 import { bytesOf, countOf, type Environment, type TideVersion } from './environment.js'
 import { LmdbDownError } from './errors.js'
-import { orderKey, shapeKey, shapeOf, stampKey } from './keys.js'
+import { expiryKey, orderKey, shapeKey, shapeOf, stampKey } from './keys.js'
 import type { ShapeNumbers } from './shape-numbers.js'
 import { newId, type Tide } from './tide-record.js'
 import { encodeSince, type Pattern, patternsOf, sinceOf, stampOf } from './validity.js'
@@ -28,7 +28,7 @@ export async function invalidate(options: BatchOptions, batch: L2Batch): Promise
     environment.refresh()
     const found = environment.tide()
     if (found?.tide.epoch !== epoch || (found.tide.m < prev && mayReset)) {
-      const tide: Tide = { epoch, m: end, generation: newId(), shapesId: newId(), shapes: 0 }
+      const tide: Tide = { epoch, m: end, expiry: 0, generation: newId(), shapesId: newId(), shapes: 0 }
       if (await environment.advance(found, tide, () => environment.clear())) return answer('applied', tide)
       continue
     }
@@ -37,8 +37,9 @@ export async function invalidate(options: BatchOptions, batch: L2Batch): Promise
     if (tide.m >= end) return answer('applied', tide)
     const known = numbers.of(environment, tide)
     if (batch.shapes !== textOf(tide.shapesId)) return { ...answer('shapes', tide), shapes: [...known.keys()] }
-    const to = { ...tide, m: end }
-    if (await apply(options, found, to, marked(batch.marks, tide.m, known))) return answer('applied', to)
+    const marks = marked(batch.marks, tide.m, known)
+    const to = { ...tide, m: end, expiry: Math.max(tide.expiry, marks.expiry) }
+    if (await apply(options, found, to, marks)) return answer('applied', to)
   }
   throw new LmdbDownError('Other processes wrote to the file of L2 all the time; this batch is told again.')
 }
@@ -51,6 +52,8 @@ interface Marked {
   readonly patterns: Map<number, Pattern[]>
   /** By stamp, in Latin-1; in the order of their positions. */
   readonly stamps: Map<string, number>
+  /** The last position that lets something expire; 0 if there is none. */
+  readonly expiry: number
 }
 
 function marked(marks: readonly L2Mark[], m: number, numbers: ReadonlyMap<string, number>): Marked {
@@ -58,7 +61,8 @@ function marked(marks: readonly L2Mark[], m: number, numbers: ReadonlyMap<string
   const stamps = new Map<string, number>()
   const patterns = new Map<number, Pattern[]>()
   const names = new Map<number, number>()
-  for (const { lsn, shape, name, pattern } of marks) {
+  let expiry = 0
+  for (const { lsn, shape, name, pattern, isExpiry } of marks) {
     const number = numbers.get(shape)
     if (number === undefined || lsn <= m) continue
     if (pattern !== undefined) {
@@ -71,11 +75,13 @@ function marked(marks: readonly L2Mark[], m: number, numbers: ReadonlyMap<string
       continue
     }
     names.set(number, count + 1)
-    const stamp = stampKey(number, name).toString('latin1')
+    const key = stampKey(number, name)
+    if (isExpiry) expiry = Math.max(expiry, lsn)
+    const stamp = (isExpiry ? expiryKey(key) : key).toString('latin1')
     stamps.delete(stamp)
     stamps.set(stamp, lsn)
   }
-  return { sinces, stamps, patterns }
+  return { sinces, stamps, patterns, expiry }
 }
 
 function apply(

@@ -5,7 +5,7 @@ import type { Environment, TideVersion } from './environment.js'
 import { shapeKey, stampKey, textKey } from './keys.js'
 import type { ShapeNumbers } from './shape-numbers.js'
 import { newId } from './tide-record.js'
-import { encodeSince, isValid } from './validity.js'
+import { encodeSince, isExpired, isValid } from './validity.js'
 
 /** Others may write the same entry, or shapes, at the same time; who loses looks again, so often. */
 const TRIES_MAX = 10
@@ -49,6 +49,7 @@ export async function fill(options: FillOptions, key: string, entry: L2Fill): Pr
     }
     const stamps = wanted.map(({ shape, name }) => stampKey(known.get(shape)!, name))
     if (!isValid(environment, tide, entry.lsn, stamps)) return 'refused'
+    if (isExpired(environment, tide, entry.lsn, stamps)) return 'refused'
     const former = findEntry(environment, at)
     const held = former?.record && decodeEntry(at, former.record)
     if (held?.generation === tide.generation && held.lsn > entry.lsn) return 'refused'

@@ -5,7 +5,7 @@ import { LmdbFolderError } from './errors.js'
 import { isWhole } from './file-head.js'
 
 /** Of what the file holds; another one is another file, so that two versions of Tidemark can run side by side. */
-const LAYOUT = 1
+const LAYOUT = 2
 const DATA = 'data.mdb'
 const ASIDE = 'aside'
 const OPENING = 'opening'

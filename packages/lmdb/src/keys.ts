@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto'
 /** LMDB takes keys of up to 1,978 bytes; short ones are found faster. */
 const TEXT_MAX = 400
 const NUMBER_BYTES = 4
+/** Of the byte that says whether a name is a hash. */
+const EXPIRY_BIT = 2
 
 /** A text as a key: itself; or its hash, if it is long, or has no UTF-8 of its own (half a surrogate pair). */
 export function textKey(text: string): Buffer {
@@ -13,6 +15,13 @@ export function textKey(text: string): Buffer {
 export function stampKey(shape: number, name: string): Buffer {
   const key = keyOf(NUMBER_BYTES, name)
   key.writeUInt32BE(shape)
+  return key
+}
+
+/** Of the same name, what lets it expire. */
+export function expiryKey(stamp: Buffer): Buffer {
+  const key = Buffer.from(stamp)
+  key[NUMBER_BYTES]! |= EXPIRY_BIT
   return key
 }
 

@@ -14,7 +14,7 @@ import { textKey } from './keys.js'
 import { lease, release } from './leases.js'
 import { type LmdbL2Options, type Settings, settingsOf } from './options.js'
 import { ShapeNumbers } from './shape-numbers.js'
-import { isValid, laterPatterns } from './validity.js'
+import { isExpired, isValid, laterPatterns } from './validity.js'
 
 /** What stamps may take of the file. */
 const STAMP_SHARE = 1 / 4
@@ -161,7 +161,13 @@ class EmbeddedL2 implements LmdbL2 {
     try {
       const patterns = laterPatterns(environment, tide, head.lsn, head.stamps)
       const entry = entryAt(head, this.#moment())
-      return entry && patterns.length > 0 ? { tide: { epoch, m }, entry, patterns } : { tide: { epoch, m }, entry }
+      if (!entry) return none
+      return {
+        tide: { epoch, m },
+        entry,
+        ...(isExpired(environment, tide, head.lsn, head.stamps) && { isExpired: true }),
+        ...(patterns.length > 0 && { patterns }),
+      }
     } catch {
       return this.#unread(environment, key, found, none)
     }

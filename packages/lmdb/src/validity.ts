@@ -1,5 +1,5 @@
 import type { Environment } from './environment.js'
-import { shapeKey, shapeKeyOf, shapeOf } from './keys.js'
+import { expiryKey, shapeKey, shapeKeyOf, shapeOf } from './keys.js'
 import type { Tide } from './tide-record.js'
 
 /** Whether what holds as of a position still does: none of its shapes is younger, and none of its stamps later. */
@@ -10,6 +10,12 @@ export function isValid(environment: Environment, tide: Tide, lsn: number, stamp
     const since = sinceOf(environment, shapeKeyOf(stamp))
     return since !== undefined && lsn >= since && (stampOf(environment, stamp)?.lsn ?? 0) <= lsn
   })
+}
+
+/** Whether something has let it expire since. */
+export function isExpired(environment: Environment, tide: Tide, lsn: number, stamps: readonly Buffer[]): boolean {
+  if (lsn >= tide.expiry) return false
+  return stamps.some((stamp) => (stampOf(environment, expiryKey(stamp))?.lsn ?? 0) > lsn)
 }
 
 export function sinceOf(environment: Environment, shape: Buffer): number | undefined {

@@ -35,7 +35,8 @@ const epoch = fc.oneof(
 )
 const pattern = fc.constantFrom('é*', 'b')
 const mark = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ lsn, shape, name: fc.option(name, { nil: undefined, freq: 6 }) }) },
+  { weight: 3, arbitrary: fc.record({ lsn, shape, name: fc.option(name, { nil: undefined, freq: 6 }) }) },
+  { weight: 1, arbitrary: fc.record({ lsn, shape, name, isExpiry: fc.constant(true) }) },
   { weight: 1, arbitrary: fc.record({ lsn, shape, name: fc.constant(undefined), pattern }) },
 )
 
@@ -79,9 +80,10 @@ function withWide({ shape, name }: { shape: string; name: string }): L2Stamp {
 async function said(l2: L2, ids: Ids, { call }: Step, at: number): Promise<unknown> {
   switch (call.is) {
     case 'read': {
-      const { tide, entry, patterns } = await l2.read(call.key)
+      const { tide, entry, patterns, isExpired } = await l2.read(call.key)
       return {
         tide,
+        isExpired,
         patterns: patterns && [...patterns].sort(),
         entry: entry && { ...entry, ageMs: 0, remainingMs: Math.ceil(entry.remainingMs / 10_000) },
       }

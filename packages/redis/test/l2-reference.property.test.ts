@@ -43,6 +43,7 @@ type Step =
         readonly shape: string
         readonly name: string | undefined
         readonly pattern?: string
+        readonly isExpiry?: boolean
       }[]
       readonly mayReset: boolean
       readonly isInformed: boolean
@@ -69,7 +70,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       length: fc.nat(6),
       marks: fc.array(
         fc.oneof(
-          { weight: 4, arbitrary: fc.record({ shape, name: fc.option(name, { nil: undefined }) }) },
+          { weight: 3, arbitrary: fc.record({ shape, name: fc.option(name, { nil: undefined }) }) },
+          { weight: 1, arbitrary: fc.record({ shape, name, isExpiry: fc.constant(true) }) },
           {
             weight: 1,
             arbitrary: fc.record({ shape, name: fc.constant(undefined), pattern: fc.constantFrom('p', 'é') }),
@@ -120,8 +122,8 @@ async function done(l2: L2, step: Exclude<Step, { do: 'flush' }>, ids: (string |
     case 'read':
       return Promise.all(
         Object.keys(stampsOf).map(async (key) => {
-          const { tide, entry, patterns } = await l2.read(key)
-          return { tide, patterns: patterns && [...patterns].sort(), lsn: entry?.lsn, value: entry?.value }
+          const { tide, entry, patterns, isExpired } = await l2.read(key)
+          return { tide, isExpired, patterns: patterns && [...patterns].sort(), lsn: entry?.lsn, value: entry?.value }
         }),
       )
     case 'tell': {

@@ -14,6 +14,9 @@ export async function until(condition: () => boolean | Promise<boolean>, what = 
   }
 }
 
+/** Another server that speaks Redis's protocol can be tested in its place: Valkey, say. */
+const PROGRAM = process.env['TIDEMARK_REDIS_SERVER'] || 'redis-server'
+
 /** A Redis of the test's own, on a free port and in a temporary folder. */
 export class RedisServer {
   readonly port: number
@@ -61,9 +64,9 @@ export class RedisServer {
   /** Resolves when it answers. */
   async start(): Promise<void> {
     const { port } = this
-    this.#process = spawn('redis-server', this.#command, { stdio: 'ignore' })
+    this.#process = spawn(PROGRAM, this.#command, { stdio: 'ignore' })
     const failed = new Promise<never>((_, reject) => this.#process!.once('error', reject))
-    await Promise.race([failed, until(() => answers(port), 'redis-server answers')])
+    await Promise.race([failed, until(() => answers(port), `${PROGRAM} answers`)])
   }
 
   /** As if its machine had lost its power. */

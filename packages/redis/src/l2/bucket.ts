@@ -43,16 +43,30 @@ interface Filling {
   readonly isWide: boolean
 }
 
+interface Releasing {
+  readonly key: string
+  readonly holder: string
+}
+
 /** `crowded`: there was no room for its shapes; `widened` gives it others. */
 export type Filled = 'stored' | 'refused' | 'crowded'
 
 /** An answer of a script, texts as bytes. */
 type Reply = [outcome: number, ...rest: unknown[]]
-type Found = number | Buffer | [bytes: Buffer, patterns: Buffer[]]
+type Found = number | Buffer | [bytes: Buffer, isExpired: number, patterns: number[]]
+
+/** What is told to all reads of a call. */
+interface Told {
+  readonly tide: L2Read['tide']
+  /** Redis's clock, in ms. */
+  readonly now: number
+  readonly patterns: readonly string[]
+}
 
 /** Redis serves nobody else while a script runs. */
 const READS_MAX = 32
 const FILLS_MAX = 32
+const RELEASES_MAX = 100
 /** So many shapes that there was no room for are remembered. */
 const CROWDED_MAX = 10_000
 const NOTHING: L2Read = { tide: undefined, entry: undefined }
@@ -70,6 +84,7 @@ export class Bucket {
   readonly #keys: BucketKeys
   readonly #reads: Batcher<Reading, L2Read>
   readonly #fills: Batcher<Filling, Filled>
+  readonly #releases: Batcher<Releasing, undefined>
   /** Shapes that are likely to be registered, so that fills need not say what they are. */
   readonly #registered = new Set<string>()
   /** Shapes that there was no room for. */
@@ -82,6 +97,7 @@ export class Bucket {
     this.#keys = bucketKeys(parts.settings.name, index)
     this.#reads = new Batcher(READS_MAX, parts.load, (readings) => this.#readAll(readings))
     this.#fills = new Batcher(FILLS_MAX, parts.load, (fillings) => this.#fillAll(fillings))
+    this.#releases = new Batcher(RELEASES_MAX, parts.load, (releasing) => this.#releaseAll(releasing))
   }
 
   read(key: string, ask?: L2Ask): Promise<L2Read> {
@@ -108,9 +124,8 @@ export class Bucket {
     return isHeld === 1
   }
 
-  async release(key: string, holder: string): Promise<void> {
-    const { settings, client, guard } = this.#parts
-    await guard.call(settings.deadlineMs, false, () => releaseScript.run(client, [this.#keys.lease(key)], [holder]))
+  release(key: string, holder: string): Promise<void> {
+    return this.#releases.add({ key, holder })
   }
 
   /** @param shapes the id of the shapes that the marks were made for */
@@ -137,6 +152,7 @@ export class Bucket {
         slice.shapes.length / 2,
         slice.patterns.length / 3,
         slice.last,
+        slice.lastExpiry,
         ...slice.shapes,
         ...slice.patterns,
         ...slice.dependencies,
@@ -178,17 +194,19 @@ export class Bucket {
     const { settings, client } = this.#parts
     const names = readings.map(({ key }) => this.#keys.entry(key))
     const args = ask ? [settings.buckets, ask.holder, Math.ceil(ask.ms)] : [settings.buckets]
-    const [outcome, m, epoch, now, ...found] = await this.#run(settings.deadlineMs, false, () =>
+    const [outcome, m, epoch, now, patterns, ...found] = await this.#run(settings.deadlineMs, false, () =>
       readScript.run(client, [this.#keys.state, this.#keys.stamps, ...names], args),
     )
     if (outcome === Outcome.lost) return readings.map(() => NOTHING)
     const tide = { epoch: String(epoch), m: m as number }
-    const reads = (found as Found[]).map((each, i) => this.#open(tide, each, now as number, names[i]!))
+    const told: Told = { tide, now: now as number, patterns: (patterns as Buffer[]).map(String) }
+    const reads = (found as Found[]).map((each, i) => this.#open(told, each, names[i]!))
     return reads.some((read) => read instanceof Promise) ? Promise.all(reads) : (reads as L2Read[])
   }
 
-  #open(tide: L2Read['tide'], found: Found, now: number, name: string): L2Read | Promise<L2Read> {
+  #open(told: Told, found: Found, name: string): L2Read | Promise<L2Read> {
     const { envelope, counters } = this.#parts
+    const { tide } = told
     if (typeof found === 'number') {
       const isLeased = found >= Leased.held ? false : found >= Leased.given ? true : undefined
       const verdict = found % Leased.given
@@ -196,17 +214,23 @@ export class Bucket {
       if (verdict === Verdict.unreadable) counters.unreadable++
       return isLeased === undefined ? { tide, entry: undefined } : { tide, entry: undefined, isLeased }
     }
-    const [bytes, patterns] = Buffer.isBuffer(found) ? [found] : found
-    const entry = envelope.open(bytes, now)
+    const entry = envelope.open(Buffer.isBuffer(found) ? found : found[0], told.now)
     return entry instanceof Promise
-      ? entry.then((opened) => this.#opened(tide, opened, name, patterns))
-      : this.#opened(tide, entry, name, patterns)
+      ? entry.then((opened) => this.#opened(told, opened, name, found))
+      : this.#opened(told, entry, name, found)
   }
 
-  #opened(tide: L2Read['tide'], entry: L2Read['entry'], name: string, patterns: Buffer[] | undefined): L2Read {
+  #opened({ tide, patterns }: Told, entry: L2Read['entry'], name: string, found: Exclude<Found, number>): L2Read {
     if (entry) this.#parts.counters.hits++
     else this.#delete(name)
-    return patterns && entry ? { tide, entry, patterns: patterns.map(String) } : { tide, entry }
+    if (!entry || Buffer.isBuffer(found)) return { tide, entry }
+    const [, isExpired, later] = found
+    return {
+      tide,
+      entry,
+      ...(isExpired === 1 && { isExpired: true }),
+      ...(later.length > 0 && { patterns: later.map((number) => patterns[number - 1]!) }),
+    }
   }
 
   /** A damaged entry would be read again and again. Nobody waits for it to go. */
@@ -259,6 +283,14 @@ export class Bucket {
     }
     const [outcome, ...verdicts] = await this.#run(deadlineMs, false, () => fillScript.run(client, keys, args))
     return outcome === Outcome.lost ? undefined : (verdicts as (number | number[])[])
+  }
+
+  async #releaseAll(releasing: readonly Releasing[]): Promise<undefined[]> {
+    const { settings, client, guard } = this.#parts
+    const keys = releasing.map(({ key }) => this.#keys.lease(key))
+    const holders = releasing.map(({ holder }) => holder)
+    await guard.call(settings.deadlineMs, false, () => releaseScript.run(client, keys, holders))
+    return releasing.map(() => undefined)
   }
 
   #refuse(reason: RefusalReason): 'refused' {

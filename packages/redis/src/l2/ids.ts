@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { L2Stamp } from 'tidemark'
-import { DEPENDENCY_BYTES, SHAPE_BYTES } from './scripts/layout.js'
+import { DEPENDENCY_BYTES, EXPIRY_BIT, SHAPE_BYTES } from './scripts/layout.js'
 
 const CACHED_MAX = 4_096
 const shapes = new Map<string, Buffer>()
@@ -15,10 +15,11 @@ export function shapeId(shape: string): Buffer {
   return id
 }
 
-/** What names a dependency in L2. */
-export function dependencyId({ shape, name }: L2Stamp): Buffer {
+/** What names a dependency in L2; another one for what lets it expire. */
+export function dependencyId({ shape, name }: L2Stamp, isExpiry = false): Buffer {
   const id = Buffer.allocUnsafe(DEPENDENCY_BYTES)
   writeDependencyId(id, 0, shape, name)
+  if (isExpiry) id[DEPENDENCY_BYTES - 1]! ^= EXPIRY_BIT
   return id
 }
 

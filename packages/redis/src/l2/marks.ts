@@ -6,6 +6,8 @@ import type { Argument } from './scripts/script.js'
 export interface MarkSlice {
   /** The position of the last of them; 0 if there are none. */
   readonly last: number
+  /** The same of those that only let expire. */
+  readonly lastExpiry: number
   /** Pairs of position and shape. */
   readonly shapes: readonly Argument[]
   /** Triples of position, shape and text. */
@@ -24,13 +26,15 @@ export function encodeMarks(marks: readonly L2Mark[]): MarkSlice[] {
     const patterns: Argument[] = []
     const dependencies: Argument[] = []
     let last = 0
-    for (const { lsn, shape, name, pattern } of marks.slice(from, from + SLICE_MAX)) {
+    let lastExpiry = 0
+    for (const { lsn, shape, name, pattern, isExpiry } of marks.slice(from, from + SLICE_MAX)) {
       if (lsn > last) last = lsn
+      if (isExpiry && lsn > lastExpiry) lastExpiry = lsn
       if (pattern !== undefined) patterns.push(lsn, shapeId(shape), pattern)
       else if (name === undefined) shapes.push(lsn, shapeId(shape))
-      else dependencies.push(lsn, dependencyId({ shape, name }))
+      else dependencies.push(lsn, dependencyId({ shape, name }, isExpiry))
     }
-    slices.push({ last, shapes, patterns, dependencies })
+    slices.push({ last, lastExpiry, shapes, patterns, dependencies })
   }
   return slices
 }

@@ -101,7 +101,8 @@ class RedisTier implements RedisL2 {
   }
 
   release(key: string, holder: string): Promise<void> {
-    return this.#bounded(() => this.#bucketOf(key).release(key, holder))
+    const refusal = this.#refusal()
+    return refusal ? Promise.reject(refusal) : this.#bucketOf(key).release(key, holder)
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Cache, CacheOptions } from '../cache.js'
+import type { Cache, CacheOptions, Invalidation } from '../cache.js'
 import { createCache } from '../create.js'
+import type { EntryOptions } from '../definition.js'
 import { type FakeReads, FakeSource, Gate, MemoryL2, rest } from '../testing/index.js'
+import { l2Rules } from '../testing/memory-l2.js'
 import { beliefRules, epochRules } from './shared-tier.js'
 
 type TestCache = Cache<{ db: FakeReads }>
@@ -122,6 +124,74 @@ test('a pattern takes from L2 what it means, also where no process has it in L1,
   } finally {
     beliefRules.isMeant = right
   }
+})
+
+describe('what an expiry made stale stays in L2 for grace', () => {
+  const load = async ({ db }: { db: FakeReads }, id: number) => db.one('posts', { id })
+  const named = async (grace: '1m' | '1ms' | undefined, options: EntryOptions = {}) => {
+    const { cache } = await process()
+    return { cache, post: cache.define('graced', load, { tags: ['posts'], ...(grace && { grace }), ...options }) }
+  }
+  const expired = async (target: Invalidation): Promise<void> => {
+    const one = await named('1m')
+    await one.post(1)
+    await stored(1)
+    await one.cache.invalidate({ ...target, mode: 'expire' })
+    await until(() => l2.tide?.m === source.log.end)
+  }
+
+  test.each<Invalidation>([
+    { tags: ['posts'] },
+    { keys: ['graced(1)'] },
+    { pattern: 'grac*' },
+    { all: 'tenant' },
+    { all: 'everything' },
+  ])('%j: another process serves it while it loads', async (target) => {
+    await expired(target)
+    const late = await named('1m')
+    const gate = new Gate()
+    source.gate = gate.passed
+    expect(await late.post.ask(1)).toMatchObject({ value: { title: 'a' }, state: 'stale', from: 'l1' })
+    gate.open()
+    await until(() => late.post.peek(1) !== undefined)
+    expect(await late.post.ask(1)).toMatchObject({ state: 'fresh', from: 'l1' })
+    expect(source.reads).toBe(2)
+  })
+
+  test('and where the loader fails; without grace, or after its time, it loads', async () => {
+    for (const grace of [undefined, '1ms'] as const) {
+      await expired({ tags: ['posts'] })
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      expect(await (await named(grace)).post.ask(1)).toMatchObject({ state: 'fresh', from: 'source' })
+      await until(() => caches.every(({ counters }) => counters.l2Stored + counters.l2Refused === counters.kept))
+    }
+    await expired({ tags: ['posts'] })
+    const failing = await named(undefined, { grace: { refill: 0, failure: '1m' } })
+    source.isDown = true
+    expect(await failing.post.ask(1)).toMatchObject({ value: { title: 'a' }, state: 'stale' })
+    source.isDown = false
+  })
+
+  test('without the rule it would be taken for fresh', async () => {
+    const right = l2Rules.isExpired
+    l2Rules.isExpired = () => false
+    try {
+      await expired({ tags: ['posts'] })
+      expect(await (await named('1m')).post.ask(1)).toMatchObject({ state: 'fresh', from: 'l2' })
+    } finally {
+      l2Rules.isExpired = right
+    }
+  })
+
+  test('a soft timeout is waited for; a change drops what had expired, whichever came first', async () => {
+    await expired({ tags: ['posts'] })
+    const soft = await named('1m', { softTimeout: '10s' })
+    expect(await soft.post.ask(1)).toMatchObject({ state: 'fresh' })
+    await expired({ tags: ['posts'] })
+    source.put('posts', { id: 1, title: 'b' })
+    const late = await named('1m')
+    expect(await late.post.ask(1)).toMatchObject({ value: { title: 'b' }, state: 'fresh', from: 'source' })
+  })
 })
 
 test('programs of another version, and other loaders, leave each other’s entries alone', async () => {

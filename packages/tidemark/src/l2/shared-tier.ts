@@ -3,12 +3,12 @@ import type { Clock } from '../clock.js'
 import type { Counters } from '../counters.js'
 import type { Dependency } from '../dependencies/dependency.js'
 import type { Follower } from '../follow/follower.js'
-import type { Commit } from '../log/change.js'
+import type { Change, Commit } from '../log/change.js'
 import type { Keyspace } from '../read/keyspace.js'
 import { sessionText } from '../read/keyspaces.js'
 import type { L2, L2Ask, L2Entry, L2Fill, L2Read } from '../tiers/l2.js'
 import type { SlotKey } from '../tiers/space.js'
-import { isMeant, stampsOf } from '../tiers/stamps.js'
+import { meantBy, stampsOf } from '../tiers/stamps.js'
 import { L2Sender } from './sender.js'
 
 /** More fills than this are not on their way to L2 at once; what is beyond stays in L1 only. */
@@ -33,6 +33,8 @@ export interface Shared {
   /** Monotonic ms. */
   readonly filledAt: number
   readonly lifetimeMs: number
+  /** This process's tidemark when it was held against the changes: where that has moved, one may have been missed. */
+  readonly judgedAt: number
 }
 
 /** What is kept, and goes to L2 too. */
@@ -52,11 +54,14 @@ export interface Lease {
   end(): void
 }
 
-/** What comes of asking L2: an entry; that another process loads the key; that this one should, and with which right. */
+/**
+ * What comes of asking L2: an entry; that another process loads the key; that this one should, and with which right. Meanwhile grace may
+ * serve what L2 has, if it only `expired`.
+ */
 export type Found =
   | { readonly kind: 'shared'; readonly shared: Shared }
-  | { readonly kind: 'held' }
-  | { readonly kind: 'load'; readonly lease: Lease | undefined }
+  | { readonly kind: 'held'; readonly expired?: Shared }
+  | { readonly kind: 'load'; readonly lease: Lease | undefined; readonly expired?: Shared }
 
 const LOAD: Found = { kind: 'load', lease: undefined }
 const HELD: Found = { kind: 'held' }
@@ -125,23 +130,30 @@ export class SharedTier {
       if (found.isLeased === undefined) return this.#lease(name)
       return found.isLeased ? this.#leased(name) : HELD
     }
-    const itself: Dependency = { kind: 'key', tenant: space.tenant, key: space.text(key) }
-    const isBelieved =
+    const own: Dependency[] = [...entry.dependencies, { kind: 'key', tenant: space.tenant, key: space.text(key) }]
+    const isBelieved = (): boolean =>
       tide?.epoch === epoch &&
       epoch === this.#epoch &&
       generation === follower.generation &&
       follower.isFollowing &&
       !follower.isBehind &&
-      beliefRules.isBelieved(follower, entry, tide.m, [...entry.dependencies, itself]) &&
-      !beliefRules.isMeant(found.patterns, [...entry.dependencies, itself])
-    if (!isBelieved) {
+      beliefRules.isBelieved(follower, entry, tide.m, own) &&
+      !beliefRules.isMeant(found.patterns, own)
+    if (!isBelieved()) {
       counters.l2Disbelieved++
       return this.#lease(name)
     }
     const { value, lsn, dependencies, ageMs, remainingMs } = entry
+    const judgedAt = follower.tidemark
     // The answer was made after it was asked for: counted from there it is no younger than it is.
-    const shared = { value, lsn, dependencies, filledAt: askedAt - ageMs, lifetimeMs: ageMs + remainingMs }
-    return { kind: 'shared', shared }
+    const times = { filledAt: askedAt - ageMs, lifetimeMs: ageMs + remainingMs }
+    const shared = { value, lsn, dependencies, ...times, judgedAt }
+    if (!beliefRules.isExpired(follower, found, tide!.m, own)) return { kind: 'shared', shared }
+    counters.l2Misses++
+    const next = await this.#lease(name)
+    // Something may have dropped it meanwhile.
+    if (next.kind === 'shared' || !isBelieved()) return next
+    return { ...next, expired: { ...shared, judgedAt: follower.tidemark } }
   }
 
   /** Sends what was kept to L2, behind the reader's back. */
@@ -258,16 +270,30 @@ export const epochRules = {
 
 /** The rule as a function, so that the simulation can plant the bug of leaving it out. */
 export const beliefRules = {
-  /** Whether this process knows all changes after what L2 has applied and the entry holds for, and none of them touches it. */
+  /** Whether this process knows all changes after what L2 has applied and the entry holds for, and none of them drops it. */
   isBelieved(follower: Follower, entry: L2Entry, m: number, dependencies: readonly Dependency[]): boolean {
     const from = Math.max(m, entry.lsn)
     if (from < follower.ring.from) return false
-    return !follower.ring.firstTouching(dependencies, (record) => record.lsn > from)
+    return !follower.ring.firstTouching(
+      dependencies,
+      (record) => record.lsn > from,
+      (change) => !isExpiry(change),
+    )
   },
-  /** Whether one of the patterns that L2 has later than the entry means it. */
+  /** Whether one of the patterns that L2 has later than the entry drops it. */
   isMeant(patterns: readonly string[] | undefined, dependencies: readonly Dependency[]): boolean {
-    return patterns?.some((pattern) => isMeant(pattern, dependencies)) ?? false
+    return patterns?.some((pattern) => meantBy(pattern, dependencies) === 'drop') ?? false
   },
+  /** Whether something lets it expire: an expiry that L2 knows, or one of after what it has applied. */
+  isExpired(follower: Follower, found: L2Read, m: number, dependencies: readonly Dependency[]): boolean {
+    if (found.isExpired || found.patterns?.some((pattern) => meantBy(pattern, dependencies) === 'expire')) return true
+    const from = Math.max(m, found.entry!.lsn)
+    return follower.ring.firstTouching(dependencies, (record) => record.lsn > from, isExpiry) !== undefined
+  },
+}
+
+function isExpiry(change: Change): boolean {
+  return change.kind === 'target' && change.mode === 'expire'
 }
 
 /** So many versions of one loader have a fingerprint that is remembered. */

@@ -77,6 +77,7 @@ async function inL2(core: Core, sought: Sought): Promise<Found | undefined> {
     const entry = asked.shared
     const now = clock.now()
     if (!core.isTrusted(now) || now - entry.filledAt >= entry.lifetimeMs) return undefined
+    if (entry.judgedAt !== core.follower.tidemark) return undefined
     core.counters.l2Hits++
     keepShared(core, space, sought.key, sought.policy, entry)
     return inMemory(core, sought, 'l2')

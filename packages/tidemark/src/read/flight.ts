@@ -7,34 +7,16 @@ import type { SlotKey } from '../tiers/space.js'
 import { enter, leave } from './current.js'
 import { Fill } from './fill.js'
 import { behind, type Floor, isLoadedFor, isShown, strictest } from './floor.js'
-import { type Keeper, type Kept, keep, keepShared } from './keep.js'
+import { mayServe } from './grace.js'
+import { type Keeper, type Kept, keep, keepExpired, keepShared } from './keep.js'
 import type { Keyspace } from './keyspace.js'
+import type { Reader } from './reader.js'
 import { deadline } from './wait.js'
 
 export type AnyLoader = (context: never, ...args: never[]) => unknown
 
-/** What a flight hands to a reader. */
-export interface Landed extends Kept {
-  readonly state: 'fresh' | 'fenced' | 'stale'
-  /** The position as of which it holds; undefined unless fresh. */
-  readonly asOf: number | undefined
-}
-
 /** What a reader gets of a load: an answer in that state, another load, or TIDEMARK_BEHIND. */
 type Verdict = 'fresh' | 'fenced' | 'stale' | 'again' | 'behind'
-
-/** A read that waits for a flight. */
-export interface Reader {
-  /** The tidemark, and its generation, when it asked. */
-  readonly asked: number
-  readonly generation: number
-  /** What it may take, if it or the load that it belongs to carries a position. */
-  readonly floor: Floor | undefined
-  /** How long it waits for proofs; Infinity for watches. */
-  readonly proofWaitMs: number
-  readonly resolve: (landed: Landed) => void
-  readonly reject: (error: unknown) => void
-}
 
 interface Waiting extends Reader {
   proofDeadline: number
@@ -186,6 +168,7 @@ export class Flight {
         return true
       }
       if (found.kind === 'shared') return this.#isLandedFrom(found.shared)
+      if (found.expired) this.#offer(found.expired)
       if (found.kind === 'load' || this.#isHurried || clock.now() >= waitUntil) return false
       await new Promise<void>((resolve) => {
         const timer = clock.after(waitMs, resolve)
@@ -204,6 +187,7 @@ export class Flight {
     const { clock, counters } = this.#keeper
     const now = clock.now()
     if (this.#floor()?.isFromSource || !this.#keeper.isTrusted(now)) return false
+    if (shared.judgedAt !== this.follower.tidemark) return false
     // Who refills early, or anew, wants something newer than what it has.
     const { earlyRefresh } = this.#policy
     if (now - shared.filledAt >= shared.lifetimeMs * (earlyRefresh === 0 ? 1 : earlyRefresh)) return false
@@ -220,6 +204,29 @@ export class Flight {
     this.#end()
     for (const reader of readers) reader.resolve({ ...kept, state: 'fresh', asOf })
     return true
+  }
+
+  /** L2 has what only expired: from L1, grace may serve it while this flight goes on, or when it fails. */
+  #offer(expired: Shared): void {
+    const { space, key } = this
+    const { graceRefillMs, graceFailureMs } = this.#policy
+    const graceMs = Math.max(graceRefillMs, graceFailureMs)
+    // What L1 has expired at a time that is known.
+    if (space.slots.has(key) || this.#keeper.clock.now() - expired.filledAt > graceMs) return
+    if (expired.judgedAt !== this.follower.tidemark) return
+    try {
+      keepExpired(this.#keeper, space, key, this.#policy, expired)
+    } catch {
+      this.#keeper.counters.l2Errors++
+      return
+    }
+    if (!mayServe(this.#keeper, space, key, graceRefillMs, false)) return
+    this.want()
+    for (const reader of [...this.#readers]) {
+      if (!reader.isGraceful) continue
+      this.#readers.delete(reader)
+      reader.resolve('expired')
+    }
   }
 
   /**
@@ -386,13 +393,4 @@ export class Flight {
     this.#lease?.end()
     this.#ended()
   }
-}
-
-/** Whether `flight` waits, directly or through others, for `target`: a join of `target` that waits for `flight` would never end. */
-export function waitsFor(flight: Flight, target: Flight, seen = new Set<Flight>()): boolean {
-  if (flight === target) return true
-  if (seen.has(flight)) return false
-  seen.add(flight)
-  for (const next of flight.waitsFor.keys()) if (waitsFor(next, target, seen)) return true
-  return false
 }

@@ -150,6 +150,20 @@ export function keepShared(keeper: Keeper, space: Keyspace, key: SlotKey, policy
   }
 }
 
+/**
+ * Stores in L1 what L2 had, and what an expiry made stale: nobody knows when, so grace counts from when it was loaded.
+ *
+ * @throws ValueError (`TIDEMARK_VALUE`) if L2 brought back what can't be kept
+ */
+export function keepExpired(keeper: Keeper, space: Keyspace, key: SlotKey, policy: Policy, shared: Shared): void {
+  const { value, lsn, dependencies, filledAt } = shared
+  const sealed = seal(value)
+  const bytes = sealed.bytes + KEY_BYTES
+  const copied = sealed.copied || policy.isCloned
+  keeper.sharedAt = keeper.clock.now()
+  keeper.l1.store(space, key, value, { lsn, filledAt, lifetimeMs: 0, dependencies, bytes, copied })
+}
+
 function whyNot(
   keeper: Keeper,
   policy: Policy,

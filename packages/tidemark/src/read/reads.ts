@@ -8,13 +8,16 @@ import type { Policy } from '../options.js'
 import type { SlotKey } from '../tiers/space.js'
 import { copyOf } from '../values.js'
 import { currentFill } from './current.js'
+import { waitsFor } from './cycle.js'
 import type { Fill } from './fill.js'
-import { type AnyLoader, Flight, type Landed, waitsFor } from './flight.js'
+import { type AnyLoader, Flight } from './flight.js'
 import { type Floor, reachFloor, strictest } from './floor.js'
+import { mayServe } from './grace.js'
 import type { Keeper } from './keep.js'
 import type { Keyspace } from './keyspace.js'
+import type { Landed } from './reader.js'
 import { askShown } from './shown.js'
-import { deadline } from './wait.js'
+import { deadline, either } from './wait.js'
 
 /** What is asked for: the same whichever way it is asked. */
 export interface Request {
@@ -110,21 +113,27 @@ export class Reads {
     this.#keeper.counters.misses++
     // A read that carries a position takes nothing that expired: it asked for something newer.
     const isGraceful = floor === undefined && proofWaitMs !== Number.POSITIVE_INFINITY
-    if (isGraceful && this.#mayServe(request, request.policy.graceRefillMs, false)) {
+    if (isGraceful && mayServe(this.#keeper, space, key, request.policy.graceRefillMs, false)) {
       const answer = await this.#whileRefilling(request, reader)
       if (answer) return this.#given(answer.answer, answer.landed, request, reader)
     }
     try {
-      const landing = await this.#fly(request, reader, floor, proofWaitMs)
-      const answer = this.#landed(landing.landed, landing.isJoined, floor)
-      return this.#given(answer, landing.landed, request, reader)
+      const landing = await this.#fly(request, reader, floor, proofWaitMs, isGraceful)
+      if (landing.landed !== 'expired') {
+        const answer = this.#landed(landing.landed, landing.isJoined, floor)
+        return this.#given(answer, landing.landed, request, reader)
+      }
+      const answer = await this.#whileRefilling(request, reader)
+      if (answer) return this.#given(answer.answer, answer.landed, request, reader)
+      // It was dropped meanwhile.
+      return await this.#ask(request, proofWaitMs)
     } catch (error) {
       const isOurs =
         error instanceof CycleError ||
         error instanceof ClosedError ||
         error instanceof BehindError ||
         call?.signal?.aborted
-      if (isGraceful && !isOurs && this.#mayServe(request, request.policy.graceFailureMs, true)) {
+      if (isGraceful && !isOurs && mayServe(this.#keeper, space, key, request.policy.graceFailureMs, true)) {
         return this.#given(this.#stored(space.slots.get(key)!, 'stale'), undefined, request, reader)
       }
       throw error
@@ -165,40 +174,27 @@ export class Reads {
     if (clock.now() - filledAt >= lifetimeMs * earlyRefresh) this.#flightOf(request).flight.want()
   }
 
-  // ── grace ──────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** Whether an entry that expired, or that can't be trusted now, may be served: it is there (so it was not dropped), and not for too long. */
-  #mayServe({ space, key }: Request, boundMs: number, isFailing: boolean): boolean {
-    const { l1, clock, follower } = this.#keeper
-    const slot = l1.find(space, key)
-    if (slot === undefined || boundMs === 0) return false
-    const now = clock.now()
-    // An entry of a process that is not current counts as expired when the process last was.
-    const isTrusted = this.#keeper.isTrusted(now)
-    if (!isTrusted && !isFailing) return false
-    const expiredMs = now - l1.expiresAtOf(slot)
-    const untrustedMs = isTrusted ? Number.NEGATIVE_INFINITY : follower.currency.silence(now)
-    return Math.max(expiredMs, untrustedMs) <= boundMs
-  }
-
   /** The refill's value if it comes within the soft timeout, else the stale one; undefined if that was dropped meanwhile. */
   async #whileRefilling(
     request: Request,
     reader: Fill | undefined,
   ): Promise<{ answer: Answer<unknown>; landed: Landed | undefined } | undefined> {
     const { space, key, policy } = request
+    if (this.fresh(space, key) >= 0) return { answer: this.#stored(space.slots.get(key)!, 'fresh'), landed: undefined }
     const { flight, isJoined } = this.#flightOf(request)
     flight.want()
     // A loader that reads its own stale value would wait for itself.
     if (policy.softTimeoutMs > 0 && !(reader && waitsFor(flight, reader.flight))) {
-      const signal = unwanted(request, reader)
+      const signal = either(request.call?.signal, reader?.signal)
       const bound = deadline(this.#keeper.clock, policy.softTimeoutMs, signal)
-      const landed = await this.#join(flight, reader, undefined, this.#limits.proofWaitMs, bound.signal).catch(
+      const { proofWaitMs } = this.#limits
+      const landed = await this.#join(flight, reader, undefined, proofWaitMs, false, bound.signal).catch(
         () => undefined,
       )
       bound.cancel()
       signal?.throwIfAborted()
-      if (landed && landed.state === 'fresh') return { answer: this.#landed(landed, isJoined, undefined), landed }
+      if (landed && landed !== 'expired' && landed.state === 'fresh')
+        return { answer: this.#landed(landed, isJoined, undefined), landed }
     }
     const slot = this.#keeper.l1.find(space, key)
     if (slot === undefined) return undefined
@@ -206,14 +202,13 @@ export class Reads {
     return { answer: this.#stored(slot, isFresh ? 'fresh' : 'stale'), landed: undefined }
   }
 
-  // ── flights ────────────────────────────────────────────────────────────────────────────────────────────
-
   async #fly(
     request: Request,
     reader: Fill | undefined,
     floor: Floor | undefined,
     proofWaitMs: number,
-  ): Promise<{ landed: Landed; isJoined: boolean }> {
+    isGraceful: boolean,
+  ): Promise<{ landed: Landed | 'expired'; isJoined: boolean }> {
     const running = request.space.flights.get(request.key)
     const outer = reader?.flight
     if (running && outer && waitsFor(running, outer)) {
@@ -223,7 +218,14 @@ export class Reads {
     }
     const { flight, isJoined } = this.#flightOf(request)
     if (isJoined) this.#keeper.counters.joined++
-    const landed = await this.#join(flight, reader, floor, proofWaitMs, unwanted(request, reader))
+    const landed = await this.#join(
+      flight,
+      reader,
+      floor,
+      proofWaitMs,
+      isGraceful,
+      either(request.call?.signal, reader?.signal),
+    )
     return { landed, isJoined }
   }
 
@@ -258,13 +260,14 @@ export class Reads {
     reader: Fill | undefined,
     floor: Floor | undefined,
     proofWaitMs: number,
+    isGraceful: boolean,
     signal: AbortSignal | undefined,
-  ): Promise<Landed> {
+  ): Promise<Landed | 'expired'> {
     if (reader) flight.hurry()
     const waiting = reader?.flight.waitsFor
     waiting?.set(flight, (waiting.get(flight) ?? 0) + 1)
     try {
-      return await this.#landing(flight, floor, proofWaitMs, signal)
+      return await this.#landing(flight, floor, proofWaitMs, isGraceful, signal)
     } finally {
       const count = (waiting?.get(flight) ?? 0) - 1
       if (count > 0) waiting?.set(flight, count)
@@ -276,8 +279,9 @@ export class Reads {
     flight: Flight,
     floor: Floor | undefined,
     proofWaitMs: number,
+    isGraceful: boolean,
     signal: AbortSignal | undefined,
-  ): Promise<Landed> {
+  ): Promise<Landed | 'expired'> {
     return new Promise((resolve, reject) => {
       let leave = (): void => {}
       const end = onAbort(signal, () => {
@@ -289,6 +293,7 @@ export class Reads {
         generation: this.#keeper.follower.generation,
         floor,
         proofWaitMs,
+        isGraceful,
         resolve(landed) {
           end()
           resolve(landed)
@@ -323,8 +328,6 @@ export class Reads {
   #mustBeOpen(): void {
     this.#closing.signal.throwIfAborted()
   }
-
-  // ── answers ────────────────────────────────────────────────────────────────────────────────────────────
 
   /** What L1 holds. A fresh entry is valid as of the tidemark now, however long ago it was filled: nothing since touched it. */
   #stored(slot: number, state: 'fresh' | 'stale'): Answer<unknown> {
@@ -391,10 +394,4 @@ export class Reads {
     const { clock } = this.#keeper
     return Math.round(clock.wall() - (clock.now() - mono))
   }
-}
-
-/** Aborts when nobody wants the answer any more: the caller, or whoever waits for the loader that asks. */
-function unwanted({ call }: Request, reader: Fill | undefined): AbortSignal | undefined {
-  if (!reader) return call?.signal
-  return call?.signal ? AbortSignal.any([call.signal, reader.signal]) : reader.signal
 }

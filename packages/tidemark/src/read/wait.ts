@@ -21,3 +21,8 @@ export function deadline(
     },
   }
 }
+
+/** Aborts when one of two does; undefined where there is none. */
+export function either(one: AbortSignal | undefined, other: AbortSignal | undefined): AbortSignal | undefined {
+  return one && other ? AbortSignal.any([one, other]) : (one ?? other)
+}

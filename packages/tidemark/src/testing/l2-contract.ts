@@ -115,6 +115,41 @@ export function l2Contract(open: (limits: L2Limits) => Promise<L2UnderTest>): L2
     equal(await l2.fill('a', fill(110, 'posts', '1')), 'stored')
   })
 
+  test('an expiry leaves what is older as expired, until it is loaded anew, or a change drops it', async (l2) => {
+    const expiry = (prev: number, lsn: number, name: string): L2Batch => ({
+      ...batch(prev, lsn),
+      marks: [{ lsn, shape: 'posts', name, isExpiry: true }],
+    })
+    const seen = async (key: string) => {
+      const { entry, isExpired } = await l2.read(key)
+      return [entry?.lsn, isExpired === true]
+    }
+    await l2.invalidate(batch(90, 100))
+    for (const [key, name] of ['1', '2', '3'].entries()) await l2.fill(`${key}`, fill(100, 'posts', name))
+    await told(l2, expiry(100, 110, '1'))
+    await told(l2, expiry(110, 120, '2'))
+    equal(await Promise.all(['0', '1', '2'].map(seen)), [
+      [100, true],
+      [100, true],
+      [100, false],
+    ])
+    equal(await l2.fill('0', fill(109, 'posts', '1')), 'refused')
+    equal(await l2.fill('0', fill(110, 'posts', '1')), 'stored')
+    await told(l2, batch(120, 130, [130, 'posts', '2']))
+    equal(await Promise.all(['0', '1', '2'].map(seen)), [
+      [110, false],
+      [undefined, false],
+      [100, false],
+    ])
+    // One after the other, the drop counts; so does that of the whole shape.
+    await told(l2, expiry(130, 140, '1'))
+    await told(l2, batch(140, 150, [150, 'posts', undefined]))
+    equal(await Promise.all(['0', '2'].map(seen)), [
+      [undefined, false],
+      [undefined, false],
+    ])
+  })
+
   test('a fill is refused after a change that it did not see, of another epoch, and where a later one is', async (l2) => {
     await l2.invalidate(batch(90, 100))
     await l2.fill('x', fill(100, 'posts', '1'))

@@ -35,6 +35,8 @@ export const l2Rules = {
   isGap: (m: number, prev: number): boolean => m < prev,
   /** Nothing is believed from before its shape was stamped. */
   isBefore: (lsn: number, since: number): boolean => lsn < since,
+  /** What is older than an expiry is not fresh. */
+  isExpired: (lsn: number, expiry: number): boolean => lsn < expiry,
   /** The marks were made for the shapes that there are. */
   hasShapes: (batch: string | undefined, held: string): boolean => batch === held,
 }
@@ -82,7 +84,8 @@ export class MemoryL2 implements L2 {
     const passed = this.#now() - storedAt
     const [ageMs, remainingMs] = [entry.ageMs + passed, entry.remainingMs - passed]
     if (remainingMs <= 0) return { tide, entry: undefined }
-    const held = { tide, entry: { value: copyOf(value), lsn, dependencies, ageMs, remainingMs } }
+    const found = { tide, entry: { value: copyOf(value), lsn, dependencies, ageMs, remainingMs } }
+    const held = this.#isExpired(lsn, entry.stamps) ? { ...found, isExpired: true } : found
     const shapes = new Set(entry.stamps.map(({ shape }) => shape))
     const patterns = [...shapes].flatMap((shape) => this.#held.patterns.get(shape) ?? [])
     const later = patterns.filter((pattern) => pattern.lsn > lsn).map(({ text }) => text)
@@ -96,7 +99,8 @@ export class MemoryL2 implements L2 {
     const stamps = this.#registered(tide.m, entry.stamps)
     if (!stamps) return 'refused'
     const former = entries.get(key)
-    if (!this.#isValid(entry.lsn, stamps) || (former && entry.lsn < former.lsn)) return 'refused'
+    const isStale = !this.#isValid(entry.lsn, stamps) || this.#isExpired(entry.lsn, stamps)
+    if (isStale || (former && entry.lsn < former.lsn)) return 'refused'
     entries.set(key, { ...entry, stamps, value: copyOf(entry.value), storedAt: this.#now() })
     return 'stored'
   }
@@ -175,14 +179,14 @@ export class MemoryL2 implements L2 {
     this.#held.entries.delete(key)
   }
 
-  #mark({ shape, name, lsn, pattern }: L2Mark): void {
+  #mark({ shape, name, lsn, pattern, isExpiry }: L2Mark): void {
     const { shapes, stamps } = this.#held
     if (pattern !== undefined) return this.#keep(shape, { lsn, text: pattern })
     if (name === undefined) {
       shapes.set(shape, Math.max(lsn, shapes.get(shape) ?? 0))
       return
     }
-    const stamp = stampKey(shape, name)
+    const stamp = stampKey(shape, name, isExpiry)
     stamps.delete(stamp)
     stamps.set(stamp, lsn)
     for (const [oldest, at] of stamps) {
@@ -208,6 +212,11 @@ export class MemoryL2 implements L2 {
       if (since === undefined || l2Rules.isBefore(lsn, since)) return false
       return (stamps.get(stampKey(shape, name)) ?? 0) <= lsn
     })
+  }
+
+  #isExpired(lsn: number, own: readonly L2Stamp[]): boolean {
+    const { stamps } = this.#held
+    return own.some(({ shape, name }) => l2Rules.isExpired(lsn, stamps.get(stampKey(shape, name, true)) ?? 0))
   }
 
   #answer(state: L2Answer['state']): L2Answer {
@@ -241,6 +250,6 @@ function copied({ tide, shapesId, shapes, patterns, stamps, entries }: Held): He
   }
 }
 
-function stampKey(shape: string, name: string): string {
-  return JSON.stringify([shape, name])
+function stampKey(shape: string, name: string, isExpiry = false): string {
+  return JSON.stringify([shape, name, isExpiry])
 }

@@ -36,7 +36,7 @@ export interface L2 {
    * - `m >= end`: nothing to do, `applied`;
    * - `shapes` is not the id of the shapes that it has: nothing is done; the answer is `shapes`, with all of them;
    * - else each mark with a position after `m` sets its stamp, or raises the `since` of its shape; entries that are older than
-   *   one of their stamps, or than a `since`, are never read again; a mark with a pattern is kept beside its shape, for those who read
+   *   one of their stamps, or than a `since`, are never read again, but that an expiry leaves the entry, as expired; a mark with a pattern is kept beside its shape, for those who read
    *   older entries (a limited number, the oldest leave first and raise `since`); then `m = end`.
    */
   invalidate(batch: L2Batch): Promise<L2Answer>
@@ -69,6 +69,8 @@ export interface L2Read {
   readonly tide: L2Tide | undefined
   /** Of that epoch. */
   readonly entry: L2Entry | undefined
+  /** An expiry is later than the entry: it is stale, and was not dropped. */
+  readonly isExpired?: boolean
   /** Of marks of its shapes that are later than the entry: it is stale if one of them means it. Absent: there are none. */
   readonly patterns?: readonly string[]
   /** Of who asked and found nothing: whether nobody else loads. Absent where that could not be said at the same time. */
@@ -119,6 +121,8 @@ export interface L2Mark {
   readonly shape: string
   /** undefined: all that has the shape, or what the pattern means. */
   readonly name: string | undefined
+  /** With a name: what is older is stale, but stays for grace. Fills that are older are refused all the same. */
+  readonly isExpiry?: boolean
   /** What L2 can't judge: who reads does. A text of at most 1,000 characters. */
   readonly pattern?: string
 }

@@ -4,7 +4,7 @@ import { isUnchanged, touches } from '../dependencies/match.js'
 import type { Order } from '../dependencies/order.js'
 import type { PatternTarget } from '../dependencies/pattern.js'
 import { tupleOf } from '../dependencies/tuple.js'
-import type { Change, RowChange, Target } from '../log/change.js'
+import type { Change, Mode, RowChange, Target } from '../log/change.js'
 import type { L2Mark, L2Stamp } from './l2.js'
 
 /*
@@ -116,7 +116,7 @@ export class Shapes {
           for (const texts of this.#tables.values()) for (const text of texts) marks.add(text, undefined, lsn)
           break
         case 'target':
-          for (const target of change.targets) this.#markTarget(target, lsn, marks)
+          for (const target of change.targets) this.#markTarget(target, change.mode, lsn, marks)
           break
         default:
           change satisfies never
@@ -150,20 +150,21 @@ export class Shapes {
     if (was !== undefined && was !== now && old !== 'ignored') marks.add(text, nameOf(was), lsn)
   }
 
-  #markTarget(target: Target, lsn: number, marks: Marks): void {
+  #markTarget(target: Target, mode: Mode, lsn: number, marks: Marks): void {
+    const pattern = patternOf(target, mode)
     if (target.kind === 'everything') {
-      for (const [text, [kind]] of this.#parsed) if (kind === 'key') marks.add(text, undefined, lsn)
+      for (const [text, [kind]] of this.#parsed) if (kind === 'key') marks.add(text, undefined, lsn, { pattern })
       return
     }
     // Every entry has the stamp of its own key. Whether a pattern means it, who reads it says: L2 can't look for what matches.
     const kind = target.kind === 'tag' ? 'tag' : 'key'
     const name = target.kind === 'tag' ? target.tag : target.kind === 'key' ? target.key : undefined
-    const pattern = target.kind === 'pattern' ? patternOf(target) : undefined
+    const how = { pattern, isExpiry: name !== undefined && mode === 'expire' }
     const text = textOf([kind, target.tenant])
-    if (this.#parsed.has(text)) marks.add(text, name, lsn, pattern)
+    if (this.#parsed.has(text)) marks.add(text, name, lsn, how)
     const wide = textOf([kind, null])
     if (this.#parsed.has(wide))
-      marks.add(wide, name === undefined ? undefined : wideName(target.tenant, name), lsn, pattern)
+      marks.add(wide, name === undefined ? undefined : wideName(target.tenant, name), lsn, how)
   }
 }
 
@@ -171,11 +172,22 @@ export class Shapes {
 export class Marks {
   readonly #marks = new Map<string, L2Mark>()
 
-  add(shape: string, name: string | undefined, lsn: number, pattern?: string): void {
+  add(
+    shape: string,
+    name: string | undefined,
+    lsn: number,
+    { pattern, isExpiry = false }: { readonly pattern?: string | undefined; readonly isExpiry?: boolean } = {},
+  ): void {
     const among = pattern === undefined ? '' : `\u0001${pattern}`
-    const key = name === undefined ? shape + among : `${shape}\u0000${name}`
+    const key = name === undefined ? shape + among : `${shape}\u0000${isExpiry ? '\u0002' : ''}${name}`
     this.#marks.delete(key)
-    this.#marks.set(key, pattern === undefined ? { lsn, shape, name } : { lsn, shape, name, pattern })
+    this.#marks.set(key, {
+      lsn,
+      shape,
+      name,
+      ...(isExpiry && { isExpiry }),
+      ...(pattern !== undefined && { pattern }),
+    })
   }
 
   get all(): L2Mark[] {
@@ -183,19 +195,30 @@ export class Marks {
   }
 }
 
-/** undefined where it is too long for L2: then it means all keys. */
-function patternOf(target: PatternTarget): string | undefined {
-  const { tenant, syntax, pattern } = target
-  const text = JSON.stringify([tenant, syntax, pattern])
+/** What L2 can't do by itself, in words for those who read: patterns, and what lets all keys of a tenant, or all, expire. */
+type Told = readonly [tenant: string | null, kind: PatternTarget['syntax'] | 'all', pattern: string, mode?: 'expire']
+
+/** undefined where L2 needs none, or where it is too long for it: then it means all keys, and drops them. */
+function patternOf(target: Target, mode: Mode): string | undefined {
+  const ending: readonly ['expire'?] = mode === 'expire' ? [mode] : []
+  let told: Told
+  if (target.kind === 'pattern') told = [target.tenant, target.syntax, target.pattern, ...ending]
+  else if (mode === 'drop' || target.kind === 'tag' || target.kind === 'key') return undefined
+  else told = [target.kind === 'everything' ? null : target.tenant, 'all', '', ...ending]
+  const text = JSON.stringify(told)
   return text.length <= PATTERN_MAX ? text : undefined
 }
 
-/** Whether a pattern that L2 kept means something that an entry depends on. */
-export function isMeant(pattern: string, dependencies: readonly Dependency[]): boolean {
-  const [tenant, syntax, text] = JSON.parse(pattern) as [string, PatternTarget['syntax'], string]
-  const target: PatternTarget = { kind: 'pattern', tenant, syntax, pattern: text }
-  const change: Change = { kind: 'target', targets: [target], mode: 'drop' }
-  return dependencies.some((dependency) => touches(dependency, change))
+/** How a pattern that L2 kept means something that an entry depends on; undefined if it does not. */
+export function meantBy(pattern: string, dependencies: readonly Dependency[]): Mode | undefined {
+  const [tenant, kind, text, mode = 'drop'] = JSON.parse(pattern) as Told
+  const change: Change = { kind: 'target', targets: [targetOf(tenant, kind, text)], mode }
+  return dependencies.some((dependency) => touches(dependency, change)) ? mode : undefined
+}
+
+function targetOf(tenant: string | null, kind: Told[1], pattern: string): Target {
+  if (tenant === null) return { kind: 'everything' }
+  return kind === 'all' ? { kind: 'tenant', tenant } : { kind: 'pattern', tenant, syntax: kind, pattern }
 }
 
 /** The rule as a function, so that the simulation can plant the bug of leaving it out. */

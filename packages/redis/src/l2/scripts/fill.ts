@@ -50,6 +50,7 @@ local function fill(key, epoch, position, ttl, rest, texts, most)
   if p < st.l then
     touched[key] = nil
     ask(key, p, rest, from, from + ${DEPENDENCY_BYTES} * nd)
+    if p < st.x then ask(key, p, rest, from, from + ${DEPENDENCY_BYTES} * nd, true) end
     compare()
     if touched[key] then return ${Verdict.void} end
   end

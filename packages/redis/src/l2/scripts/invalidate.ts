@@ -7,7 +7,7 @@ import { Script } from './script.js'
  * KEYS: state, stamps. ARGV: the number of buckets, the epoch, the position that the batch follows, its end, `1` if `m` moves to
  * the end now (the last slice), `1` if a new generation may begin where L2 is behind, the id of the shapes that the marks were made
  * for, a random generation and a random id of shapes in case a new one begins, how many stamps there may be, how many shapes are
- * marked as a whole, how many patterns there are, the position of the last mark; then pairs of position and shape; triples of position, shape and pattern; pairs of
+ * marked as a whole, how many patterns there are, the position of the last mark, that of the last which only lets expire; then pairs of position and shape; triples of position, shape and pattern; pairs of
  * position and dependency.
  * Answers the outcome, `m`, the id of the shapes; the texts of all shapes, where the id was another.
  */
@@ -36,7 +36,8 @@ if st.i ~= id then
 end
 -- What is read is compared from here on.
 st.l = math.max(st.l, tonumber(ARGV[13]))
-redis.call('HSET', S, 'l', text(st.l))
+st.x = math.max(st.x, tonumber(ARGV[14]))
+redis.call('HSET', S, 'l', text(st.l), 'x', text(st.x))
 local function raise(shape, position)
   local since = redis.call('HGET', S, 's' .. shape)
   if since and tonumber(since) < position then redis.call('HSET', S, 's' .. shape, text(position)) end
@@ -51,8 +52,8 @@ local function keep(shape, position, words)
   st.p = math.max(st.p, tonumber(position))
   redis.call('HSET', S, 'P' .. shape, cjson.encode(kept), 'p', text(st.p))
 end
-local from = 14 + 2 * tonumber(ARGV[11])
-for j = 14, from - 1, 2 do raise(ARGV[j + 1], tonumber(ARGV[j])) end
+local from = 15 + 2 * tonumber(ARGV[11])
+for j = 15, from - 1, 2 do raise(ARGV[j + 1], tonumber(ARGV[j])) end
 local names = from + 3 * tonumber(ARGV[12])
 for j = from, names - 1, 3 do keep(ARGV[j + 1], ARGV[j], ARGV[j + 2]) end
 for j = names, #ARGV, 1000 do redis.call('ZADD', Z, 'GT', unpack(ARGV, j, math.min(j + 999, #ARGV))) end

@@ -5,8 +5,8 @@
  *   `n` how many shapes there are, `h` the position below which a read renews an entry's; of each shape, by its id: `s…` its
  *   `since`, `d…` its text,
  *   `P…` its last patterns (JSON: pairs of position and text); `p` the position of the last pattern of all, `l` that of the last mark of
- *   all: nothing that is stamped is later.
- * - the stamps, a sorted set: dependency → the last position that touched it. The generation is a member too: where it is missing
+ *   all: nothing that is stamped is later; `x` that of the last stamp that lets expire.
+ * - the stamps, a sorted set: dependency → the last position that touched it; with one bit changed, that let it expire. The generation is a member too: where it is missing
  *   the stamps were lost (evicted by Redis, say), and nothing is believed.
  * - an entry, a string: the head, its shapes, its dependencies, then what only the client reads.
  *
@@ -35,6 +35,8 @@ export const SHAPE_BYTES = 16
 
 /** A dependency: its shape's id, and 8 bytes of a hash of its name. Two that collide are stamped together: a lost hit, never a wrong one. */
 export const DEPENDENCY_BYTES = SHAPE_BYTES + 8
+/** Of its last byte. */
+export const EXPIRY_BIT = 128
 
 /** What a script answers first. */
 export const Outcome = {
@@ -76,11 +78,11 @@ export const PRELUDE = `
 local S, Z = KEYS[1], KEYS[2]
 local function text(n) return string.format('%.0f', n) end
 local function state()
-  local s = redis.pcall('HMGET', S, 'g', 'e', 'm', 'i', 'b', 'h', 'p', 'l')
+  local s = redis.pcall('HMGET', S, 'g', 'e', 'm', 'i', 'b', 'h', 'p', 'l', 'x')
   if s.err or not (s[1] and s[2] and s[3] and s[4] and s[5] and s[8]) then return nil end
   local mark = redis.pcall('ZSCORE', Z, s[1])
   if not mark or type(mark) == 'table' then return nil end
-  return {g = s[1], e = s[2], m = tonumber(s[3]), i = s[4], b = s[5], h = tonumber(s[6] or '0'), p = tonumber(s[7] or '0'), l = tonumber(s[8])}
+  return {g = s[1], e = s[2], m = tonumber(s[3]), i = s[4], b = s[5], h = tonumber(s[6] or '0'), p = tonumber(s[7] or '0'), l = tonumber(s[8]), x = tonumber(s[9] or '0')}
 end
 `
 
@@ -122,11 +124,16 @@ local function compare()
   asked = 0
 end
 -- To be called for each; what 'compare' finds after the last is in 'touched', by 'owner'.
-local function ask(owner, p, v, from, to)
+local function ask(owner, p, v, from, to, isExpiry)
   positions[owner] = p
   for at = from, to - 1, ${DEPENDENCY_BYTES} do
+    local name = string.sub(v, at, at + ${DEPENDENCY_BYTES - 1})
+    if isExpiry then
+      local last = string.byte(name, ${DEPENDENCY_BYTES})
+      name = string.sub(name, 1, ${DEPENDENCY_BYTES - 1}) .. string.char((last + ${EXPIRY_BIT}) % 256)
+    end
     asked = asked + 1
-    names[asked], owners[asked] = string.sub(v, at, at + ${DEPENDENCY_BYTES - 1}), owner
+    names[asked], owners[asked] = name, owner
     if asked == 500 then compare() end
   end
 end

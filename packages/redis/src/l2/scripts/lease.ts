@@ -8,8 +8,10 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 `)
 
-/** KEYS: the lease. ARGV: who lets go. */
+/** KEYS: leases. ARGV: who lets go of each. */
 export const releaseScript = new Script(`
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('UNLINK', KEYS[1]) end
+for k, holder in ipairs(redis.call('MGET', unpack(KEYS))) do
+  if holder == ARGV[k] then redis.call('UNLINK', KEYS[k]) end
+end
 return 1
 `)

@@ -1,0 +1,24 @@
+import type { Floor } from './floor.js'
+import type { Kept } from './keep.js'
+
+/** What a flight hands to a reader. */
+export interface Landed extends Kept {
+  readonly state: 'fresh' | 'fenced' | 'stale'
+  /** The position as of which it holds; undefined unless fresh. */
+  readonly asOf: number | undefined
+}
+
+/** A read that waits for a flight. */
+export interface Reader {
+  /** The tidemark, and its generation, when it asked. */
+  readonly asked: number
+  readonly generation: number
+  /** What it may take, if it or the load that it belongs to carries a position. */
+  readonly floor: Floor | undefined
+  /** How long it waits for proofs; Infinity for watches. */
+  readonly proofWaitMs: number
+  /** It takes what expired: it is told so when L1 has something of the kind. */
+  readonly isGraceful: boolean
+  readonly resolve: (landed: Landed | 'expired') => void
+  readonly reject: (error: unknown) => void
+}
