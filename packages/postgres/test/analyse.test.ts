@@ -183,8 +183,8 @@ const cases: Record<string, Record<string, string[]>> = {
         'rows of public.comments where id = $1',
       ],
     'select * from posts p left join comments c on c.post_id = p.id where c.post_id = $1 or c.user_id is not null': [
-      'all of public.posts, while there are rows of public.comments where post_id = $1, or of public.comments where user_id is not null (condition)',
-      'rows of public.comments where post_id = $1 or user_id is not null',
+      'all of public.posts, while there are rows of public.comments where post_id = $1, or of public.comments where user_id is not null and post_id in (id of public.posts) (condition)',
+      'rows of public.comments where post_id = $1 or user_id is not null and post_id in (id of public.posts)',
     ],
     'select * from posts p left join comments c on c.post_id = p.id where c.post_id = $1 or p.id = 2': [
       'all of public.posts (condition)',
@@ -192,11 +192,11 @@ const cases: Record<string, Record<string, string[]>> = {
     ],
     'select * from posts p left join comments c on c.post_id = p.id where c.post_id is not distinct from $1': [
       'all of public.posts (condition)',
-      'all of public.comments (type)',
+      'rows of public.comments where post_id in (id of public.posts) (old values: outer-join)',
     ],
     'select * from posts p left join comments c on c.post_id = p.id where c.user_id <> all($1)': [
       'all of public.posts (condition)',
-      'rows of public.comments where user_id <> all($1) (old values: outer-join)',
+      'rows of public.comments where user_id <> all($1) and post_id in (id of public.posts) (old values: outer-join)',
     ],
     'select * from (select p.author_id, c.post_id from posts p left join comments c on c.post_id = p.id) s where s.post_id = $1':
       ['rows of public.posts where id = $1', 'rows of public.comments where post_id = $1 (old values: outer-join)'],
@@ -264,7 +264,7 @@ const cases: Record<string, Record<string, string[]>> = {
     ],
     'select * from posts p where p.id = $1 or exists (select from comments c where c.post_id = p.id)': [
       'all of public.posts (condition)',
-      'all of public.comments (condition)',
+      'rows of public.comments where post_id = $1 or post_id in (id of public.posts) (old values: subquery)',
     ],
     // A bare name may be a column of a subquery whose columns are not known here: then it is none of an outer level.
     'select * from posts p where p.author_id = $1 and exists (select from comments c, (select 5 as author_id) s where c.post_id = author_id)':

@@ -69,7 +69,7 @@ const cases: Record<string, Record<string, string[]>> = {
     ],
     'with p as (select * from posts) select * from p join authors a on a.id = p.author_id order by a.id desc limit 5': [
       'rows of public.posts, limit 5 by author_id desc',
-      'rows of public.authors, limit 5 by id desc',
+      'rows of public.authors where id in (author_id of public.posts), limit 5 by id desc',
     ],
     'select * from (select id from posts where author_id = $1 order by id limit 5) s order by id': [
       'rows of public.posts where author_id = $1, limit 5 by id (old values: subquery)',
@@ -78,7 +78,7 @@ const cases: Record<string, Record<string, string[]>> = {
       'rows of public.posts where author_id = $1, limit $2 by at desc (old values: subquery)',
     ],
     'select name from authors where id in (select author_id from posts p order by p.id limit 5)': [
-      'all of public.authors (condition)',
+      'all of public.authors, while there are rows of public.posts where author_id in (id of public.authors) (condition)',
       'rows of public.posts, limit 5 by id (old values: subquery)',
     ],
     'select (select id from posts order by at limit 1) as id': [

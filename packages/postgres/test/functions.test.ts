@@ -225,13 +225,16 @@ const cases: Record<string, Record<string, string[]>> = {
     'select 1 limit how_many(3)': ['rows of public.comments where post_id = 3 (old values: subquery)'],
     'select * from authored where id = $1': [
       'rows of public.authors where id = $1',
-      'all of public.posts (condition)',
-      'all of public.posts (condition)',
+      'rows of public.posts where author_id in (id of public.authors) (old values: subquery)',
+      'rows of public.posts where id in (id of public.authors) (old values: subquery)',
     ],
   },
   'columns go before arguments of their name': {
     'select * from posts_here($1)': ['all of public.posts (condition)'],
-    'select * from shadowed($1)': ['all of public.comments (condition)', 'all of public.posts (condition)'],
+    'select * from shadowed($1)': [
+      'all of public.comments, while there are rows of public.posts where id in (post_id of public.comments) (condition)',
+      'rows of public.posts where id in (post_id of public.comments) (old values: subquery)',
+    ],
   },
   'values keep their type': {
     'select * from titled($1)': ['rows of public.posts where title = $1 (old values: subquery)'],

@@ -177,3 +177,34 @@ it('of two tables that have no row either may get one', async () => {
   expect(await drops('delete from b where id = 8', 'delete from a where id = 8')).toBe(true)
   expect(await drops('insert into b values (8, 9, 1)', 'insert into a values (8, 9, 1)')).toBe(true)
 })
+
+it('of a small table without conditions the partners are known too', async () => {
+  const drops = await opened('select a.id, count(*)::int as n from a join b on b.id = a.b_id group by a.id order by 1')
+  expect(await drops('update b set id = 40 where id = 4')).toBe(false)
+  expect(await drops('insert into b values (41, 1, 1)')).toBe(false)
+  expect(await drops('insert into a values (41, 1, 41)')).toBe(true)
+  expect(await drops('delete from b where id = 41')).toBe(true)
+  expect(await drops('begin', 'insert into b values (42, 1, 1)', 'insert into a values (42, 1, 42)', 'commit')).toBe(
+    true,
+  )
+  expect(await drops('insert into b values (43, 1, 1)', 'update a set b_id = 43 where id = 1')).toBe(true)
+})
+
+describe('conditions that contradict each other', () => {
+  it.each([
+    ['between two ends the wrong way round', 'x between $1 and $2', [5, 2]],
+    ['of which one excludes what the other includes', 'x >= $1 and x < $1', [5]],
+    ['NULL, and one of some values', 'x is null and x > $1', [1]],
+    ['NULL, and not', 'x is null and x is not null', []],
+  ])('%s: no row matters, nor what it is joined to', async (_, condition, values) => {
+    const text = `select a.id, b.id as other from a, b where a.${condition.replaceAll(' and x', ' and a.x')} and b.id + 0 > 0`
+    const drops = await opened(text, values)
+    expect(await drops('update a set x = 5, b_id = 7 where id = 1', 'insert into a values (5, null, 1)')).toBe(false)
+    expect(await drops('update b set id = 50 where id = 1')).toBe(false)
+  })
+
+  it('ends that include one value are no contradiction', async () => {
+    const drops = await opened('select id from a where x between $1 and $2 order by id', [5, 5])
+    expect(await drops('update a set x = 5 where id = 1')).toBe(true)
+  })
+})

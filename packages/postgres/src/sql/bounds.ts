@@ -19,7 +19,7 @@ export type Choice =
       readonly relation: Relation
       readonly column: Column
       readonly bounds: Bounds
-      /** Other bounds name the rows too: it only leaves out those without a partner. */
+      /** It only leaves out rows without a partner: other bounds name the rows too, or none name its own. Then only few values are gone by. */
       readonly isExtra: boolean
     }
   | { readonly kind: 'compare'; readonly operator: Operator; readonly value: Value }
@@ -241,7 +241,7 @@ class Way {
     if (!step) return undefined
     const { column, other } = step
     const bounds = this.boundsOf(other.occurrence as TableOccurrence)
-    const isExtra = this.#ownBounds(occurrence).some(isNarrow)
+    const isExtra = bounds.length === 0 || this.#ownBounds(occurrence).some(isNarrow)
     return {
       column,
       choice: { kind: 'chain', relation: other.occurrence.relation!, column: other.column, bounds, isExtra },
@@ -342,7 +342,7 @@ function joinedAs(occurrence: TableOccurrence, bounds: Bounds): Joined {
       ? 'named'
       : bounds.some(isNarrow)
         ? 'range'
-        : isSmall && naming.length > 0
+        : isSmall
           ? 'part'
           : 'many'
   return { occurrence, rank, named }

@@ -103,10 +103,10 @@ class ChainQuery {
     this.#parameters = parameters
   }
 
-  /** undefined if nothing would bound it. */
+  /** undefined if nothing would bound it, and it is not small. */
   text({ relation, column, bounds }: Chain, cast = '::text'): string | undefined {
     const where = this.#where(bounds)
-    if (where === '') return undefined
+    if (where === '' && !relation.isSmall) return undefined
     return `select ${escapeIdentifier(column.name)}${cast} from ${relation.table}${where}`
   }
 

@@ -101,8 +101,10 @@ function explainChoice(choice: Choice): string {
     case 'cut':
     case 'beside':
       return ''
-    case 'chain':
-      return `in (${choice.column.name} of ${choice.relation.table} where ${explainWay(choice.bounds)})`
+    case 'chain': {
+      const where = explainWay(choice.bounds)
+      return `in (${choice.column.name} of ${choice.relation.table}${where === '' ? '' : ` where ${where}`})`
+    }
     case 'in':
       if (choice.takesNull) return `is not distinct from ${choice.values.map(explainValue).join(', ')}`
       return choice.values.length === 1

@@ -3,7 +3,7 @@ import type { Column } from './catalogue.js'
 import type { BoundColumn, Occurrence, TableOccurrence } from './scope.js'
 
 /**
- * How few rows of a table its own bounds are likely to name: a row by its primary key, rows by values, rows of a range, a part of a
+ * How few rows of a table its own bounds are likely to name: a row by its primary key, rows by values, rows of a range, those of a
  * small table, or who knows how many.
  */
 export type Rank = 'one' | 'named' | 'range' | 'part' | 'many'

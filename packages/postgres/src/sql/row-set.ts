@@ -1,4 +1,4 @@
-import { afterPrefix, type Bound, type Condition, keyOf, type Range, type RowsDependency } from 'tidemark'
+import { afterPrefix, type Bound, type Condition, compareKeys, keyOf, type Range, type RowsDependency } from 'tidemark'
 import type { FollowedTable } from '../wal/tables.js'
 import type { Bounds, Choice } from './bounds.js'
 import { canonical, equalityOf, isRanked, orderOf, told, wireText } from './canonical.js'
@@ -16,6 +16,8 @@ export interface RowSet {
   readonly also: readonly Condition[]
 }
 
+/** What is true of no NULL. */
+const REFUSING: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>(['not-null', 'compare', 'prefix', 'any', 'chain'])
 /** More values than this are not compared with one by one. */
 const VALUES_MAX = 1_000
 
@@ -34,7 +36,9 @@ export function rowSetOf(
   const equal = shared(
     bounds.flatMap(({ column, choice }) => {
       const values = valuesOf(column, choice, parameters, chains)
-      return values ? [{ column, values }] : []
+      if (!values) return []
+      const refusesNull = bounds.some((each) => each.column === column && REFUSING.has(each.choice.kind))
+      return [{ column, values: refusesNull ? values.filter((value) => value !== null) : values }]
     }),
   )
   const empty = equal.find(({ values }) => values.length === 0)
@@ -42,6 +46,8 @@ export function rowSetOf(
   const unknown = bounds.find(({ column, choice }) => isWithNull(column, choice, parameters))
   if (unknown) return noRow(unknown.column)
   const ranges = rangesOf(bounds, parameters)
+  const impossible = ranges.find(isEmpty)
+  if (impossible) return noRow(bounds.find(({ column }) => column.name === impossible.column)!.column)
   const also = bounds.flatMap(({ column, choice }) => conditionOf(column, choice, parameters) ?? [])
   const named = narrowed(equal, identity, max)
   const isNamed = named.isIdentity && named.equal.length > 0
@@ -198,6 +204,14 @@ function rangesOf(bounds: Bounds, parameters: readonly unknown[]): Range[] {
   }
   const ends = (range: Range) => Number(range.from !== undefined) + Number(range.to !== undefined)
   return [...open.values(), ...ranges].sort((left, right) => ends(right) - ends(left))
+}
+
+/** Its ends leave nothing between them. */
+function isEmpty({ order, from, to }: Range): boolean {
+  const [first, last] = [from && keyOf(order, from.value), to && keyOf(order, to.value)]
+  if (first === undefined || last === undefined) return false
+  const side = compareKeys(order, first, last)
+  return side > 0 || (side === 0 && !(from!.isIncluded && to!.isIncluded))
 }
 
 /** Of a pattern of LIKE, what stands before its first wildcard. */
