@@ -4,6 +4,7 @@ import { awaits, holders, peeks, stampedes } from './contenders.js'
 import { withDatabase } from './database.js'
 import { alternate, median, runAlone } from './measure.js'
 import { describeMachine, Page } from './page.js'
+import { treeParts } from './tree-parts.js'
 import { scales } from './workload.js'
 
 const isSmoke = process.argv.includes('--smoke')
@@ -167,6 +168,7 @@ const parts = {
   },
 
   ...acrossParts({ page, scale }),
+  ...treeParts({ page, scale }),
 
   commit: () =>
     withDatabase({ isDurable: true }, async ({ url, version }) => {

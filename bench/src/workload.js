@@ -21,6 +21,13 @@ export const scales = {
     tierEntries: 60_000,
     missRounds: 20,
     journalRecords: 200_000,
+    trees: [
+      [1, 1_000],
+      [10, 1_000],
+      [100, 1_000],
+      [1_000, 1_000],
+    ],
+    treeEdits: 300,
   },
   smoke: {
     entries: 1_000,
@@ -41,6 +48,8 @@ export const scales = {
     tierEntries: 600,
     missRounds: 2,
     journalRecords: 2_000,
+    trees: [[2, 200]],
+    treeEdits: 5,
   },
 }
 

@@ -10,7 +10,7 @@ export interface Reading {
   readonly lastReadAt: number
 }
 
-type Counted = { -readonly [Name in keyof Reading]: Reading[Name] }
+export type Counted = { -readonly [Name in keyof Reading]: Reading[Name] }
 
 /** Counts reads by node, of the nodes that were first read last: beyond `most` the oldest are forgotten. */
 export class Readings {
@@ -22,19 +22,13 @@ export class Readings {
     this.#most = most
   }
 
-  count(config: ConfigName, path: Path, isHit: boolean): void {
-    const reading = this.#readingOf(config, path)
-    if (isHit) reading.hits++
-    else reading.misses++
-    reading.lastReadAt = Date.now()
-  }
-
   /** By path; undefined where nothing was read. */
   of(config: ConfigName): ReadonlyMap<Path, Reading> | undefined {
     return this.#configs.get(nameOf(config))
   }
 
-  #readingOf(config: ConfigName, path: Path): Counted {
+  /** What counts the reads of a node; who holds it counts without a look-up. */
+  counterOf(config: ConfigName, path: Path): Counted {
     const name = nameOf(config)
     let nodes = this.#configs.get(name)
     const known = nodes?.get(path)

@@ -1,7 +1,7 @@
 import type { Sql } from '@tidemark/postgres'
 import type { Answer, Cache, CallOptions, Explanation } from 'tidemark'
 import type { Path } from './pointer.js'
-import type { Readings } from './readings.js'
+import type { Counted, Readings } from './readings.js'
 import type { Place } from './stored.js'
 import { keyOf, type View, type Views, valueOfView } from './view.js'
 
@@ -12,6 +12,8 @@ export class TreeNode {
   readonly #place: Place
   readonly #cache: Cache<{ readonly sql: Sql }>
   readonly #readings: Readings
+  /** From its first read on. */
+  #counted: Counted | undefined
   readonly #load: (context: { readonly sql: Sql }) => Promise<View | null>
 
   /** @internal  use `tree.node()` */
@@ -39,8 +41,15 @@ export class TreeNode {
   /** The view as it is cached, with its state; null where there is no such node. */
   async ask(options: CallOptions = {}): Promise<Answer<View | null>> {
     const answer = (await this.#cache.ask(this.key, this.#load, options)) as Answer<View | null>
-    this.#readings.count(this.#place, this.path, answer.from === 'l1')
+    this.#count(answer.from === 'l1')
     return answer
+  }
+
+  #count(isHit: boolean): void {
+    this.#counted ??= this.#readings.counterOf(this.#place, this.path)
+    if (isHit) this.#counted.hits++
+    else this.#counted.misses++
+    this.#counted.lastReadAt = Date.now()
   }
 
   /** Whether it is kept in this process, why, and what it depends on. */

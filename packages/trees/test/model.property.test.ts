@@ -33,8 +33,8 @@ function random(seed: number): () => number {
   }
 }
 
-/** Of configs by themselves, and of those that inherit and refer. */
-const totals = [false, true].map(() => ({ gone: 0, expected: 0, both: 0, refused: 0 }))
+/** Of configs by themselves, and of those that inherit and refer. `needlessOfNothing`: views of what was not there, and is not. */
+const totals = [false, true].map(() => ({ gone: 0, expected: 0, both: 0, refused: 0, needlessOfNothing: 0 }))
 
 /** Gone, though nothing of it changed. */
 const needless: string[] = []
@@ -88,7 +88,10 @@ class Run {
         if (isGone) totals.gone++
         if (isExpected) totals.expected++
         if (isGone && isExpected) totals.both++
-        if (isGone && !isExpected) needless.push(`${key} after ${this.log.at(-1)}`)
+        if (isGone && !isExpected) {
+          if (now === undefined) totals.needlessOfNothing++
+          needless.push(`${key} after ${this.log.at(-1)}`)
+        }
         if (isExpected && !isGone) throw new Error(`${key} should be gone: was ${before.get(key)}, is ${now}`)
       }
       // Only then: a read brings others back that it is made of.
@@ -314,10 +317,11 @@ it(
         })
       }
     }
-    for (const [index, { gone, expected, both, refused }] of totals.entries()) {
+    for (const [index, { gone, expected, both, refused, needlessOfNothing }] of totals.entries()) {
       const kind = index === 0 ? 'by themselves' : 'that inherit and refer'
       console.log(
-        `configs ${kind}: recall ${both / expected}, precision ${both / gone}, of ${gone} entries; ${refused} edits refused`,
+        `configs ${kind}: recall ${both / expected}, precision ${both / gone}, of ${gone} entries; ` +
+          `of views of what is there ${both / (gone - needlessOfNothing)}; ${refused} edits refused`,
       )
       expect(both).toBe(expected)
       // What is not there, and would be where a new reference leads if that had it, goes though it still is not there.
