@@ -3,14 +3,19 @@ import type { ConfigName } from './stored.js'
 
 /** How often a node was read in this process, as a whole view of its own. */
 export interface Reading {
-  /** Answered out of the memory tier. */
-  readonly hits: number
-  readonly misses: number
+  readonly reads: number
+  /** Of these, how many loaded it; the others found it, or waited for another's load. */
+  readonly loads: number
   /** Milliseconds since 1970. */
   readonly lastReadAt: number
 }
 
 export type Counted = { -readonly [Name in keyof Reading]: Reading[Name] }
+
+/** A load that a change overtook is done again for the same read. */
+export function hitsOf({ reads, loads }: Reading): number {
+  return Math.max(0, reads - loads)
+}
 
 /** Counts reads by node, of the nodes that were first read last: beyond `most` the oldest are forgotten. */
 export class Readings {
@@ -37,7 +42,7 @@ export class Readings {
     // Forgetting may have taken the config itself.
     nodes = this.#configs.get(name) ?? new Map()
     this.#configs.set(name, nodes)
-    const reading = { hits: 0, misses: 0, lastReadAt: 0 }
+    const reading = { reads: 0, loads: 0, lastReadAt: 0 }
     nodes.set(path, reading)
     this.#size++
     return reading

@@ -2,7 +2,7 @@ import type { Cache, Explanation } from 'tidemark'
 import type { Touched } from './edit.js'
 import type { NodeInfo } from './lists.js'
 import type { Path } from './pointer.js'
-import type { Reading } from './readings.js'
+import { hitsOf, type Reading } from './readings.js'
 import { changedRow } from './rows.js'
 import { keyOf } from './view.js'
 
@@ -42,8 +42,8 @@ export async function register(
     registered.push({
       ...node,
       state: stateOf(cache.explain(keyOf(place)), reading),
-      hits: reading?.hits ?? 0,
-      misses: reading?.misses ?? 0,
+      hits: reading ? hitsOf(reading) : 0,
+      misses: reading?.loads ?? 0,
       lastReadAt: reading?.lastReadAt,
       declared: declared.filter(({ path }) => path === node.path).map(({ dependent }) => dependent),
       dependents: { count, keys },

@@ -48,10 +48,16 @@ union all
 select 'dependency', w.path, w.dependent, null, null
 from tidemark_trees.config_dependencies w where w.tenant = $1 and w.config = $2 and w.dependent >= $4 and w.dependent < $5`
 
-export async function readNodes(sql: Sql, { tenant, config, path }: Place): Promise<StoredNodes> {
+/** As PostgreSQL tells them. */
+export type StoredRows = readonly (readonly (string | null)[])[]
+
+export async function readRows(sql: Sql, { tenant, config, path }: Place): Promise<StoredRows> {
   const above = ancestorsOf(path)
   const values = [tenant, config, path, ...below(path), above.map(referenceAt), [...above, path]]
-  const { rows } = await sql.texts(READ, values)
+  return (await sql.texts(READ, values)).rows
+}
+
+export function nodesOf(rows: StoredRows): StoredNodes {
   const nodes = new Map<Path, Node>()
   const references = new Map<Path, string>()
   const dependencies: Path[] = []

@@ -5,6 +5,8 @@ import type { Counted, Readings } from './readings.js'
 import type { Place } from './stored.js'
 import { keyOf, type View, type Views, valueOfView } from './view.js'
 
+type Load = (context: { readonly sql: Sql }) => Promise<View | null>
+
 /** A node of a config, and all below it, as readers see it: with what it inherits, and with references followed. */
 export class TreeNode {
   readonly key: string
@@ -12,9 +14,10 @@ export class TreeNode {
   readonly #place: Place
   readonly #cache: Cache<{ readonly sql: Sql }>
   readonly #readings: Readings
+  readonly #views: Views
   /** From its first read on. */
   #counted: Counted | undefined
-  readonly #load: (context: { readonly sql: Sql }) => Promise<View | null>
+  #countedLoad: Load | undefined
 
   /** @internal  use `tree.node()` */
   constructor(place: Place, cache: Cache<{ readonly sql: Sql }>, views: Views, readings: Readings) {
@@ -23,13 +26,13 @@ export class TreeNode {
     this.key = keyOf(place)
     this.path = place.path
     this.#cache = cache
-    this.#load = views.load(place)
+    this.#views = views
   }
 
   /** The value; undefined where there is no such node. The same frozen object for all who read it. */
   async get(options: CallOptions = {}): Promise<unknown> {
-    const { value } = await this.ask(options)
-    return value === null ? undefined : valueOfView(value)
+    const view = (await this.#cache.get(this.key, this.#count(), options)) as View | null
+    return view === null ? undefined : valueOfView(view)
   }
 
   /** The value at once, if it is kept here; undefined if not, or if there is no such node. Never loads. */
@@ -39,17 +42,17 @@ export class TreeNode {
   }
 
   /** The view as it is cached, with its state; null where there is no such node. */
-  async ask(options: CallOptions = {}): Promise<Answer<View | null>> {
-    const answer = (await this.#cache.ask(this.key, this.#load, options)) as Answer<View | null>
-    this.#count(answer.from === 'l1')
-    return answer
+  ask(options: CallOptions = {}): Promise<Answer<View | null>> {
+    return this.#cache.ask(this.key, this.#count(), options) as Promise<Answer<View | null>>
   }
 
-  #count(isHit: boolean): void {
+  /** Counts a read, and returns the loader that counts whether it had to load. */
+  #count(): Load {
     this.#counted ??= this.#readings.counterOf(this.#place, this.path)
-    if (isHit) this.#counted.hits++
-    else this.#counted.misses++
+    this.#countedLoad ??= this.#views.load(this.#place, this.#counted)
+    this.#counted.reads++
     this.#counted.lastReadAt = Date.now()
+    return this.#countedLoad
   }
 
   /** Whether it is kept in this process, why, and what it depends on. */
@@ -59,12 +62,12 @@ export class TreeNode {
 
   /** The view now, and again whenever it changed, with each one's position. */
   watchAnswers(options: CallOptions = {}): AsyncIterableIterator<Answer<View | null>> {
-    return this.#cache.watchAnswers(this.key, this.#load, options)
+    return this.#cache.watchAnswers(this.key, this.#views.load(this.#place), options)
   }
 
   /** Its value now, and again whenever it changed; undefined while there is no such node. */
   async *watch(options: CallOptions = {}): AsyncGenerator<unknown> {
-    for await (const view of this.#cache.watch(this.key, this.#load, options))
+    for await (const view of this.#cache.watch(this.key, this.#views.load(this.#place), options))
       yield view === null ? undefined : valueOfView(view as View)
   }
 }

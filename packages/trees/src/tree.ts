@@ -18,7 +18,7 @@ import {
 } from './lists.js'
 import { applyMergePatch, applyPatch, type Operation, readPatch } from './patch.js'
 import { ancestorsOf, checkName, checkPath, type Path } from './pointer.js'
-import type { Reading, Readings } from './readings.js'
+import { hitsOf, type Reading, type Readings } from './readings.js'
 import { type RegisteredNode, register } from './registry.js'
 import { SHARED_TENANT } from './schema.js'
 import type { Place } from './stored.js'
@@ -190,8 +190,8 @@ export class Tree {
     const nodes = this.#readings.of(this) ?? new Map<Path, Reading>()
     let [hits, misses] = [0, 0]
     for (const reading of nodes.values()) {
-      hits += reading.hits
-      misses += reading.misses
+      hits += hitsOf(reading)
+      misses += reading.loads
     }
     const own = escapeGlob(this.config)
     const { count } = await this.#cache.preview({ pattern: [`${own}:`, `${own}:/*`], sampleMax: 0 })

@@ -8,12 +8,15 @@ import {
   type ConfigName,
   isHidden,
   movedTo,
+  nodesOf,
   type Place,
   readKind,
   readNames,
-  readNodes,
+  readRows,
   readWatched,
   referenceAt,
+  type StoredNodes,
+  type StoredRows,
   targetOf,
 } from './stored.js'
 
@@ -31,6 +34,9 @@ export interface View {
 type Names = readonly string[] | null
 
 export type TreesContext = { readonly sql: Sql }
+/** Views that are remembered to be made of others. */
+const COMPOSED_MAX = 100_000
+
 type TreesCache = Cache<TreesContext>
 type Load<Value> = (context: TreesContext) => Promise<Value>
 
@@ -40,6 +46,8 @@ type Load<Value> = (context: TreesContext) => Promise<Value>
  */
 export class Views {
   readonly #cacheOf: (tenant: string) => TreesCache
+  /** Views that were last made of others too, by tenant and key, the oldest first. */
+  readonly #composed = new Set<string>()
 
   /** @param cacheOf  the cache as a tenant sees it, with the session that row security goes by */
   constructor(cacheOf: (tenant: string) => TreesCache) {
@@ -50,10 +58,17 @@ export class Views {
     return this.#cacheOf(place.tenant).get(keyOf(place), this.load(place)) as Promise<View | null>
   }
 
-  /** The loader of a node's entry: null where there is no such node. */
-  load(place: Place): Load<View | null> {
+  /**
+   * The loader of a node's entry: null where there is no such node.
+   *
+   * @param counted  counts the times that it ran
+   */
+  load(place: Place, counted?: { loads: number }): Load<View | null> {
     return async ({ sql }) => {
-      const { nodes, references, base, dependencies } = await readNodes(sql, place)
+      if (counted) counted.loads++
+      const stored = nodesOf(await this.#rows(sql, place))
+      const { nodes, references, base, dependencies } = stored
+      this.#remember(place, stored)
       await this.#watch(sql, place, dependencies)
       const moved = movedTo(references, place)
       if (moved) return this.#other(moved)
@@ -68,6 +83,25 @@ export class Views {
       for (const node of nodes.values()) version = Math.max(version, node.version)
       return { json, version, hash: createHash('sha256').update(json).digest('base64url').slice(0, 16) }
     }
+  }
+
+  /**
+   * The rows of a view that is made of others too are an entry of their own: when one of the others changes, they are at hand. Those of a
+   * view that is made of nothing else would go with it at each change.
+   */
+  #rows(sql: Sql, place: Place): Promise<StoredRows> {
+    if (!this.#composed.has(nameOfPlace(place))) return readRows(sql, place)
+    const load: Load<StoredRows> = (context) => readRows(context.sql, place)
+    return this.#cacheOf(place.tenant).get(`${place.config}:rows:${place.path}`, load)
+  }
+
+  #remember(place: Place, { nodes, references, base }: StoredNodes): void {
+    const name = nameOfPlace(place)
+    const isComposed =
+      base !== undefined || references.size > 0 || [...nodes.keys()].some((path) => path.endsWith('/$ref'))
+    if (!isComposed || this.#composed.has(name)) return
+    if (this.#composed.size === COMPOSED_MAX) this.#composed.delete(this.#composed.values().next().value!)
+    this.#composed.add(name)
   }
 
   /** The names below an object, with those that it inherits: what they hold is not asked for. */
@@ -175,6 +209,10 @@ class Assembly {
   }
 }
 
+function nameOfPlace(place: Place): string {
+  return `${place.tenant}:${keyOf(place)}`
+}
+
 /** The key of a node's entry, in its tenant: a config's name has no colon. */
 export function keyOf({ config, path }: Place): string {
   return `${config}:${path}`
@@ -184,8 +222,11 @@ const values = new WeakMap<View, unknown>()
 
 /** The JavaScript value of a view: the same frozen object for all readers. */
 export function valueOfView(view: View): unknown {
-  if (!values.has(view)) values.set(view, deepFreeze(valueIn(view.json)))
-  return values.get(view)
+  const known = values.get(view)
+  if (known !== undefined) return known
+  const value = deepFreeze(valueIn(view.json))
+  values.set(view, value)
+  return value
 }
 
 function deepFreeze(value: unknown): unknown {

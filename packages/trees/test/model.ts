@@ -61,6 +61,26 @@ export class Model {
     return base !== undefined && !covered ? this.#resolved(base, path, inner) : undefined
   }
 
+  /** The names below an object in their order, also of members that lead nowhere; undefined where there is no object. */
+  #names(name: string, path: Path, running: readonly string[]): readonly string[] | undefined {
+    const key = `names of ${name} ${path}`
+    if (running.includes(key) || running.length > 60) throw new Error('cycle')
+    const inner = [...running, key]
+    const { tree, base } = this.config(name)
+    let covered = false
+    for (const at of [...aboveOf(path), path]) {
+      const own = find(tree, at)
+      const target = referenceOf(own, name)
+      if (target) return this.#names(target.name, target.path + path.slice(at.length), inner)
+      if (at !== path && own !== undefined && !(own instanceof Map)) covered = true
+    }
+    const own = find(tree, path)
+    if (own !== undefined && !(own instanceof Map)) return undefined
+    const names = own && [...own.keys()]
+    const inherited = base === undefined || covered ? undefined : this.#names(base, path, inner)
+    return inherited ? [...new Set([...inherited, ...(names ?? [])])] : names
+  }
+
   #expanded(
     name: string,
     own: Tree,
@@ -73,9 +93,9 @@ export class Model {
       return own.map((item, index) => this.#expanded(name, item, `${path}/${index}`, undefined, running) ?? 'null')
     const target = referenceOf(own, name)
     if (target) return this.#resolved(target.name, target.path, running)
-    const inherited = base === undefined ? undefined : this.#resolved(base, path, running)
+    const inherited = base === undefined ? [] : (this.#names(base, path, running) ?? [])
     const members = new Map<string, Tree>()
-    for (const member of new Set([...(inherited instanceof Map ? inherited.keys() : []), ...own.keys()])) {
+    for (const member of new Set([...inherited, ...own.keys()])) {
       const mine = own.get(member)
       const at = childOf(path, member)
       const tree =
