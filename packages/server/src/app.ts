@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Server as HttpsServer } from 'node:https'
 import swagger from '@fastify/swagger'
+import type { Calls } from '@tidemark/redis'
 import type { Trees } from '@tidemark/trees'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
@@ -11,12 +12,14 @@ import { identities } from './access/identities.js'
 import { limitRates } from './access/limits.js'
 import { BEARER_SCHEME, describeAccess } from './access/openapi.js'
 import type { TokenDatabase } from './access/token-database.js'
+import { Acknowledging } from './cluster/acknowledgements.js'
 import { Cluster } from './cluster/cluster.js'
 import { stateOf } from './cluster/joining.js'
 import { termsOf } from './cluster/terms.js'
 import type { Config } from './config/config.js'
 import { RequestError } from './errors.js'
 import { Invalidator } from './invalidation/invalidator.js'
+import { SharedMemory } from './invalidation/shared-memory.js'
 import { Activity } from './live/activity.js'
 import { Connections } from './live/connections.js'
 import { Hubs } from './live/hubs.js'
@@ -60,8 +63,12 @@ export interface AppOptions {
   readonly tokens?: TokenDatabase | undefined
   /** The processes that this one has joined. Default: it is alone. */
   readonly cluster?: Cluster | undefined
+  /** How it reaches them; closed with the app. */
+  readonly calls?: Calls | undefined
   /** Config trees of that source, where they are served. */
   readonly trees?: Trees | undefined
+  /** Why there is no journal, where there could be one: for health and the log. */
+  readonly whyNoJournal?: string | undefined
   /** An application's own routes, behind the same checks of Host and Origin. */
   readonly routes?: ((app: FastifyInstance) => void | Promise<void>) | undefined
   /** A folder whose files are served at `/`. */
@@ -105,7 +112,11 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   )
   const hubs = new Hubs({ clock, retryMs: () => connections.retryMs(), epoch: () => epochOf(cache) })
   const hasL2 = config.l2.redis !== undefined
-  const invalidator = new Invalidator({ cache, clock, hasL2, ...config.invalidation })
+  const { requestsKeepMs, appliedMaxMs, acksMaxMs: waitMaxMs } = config.invalidation
+  const acknowledging = new Acknowledging({ cluster, calls: options.calls, cache, clock, waitMaxMs })
+  const requests = source.journal?.requests({ keepMs: requestsKeepMs, runMaxMs: 2 * appliedMaxMs })
+  const shared = requests && new SharedMemory(requests, clock, appliedMaxMs)
+  const invalidator = new Invalidator({ cache, clock, hasL2, cluster, acknowledging, shared, ...config.invalidation })
   const live = { connections, hubs, activity: new Activity(cache, clock) }
   app.addHook('preClose', () => {
     isDraining = true
@@ -113,8 +124,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     connections.drain()
     who.close()
   })
+  app.addHook('onClose', async () => acknowledging.close())
 
   logNotices(app, cache)
+  if (options.whyNoJournal) app.log.warn({ code: 'TIDEMARK_JOURNAL' }, options.whyNoJournal)
   if (tls && pair) {
     const leave = followPair(app.server as unknown as HttpsServer, tls, pair, { clock, log: app.log })
     app.addHook('onClose', () => leave())
@@ -152,7 +165,14 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     cacheMetricsRoute(routes, cache, invalidator)
     invalidateRoutes(routes, invalidator)
     shortFormRoutes(routes, invalidator)
-    healthRoutes(routes, { cache, resources, journal: source.journal, cluster, isDraining: () => isDraining })
+    healthRoutes(routes, {
+      cache,
+      resources,
+      journal: source.journal,
+      whyNoJournal: options.whyNoJournal,
+      cluster,
+      isDraining: () => isDraining,
+    })
     hits.answered = metricsRoute(routes, { cache, cluster, live })
     clusterRoute(routes, cluster)
     routes.get('/api/openapi.json', { config: { action: 'describe' }, schema: { hide: true } }, () => app.swagger())

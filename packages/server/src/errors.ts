@@ -203,7 +203,7 @@ export class JournalOffError extends TidemarkError {
   readonly code = 'TIDEMARK_JOURNAL_OFF'
   constructor() {
     super(
-      'No journal is kept by this server. Set journal.enabled in the configuration, and source.slot where the database is your own.',
+      'No journal is kept by this server: /health says why, where it is not journal.enabled: false. A database of your own needs source.slot.',
     )
   }
 }

@@ -1,15 +1,15 @@
-import { join } from 'node:path'
-import { journalSecret, postgres } from '@tidemark/postgres'
+import { postgres } from '@tidemark/postgres'
 import { redisL2, redisRelay } from '@tidemark/redis'
 import { openTrees } from '@tidemark/trees'
 import type { FastifyInstance } from 'fastify'
 import { type Cache, type CacheOptions, createCache, type L2, OptionError } from 'tidemark'
 import { tokenDatabase } from './access/token-database.js'
 import { buildApp, version } from './app.js'
-import { joinCluster, stateOf } from './cluster/joining.js'
+import { callsOf, joinCluster, stateOf } from './cluster/joining.js'
 import type { CacheConfig, Config, L2Config, RelayConfig } from './config/config.js'
 import { loadConfig } from './config/load.js'
 import { type Environment, variableOf } from './config/variables.js'
+import { startJournal } from './journal-start.js'
 import { listen, portOf } from './listen.js'
 import { OwnDatabase } from './own-database.js'
 import { drainOnSignals } from './signals.js'
@@ -58,7 +58,6 @@ export interface Running {
 }
 
 const DATA_DIR = '.tidemark'
-const OWN_SLOT = 'tidemark_shared'
 /** For what comes after requests in flight: cache, connections, the private PostgreSQL. */
 const RELEASE_MAX_MS = 5_000
 
@@ -88,8 +87,8 @@ export async function serve(options: ServeOptions): Promise<Running> {
     if (own) started.push(() => own.stop())
     await options.seed?.(database)
 
-    const journal = await journalOptions(config, database.embedded, folder)
-    const source = postgres({ ...sourceOptions(config, database.url), ...journal, ...relay })
+    const journal = await startJournal({ ...config, database, folder })
+    const source = postgres({ ...sourceOptions(config, database.url), ...journal.source, ...relay })
     const cache = createCache({ source, ...l2Options(config.l2), ...cacheOptions(config.cache) })
     started.push(() => cache.close())
     const { enabled } = config.trees
@@ -107,6 +106,8 @@ export async function serve(options: ServeOptions): Promise<Running> {
       cache,
       source,
       cluster,
+      calls: callsOf(config),
+      whyNoJournal: journal.whyNot,
       trees,
       routes: (routes) => options.routes?.(routes, { ...database, cache }),
       static: options.static,
@@ -162,18 +163,6 @@ function sourceOptions({ profile, source }: Config, url: string) {
     ...(source.ackHoldMax === undefined ? {} : { ackHoldMax: source.ackHoldMax }),
     ...(source.connections === undefined ? {} : { pool: { max: source.connections } }),
     ...(source.follow === 'off' ? { follow: 'off' as const } : {}),
-  }
-}
-
-/** A private PostgreSQL has a slot for the journal without being told; on another one a slot that stays is its owner's decision. */
-async function journalOptions({ journal, source }: Config, isEmbedded: boolean, folder: string) {
-  if (!journal.enabled) return {}
-  const heads = journal.heads ?? join(folder, 'journal')
-  const { url, retention } = journal
-  return {
-    ...(source.slot === undefined && isEmbedded ? { slot: OWN_SLOT } : {}),
-    journal: { heads, ...(url === undefined ? {} : { url }), ...(retention === undefined ? {} : { retention }) },
-    secret: await journalSecret(heads),
   }
 }
 

@@ -12,7 +12,7 @@ beforeAll(async () => {
   await sql(database.url, SCHEMA)
   folder = temporaryFolder()
   const config = parseConfig(
-    `source: { url: "${database.url}", slot: tidemark_shared }\njournal: { enabled: true }\n${CONFIG}`,
+    `source: { url: "${database.url}", slot: tidemark_shared }\n${CONFIG}`,
     'tidemark.yaml',
     {},
   )
@@ -114,4 +114,57 @@ test('it is intact, and shows when somebody changed it', BOUND, async () => {
 test('health tells how it fares', BOUND, async () => {
   const { parts } = await json('/health')
   expect(parts.find(({ name }: { name: string }) => name === 'journal')).toMatchObject({ state: 'writing', reason: '' })
+})
+
+test(
+  'where rights lack, the server starts without, and says what to run; unless the journal is required',
+  BOUND,
+  async () => {
+    await sql(
+      database.url,
+      `create role limited login replication; create schema theirs authorization limited;
+     create table theirs.things (id int primary key); alter table theirs.things owner to limited;
+     alter role limited replication; create publication theirs for table theirs.things`,
+    )
+    const url = new URL(database.url)
+    url.username = 'limited'
+    const start = (journal: string) =>
+      serve({
+        config: parseConfig(
+          `source: { url: "${url.href}", slot: theirs, publication: theirs }\n${journal}\nresources: {}\n`,
+          'tidemark.yaml',
+          {},
+        ),
+        port: 0,
+        env: {},
+        dataDir: folder.path,
+        signals: false,
+        logLevel: 'silent',
+      })
+    await expect(start('journal: { required: true }')).rejects.toMatchObject({ code: 'TIDEMARK_RIGHTS' })
+    const without = await start('')
+    try {
+      const { parts } = (await (await fetch(`${without.url}/health`)).json()) as { parts: { name: string }[] }
+      const told = parts.find(({ name }) => name === 'journal')
+      expect(told).toMatchObject({ state: 'off', ready: true })
+      expect(JSON.stringify(told)).toMatch(/No journal is kept\. .*grant .* to /)
+      expect((await fetch(`${without.url}/api/journal`)).status).toBe(404)
+    } finally {
+      await without.close()
+    }
+    expect(() => parseConfig('journal: { required: true, enabled: false }', 'tidemark.yaml', {})).toThrow(
+      'journal.enabled',
+    )
+  },
+)
+
+test('a database of your own without a slot has none, and health says how to have one', BOUND, async () => {
+  const config = parseConfig(`source: { url: "${database.url}" }\n${CONFIG}`, 'tidemark.yaml', {})
+  const without = await serve({ config, port: 0, env: {}, dataDir: folder.path, signals: false, logLevel: 'silent' })
+  try {
+    const health = await (await fetch(`${without.url}/health`)).text()
+    expect(health).toContain('set source.slot, or journal.enabled: false')
+  } finally {
+    await without.close()
+  }
 })

@@ -106,6 +106,7 @@ describe('a server before a PostgreSQL', () => {
           { name: 'database', state: 'up', ready: true },
           { name: 'resources', state: 'ready', ready: true },
           { name: 'log', state: 'following', ready: true },
+          { name: 'journal', state: 'off', ready: true },
           { name: 'cache', state: 'keeping', ready: true },
         ],
       })

@@ -198,6 +198,8 @@ export interface CacheStatus {
   readonly log: LogStatus
   /** As text; undefined before the log was first taken up. */
   readonly tidemark: string | undefined
+  /** The position up to which L2 has applied the log, as far as this process knows; undefined while it does not, or without L2. */
+  readonly l2: string | undefined
   /** Whether fills are kept: the log is followed and all before its start can be seen. */
   readonly keeping: boolean
   readonly current: boolean

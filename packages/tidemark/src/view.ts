@@ -199,11 +199,12 @@ export class View<Context extends object> implements Cache<Context> {
   }
 
   status(): CacheStatus {
-    const { follower, l1, reads, sweeps, clock } = this.#core
+    const { follower, l1, reads, sweeps, clock, shared } = this.#core
     const silenceMs = follower.currency.silence(clock.now())
     return {
       log: follower.log.status(),
       tidemark: follower.position,
+      l2: shared && shared.m > 0 ? follower.positionAt(shared.m) : undefined,
       keeping: follower.isKeeping,
       current: this.#core.isTrusted(clock.now()),
       silenceMs,

@@ -11,6 +11,7 @@ import { type Effect, effectOf } from './effect.js'
 import { SignedHeads } from './heads.js'
 import { countOf, type JournalQuery, type ReadRecord, readPage } from './read.js'
 import { chainOf, monthOf } from './record.js'
+import { JournalRequests, type RequestsLimits } from './requests.js'
 import { removeBefore } from './retention.js'
 import { JournalStore, STATE } from './store.js'
 import { type Verification, verifyChains } from './verify.js'
@@ -37,6 +38,8 @@ const IDLE_MS = 10_000
 const FLUSH_MS = 2_000
 const RETAIN_EVERY_MS = 3_600_000
 const PAGE = 1_000
+/** Whoever asks to invalidate waits for it. */
+const REQUEST_MS = 1_000
 
 /**
  * The durable record of changes and of what they did: append-only, chained by hashes, written by whoever holds the shared slot. Nothing
@@ -50,6 +53,7 @@ export class Journal implements Recording {
   readonly #reads: SqlConnection
   readonly #store: JournalStore
   readonly #writer: JournalWriter
+  readonly #requests: SqlConnection
   readonly #process = `${hostname()}:${process.pid}:${randomBytes(3).toString('hex')}`
   readonly #retentionMs: number
   readonly #folder: string | undefined
@@ -77,6 +81,10 @@ export class Journal implements Recording {
     }
     this.#writes = new SqlConnection(() => this.#connect(), QUERY_MS)
     this.#reads = new SqlConnection(() => this.#connect(), QUERY_MS)
+    this.#requests = new SqlConnection(async () => {
+      await this.#store.reading(async () => {})
+      return this.#connect()
+    }, REQUEST_MS)
     this.#store = new JournalStore(this.#writes, this.#reads)
     this.#writer = new JournalWriter({
       log: this.#log,
@@ -91,6 +99,15 @@ export class Journal implements Recording {
       this.#retaining = setInterval(() => void this.retain().catch(() => {}), RETAIN_EVERY_MS)
       this.#retaining.unref()
     }
+  }
+
+  /**
+   * Makes the tables, where they are not there.
+   *
+   * @throws RightsError (`TIDEMARK_RIGHTS`), JournalError (`TIDEMARK_JOURNAL`): it can't be kept here as things are; SourceDownError
+   */
+  prepare(): Promise<void> {
+    return this.#reading(async () => {})
   }
 
   begin(delivery: Delivery): Stretch {
@@ -158,6 +175,11 @@ export class Journal implements Recording {
     }
   }
 
+  /** What all processes with this journal know of requests by their ids. */
+  requests(limits: RequestsLimits): JournalRequests {
+    return new JournalRequests(this.#requests, this.#process, limits)
+  }
+
   /** Removes what is older than `retention`. Done by itself each hour. */
   async retain(): Promise<number> {
     const month = monthOf((this.#clock.wall() - this.#retentionMs) * 1_000)
@@ -181,7 +203,7 @@ export class Journal implements Recording {
     clearInterval(this.#retaining)
     await this.#writer.flush(AbortSignal.timeout(FLUSH_MS))
     await this.#writer.close()
-    await Promise.all([this.#writes.close(), this.#reads.close()])
+    await Promise.all([this.#writes.close(), this.#reads.close(), this.#requests.close()])
   }
 
   async #sign(journal: string, kind: 'heads' | 'anchors', chains: ReadonlyMap<string, Head>): Promise<void> {

@@ -3,6 +3,7 @@ import { escapeIdentifier } from 'pg'
 import { RightsError, sqlState } from '../wal/errors.js'
 import { JOURNAL_SCHEMA } from '../wal/recording.js'
 import { JournalError } from './errors.js'
+import { REQUESTS } from './requests.js'
 
 export const VERSION = 1
 export const AUDIT = `${JOURNAL_SCHEMA}.invalidation_audit`
@@ -52,24 +53,48 @@ const MIGRATION = `
         hint = 'Old records go by the option retention.';
     end $refuse$;
   ${NAMES}
+  ${REQUESTS}
 `
+
+interface Found {
+  readonly encoding: string
+  /** Of the tables, or of their schema; null where there is neither. */
+  readonly owner: string | null
+  readonly may: boolean
+  readonly ours: boolean
+  readonly named: boolean
+  readonly remembers: boolean
+}
+
+/** By the catalogue, which anybody may read: a look at another role's schema is an error. */
+const FIND = `
+  select current_setting('server_encoding') as encoding, pg_get_userbyid(found.owner) as owner,
+    found.owner is null or pg_has_role(found.owner, 'usage') as may, found.state is not null as ours,
+    exists (select from pg_proc where pronamespace = found.schema and proname = 'names') as named,
+    exists (select from pg_class where relnamespace = found.schema and relname = 'requests') as remembers
+  from (select 1) one left join (
+    select n.oid as schema, c.oid as state, coalesce(c.relowner, n.nspowner) as owner
+    from pg_namespace n left join pg_class c on c.relnamespace = n.oid and c.relname = 'state'
+    where n.nspname = '${JOURNAL_SCHEMA}') found on true`
 
 /** Makes the tables, or finds out that they are there. For one transaction: processes that begin at once wait for each other. */
 export async function migrate(client: Client): Promise<void> {
-  const { rows } = await client.query<{ encoding: string; ours: boolean; named: boolean }>(
-    `select current_setting('server_encoding') as encoding, to_regclass('${JOURNAL_SCHEMA}.state') is not null as ours,
-       to_regprocedure('${JOURNAL_SCHEMA}.names(text[], text[], text[])') is not null as named`,
-  )
-  const { encoding, ours, named } = rows[0]!
+  const { rows } = await client.query<Found>(FIND)
+  const { encoding, owner, may, ours, named, remembers } = rows[0]!
   if (encoding !== 'UTF8') {
     throw new JournalError(
       `The journal needs a database in UTF8, and this one is in ${encoding}: keys may hold any character. Give the journal another (journal.url).`,
     )
   }
+  if (!may) {
+    const role = escapeIdentifier(client.user ?? '<role>')
+    throw new RightsError("The journal's tables are another role's.", `grant ${escapeIdentifier(owner!)} to ${role}`)
+  }
   if (ours) {
     await checkVersion(client)
     // An older process made them. Months that are there already are searched without an index of names.
     if (!named) await client.query(NAMES)
+    if (!remembers) await client.query(REQUESTS)
     return
   }
   try {

@@ -22,7 +22,17 @@ export interface StreamAddress {
 /** The part of ioredis that is used, whichever of its kinds the client is. */
 export type RedisConnection = Pick<
   Redis,
-  'connect' | 'disconnect' | 'eval' | 'evalsha' | 'xread' | 'xrange' | 'xrevrange' | 'on'
+  | 'connect'
+  | 'disconnect'
+  | 'eval'
+  | 'evalsha'
+  | 'xread'
+  | 'xrange'
+  | 'xrevrange'
+  | 'on'
+  | 'publish'
+  | 'subscribe'
+  | 'ping'
 >
 
 /** @throws OptionError (`TIDEMARK_OPTION`) */

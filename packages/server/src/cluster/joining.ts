@@ -1,4 +1,4 @@
-import { redisMembers } from '@tidemark/redis'
+import { type Calls, redisCalls, redisMembers } from '@tidemark/redis'
 import type { Cache } from 'tidemark'
 import type { Config } from '../config/config.js'
 import { Cluster, type ClusterOptions, type MemberState } from './cluster.js'
@@ -30,6 +30,14 @@ function placesOf({ l2, relay }: Config): ClusterOptions['places'] {
       members: redisMembers({ url: relay.redis, key: `${relay.stream ?? 'tidemark:relay'}:members` }),
     })
   return places
+}
+
+/** How processes that share something reach each other at once: in what all of them are listed in. */
+export function callsOf({ l2, relay }: Config): Calls | undefined {
+  if (relay.redis !== undefined)
+    return redisCalls({ url: relay.redis, channel: `${relay.stream ?? 'tidemark:relay'}:calls` })
+  if (l2.redis !== undefined) return redisCalls({ url: l2.redis, channel: `{${l2.name ?? 'tidemark'}:calls}` })
+  return undefined
 }
 
 /** What a process says of itself. */

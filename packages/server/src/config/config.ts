@@ -68,7 +68,10 @@ export interface TreesConfig {
 
 /** The record of all changes. */
 export interface JournalConfig {
-  readonly enabled: boolean
+  /** undefined: where there is a shared slot and the rights are there; else the server says why not. */
+  readonly enabled: boolean | undefined
+  /** Without it the server does not start. */
+  readonly required: boolean
   /** The database of its tables. Default: the source's. */
   readonly url: string | undefined
   /** The folder of its key and signed heads. Default: `journal` in the data folder. */
@@ -95,6 +98,8 @@ export interface InvalidationConfig {
   readonly requestsKeepMs: number
   /** How long an answer waits until this process has applied what it asked for, in ms. */
   readonly appliedMaxMs: number
+  /** How long an answer waits for the other processes and for L2, where that is asked for, in ms. */
+  readonly acksMaxMs: number
 }
 
 /** Who is let in. Neither tokens nor JWT: programs on this machine, for everything. */

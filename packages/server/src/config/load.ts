@@ -102,11 +102,18 @@ function configOf(
     },
     l2: { redis: l2.redis, name: l2.name },
     relay: { redis: relay.redis, stream: relay.stream, secret: relay.secret, role: relay.role },
-    journal: { enabled: journal.enabled, url: journal.url, heads: journal.heads, retention: journal.retention },
+    journal: {
+      enabled: journal.enabled,
+      required: journal.required,
+      url: journal.url,
+      heads: journal.heads,
+      retention: journal.retention,
+    },
     invalidation: {
       requestsMax: invalidation.requestsMax,
       requestsKeepMs: toMs(invalidation.requestsKeep),
       appliedMaxMs: toMs(invalidation.appliedMax),
+      acksMaxMs: toMs(invalidation.acksMax),
     },
     access: {
       tokens: access.tokens,

@@ -53,7 +53,8 @@ export const documentSchema = z
         .prefault({}),
       journal: z
         .strictObject({
-          enabled: z.boolean('must be true or false').default(false),
+          enabled: z.boolean('must be true or false').optional(),
+          required: z.boolean('must be true or false').default(false),
           url: url().optional(),
           heads: z.string('must be the path of a folder').min(1).optional(),
           retention: duration(31 * 86_400_000).optional(),
@@ -64,6 +65,7 @@ export const documentSchema = z
           requestsMax: whole(1, 1_000_000).default(10_000),
           requestsKeep: duration(1_000).default('10m'),
           appliedMax: duration(100).default('10s'),
+          acksMax: duration(10, 60_000).default('2s'),
         })
         .prefault({}),
       cluster: z.strictObject({ heartbeat: duration(100, 60_000).default('2s') }).prefault({}),
@@ -114,6 +116,10 @@ export const documentSchema = z
     },
     'must be a mapping with `resources`, and optionally `profile`, `source`, `cache`, `l2`, `relay`, `cluster`, `journal`, `invalidation`, `access`, `limits`, `trees` and `server`',
   )
+  .superRefine(({ journal }, context) => {
+    if (!journal.required || journal.enabled !== false) return
+    context.addIssue({ code: 'custom', path: ['journal', 'required'], message: 'journal.enabled is false beside it' })
+  })
   .superRefine(({ source, relay }, context) => {
     if (relay.redis === undefined || source.slot !== undefined) return
     const message = 'needs source.slot: whoever holds the shared slot reads the log for the others'

@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { BehindError, type By, type Cache, type Clock, type Mode, type Pattern, type Preview } from 'tidemark'
+import { type Acknowledgements, type Acknowledging, hasReached } from '../cluster/acknowledgements.js'
+import type { Cluster } from '../cluster/cluster.js'
 import { UnknownRequestError } from '../errors.js'
 import { type Effect, Effects } from './effects.js'
-import { Remembered, type RememberedLimits } from './remembered.js'
+import { fingerprintOf, Remembered, type RememberedLimits } from './remembered.js'
+import type { SharedMemory } from './shared-memory.js'
 import { Tally } from './tally.js'
 
 export interface InvalidatorOptions extends RememberedLimits {
@@ -12,6 +15,12 @@ export interface InvalidatorOptions extends RememberedLimits {
   readonly hasL2: boolean
   /** How long an answer waits until this process has applied what it asked for. */
   readonly appliedMaxMs: number
+  /** How long an answer waits for the other processes and for L2, where that is asked for. */
+  readonly acksMaxMs: number
+  readonly cluster: Pick<Cluster, 'processes'>
+  readonly acknowledging?: Acknowledging | undefined
+  /** What all processes know of requests' ids. Default: each knows its own. */
+  readonly shared?: SharedMemory | undefined
 }
 
 /** Somebody's request, checked. */
@@ -29,8 +38,16 @@ export interface Asked {
   readonly by: By
 }
 
+/** A process, as the others know it. */
+export interface ProcessPlace {
+  readonly process: string
+  readonly address: string | null
+}
+
 export interface Outcome {
   readonly requestId: string
+  /** Which process made the request. */
+  readonly madeBy: ProcessPlace
   readonly mode: Mode
   readonly isLocal: boolean
   /** The keys that were named, each once. */
@@ -51,6 +68,7 @@ export interface Outcome {
 
 /** Matched keys that an answer remembers, for those who page through them. */
 const MATCHED_MAX = 10_000
+const L2_LOOK_MS = 5
 
 /** Where a pattern matches more, its answer does not wait until all of them are out of memory: for readers they are gone already. */
 const AWAITED_MAX = 5_000
@@ -79,10 +97,19 @@ export class Invalidator {
   async ask(asked: Asked): Promise<Outcome> {
     const { requestId = randomUUID(), by, ...body } = asked
     try {
-      const run = () => this.#run({ ...asked, requestId })
-      const remembered = asked.requestId === undefined ? this.#unnamed : this.#remembered
+      const isNamed = asked.requestId !== undefined
+      let isElsewhere = false
+      const run = async () => {
+        const { shared } = this.#options
+        if (!isNamed || !shared || asked.isLocal) return this.#run({ ...asked, requestId })
+        const name = { tenant: asked.tenant, id: requestId }
+        const [outcome, isNew] = await shared.once(name, fingerprintOf(body), () => this.#run({ ...asked, requestId }))
+        isElsewhere = !isNew
+        return outcome
+      }
+      const remembered = isNamed ? this.#remembered : this.#unnamed
       const [outcome, isNew] = await remembered.once(asked.tenant, requestId, body, run)
-      if (!isNew) this.tally.repeated++
+      if (!isNew || isElsewhere) this.tally.repeated++
       return outcome
     } catch (error) {
       this.tally.failed++
@@ -101,9 +128,44 @@ export class Invalidator {
 
   /** What came of a request. @throws UnknownRequestError if it is not known here, or not any more */
   async find(tenant: string, requestId: string): Promise<Outcome> {
-    const outcome = (await this.#remembered.find(tenant, requestId)) ?? (await this.#unnamed.find(tenant, requestId))
+    const outcome =
+      (await this.#remembered.find(tenant, requestId)) ??
+      (await this.#unnamed.find(tenant, requestId)) ??
+      (await this.#options.shared?.find({ tenant, id: requestId }))
     if (!outcome) throw new UnknownRequestError()
     return outcome
+  }
+
+  /** This process, as the others know it. */
+  get self(): ProcessPlace {
+    const { id: process, address } = this.#options.cluster.processes()[0]!
+    return { process, address }
+  }
+
+  /** Whether this process has applied a position. */
+  hasApplied(position: string): boolean {
+    return hasReached(this.#options.cache.status().tidemark, position)
+  }
+
+  /** Who else has applied a position by now, or within the bound. */
+  async acknowledgements(position: string): Promise<Acknowledgements & { readonly isInL2: boolean | undefined }> {
+    const { acknowledging, hasL2 } = this.#options
+    const [others, isInL2] = await Promise.all([
+      acknowledging?.of(position) ?? { acknowledged: [], silent: [] },
+      hasL2 ? this.#isInL2(position) : undefined,
+    ])
+    return { ...others, isInL2 }
+  }
+
+  /** Whether L2 has applied a position: waited for, as it is told behind the answer. */
+  async #isInL2(position: string): Promise<boolean> {
+    const { cache, clock, acksMaxMs } = this.#options
+    const end = clock.now() + acksMaxMs
+    for (;;) {
+      if (hasReached(cache.status().l2, position)) return true
+      if (clock.now() > end) return false
+      await new Promise<void>((resolve) => clock.after(L2_LOOK_MS, resolve))
+    }
   }
 
   async #run(asked: Asked & { readonly requestId: string }): Promise<Outcome> {
@@ -123,6 +185,7 @@ export class Invalidator {
     else this.tally.done(asked.pattern === undefined ? 'keys' : 'pattern', count, done.removed ?? 0, ms, publishedAt)
     const outcome: Outcome = {
       requestId,
+      madeBy: this.self,
       mode,
       isLocal,
       keys,
@@ -134,7 +197,10 @@ export class Invalidator {
       publishedAt,
       ms,
     }
-    void done.ended?.then((effect) => this.#ended(outcome, effect))
+    void done.ended?.then((effect) => {
+      this.#ended(outcome, effect)
+      this.#options.shared?.store({ tenant: asked.tenant, id: requestId }, outcome)
+    })
     return outcome
   }
 

@@ -46,7 +46,7 @@ export class Remembered<Answer> {
    */
   async once(tenant: string, id: string, body: unknown, run: () => Promise<Answer>): Promise<[Answer, isNew: boolean]> {
     const name = nameOf(tenant, id)
-    const fingerprint = createHash('sha256').update(JSON.stringify(body)).digest('base64url')
+    const fingerprint = fingerprintOf(body)
     this.#forgetOld()
     const known = this.#requests.get(name)
     if (known) {
@@ -94,6 +94,11 @@ export class Remembered<Answer> {
     this.#bytes -= this.#requests.get(name)!.bytes
     this.#requests.delete(name)
   }
+}
+
+/** By which a request is known to ask for the same as another. */
+export function fingerprintOf(body: unknown): string {
+  return createHash('sha256').update(JSON.stringify(body)).digest('base64url')
 }
 
 function nameOf(tenant: string, id: string): string {

@@ -11,6 +11,7 @@ export interface HealthOptions {
   readonly cache: Cache
   readonly resources: Resources
   readonly journal?: Journal | undefined
+  readonly whyNoJournal?: string | undefined
   readonly cluster: Cluster
   readonly isDraining: () => boolean
 }
@@ -70,7 +71,14 @@ export function healthRoutes(app: FastifyInstance, options: HealthOptions): void
 }
 
 /** Answers cannot be given without the database or the resources' SQL; all else slows them down, and says so. */
-async function healthOf({ cache, resources, journal, cluster, isDraining }: HealthOptions): Promise<Health> {
+async function healthOf({
+  cache,
+  resources,
+  journal,
+  whyNoJournal,
+  cluster,
+  isDraining,
+}: HealthOptions): Promise<Health> {
   const parts = [
     serverPart(isDraining()),
     await databasePart(resources),
@@ -78,7 +86,7 @@ async function healthOf({ cache, resources, journal, cluster, isDraining }: Heal
     logPart(cache),
     ...slotPart(cache),
     ...relayPart(cache),
-    ...journalPart(journal),
+    ...journalPart(journal, whyNoJournal),
     ...clusterPart(cluster),
     cachePart(cache),
   ]
@@ -148,8 +156,8 @@ function clusterPart({ isShared, problem, disagreement }: Cluster): Part[] {
 }
 
 /** While it can't be written nothing else waits: told, as the log is kept for it. */
-function journalPart(journal: Journal | undefined): Part[] {
-  if (!journal) return []
+function journalPart(journal: Journal | undefined, whyNot = ''): Part[] {
+  if (!journal) return whyNot === '' ? [] : [{ name: 'journal', state: 'off', ready: true, reason: whyNot }]
   const { state, reason, waiting, waitsInLog } = journal.status()
   const told = reason && `${reason} ${waiting} records wait in memory${waitsInLog ? ', more in the log' : ''}.`
   return [{ name: 'journal', state, ready: true, reason: told }]

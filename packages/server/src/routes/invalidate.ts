@@ -64,6 +64,10 @@ const where = z.strictObject({
   local: flagSchema.describe(
     'Only take the entries out of the memory of the process that is asked. Nothing enters the log',
   ),
+  acks: z
+    .enum(['self', 'all'])
+    .default('self')
+    .describe('`all`: answer when the other processes and L2 have applied it too, or invalidation.acksMax is over'),
 })
 
 const headers = tenantHeaders.extend({
@@ -93,6 +97,22 @@ const answerSchema = z
       .object({ l1: z.int().nullable(), l2: z.null().optional() })
       .optional()
       .describe('Entries that really went, per tier; null: not known. L2 does not count'),
+    acknowledged: z
+      .array(
+        z.object({
+          process: z.string().describe('As GET /api/cluster names it'),
+          address: z.string().nullable(),
+          removed: z.int().nullable().describe('Entries that went from its memory; null: it does not know'),
+          ms: z.number().describe('Until this process knew of it'),
+        }),
+      )
+      .optional()
+      .describe('Processes that have applied it; this one first'),
+    silent: z
+      .array(z.object({ process: z.string(), address: z.string().nullable() }))
+      .optional()
+      .describe('With `acks=all`: processes that are there, and have not said so in time'),
+    l2_applied: z.boolean().optional().describe('With `acks=all`, where there is an L2: whether it has applied it'),
     sweeping: z.boolean().optional().describe('They are stale, but not all out of memory: `removed` counts some'),
     position: z.string().optional().describe('The place in the log, up to which this process has applied it'),
     published_at: z.string().optional(),
@@ -207,7 +227,11 @@ export async function answer(
     requestId: requestIdOf(request, id),
     by: byOf(request, { cause }),
   }
-  if (!dryRun) return outcomeAnswer(await invalidator.ask(asked), 0)
+  if (!dryRun) {
+    const outcome = await invalidator.ask(asked)
+    const isAll = (request.query as { acks?: string }).acks === 'all'
+    return { ...outcomeAnswer(outcome, 0), ...(isAll ? await acknowledgements(invalidator, outcome) : {}) }
+  }
   const {
     count,
     sample,
@@ -245,9 +269,32 @@ function outcomeAnswer(outcome: Outcome, from: number): z.infer<typeof answerSch
     ...(matched.length > next ? { cursor: String(next) } : {}),
     removed: removedOf(removed),
     ...(outcome.isSweeping ? { sweeping: true } : {}),
-    ...(position === undefined ? {} : { position }),
+    ...(position === undefined ? {} : { position, acknowledged: [makerOf(outcome)] }),
     published_at: new Date(publishedAt).toISOString(),
     latency_ms: ms,
+  }
+}
+
+/** The process that made a request has applied it when it answers. */
+function makerOf({ madeBy, removed, ms }: Outcome) {
+  return { ...madeBy, removed: removed.l1 ?? null, ms }
+}
+
+/** Who has applied a request: who made it first. */
+async function acknowledgements(
+  invalidator: Invalidator,
+  outcome: Outcome,
+): Promise<Pick<z.infer<typeof answerSchema>, 'acknowledged' | 'silent' | 'l2_applied'>> {
+  const { position, madeBy } = outcome
+  if (position === undefined) return {}
+  const { acknowledged, silent, isInL2 } = await invalidator.acknowledgements(position)
+  // Asked again here, and made by another process.
+  const here = invalidator.hasApplied(position) ? [{ ...invalidator.self, removed: undefined, ms: 0 }] : []
+  const others = [...here, ...acknowledged].filter(({ process }) => process !== madeBy.process)
+  return {
+    acknowledged: [makerOf(outcome), ...others.map((each) => ({ ...each, removed: each.removed ?? null }))],
+    silent: [...silent],
+    ...(isInL2 === undefined ? {} : { l2_applied: isInL2 }),
   }
 }
 

@@ -104,6 +104,11 @@ export class SharedTier {
     this.#sender.applied(commit)
   }
 
+  /** How far L2 has applied the log, as far as this process knows; 0 while it does not. */
+  get m(): number {
+    return this.#sender.m
+  }
+
   /**
    * The entry as L2 has it, valid as of this process's tidemark; else whether this process is to load it. Who asked L2 in vain loads: it is
    * not asked a second time. Never rejects.
