@@ -18,8 +18,11 @@ export interface CacheOptions<Context extends object> {
    * share what they invalidate. Caches may share one; it is closed with the last of them.
    */
   readonly log?: Log
-  /** The memory tier's limits. Defaults: 100,000 entries, 256 MiB (approximate size of keys and values). */
-  readonly l1?: { readonly maxEntries?: number; readonly maxBytes?: number }
+  /**
+   * The memory tier's limits. Defaults: 100,000 entries, 256 MiB (approximate size of keys and values). `tenantShare` (above 0, at most 1;
+   * default 1) is how much of both a tenant may have while others need room: what is beyond leaves first.
+   */
+  readonly l1?: { readonly maxEntries?: number; readonly maxBytes?: number; readonly tenantShare?: number }
   /** A tier that processes share. It needs a source that all of them follow. Default: none. */
   readonly l2?: L2
   /**

@@ -4,6 +4,8 @@ export interface Eviction {
   insert(slot: number): void
   /** The entry was read. Called at each hit: it must inline, and allocate nothing. */
   hit(slot: number): void
+  /** Whether the entry was read since this, or the policy itself, last looked. */
+  takeHit(slot: number): boolean
   /** The slot has no entry any more, or one that must stay. */
   remove(slot: number): void
   /** The slot whose entry should leave next, or -1 if there is none. The caller removes it. */

@@ -4,7 +4,9 @@ import { DependencyIndex, type Tally } from '../dependencies/lookup.js'
 import type { Change } from '../log/change.js'
 import { copyOf } from '../values.js'
 import type { Eviction } from './eviction.js'
+import { floored } from './floored.js'
 import { type Keyed, KeyOrder } from './key-order.js'
+import { Shares } from './shares.js'
 import { Sieve } from './sieve.js'
 import type { SlotKey, Space } from './space.js'
 
@@ -27,6 +29,8 @@ export interface L1Limits {
   /** At most 2^24 - 1: a Map holds no more. */
   readonly maxEntries: number
   readonly maxBytes: number
+  /** How much of both a tenant may have while others need room: 1 (the default) for all of it. */
+  readonly tenantShare?: number
 }
 
 const SLOTS_MAX = 2 ** 24 - 1
@@ -43,6 +47,9 @@ export class L1 {
   readonly #limits: L1Limits
   readonly #evicted: (count: number) => void
   #eviction: Eviction = new Sieve()
+  /** Only where a tenant may not have all. */
+  readonly #shares: Shares | undefined
+  readonly #takeHit = (slot: number): boolean => this.#eviction.takeHit(slot)
   #index = new DependencyIndex()
   #capacity = 0
   /** Slots from here on were never used. */
@@ -71,7 +78,11 @@ export class L1 {
 
   /** @param evicted hears how many entries had to leave for room */
   constructor(limits: L1Limits, evicted: (count: number) => void) {
-    this.#limits = { maxEntries: Math.min(limits.maxEntries, SLOTS_MAX), maxBytes: limits.maxBytes }
+    const maxEntries = Math.min(limits.maxEntries, SLOTS_MAX)
+    this.#limits = { maxEntries, maxBytes: limits.maxBytes }
+    const { tenantShare = 1 } = limits
+    if (tenantShare < 1)
+      this.#shares = new Shares({ entries: maxEntries * tenantShare, bytes: limits.maxBytes * tenantShare })
     this.#evicted = evicted
   }
 
@@ -209,6 +220,7 @@ export class L1 {
     this.#sizes[slot] = bytes
     this.#states[slot] = fill.copied ? COPIED : SHARED
     this.#bytes += bytes
+    this.#shares?.resized(space.tenant, bytes)
     if (fill.dependencies.length > 0) this.#index.add(slot, fill.dependencies)
     return slot
   }
@@ -220,7 +232,9 @@ export class L1 {
       this.#eachOrder((order) => order.remove('entry', slot, space.tenant, key))
     }
     space.slots.delete(this.#keys[slot]!)
-    if (!this.#pinned.delete(slot)) this.#eviction.remove(slot)
+    const isPinned = this.#pinned.delete(slot)
+    if (!isPinned) this.#eviction.remove(slot)
+    this.#shares?.remove(slot, space.tenant, this.#sizes[slot]!, isPinned)
     this.#index.remove(slot)
     this.#bytes -= this.#sizes[slot]!
     this.#size--
@@ -245,10 +259,13 @@ export class L1 {
     if (this.#pinned.has(slot)) return
     this.#pinned.add(slot)
     this.#eviction.remove(slot)
+    this.#shares?.pin(slot, this.spaceOf(slot).tenant)
   }
 
   unpin(slot: number): void {
-    if (this.#pinned.delete(slot)) this.#eviction.insert(slot)
+    if (!this.#pinned.delete(slot)) return
+    this.#eviction.insert(slot)
+    this.#shares?.unpin(slot, this.spaceOf(slot).tenant)
   }
 
   /**
@@ -266,6 +283,7 @@ export class L1 {
     for (const space of this.#spaces) space?.slots.clear()
     this.#pinned.clear()
     this.#eviction = new Sieve()
+    this.#shares?.clear()
     this.#index = new DependencyIndex()
     this.#orders = undefined
     this.#size = this.#bytes = this.#unused = 0
@@ -284,7 +302,7 @@ export class L1 {
 
   /** A slot for a key that has none, or -1. */
   #takeSlot(space: Space, key: SlotKey, bytes: number): number {
-    if (!this.#makeRoom(1, bytes)) return -1
+    if (!this.#makeRoom(space, 1, bytes)) return -1
     let slot = this.#free
     if (slot === NONE) {
       if (this.#unused === this.#capacity) this.#resize(nextCapacity(this.#capacity, this.#limits.maxEntries))
@@ -297,6 +315,8 @@ export class L1 {
     this.#spaceIds[slot] = space.id
     space.slots.set(key, slot)
     this.#eviction.insert(slot)
+    this.#sizes[slot] = 0
+    this.#shares?.add(slot, space.tenant)
     this.#size++
     if (this.#orders) {
       const text = space.text(key)
@@ -328,25 +348,27 @@ export class L1 {
   #reuseSlot(slot: number, bytes: number): number {
     this.#index.remove(slot)
     this.#bytes -= this.#sizes[slot]!
+    this.#shares?.resized(this.spaceOf(slot).tenant, -this.#sizes[slot]!)
     this.#sizes[slot] = 0
     if (this.#bytes + bytes <= this.#limits.maxBytes) return slot
     // It must not be its own victim.
     const spared = !this.#pinned.has(slot)
     if (spared) this.pin(slot)
-    const fits = this.#makeRoom(0, bytes)
+    const fits = this.#makeRoom(this.spaceOf(slot), 0, bytes)
     if (spared) this.unpin(slot)
     if (fits) return slot
     this.remove(slot)
     return -1
   }
 
-  #makeRoom(entries: number, bytes: number): boolean {
+  #makeRoom({ tenant }: Space, entries: number, bytes: number): boolean {
     const { maxEntries, maxBytes } = this.#limits
     if (bytes > maxBytes) return false
     let count = 0
     let fits = true
     while (this.#size + entries > maxEntries || this.#bytes + bytes > maxBytes) {
-      const victim = this.#eviction.victim()
+      const owed = this.#shares?.victim(tenant, { entries, bytes }, this.#takeHit) ?? -1
+      const victim = owed === -1 ? this.#eviction.victim() : owed
       fits = victim !== -1
       if (!fits) break
       this.remove(victim)
@@ -366,15 +388,8 @@ export class L1 {
     this.#spaceIds = enlarged(this.#spaceIds, capacity)
     this.#states = enlarged(this.#states, capacity)
     this.#eviction.resize(capacity)
+    this.#shares?.resize(capacity)
     this.#index.resize(capacity)
     this.#capacity = capacity
   }
-}
-
-/** The largest 32-bit float that is no greater: an entry must not outlive its expiry by a rounding. */
-function floored(ms: number): number {
-  // So small a float could only be rounded up.
-  if (ms < 2 ** -100) return 0
-  const rounded = Math.fround(ms)
-  return rounded <= ms ? rounded : Math.fround(ms - ms * 2 ** -23)
 }

@@ -33,6 +33,12 @@ export class Sieve implements Eviction {
     this.#visited[slot] = 1
   }
 
+  takeHit(slot: number): boolean {
+    const wasHit = this.#visited[slot] !== 0
+    this.#visited[slot] = 0
+    return wasHit
+  }
+
   remove(slot: number): void {
     const newer = this.#queue[slot * WIDTH + NEWER]!
     const older = this.#queue[slot * WIDTH + OLDER]!
