@@ -1,11 +1,12 @@
 // `npm run chaos -- postgres`, `npm run chaos -- processes`: does to PostgreSQL, or to many processes and the Redis that they share, what
-// happens to them, under load, and judges every answer. --smoke: short, writes nothing. --seed N. Names of scenarios limit what is run:
+// happens to them, under load, and judges every answer. `npm run chaos -- service`: does to the HTTP API what clients do. --smoke: short, writes nothing. --seed N. Names of scenarios limit what is run:
 // npm run chaos -- postgres F13
 import { Load } from './load.js'
 import { scenarios as ofPostgres } from './postgres/index.js'
 import { scenarios as ofProcesses } from './processes/index.js'
 import { Report } from './report.js'
 import { runScenario } from './run.js'
+import { scenarios as ofService, runService } from './service/index.js'
 
 const scales = {
   // What two cores carry, with the server, three caches, a writer and a judge on them.
@@ -29,7 +30,7 @@ const scales = {
   },
 }
 
-const kinds = { postgres: ofPostgres, processes: ofProcesses }
+const kinds = { postgres: ofPostgres, processes: ofProcesses, service: ofService }
 /** The load that runs now, and what it was made for. */
 let current
 let currentSetup
@@ -40,14 +41,15 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   })
 }
 
-const { scenarios, scale, seed, wanted } = read(process.argv.slice(2))
+const { kind, scenarios, scale, seed, wanted } = read(process.argv.slice(2))
 const report = new Report()
 for (const scenario of scenarios) {
   const isWanted = wanted.length === 0 || wanted.some((name) => scenario.title.startsWith(name))
   if (!isWanted) continue
   const lines = report.scenario(scenario.title, seed)
   try {
-    await runScenario(await loadFor(scenario), scenario, lines, scale)
+    if (kind === 'service') await runService(scenario, lines, scale)
+    else await runScenario(await loadFor(scenario), scenario, lines, scale)
   } catch (error) {
     failed(scenario, error)
     await current?.end()
@@ -57,7 +59,9 @@ for (const scenario of scenarios) {
 await current?.end()
 if (!scale.isSmoke) {
   report.write(
-    `3 processes, ${scale.tenants} tenants, ${scale.keys} keys, ${scale.writesPerSecond} writes/s, ${scale.readsPerSecond} reads/s`,
+    kind === 'service'
+      ? 'The service in a process of its own'
+      : `3 processes, ${scale.tenants} tenants, ${scale.keys} keys, ${scale.writesPerSecond} writes/s, ${scale.readsPerSecond} reads/s`,
   )
 }
 console.log(report.failed === 0 ? '\nAll bounds were kept.' : `\n${report.failed} bounds were not kept.`)
@@ -85,6 +89,7 @@ function read([kind, ...args]) {
   if (!Number.isSafeInteger(given)) throw new Error('--seed wants a whole number.')
   const names = args.filter((argument, i) => !argument.startsWith('--') && (at < 0 || i !== at + 1))
   return {
+    kind,
     scenarios: kinds[kind],
     scale: args.includes('--smoke') ? scales.smoke : scales.full,
     seed: given,

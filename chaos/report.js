@@ -49,6 +49,7 @@ Written by runs of the faults on a real PostgreSQL, and on many processes with a
 \`\`\`sh
 npm run chaos -- postgres
 npm run chaos -- processes
+npm run chaos -- service
 \`\`\`
 
 Processes with caches read at random while one writes; each row says how often it was written. A checker in a process of its own, with a

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { build, checkNode, install, main, root, run, ScriptError } from './workspace.mjs'
 
-const known = ['postgres', 'processes']
+const known = ['postgres', 'processes', 'service']
 
 main(async () => {
   checkNode()

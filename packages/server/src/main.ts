@@ -6,7 +6,7 @@ import { type Cache, type CacheOptions, createCache, type L2, OptionError } from
 import { tokenDatabase } from './access/token-database.js'
 import { buildApp, version } from './app.js'
 import { callsOf, joinCluster, stateOf } from './cluster/joining.js'
-import type { CacheConfig, Config, L2Config, RelayConfig } from './config/config.js'
+import type { Config, L2Config, RelayConfig } from './config/config.js'
 import { loadConfig } from './config/load.js'
 import { type Environment, variableOf } from './config/variables.js'
 import { startJournal } from './journal-start.js'
@@ -89,7 +89,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
 
     const journal = await startJournal({ ...config, database, folder })
     const source = postgres({ ...sourceOptions(config, database.url), ...journal.source, ...relay })
-    const cache = createCache({ source, ...l2Options(config.l2), ...cacheOptions(config.cache) })
+    const cache = createCache({ source, ...l2Options(config.l2), ...cacheOptions(config) })
     started.push(() => cache.close())
     const { enabled } = config.trees
     const trees =
@@ -185,14 +185,16 @@ function l2Options({ redis, name }: L2Config): { l2?: L2 } {
   return redis === undefined ? {} : { l2: redisL2({ url: redis, ...(name === undefined ? {} : { name }) }) }
 }
 
-function cacheOptions({
-  maxEntries,
-  maxBytes,
-  maxSilence,
-  waitMax,
-}: CacheConfig): Omit<CacheOptions<object>, 'source'> {
+function cacheOptions({ cache, access, limits }: Config): Omit<CacheOptions<object>, 'source'> {
+  const { maxEntries, maxBytes, maxSilence, waitMax } = cache
+  // Where nobody is asked who they are, all of it is this machine's.
+  const isShared = access.tokens || access.jwt !== undefined
   return {
-    l1: { ...(maxEntries === undefined ? {} : { maxEntries }), ...(maxBytes === undefined ? {} : { maxBytes }) },
+    l1: {
+      ...(maxEntries === undefined ? {} : { maxEntries }),
+      ...(maxBytes === undefined ? {} : { maxBytes }),
+      ...(isShared ? { tenantShare: limits.memoryShare } : {}),
+    },
     ...(maxSilence === undefined ? {} : { maxSilence }),
     ...(waitMax === undefined ? {} : { waitMax }),
   }

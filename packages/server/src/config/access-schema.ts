@@ -46,6 +46,7 @@ export function limitsSchema() {
       keysPerUnit: whole(1).default(100),
       patterns: whole(1).default(20),
       streams: whole(1).default(5_000),
+      memory: z.number('must be a part, above 0 and at most 1').gt(0).max(1).default(0.5),
     })
     .prefault({})
 }

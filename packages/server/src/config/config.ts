@@ -121,6 +121,8 @@ export interface LimitsConfig {
   readonly patternsPerSecond: number
   /** Streams open at once, of one tenant. */
   readonly streamsPerTenant: number
+  /** The part of the entries and bytes in memory that one tenant may have while others need room. */
+  readonly memoryShare: number
 }
 
 /** Signed tokens of somebody else's. */

@@ -135,6 +135,7 @@ function configOf(
       keysPerUnit: limits.keysPerUnit,
       patternsPerSecond: limits.patterns,
       streamsPerTenant: limits.streams,
+      memoryShare: limits.memory,
     },
     trees: { enabled: trees.enabled, shortForms: trees.shortForms, limits: definedOf(trees.limits) },
     resources,

@@ -1,0 +1,50 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { quantile } from './quantile.js'
+
+export const everything = {
+  title: 'F32: a pattern that matches all of a million keys, and a whole tenant, under load',
+  limits: () => ({ requests: 1_000_000 }),
+  async run({ server, scale, open }, lines) {
+    const count = scale.isSmoke ? 40_000 : 1_000_000
+    const reader = open('ann', 'calm', 4)
+    const operator = open('bob', 'large', 1)
+    await reader.ask('PUT', '/api/cache/read', { value: { id: 7 } })
+    await operator.ask('POST', '/api/invalidate/pattern', { pattern: 'none:*' })
+    await server.ask({ do: 'fill', tenant: 'large', count, prefix: 'user' })
+    // Puts the keys in order, so that what is measured is the pattern.
+    await operator.ask('POST', '/api/invalidate/pattern', { pattern: 'user:0*' })
+    const seconds = scale.isSmoke ? 1 : 5
+    const load = async (during) => {
+      const stop = new AbortController()
+      const readings = Array.from({ length: 4 }, () =>
+        reader.read(() => '/api/cache/read', { until: stop.signal, gapMs: 1 }),
+      )
+      const result = await during()
+      stop.abort()
+      const all = await Promise.all(readings)
+      return { result, times: all.flatMap(({ times }) => times), failed: all.flatMap(({ failed }) => failed) }
+    }
+    const before = await load(() => sleep(seconds * 1_000))
+    const during = async (body) => {
+      const answer = await operator.ask('POST', '/api/invalidate/pattern', body)
+      await server.ask({ do: 'swept' })
+      return answer
+    }
+    for (const pattern of ['user:*', '*']) {
+      await server.ask({ do: 'fill', tenant: 'large', count, prefix: 'user' })
+      const { result, times, failed } = await load(() => during({ pattern }))
+      const name = pattern === '*' ? 'the whole tenant' : `the pattern ${pattern}`
+      if (result.status !== 200) lines.figure(`${name} was answered`, `${result.status} ${result.text}`)
+      lines.figure(`${name}: entries that it counts`, JSON.parse(result.text).invalidated_count ?? 0)
+      lines.goal(`${name}: ms to the answer`, result.ms, scale.isSmoke ? 5_000 : 50)
+      lines.goal(
+        `${name}: p99 of reads, × before`,
+        quantile(times, 0.99) / quantile(before.times, 0.99),
+        scale.isSmoke ? 100 : 2,
+      )
+      lines.goal(`${name}: reads that failed`, failed.length, 0)
+      const { stored } = await server.ask({ do: 'stored', tenant: 'large', count, prefix: 'user' })
+      lines.goal(`${name}: entries that a read still finds`, stored, 0)
+    }
+  },
+}

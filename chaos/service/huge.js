@@ -1,0 +1,51 @@
+const MB = 2 ** 20
+
+const bodies = () => {
+  const tags = (count) => JSON.stringify({ value: 1, tags: Array.from({ length: count }, (_, n) => `t${n}`) })
+  const deep = (depth) => `{"value":${'['.repeat(depth)}${']'.repeat(depth)}}`
+  return [
+    ['a value of 1 MB', 'PUT', '/api/cache/a', JSON.stringify({ value: 'x'.repeat(MB) }), [413]],
+    ['a value of 16 MB', 'PUT', '/api/cache/a', JSON.stringify({ value: 'x'.repeat(16 * MB) }), [413]],
+    ['a value of 64 MB', 'PUT', '/api/cache/a', JSON.stringify({ value: 'x'.repeat(64 * MB) }), [413]],
+    ['100,000 tags', 'PUT', '/api/cache/a', tags(100_000), [400, 413, 422]],
+    ['JSON 10,000 levels deep', 'PUT', '/api/cache/a', deep(10_000), [400]],
+    ['JSON 500,000 levels deep', 'PUT', '/api/cache/a', deep(500_000), [400]],
+    ['a key of 1 MB in a body', 'POST', '/api/invalidate', { keys: ['k'.repeat(MB - 100)] }, [400]],
+    ['a key of 1 MB in a path', 'GET', `/api/cache/${'k'.repeat(MB)}`, undefined, [400, 414, 431]],
+  ]
+}
+
+export const huge = {
+  title: 'F24: values of 1 to 64 MB, 100,000 tags, JSON 10,000 levels deep, a key of 1 MB',
+  limits: () => ({ requests: 1_000_000 }),
+  async run({ server, scale, open }, lines) {
+    const sender = open('ann', 'huge')
+    const calm = open('bob', 'calm', 1)
+    await calm.ask('PUT', '/api/cache/small', { value: 1 })
+    const passes = scale.isSmoke ? 2 : 20
+    await server.ask({ do: 'watchLoop' })
+    const stop = new AbortController()
+    const reading = calm.read(() => '/api/cache/small', { until: stop.signal, gapMs: 2 })
+    let [slowest, wrong] = [0, 0]
+    for (let pass = 0; pass < passes; pass++) {
+      for (const [name, method, path, body, expected] of bodies()) {
+        const answer = await sender.ask(method, path, body).catch((error) => ({ status: error.code, ms: 0 }))
+        // Whoever sends on when he was answered is cut off: he may see that before the answer.
+        const isCut = ['ECONNRESET', 'EPIPE'].includes(answer.status) && Buffer.byteLength(body ?? path) > MB
+        if (!isCut && !expected.includes(answer.status)) {
+          wrong++
+          lines.figure(`${name} was answered`, String(answer.status))
+        }
+        // The first pass compiles.
+        if (pass > 0) slowest = Math.max(slowest, answer.ms)
+      }
+    }
+    stop.abort()
+    const { failed } = await reading
+    const { stalledMs } = await server.ask({ do: 'loop' })
+    lines.goal('not refused with 400, 413, 414, 422 or 431', wrong, 0)
+    lines.goal('the slowest refusal, ms', slowest, scale.isSmoke ? 1_000 : 50)
+    lines.goal('the longest that the event loop stood still, ms', stalledMs, scale.isSmoke ? 1_000 : 100)
+    lines.goal('reads of others that failed meanwhile', failed.length, 0)
+  },
+}
