@@ -38,6 +38,7 @@ const ways: readonly { command: RegExp; by: string; named: RegExp }[] = [
   { command: /^npm run bench( -- [\w -]+)?$/, by: '.ci/run', named: /npm run bench/ },
   { command: /^npm run chaos -- postgres( [\w -]+)?$/, by: '.ci/run', named: /npm run chaos -- postgres/ },
   { command: /^npm run chaos -- processes( [\w -]+)?$/, by: '.ci/run', named: /npm run chaos -- processes/ },
+  { command: /^npm run chaos -- service( [\w -]+)?$/, by: '.ci/run', named: /npm run chaos -- service/ },
   {
     command: /^npm run demo:distributed$/,
     by: 'examples/blog/test/distributed.test.ts',
