@@ -9,6 +9,7 @@ const majors = [20, 22, 24]
 const libraries = [
   'tidemark',
   '@tidemark/embedded',
+  '@tidemark/client',
   '@tidemark/lmdb',
   '@tidemark/postgres',
   '@tidemark/redis',

@@ -8,6 +8,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   tidemark: [],
   embedded: ['tidemark'],
   postgres: ['tidemark'],
+  client: [],
   lmdb: ['tidemark'],
   redis: ['tidemark'],
   trees: ['tidemark', 'postgres'],
@@ -56,7 +57,7 @@ test('every package that the sources import is a dependency, and every dependenc
     const imported = importsOf(sources).map(({ target }) => packageName(target))
     const others = new Set(imported.filter((name) => isPackage(name) && name !== manifest.name))
     // What types come from is needed by the build alone.
-    const declared = Object.keys(manifest.dependencies ?? {})
+    const declared = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })
     expect({ [path]: declared.sort() }).toEqual({ [path]: [...others].sort() })
   }
 })
