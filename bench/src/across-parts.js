@@ -1,6 +1,6 @@
-import { missesAcross, spread, tiersAcross } from './across.js'
+import { bulkAcross, invalidatedAcross, missesAcross, spread, tiersAcross } from './across.js'
 import { withDatabase } from './database.js'
-import { median } from './measure.js'
+import { median, runAlone } from './measure.js'
 
 /** The parts that need a Redis: what several processes share. */
 export const acrossParts = ({ page, scale }) => ({
@@ -59,5 +59,49 @@ export const acrossParts = ({ page, scale }) => ({
       page.goal(`${title}: ≥ ${least} × bentocache`, own / perSecond('bentocache'), least, 'least')
       if (what === 'read') page.goal(`${title}: ≥ 0.7 × ioredis`, own / perSecond('ioredis'), 0.7, 'least')
     }
+  },
+
+  async l2invalidate() {
+    const count = scale.tierKeys.toLocaleString('en')
+    const seen = await invalidatedAcross(scale.tierKeys)
+    const cells = (figures) => (figures ? [figures.ms.toFixed(2), figures.waitMs.toFixed(2)] : ['', ''])
+    page.table(
+      `Invalidating one in a hundred of ${count} keys in Redis`,
+      ['', 'by tag, ms', 'another client waits, ms', 'by prefix, ms', 'another client waits, ms'],
+      [...seen].map(([name, { tag, prefix }]) => [name, ...cells(tag), ...cells(prefix)]),
+    )
+    const [own, scan] = ['tidemark', 'SCAN and UNLINK'].map((name) => seen.get(name))
+    page.goal(`1 % of ${count} keys in Redis by tag: × SMEMBERS and UNLINK`, own.tag.ms / scan.tag.ms, 0.5)
+    page.goal('the same by prefix: × SCAN and UNLINK', own.prefix.ms / scan.prefix.ms, 0.1)
+  },
+
+  async l2bulk() {
+    const count = scale.taggedEntries.toLocaleString('en')
+    const { fills, bare, dropMs, missUs, againUs } = await bulkAcross(scale.taggedEntries)
+    page.table(
+      `${count} entries through L1 and an L2 in Redis, 500 in flight`,
+      ['', ''],
+      [
+        ['fills/s from a batch loader, into both tiers', fills.toFixed(0)],
+        ['the bare client’s pipelined SETs/s', bare.toFixed(0)],
+        ['a tag that all have is dropped in both tiers: ms', dropMs.toFixed(1)],
+        ['a miss: µs', missUs.toFixed(1)],
+        ['a miss of one of these afterwards: µs', againUs.toFixed(1)],
+      ],
+    )
+    const least = Math.round(Math.min(50_000, bare / 2))
+    page.goal('fills/s from a batch loader: 50,000, or half of the pipelined SETs', fills, least, 'least')
+    page.goal(`${count} entries of a tag dropped, ms`, dropMs, 30)
+    page.goal('reading them back, × any miss', againUs / missUs, 1.2)
+  },
+
+  async l2file() {
+    const figures = await runAlone('l2-file.js', [scale.fileEntries])
+    page.table(
+      'An L2 in a file (LMDB), one process',
+      ['', 'µs', 'µs of the processor, all threads'],
+      Object.entries(figures).map(([name, { us, cpuUs }]) => [name, us.toFixed(1), cpuUs.toFixed(1)]),
+    )
+    page.goal('L2 in a file: a hit with 3 stamps compared, µs', figures['read hit, 3 stamps compared'].us, 30)
   },
 })

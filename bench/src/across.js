@@ -28,6 +28,19 @@ export function missesAcross(rounds) {
   })
 }
 
+/** Invalidating one in a hundred of so many keys: by contender { tag, prefix? }, each { ms, waitMs }. */
+export async function invalidatedAcross(keys) {
+  const seen = new Map()
+  for (const name of ['tidemark', 'SCAN and UNLINK', 'bentocache'])
+    seen.set(name, await withRedis((_, port) => runAlone('l2-invalidate.js', [name, port, keys])))
+  return seen
+}
+
+/** Fills/s into both tiers, beside the bare client; ms until a tag of all of them is dropped; µs of a miss before and after. */
+export function bulkAcross(entries) {
+  return withRedis((_, port) => runAlone('l2-bulk.js', [port, entries]))
+}
+
 const SEEN_MS = 60_000
 
 /**

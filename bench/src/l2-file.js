@@ -1,12 +1,11 @@
-// An L2 in a file by itself, in one process: `node l2-file.js [--smoke]`. Prints µs by the clock, and of processor time in all threads.
+// An L2 in a file by itself, in one process: `node l2-file.js entries`. Prints µs by the clock, and of processor time in all threads.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { lmdbL2 } from '@tidemark/lmdb'
 
-const isSmoke = process.argv.includes('--smoke')
-const COUNT = isSmoke ? 200 : 20_000
-const BATCHES = isSmoke ? 3 : 50
+const COUNT = Number(process.argv[2] ?? 20_000)
+const BATCHES = Math.max(3, COUNT / 400)
 const MARKS = 1_000
 const AT_ONCE = 100
 
@@ -41,12 +40,14 @@ async function tell(batch) {
   await l2.invalidate({ ...batch, shapes: shapesId })
 }
 
+const figures = {}
+
 async function measured(name, count, run) {
   const [begin, cpu] = [performance.now(), process.cpuUsage()]
   await run()
   const { user, system } = process.cpuUsage(cpu)
   const us = ((performance.now() - begin) * 1_000) / count
-  console.log(`${name}: ${us.toFixed(1)} µs, of the processor ${((user + system) / count).toFixed(1)} µs`)
+  figures[name] = { us, cpuUs: (user + system) / count }
 }
 
 const fillAll = async (lsn) => {
@@ -92,3 +93,4 @@ try {
   await l2.close()
   rmSync(folder, { recursive: true, force: true })
 }
+console.log(JSON.stringify(figures))

@@ -33,7 +33,8 @@ export function streamError(error: unknown): TidemarkError {
 function kindOf(error: unknown): string {
   if (!(error instanceof Error) || 'syscall' in error) return ''
   // What a script may not call has no kind of its own.
-  if (error.message.startsWith("ERR The user executing the script can't run this command")) return 'NOPERM'
+  if (/^ERR (The user executing the script can't run this command|ACL failure in script)/.test(error.message))
+    return 'NOPERM'
   // Inside a script, versions before 7 put the kind behind words of their own.
   const words = error.message.replace(/^ERR Error running script.*?: (?:@user_script: ?\d+: )*(?:-(?=[A-Z]))?/, '')
   return /^([A-Z]{3,})\b/.exec(words)?.[1] ?? ''
