@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { PostgresOptions, Sql } from '../src/index.js'
-import { until, World } from './opened.js'
+import { notKept, until, World } from './opened.js'
 
 /*
  * Where bounds name more rows than an answer shows: rows that it does not show matter only if they come into it.
@@ -15,7 +15,8 @@ beforeAll(async () => {
     alter table full_a replica identity full;
     alter table full_b replica identity full;
     create view seen as select id, x, note from full_a where x > 0;
-    create view versions as select id, xmin::text as version from full_a`)
+    create view versions as select id, xmin::text as version from full_a;
+    create view places as select id, ctid::text as place from full_a`)
 })
 afterEach(() => world.closeCaches())
 afterAll(() => world?.drop())
@@ -176,7 +177,7 @@ describe('an update that changes nothing', () => {
 
   it.each([
     'select id, xmin::text from full_a where id = 1',
-    'select a.*, a.ctid::text as place from full_a a where id = 1',
+    'select a.*, a.tableoid::text as place from full_a a where id = 1',
     'select * from versions where id = 1',
   ])('touches what reads versions: %s', async (text) => {
     const drops = await opened(text)
@@ -188,5 +189,20 @@ describe('an update that changes nothing', () => {
     expect(await drops('update full_a set b_id = 9 where id = 1')).toBe(false)
     expect(await drops("update full_a set note = 'other' where id = 1")).toBe(true)
     expect(await drops('update full_a set x = 0 where id = 1')).toBe(true)
+  })
+})
+
+describe('what changes without a change of the row', () => {
+  it.each([
+    'select ctid::text from full_a where id = 1',
+    'select id from full_a a where a.xmax::text = $$0$$',
+    'select (a).cmin::text from full_a a',
+    'select place from places where id = 1',
+    'select id from full_b where exists (select from full_a a where a.ctid = $$(0,1)$$)',
+  ])('is kept with an expiry only: %s', async (text) => {
+    const { cache } = await world.open()
+    const read = ({ sql }: { sql: Sql }) => sql.query(text).then(({ rows }) => JSON.stringify(rows))
+    expect(await notKept(cache, read)).toBe('time')
+    expect(await notKept(cache, read, { ttl: '1m' })).toBe(undefined)
   })
 })

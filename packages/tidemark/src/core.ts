@@ -275,6 +275,8 @@ export class Core implements Keeper, Applier {
       case 'open-transaction':
       case 'dirty-connection':
       case 'replica':
+      // As after a restart of the server, until the log is taken up there too.
+      case 'elsewhere':
         return { notKept: 'later' }
       default:
         return {

@@ -101,6 +101,7 @@ export function codeReasons(
     if (value !== 'SVFOP_CURRENT_CATALOG') add(SESSION_VALUES.has(value) ? 'session' : 'time', name)
   }
   if (mentions.hasSample) add('time', 'tablesample')
+  for (const place of mentions.places) add('time', place)
   return reasons
 }
 

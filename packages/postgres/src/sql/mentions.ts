@@ -32,11 +32,16 @@ export interface Mentions {
   /** How many parameters there are. */
   readonly parameters: number
   readonly hasSample: boolean
+  /** System columns that change without a change of the row: by VACUUM FULL, or by a lock. */
+  readonly places: ReadonlySet<string>
   /** A data-modifying statement, SELECT INTO or a row lock, at any depth. */
   readonly hasWrites: boolean
   /** Types that are named anywhere, most of them as what something is cast to. */
   readonly types: readonly Name[]
 }
+
+/** Where a row lies, and who locks it: nothing in the log tells that these changed. */
+const PLACES = new Set(['ctid', 'cmin', 'cmax', 'xmax'])
 
 /** What comparisons use without naming it: USING, CASE, IN, ORDER BY, BETWEEN. */
 const IMPLICIT_OPERATORS = ['=', '<>', '<', '>', '<=', '>=']
@@ -49,7 +54,7 @@ export function namesMoment(text: string): boolean {
 }
 
 export function mentionsOf(statements: readonly Node[]): Mentions {
-  const places = new Set<RangeVar>()
+  const named = new Set<RangeVar>()
   const functions = new Map<string, Call>()
   const operators = new Set(IMPLICIT_OPERATORS)
   const attributes = new Set<string>()
@@ -66,7 +71,7 @@ export function mentionsOf(statements: readonly Node[]): Mentions {
   walk(statements, (tag, content) => {
     switch (tag) {
       case 'RangeVar':
-        places.add(content as RangeVar)
+        named.add(content as RangeVar)
         break
       case 'FuncCall':
         addCall(functions, content as FuncCall)
@@ -114,9 +119,11 @@ export function mentionsOf(statements: readonly Node[]): Mentions {
     if ('withClause' in content) hasCtes = true
   })
   for (const [qualifier, ...names] of qualified) if (called.has(qualifier)) addAttributes(valueAttributes, names)
+  const columns = qualified.map((names) => names.at(-1) ?? '')
+  const places = new Set([...columns, ...attributes].filter((name) => PLACES.has(name)))
   const relations = new Map<string, Name>()
   const ctes = hasCtes ? cteReferences(statements) : undefined
-  for (const place of places) if (!ctes?.has(place)) add(relations, nameOfRelation(place))
+  for (const place of named) if (!ctes?.has(place)) add(relations, nameOfRelation(place))
   return {
     relations: [...relations.values()],
     functions: [...functions.values()],
@@ -127,6 +134,7 @@ export function mentionsOf(statements: readonly Node[]): Mentions {
     momentConstants,
     parameters,
     hasSample,
+    places,
     hasWrites,
     types: [...types.values()],
   }

@@ -129,4 +129,8 @@ export const rules = {
   readerMayHave(overtaken: Overtaken | undefined, asked: number): boolean {
     return overtaken === undefined || overtaken.at > asked
   },
+  /** Grace: the same of what was computed from something stale, with the changes that did more than make it expire. */
+  graceMayHave(dropped: Overtaken | undefined, asked: number): boolean {
+    return dropped === undefined || dropped.at > asked
+  },
 }

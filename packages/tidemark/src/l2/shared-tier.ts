@@ -261,7 +261,7 @@ export class SharedTier {
       name = JSON.stringify([this.#options.version, space.tenant, space.name ?? null, sessionText(space.session)])
       this.#names.set(space, name)
     }
-    return `${name}${fingerprintOf(load, version)}${space.text(key)}`
+    return `${name}${versionRules.fingerprint(load, version)}${space.text(key)}`
   }
 }
 
@@ -301,11 +301,18 @@ function isExpiry(change: Change): boolean {
   return change.kind === 'target' && change.mode === 'expire'
 }
 
+/** The rule as a function, so that the simulation can plant the bug of leaving it out. */
+export const versionRules = {
+  /** Another text of the loader is another definition: a deploy leaves the entries of the one before alone. */
+  fingerprint(load: object, version: string): string {
+    return fingerprintOf(load, version)
+  },
+}
+
 /** So many versions of one loader have a fingerprint that is remembered. */
 const VERSIONS_MAX = 100
 const texts = new WeakMap<object, Map<string, string>>()
 
-/** Another text of the loader is another definition: a deploy leaves the entries of the one before alone. */
 function fingerprintOf(load: object, version: string): string {
   const versions = texts.get(load) ?? new Map<string, string>()
   texts.set(load, versions)

@@ -326,7 +326,7 @@ export class Flight {
         // What it read can't be compared with the log. A reader who joined a load from before a change gets one of its own.
         const isOld = asked > fill.running.t0 || isTooOld
         if (isOld && reader.attempts === 0 && this.#mayTryAgain(reader)) return 'again'
-        return kept.isStale && rules.readerMayHave(kept.dropped, asked) ? 'stale' : 'fenced'
+        return kept.isStale && rules.graceMayHave(kept.dropped, asked) ? 'stale' : 'fenced'
       }
     }
   }

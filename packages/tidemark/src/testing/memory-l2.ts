@@ -37,6 +37,8 @@ export const l2Rules = {
   isBefore: (lsn: number, since: number): boolean => lsn < since,
   /** What is older than an expiry is not fresh. */
   isExpired: (lsn: number, expiry: number): boolean => lsn < expiry,
+  /** Newer: what was computed before what is there does not take its place. */
+  isOlder: (lsn: number, former: number): boolean => lsn < former,
   /** The marks were made for the shapes that there are. */
   hasShapes: (batch: string | undefined, held: string): boolean => batch === held,
 }
@@ -64,6 +66,16 @@ export class MemoryL2 implements L2 {
 
   get size(): number {
     return this.#held.entries.size
+  }
+
+  /** Of each key that it has, as of when its entry holds. */
+  get positions(): ReadonlyMap<string, number> {
+    return new Map([...this.#held.entries].map(([key, { lsn }]) => [key, lsn]))
+  }
+
+  /** Another one once it has lost everything, or went back to an earlier state. */
+  get life(): object {
+    return this.#held
   }
 
   get tide(): L2Tide | undefined {
@@ -100,7 +112,7 @@ export class MemoryL2 implements L2 {
     if (!stamps) return 'refused'
     const former = entries.get(key)
     const isStale = !this.#isValid(entry.lsn, stamps) || this.#isExpired(entry.lsn, stamps)
-    if (isStale || (former && entry.lsn < former.lsn)) return 'refused'
+    if (isStale || (former && l2Rules.isOlder(entry.lsn, former.lsn))) return 'refused'
     entries.set(key, { ...entry, stamps, value: copyOf(entry.value), storedAt: this.#now() })
     return 'stored'
   }

@@ -13,6 +13,8 @@ export interface Shown {
   /** Versions of what lies outside of the database, by name, as they were when the loader began. */
   readonly externals: Readonly<Record<string, number>>
   readonly inner: readonly Inner[]
+  /** The version of the program that computed it; undefined where both do the same. */
+  readonly program?: number
 }
 
 /** What a loader got from another definition. `missed`: a peek that found nothing. */
@@ -23,6 +25,8 @@ export interface Inner {
 
 /** What loaders tell the world. */
 export interface LoaderHooks {
+  /** The version of the program. */
+  readonly program: number
   external(name: string): number
   /** A loader begins. @returns its number */
   began(tenant: string, key: string, signal: AbortSignal): number
@@ -57,15 +61,17 @@ export function defineAll(cache: SimCache, hooks: LoaderHooks): Record<string, S
     load: (context: Context, id: number) => Promise<Found>,
     options: EntryOptions = {},
     tags: (id: number) => readonly string[] = () => [],
-  ): SimDefinition =>
-    cache.define(
-      name,
-      (context, id: number): Promise<Shown> => {
-        context.tag(...tags(id))
-        return run(hooks, context, `${name}(${id})`, [...(options.tags ?? []), ...tags(id)], () => load(context, id))
-      },
-      options,
-    )
+  ): SimDefinition => {
+    const { program } = hooks
+    const compute = async (context: Context, id: number): Promise<Shown> => {
+      context.tag(...tags(id))
+      const own = [...(options.tags ?? []), ...tags(id)]
+      return { ...(await run(hooks, context, `${name}(${id})`, own, () => load(context, id))), program }
+    }
+    // Each version of the program has a loader of another text.
+    const loader = program === 1 ? compute : (context: Context, id: number) => compute(context, id)
+    return cache.define(name, loader, options)
+  }
 
   const post = define('post', async ({ db }, id) => ({
     reads: [await db.rows({ table: 'public.posts', by: 'id', value: id })],

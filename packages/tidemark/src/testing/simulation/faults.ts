@@ -39,6 +39,10 @@ export interface Faults {
   readonly closesEarly: boolean
   readonly steps: number
   readonly processes: number
+  /** The processes have followed, and are current, before anything happens. */
+  readonly isInUse: boolean
+  /** The second and third process run another version of the program. */
+  readonly deploys: boolean
   /** The processes share a tier. */
   readonly hasL2: boolean
   readonly losesL2Calls: boolean
@@ -92,5 +96,7 @@ export function drawFaults(chance: Chance, tables: readonly string[]): Faults {
     sweepsMax: chance.of([1, 2, 1_000, 1_000]),
     shapesMax: chance.of([3, 6, 1_000, 1_000, 1_000]),
     sets: chance.is(0.3),
+    deploys: processes > 1 && chance.is(0.3),
+    isInUse: (processes > 1 || marks) && chance.is(0.7),
   }
 }

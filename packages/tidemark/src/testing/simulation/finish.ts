@@ -14,6 +14,13 @@ const STALE_MAX = 3
 /** Peeking definitions are fresh only while what they peek at is kept. */
 const FINAL = ['post', 'feed', 'page', 'graced', 'patient', 'home', 'front', 'copy'] as const
 
+/** The processes take up the log, or the relay, and become current, in a healthy world. */
+export async function begin(worlds: readonly World[]): Promise<void> {
+  const { clock } = worlds[0]!
+  await until(worlds, 'the process becomes current', ({ core }) => core.isTrusted(clock.now()))
+  await until(worlds, 'the process keeps fills', ({ core }) => core.follower.isKeeping)
+}
+
 /** Faults stop, everything is shown, delivered and answered: every read ends, and is fresh, and equals the source. */
 export async function finish(worlds: readonly World[]): Promise<void> {
   const { nature, faults } = worlds[0]!
@@ -40,6 +47,8 @@ async function catchUp(worlds: readonly World[]): Promise<void> {
   // Once one that lags was asked for, the ring keeps what the next are compared with.
   for (const world of worlds) void world.ask(TENANTS[0], 'copy', 1)
   await allEnd(worlds)
+  // What is delivered later would count as newer than what lags.
+  await round(worlds)
   clock.pass(LONGEST_MS)
   await round(worlds)
   await until(worlds, 'the process becomes current', ({ core }) => core.isTrusted(clock.now()))

@@ -259,3 +259,33 @@ describe('watches', () => {
     await cache.close()
   })
 })
+
+describe('a watch', () => {
+  test('outlasts a load on a connection that leads to a history which the log does not follow yet', async () => {
+    const { cache, clock, source, log } = bed()
+    await cache.settled()
+    const context = source.context.bind(source)
+    let isElsewhere = false
+    source.context = (reading) => {
+      if (isElsewhere) reading.unkept('elsewhere')
+      return context(reading)
+    }
+    const row = cache.define('row', async ({ db }, id: number) => (await db.one('public.posts', { id }))?.title)
+    const values: unknown[] = []
+    const watching = (async () => {
+      for await (const value of row.watch(1)) values.push(value)
+    })()
+    await rest()
+    expect(values).toEqual(['a'])
+    // The server was restarted, and loaders are connected again before the log is.
+    isElsewhere = true
+    source.put('public.posts', { id: 1, title: 'b' })
+    log.show(log.commits.at(-1)!)
+    await clock.advance(1_000)
+    isElsewhere = false
+    await clock.advance(10_000)
+    expect(values).toEqual(['a', 'b'])
+    await cache.close()
+    await watching
+  })
+})

@@ -9,6 +9,7 @@ import { SimRelayed } from './sim-relay.js'
 import { SimStream } from './sim-stream.js'
 
 export const MAX_SILENCE_MS = 300
+const FAULTS = 2 ** 30
 
 /** What all processes of a run have in common: chance, time, the source, L2, and who judges. Every choice is drawn from the seed. */
 export class Nature {
@@ -31,11 +32,14 @@ export class Nature {
   loads = 0
   asked = 0
   violation: Violation | undefined
+  /** What L2 had when it was last looked at. */
+  #l2Had: { readonly life: object; readonly positions: ReadonlyMap<string, number> } | undefined
 
   constructor(seed: number, isTraced: boolean) {
     this.chance = new Chance(seed)
     this.trace = isTraced ? [] : undefined
-    this.faults = drawFaults(this.chance, TABLES)
+    // Drawn apart, so that one more of them leaves what every seed does as it is.
+    this.faults = drawFaults(new Chance(seed + FAULTS), TABLES)
     this.clock = new SimClock(this.chance)
     this.database = new Database(this.faults.hasOldValues)
     this.oracle = new Oracle(this.database, MAX_SILENCE_MS)
@@ -49,6 +53,20 @@ export class Nature {
     log.slot = () => this.slot
     const role = this.logs.length === 1 || this.chance.is(0.2) ? 'leader' : 'follower'
     return new SimRelayed(log, this.stream, this.database, this.chance, this.clock, role)
+  }
+
+  /** Looks at every entry of L2: while it loses nothing, none is followed by one from before it. */
+  inspectL2(): void {
+    const { life, positions } = this.l2
+    const had = this.#l2Had?.life === life ? this.#l2Had.positions : new Map<string, number>()
+    for (const [key, lsn] of positions) {
+      const before = had.get(key)
+      if (before !== undefined && lsn < before)
+        this.judge(() => {
+          throw new Violation(`l2: the entry of ${key} went back from ${before} to ${lsn}`)
+        })
+    }
+    this.#l2Had = { life, positions }
   }
 
   note(text: () => string): void {

@@ -26,6 +26,8 @@ export interface Asked {
   /** The number of the next loader's run. */
   readonly nextLoad: number
   readonly isWatch: boolean
+  /** The version of the program that the process runs. */
+  readonly program: number
 }
 
 /** The process, as the oracle may look at it. */
@@ -50,6 +52,7 @@ export class Oracle {
     const where = `${state} answer of ${asked.tenant} ${asked.key} (load ${value.load}, from ${answer.from}, asked at ${asked.tidemark}, as of ${asOf})`
     if (value.tenant !== asked.tenant || value.key !== asked.key)
       throw new Violation(`${where} is another's: ${value.tenant} ${value.key}`)
+    this.#isOwn(value, asked.program, where)
     if (asked.minPosition !== undefined) this.#hasPosition(asked, answer, where)
     if (state === 'fenced') {
       if (asOf !== undefined) throw new Violation(`${where} carries a position`)
@@ -142,6 +145,13 @@ export class Oracle {
       if (inner.state !== 'fresh') throw new Violation(`nested: ${where} was computed from a ${inner.state} answer`)
       this.#isInherited(inner.value!, where)
     }
+  }
+
+  /** What another version of the program computes may be something else. */
+  #isOwn(value: Shown, program: number, where: string): void {
+    if (value.program !== undefined && value.program !== program)
+      throw new Violation(`version: ${where} shows what version ${value.program} computed to version ${program}`)
+    for (const inner of value.inner) if (inner.value) this.#isOwn(inner.value, program, where)
   }
 
   #isPromised(asked: Asked, value: Shown, where: string): void {

@@ -8,7 +8,7 @@ import { currencyRules } from '../../follow/currency.js'
 import { proofRules } from '../../follow/proof.js'
 import { trimRules } from '../../follow/rules.js'
 import { sweepRules } from '../../follow/sweeps.js'
-import { beliefRules } from '../../l2/shared-tier.js'
+import { beliefRules, epochRules, versionRules } from '../../l2/shared-tier.js'
 import { nesting } from '../../read/fill.js'
 import { shownRules } from '../../read/shown.js'
 import { relayRules } from '../../relay/rules.js'
@@ -62,8 +62,10 @@ export const PLANTED: readonly Planted[] = [
     () => true,
   ),
   leftOut('Restart, place', 'nobody looks whether the history has the mark', markRules, 'isInPlace', () => true),
+  leftOut('Restart, time', 'a mark stands for when it came', markRules, 'keepsBefore', (_, deliveredAt) => deliveredAt),
   leftOut('Nested dependencies', 'an outer entry takes over nothing', nesting, 'dependencies', () => undefined),
   leftOut('Nested state', 'what was computed from something stale is fresh', nesting, 'state', () => undefined),
+  leftOut('Nested grace', 'grace serves what was computed from something dropped', rules, 'graceMayHave', () => true),
   leftOut(
     'Range bounds',
     'a bound that is included is taken for one that is not, and the other way round',
@@ -96,9 +98,27 @@ export const PLANTED: readonly Planted[] = [
     (position, since) => since.at(-1)?.to ?? position,
   ),
   leftOut('Session', 'a session carries as of when its answers hold', shownRules, 'upTo', (_, asOf) => asOf),
+  leftOut('Relay, start', 'a follower begins at the end of what is relayed', relayRules, 'startsAt', (_, end) => end),
+  leftOut(
+    'Relay, proven',
+    'a leader tells what it has read for proven',
+    relayRules,
+    'provenUpTo',
+    (_, position) => position,
+  ),
   leftOut('L2, belief', 'what L2 has is believed without a look into the ring', beliefRules, 'isBelieved', () => true),
   leftOut('L2, prev', 'a batch is applied though L2 lacks what lies before it', l2Rules, 'isGap', () => false),
   leftOut('L2, since', 'an entry is believed from before its shape was stamped', l2Rules, 'isBefore', () => false),
+  leftOut('L2, newer', 'what was computed before takes the place of what is there', l2Rules, 'isOlder', () => false),
+  leftOut('L2, epoch', 'L2 is believed of another history', epochRules, 'name', () => ''),
+  leftOut('L2, patterns', 'patterns that L2 keeps for its readers mean nothing', beliefRules, 'isMeant', () => false),
+  leftOut(
+    'L2, fingerprint',
+    'what another version of the program computed is taken',
+    versionRules,
+    'fingerprint',
+    () => '',
+  ),
   leftOut('L2, shapes', 'marks are applied that were made for other shapes', l2Rules, 'hasShapes', () => true),
   leftOut('L2, stamps', 'an update is marked under its old values only', stampRules, 'isMarkedNow', () => false),
   leftOut(

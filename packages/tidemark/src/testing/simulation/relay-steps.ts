@@ -1,8 +1,10 @@
+import { hasAppliedHidden } from './aimed-steps.js'
 import { type Step, step } from './step.js'
 import type { World } from './world.js'
 
 /** What may happen to the relay, and who leads. */
 export const RELAY_STEPS: readonly Step[] = [
+  step('the relay catches up', 5, ({ relayed, log }) => relayed?.sink !== undefined && log.isFollowing, catchUp),
   step('relay', 8, hasParked, ({ relayed }) => relayed!.sink!.step()),
   step('forget what waits for the relay', 0.5, hasParked, ({ relayed }) => relayed!.sink!.forget()),
   step(
@@ -22,6 +24,12 @@ export const RELAY_STEPS: readonly Step[] = [
     0.7,
     ({ relayed }) => relayed?.isReading === true,
     ({ relayed }) => relayed!.cut(),
+  ),
+  step(
+    'begin the relay anew while what it has is hidden',
+    8,
+    (world) => world.relayed?.isReading === true && hasAppliedHidden(world),
+    ({ relayed }) => void relayed!.beginAnew(),
   ),
   step(
     'notice another history',
@@ -63,6 +71,13 @@ export const RELAY_STEPS: readonly Step[] = [
 
 function hasParked({ relayed }: World): boolean {
   return (relayed?.sink?.parked ?? 0) > 0
+}
+
+/** Commits are often hidden for longer than it takes to read and relay them. */
+function catchUp({ log, relayed }: World): void {
+  while (log.isFollowing && log.waiting > 0) log.deliver()
+  if (log.isFollowing) log.keepalive()
+  while (relayed!.sink && relayed!.sink.parked > 0) relayed!.sink.step(true)
 }
 
 function losesRelay({ faults }: World): boolean {

@@ -1,10 +1,25 @@
 import { ClosedError, SourceDownError } from '../../errors.js'
 import { keyName, type Shown, tagName } from './definitions.js'
 import { Violation } from './oracle.js'
-import type { World } from './world.js'
+import { type Step, step } from './step.js'
+import { TENANTS, type World } from './world.js'
 
 const KEY = 'raw'
 const TAG = 'raw'
+
+/** A value that was read while what makes it stale is applied and hidden must not be kept. */
+export const SET_STEPS: readonly Step[] = [
+  step('set what a hidden request is about', 10, hasHiddenRequest, (world) => void readAndSet(world, TENANTS[0])),
+]
+
+function hasHiddenRequest({ faults, database, core: { follower } }: World): boolean {
+  if (!faults.sets || follower.epoch !== database.epoch) return false
+  const names = [keyName(TENANTS[0], KEY), tagName(TENANTS[0], TAG)]
+  return database.invalidations.some(
+    ({ isVisible, lsn, externals }) =>
+      !isVisible && lsn <= follower.tidemark && externals.some(({ name }) => names.includes(name)),
+  )
+}
 
 /**
  * Somebody reads what lies outside without a loader, and sets it: since a position, after a while; or at once. What he sees is what has been

@@ -173,9 +173,14 @@ export class SimLog implements Log {
     return this.#marks?.newest
   }
 
+  /** A mark that was written and has not come yet. */
+  get markUnderWay(): Written | undefined {
+    return this.#marks?.underWay
+  }
+
   /** Writes a mark, if the process holds the shared slot. */
   mark(): void {
-    if (this.#marks && !this.#marks.isUnderWay) this.#marks.write(this.#trueMs())
+    if (this.#marks && !this.#marks.underWay) this.#marks.write(this.#trueMs())
   }
 
   /** Takes the log up: at a mark, if the server was restarted and its history has it; else at its end, as a new temporary slot does. */

@@ -10,6 +10,11 @@ interface SimMark {
 export interface MarkedPlace {
   readonly place: number
   readonly writtenAt: number
+  readonly deliveredAt: number
+}
+
+interface DeliveredMark extends SimMark {
+  readonly deliveredAt: number
 }
 
 /** Where a restarted server's log is taken up, and what was filled before may be believed still. */
@@ -23,7 +28,7 @@ export class SimMarks {
   readonly #database: Database
   readonly #now: () => number
   #written: SimMark | undefined
-  #newest: SimMark | undefined
+  #newest: DeliveredMark | undefined
 
   constructor(database: Database, now: () => number) {
     this.#database = database
@@ -32,13 +37,13 @@ export class SimMarks {
 
   get newest(): MarkedPlace | undefined {
     if (!this.#newest) return undefined
-    const { commit, writtenAt } = this.#newest
-    return { place: this.#database.commits.indexOf(commit) + 1, writtenAt }
+    const { commit, writtenAt, deliveredAt } = this.#newest
+    return { place: this.#database.commits.indexOf(commit) + 1, writtenAt, deliveredAt }
   }
 
   /** While one is under way another would only take its place. */
-  get isUnderWay(): boolean {
-    return this.#written !== undefined && this.#database.commits.includes(this.#written.commit)
+  get underWay(): Written | undefined {
+    return this.#database.commits.find((commit) => commit === this.#written?.commit)
   }
 
   write(trueMs: number): void {
@@ -48,7 +53,7 @@ export class SimMarks {
 
   delivered(commit: Written): void {
     if (commit !== this.#written?.commit) return
-    this.#newest = { commit, writtenAt: this.#written.writtenAt }
+    this.#newest = { commit, writtenAt: this.#written.writtenAt, deliveredAt: this.#now() }
     this.#written = undefined
   }
 
@@ -57,7 +62,7 @@ export class SimMarks {
     const mark = this.#newest
     if (!mark) return undefined
     if (markRules.isInPlace(this.#database.commits, mark.commit))
-      return { lsn: mark.commit.lsn, keepsBefore: mark.writtenAt }
+      return { lsn: mark.commit.lsn, keepsBefore: markRules.keepsBefore(mark.writtenAt, mark.deliveredAt) }
     this.#newest = undefined
     this.#written = undefined
     return undefined
@@ -69,5 +74,9 @@ export const markRules = {
   /** Another history may have something else at its place. */
   isInPlace(commits: readonly Written[], mark: Written): boolean {
     return commits.includes(mark)
+  },
+  /** What was filled when it was under way may show what lies behind it. */
+  keepsBefore(writtenAt: number, _deliveredAt: number): number {
+    return writtenAt
   },
 }

@@ -197,6 +197,12 @@ export class SimRelayed implements Log {
     this.#listener?.lost(reason)
   }
 
+  /** Something was missing. */
+  async beginAnew(): Promise<void> {
+    this.cut(this.#reader!.gap('The simulation left out a record.'))
+    await this.takeUp()
+  }
+
   /** It finds out that the source has another history now. */
   notice(): void {
     this.#broken?.(new LogGapError('The simulated source has another history now.'))

@@ -114,8 +114,9 @@ export class SimSource implements Source<{ db: SimReads }> {
     const group = GROUPS[table]!
     const rows = (over: Partial<RowsDependency>): void =>
       reading.depend({ kind: 'rows', table, columns: [], values: [], old: 'members', ...over })
+    // What leaves, and how: that is left to these by what has members.
     const byId = (id: number, reads: readonly string[]): void =>
-      rows({ columns: ['id'], values: [String(id)], ...(isListing && { reads }) })
+      rows({ columns: ['id'], values: [String(id)], old: 'coarse', ...(isListing && { reads }) })
     const reads = isListing ? { reads: ['id'] } : {}
     switch (by) {
       case 'all':

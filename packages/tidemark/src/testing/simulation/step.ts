@@ -6,7 +6,7 @@ export interface Step {
   /** How often it is tried, against the others. */
   readonly weight: number
   isEnabled(world: World): boolean
-  run(world: World): void
+  run(world: World): void | Promise<void>
 }
 
 export function step(name: string, weight: number, isEnabled: Step['isEnabled'], run: Step['run']): Step {

@@ -1,9 +1,10 @@
 import { formatPosition } from '../../log/position.js'
+import { AIMED_STEPS } from './aimed-steps.js'
 import { type Database, IDS, ROWS, TABLES } from './database.js'
-import { hasFilledSince } from './filled.js'
 import { MAX_SILENCE_MS } from './nature.js'
 import { RELAY_STEPS } from './relay-steps.js'
-import { findSet, readAndSet } from './setting.js'
+import { RESTART_STEPS } from './restart-steps.js'
+import { findSet, readAndSet, SET_STEPS } from './setting.js'
 import { type Step, step } from './step.js'
 import { WIDE } from './wide.js'
 import { TENANTS, type World } from './world.js'
@@ -38,14 +39,7 @@ const SOURCE_STEPS: readonly Step[] = [
   step('rollback', 0.5, hasOpen, ({ database, chance }) => database.rollback(chance.below(database.openCount))),
   step('show', 7, ({ database }) => database.hidden.length > 0, show),
   step('replay', 1, ({ faults }) => faults.readsElsewhere, replay),
-  step('restore', 1.5, ({ nature, faults }) => faults.restores && !nature.logs.some((log) => log.isFollowing), restore),
-  step('restart the server', 1, ({ log, faults }) => faults.marks && log.isFollowing, restart),
-  step(
-    'restart it at the mark',
-    8,
-    (world) => world.faults.marks && world.log.isFollowing && hasFilledSince(world, world.log.marked?.writtenAt),
-    restartAtMark,
-  ),
+  ...RESTART_STEPS,
   step(
     'down',
     0.5,
@@ -165,7 +159,6 @@ const PROCESS_STEPS: readonly Step[] = [
   ),
   step('ask raw', 1, always, (world) => void world.askRaw(tenant(world), 'raw')),
   step('ask and leave', 1, always, (world) => leave(world)),
-  step('ask for what is stored while a sweep is under way', 12, ({ core }) => core.sweeps.pending > 0, askStored),
   step('peek', 1, always, (world) => world.peek(tenant(world), world.chance.of(ASKABLE), id(world))),
   step('ask at a position', 3, ({ faults }) => faults.carriesPositions, askAtPosition),
   step('invalidate', 2.5, ({ faults }) => faults.invalidates, invalidate),
@@ -246,7 +239,9 @@ export const STEPS: readonly Step[] = [
   ...PROCESS_STEPS,
   ...L2_STEPS,
   ...RELAY_STEPS,
+  ...AIMED_STEPS,
   ...TIME_STEPS,
+  ...SET_STEPS,
 ]
 const CALM = new Set<Step>([...TIME_STEPS, ...SOURCE_STEPS])
 
@@ -316,32 +311,6 @@ function replay({ source, database, chance }: World): void {
   if (later.length > 0) source.replayed = chance.of(later).lsn
 }
 
-function restore(world: World): void {
-  const { database, chance } = world
-  restoreTo(world, chance.is(0.3) ? database.commits.length : chance.below(database.commits.length + 1))
-}
-
-function restoreTo(world: World, kept: number): void {
-  const { database, clock, source } = world
-  database.restore(kept, clock.trueMs)
-  source.replayed = Math.min(source.replayed, database.end)
-  world.note(() => `restored to ${kept} commits, ${database.epoch}:${database.end}`)
-}
-
-function restart(world: World): void {
-  const { log, database, chance } = world
-  log.lose()
-  restoreTo(world, chance.between(0, database.commits.length))
-}
-
-/** What a crash takes back, or an older copy of the files lacks, is mostly younger than the newest mark. */
-function restartAtMark(world: World): void {
-  const { log, database, chance } = world
-  const { place } = log.marked!
-  log.lose()
-  restoreTo(world, chance.is(0.6) ? place : chance.between(place, database.commits.length))
-}
-
 /** Time passes until the next timer is due, and it fires. */
 function timer({ clock }: World): void {
   clock.pass(clock.untilNextMs)
@@ -354,15 +323,6 @@ function leave(world: World): void {
   const timer = world.clock.after(after, () => stop.abort(new Error('The simulation made this reader leave.')))
   const read = world.ask(tenant(world), world.chance.of(ASKABLE), id(world), { signal: stop.signal })
   void read.then(() => timer.cancel())
-}
-
-function askStored(world: World): void {
-  const stored = [...world.core.spaces.all()].flatMap(({ tenant, name, slots }) =>
-    name === undefined ? [] : [...slots.keys()].map((id) => ({ tenant, name, id: Number(id) })),
-  )
-  if (stored.length === 0) return
-  const { tenant, name, id } = world.chance.of(stored)
-  void world.ask(tenant, name, id)
 }
 
 function askAtPosition(world: World): void {

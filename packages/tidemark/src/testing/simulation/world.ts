@@ -61,6 +61,8 @@ export class World implements LoaderHooks {
   /** Where a relay carries the log. */
   readonly relayed: SimRelayed | undefined
   readonly source: SimSource
+  /** The version of the program that it runs. */
+  readonly program: number
   /** undefined where the run has none. */
   readonly l2: SimL2 | undefined
   readonly core: Core
@@ -90,6 +92,7 @@ export class World implements LoaderHooks {
     this.log = new SimLog(this.database, this.chance, this.faults.skipsRecords, () => this.clock.trueMs, marks)
     nature.logs.push(this.log)
     this.relayed = nature.relayedLog(this.log)
+    this.program = this.faults.deploys && nature.logs.length > 1 ? 2 : 1
     this.source = new SimSource(this.log, this.database, this.chance, this.clock, this.relayed)
     if (this.faults.failsLoads) this.source.failure = 0.1
     const { ringMax: changesMax, ringRowsMax: rowsMax, maxEntries } = this.faults
@@ -189,6 +192,7 @@ export class World implements LoaderHooks {
       promised: new Map(this.#promised),
       nextLoad: this.nature.loads + 1,
       isWatch,
+      program: this.program,
     }
   }
 
