@@ -277,9 +277,10 @@ export class Binding {
     answered: Answered | undefined,
   ): void {
     const identity = this.#followed.get(relation.table)
-    const set = rowSetOf(bounds, this.#values, this.#chains.values, identity, ROWS_MAX)
+    const named = bounds.filter(({ choice }) => choice.kind !== 'cut')
+    const set = named.length === 0 ? ALL : rowSetOf(named, this.#values, this.#chains.values, identity, ROWS_MAX)
     const reads = [...new Set([...columns, ...bounds.map((each) => each.column)].map(({ name }) => name))].sort()
-    if (typeof set === 'string') return this.#dependOnTable(relation, bounds.length > 0 ? set : undefined, reads)
+    if (typeof set === 'string') return this.#dependOnTable(relation, set, reads)
     for (const own of this.#cutOff(bounds, set, identity, answered))
       for (const dependency of dependenciesOf(relation.table, own, 'ignored')) this.#depend(dependency, reads)
     this.#dependOnChains(bounds, answered)
