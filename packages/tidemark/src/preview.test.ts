@@ -25,6 +25,25 @@ describe('looking at what a request would name', () => {
     await expect(cache.preview({ pattern: 'slow(*', sampleMax: -1 })).rejects.toMatchObject({ code: 'TIDEMARK_OPTION' })
   })
 
+  test('counts a tenant, and what begins with a text, as it counts what it looks at one by one', async () => {
+    const { cache } = bed()
+    const post = cache.define('post', (_, id: number) => id)
+    const page = cache.define('page', (_, id: number) => post(id))
+    await Promise.all([page(1), page(2), post(3), cache.tenant('acme').in(page)(1)])
+    const named = [
+      [{ pattern: 'post(*' }, { pattern: { regex: '^post\\(' } }, { pattern: 'page*' }],
+      [{ pattern: '*' }],
+    ] as const
+    const [[prefix, regex, pages] = [], [all] = []] = await Promise.all(
+      named.map((group) => Promise.all(group.map((each) => cache.preview({ ...each, sampleMax: 100 })))),
+    )
+    expect(prefix).toEqual(regex)
+    expect(prefix).toMatchObject({ count: 3, dependents: 2, dependentSample: ['page(1)', 'page(2)'] })
+    expect(pages).toMatchObject({ count: 2, dependents: 0 })
+    expect(all).toMatchObject({ count: 5, dependents: 0, refill: { loads: 5 } })
+    expect([...all!.sample].sort()).toEqual(['page(1)', 'page(2)', 'post(1)', 'post(2)', 'post(3)'])
+  })
+
   test('what is evicted leaves this memory alone, with what was computed from it; nothing enters the log', async () => {
     const { cache } = bed()
     const post = cache.define('post', (_, id: number) => id)

@@ -8,6 +8,7 @@ import type { RowChange, Target } from './log/change.js'
 import type { Keyspace } from './read/keyspace.js'
 import { Slices } from './slices.js'
 import { ofHandle } from './tiers/key-order.js'
+import { previewWide } from './wide-preview.js'
 
 const SAMPLE_MAX = 20
 
@@ -21,8 +22,10 @@ export interface Wanted {
 
 /** What these targets would make stale in L1 now; changes nothing. */
 export async function preview(core: Core, wanted: Wanted): Promise<Preview> {
-  const { named, dependents } = await find(core, wanted)
   const { tenant, sampleMax = SAMPLE_MAX } = wanted
+  const wide = await previewWide(core, wanted, sampleMax)
+  if (wide) return wide
+  const { named, dependents } = await find(core, wanted)
   return {
     count: named.length,
     sample: sample(core, named, tenant, sampleMax),
