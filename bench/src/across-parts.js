@@ -1,4 +1,4 @@
-import { bulkAcross, invalidatedAcross, missesAcross, spread, tiersAcross } from './across.js'
+import { bulkAcross, cutOff, invalidatedAcross, missesAcross, spread, tiersAcross } from './across.js'
 import { withDatabase } from './database.js'
 import { median, runAlone } from './measure.js'
 
@@ -32,6 +32,18 @@ export const acrossParts = ({ page, scale }) => ({
       page.goal('1,000 commits/s: all of four p50 ≤ 2 × one process', four.p50 / one.p50, 2)
       page.goal('the same: p99 ≤ 3 ×', four.p99 / one.p99, 3)
       page.goal('another process leads after, s', four.failoverMs / 1_000, 3)
+    }),
+
+  resume: () =>
+    withDatabase({ isDurable: false }, async ({ url }) => {
+      const { ms, commits, gaps } = await cutOff(url, scale.cutSeconds)
+      page.table(
+        `A process is cut off from Redis for ${scale.cutSeconds} s, while others commit`,
+        ['commits that it missed', 'ms from the end of the cut until it has applied them', 'gaps'],
+        [[String(commits), ms.toFixed(0), String(gaps)]],
+      )
+      page.goal('a process that was cut off for 60 s is there again after, s', ms / 1_000, 1)
+      page.goal('gaps that it found', gaps, 0)
     }),
 
   async l2() {

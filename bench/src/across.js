@@ -1,7 +1,9 @@
 // What is measured of several processes on one Redis.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { createConnection, createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import { parsePosition } from '../../packages/tidemark/dist/index.js'
 import { tiers } from './l2-contenders.js'
 import { alternate, median, quantile, runAlone } from './measure.js'
 import { withRedis } from './redis.js'
@@ -42,6 +44,82 @@ export function bulkAcross(entries) {
 }
 
 const SEEN_MS = 60_000
+
+const CUT_RATE = 100
+
+/**
+ * One of two processes is cut off from Redis for a while, in which the log goes on.
+ *
+ * @returns ms from when Redis can be reached again until it has applied all that it missed, how many commits that was, and the gaps it found
+ */
+export function cutOff(url, seconds) {
+  return withRedis(async (_, port) => {
+    const line = await lineTo(port)
+    const file = fileURLToPath(new URL('spread-follower.js', import.meta.url))
+    const start = async (ofRedis) => {
+      const child = fork(file, [url, String(ofRedis), '2'])
+      await once(child, 'message')
+      return child
+    }
+    const children = [await start(port)]
+    try {
+      children.push(await start(line.port))
+      const [before] = await ask([children[1]], 'role')
+      if (before.role !== 'follower') throw new Error(`The process to be cut off is ${before.role}, not a follower.`)
+      line.cut()
+      const { commits } = await runAlone('rate-writer.js', [url, CUT_RATE, seconds])
+      const [{ tidemark: end }] = await ask([children[0]], 'role')
+      const began = performance.now()
+      line.heal()
+      for (;;) {
+        const [{ tidemark, gaps }] = await ask([children[1]], 'role')
+        if (isAt(tidemark, end)) return { ms: performance.now() - began, commits, gaps: gaps - before.gaps }
+        if (performance.now() - began > SEEN_MS) throw new Error('It does not come back.')
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+    } finally {
+      for (const child of children) if (child.connected) child.disconnect()
+      line.end()
+    }
+  })
+}
+
+function isAt(tidemark, end) {
+  const [here, there] = [parsePosition(tidemark), parsePosition(end)]
+  return here.epoch === there.epoch && here.lsn >= there.lsn
+}
+
+/** A way to a port of this machine, which can be cut. */
+async function lineTo(port) {
+  const open = new Set()
+  let isCut = false
+  const server = createServer((socket) => {
+    if (isCut) return socket.destroy()
+    const there = createConnection(port, '127.0.0.1')
+    for (const each of [socket, there]) {
+      open.add(each)
+      each.on('error', () => {})
+      each.on('close', () => open.delete(each))
+    }
+    socket.pipe(there).pipe(socket)
+    socket.on('close', () => there.destroy())
+    there.on('close', () => socket.destroy())
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const cut = () => {
+    isCut = true
+    for (const each of open) each.destroy()
+  }
+  const heal = () => {
+    isCut = false
+  }
+  const end = () => {
+    cut()
+    server.close()
+  }
+  return { port: server.address().port, cut, heal, end }
+}
 
 /**
  * From a commit to the last of some processes that dropped what it touched, at a rate; then how long it takes until another process leads when

@@ -1,5 +1,6 @@
 // One of several processes that follow a database: `node spread-follower.js <url> <port of Redis, or 0> <how many>`, forked. With Redis one of them reads
-// the log and relays it. Says when it keeps; asked for `seen`, answers each commit's position with ms from the commit to here; for `role`, its own.
+// the log and relays it. Says when it keeps; asked for `seen`, answers each commit's position with ms from the commit to here; for `role`, its own,
+// and how far it is.
 import { redisRelay } from '../../packages/redis/dist/index.js'
 import { followCached } from './floor.js'
 
@@ -25,7 +26,10 @@ process.on('message', (asked) => {
   if (asked === 'seen') {
     process.send({ seen })
     seen = []
-  } else process.send({ role: cache.status().log.role })
+  } else {
+    const { log, tidemark } = cache.status()
+    process.send({ role: log.role, tidemark, gaps: cache.counters.gaps })
+  }
 })
 process.on('disconnect', () => process.exit())
 process.send({ isReady: true })

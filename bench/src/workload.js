@@ -23,6 +23,7 @@ export const scales = {
     taggedEntries: 100_000,
     fileEntries: 20_000,
     missRounds: 20,
+    cutSeconds: 60,
     journalRecords: 200_000,
     trees: [
       [1, 1_000],
@@ -53,6 +54,7 @@ export const scales = {
     taggedEntries: 1_000,
     fileEntries: 200,
     missRounds: 2,
+    cutSeconds: 1,
     journalRecords: 2_000,
     trees: [[2, 200]],
     treeEdits: 5,

@@ -11,6 +11,7 @@ export type { Claim, JournalRequests, RequestName, RequestsLimits } from './jour
 export { journalSecret } from './journal/secret.js'
 export type { Verification } from './journal/verify.js'
 export type { JournalStatus } from './journal/writer.js'
+export { type MembersOptions, type PostgresMembers, postgresMembers } from './members.js'
 export { ClientError, SessionError } from './read/errors.js'
 export { type PostgresOptions, type PostgresSource, postgres, type StatementDescription } from './source.js'
 export { SqlError, SqlRowsError, SqlWritesError } from './sql/errors.js'

@@ -267,6 +267,27 @@ describe('a Redis', () => {
   })
 })
 
+test('a follower that was cut off for long goes on where it was, however much was relayed meanwhile', async () => {
+  const line = await TcpLine.to(server.port)
+  closers.push(() => line.end())
+  const { scripted } = lead()
+  const heard = follow({ url: line.url })
+  await heard.hasStarted()
+  line.silence()
+  // More than is searched for a place where one has to be found.
+  for (let round = 1; round <= 2; round++) {
+    scripted.isHeldUp = true
+    for (const table of names(10_300)) source.commit(table)
+    scripted.isHeldUp = false
+    scripted.deliver()
+    await relayed(round * 10_300)
+  }
+  line.heal()
+  await reaches(heard, source.end)
+  expect(heard.commits.length).toBe(20_600)
+  expect(heard.starts.length).toBe(1)
+})
+
 describe('what others write into the stream', () => {
   test('is passed over without a valid HMAC, and holds nobody up', async () => {
     lead(source.end, { secret: 'ours' })

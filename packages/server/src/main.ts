@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import { type Cache, type CacheOptions, createCache, type L2, OptionError } from 'tidemark'
 import { tokenDatabase } from './access/token-database.js'
 import { buildApp, version } from './app.js'
-import { callsOf, joinCluster, stateOf } from './cluster/joining.js'
+import { callsOf, joinCluster, meetInDatabase, stateOf } from './cluster/joining.js'
 import type { Config, L2Config, RelayConfig } from './config/config.js'
 import { loadConfig } from './config/load.js'
 import { type Environment, variableOf } from './config/variables.js'
@@ -86,6 +86,9 @@ export async function serve(options: ServeOptions): Promise<Running> {
     const { database, own } = await openDatabase(config, folder, env)
     if (own) started.push(() => own.stop())
     await options.seed?.(database)
+    meetInDatabase(cluster, config, database.url)
+    // Before the database is stopped, if it is its own.
+    started.push(() => cluster.close())
 
     const journal = await startJournal({ ...config, database, folder })
     const source = postgres({ ...sourceOptions(config, database.url), ...journal.source, ...relay })

@@ -178,7 +178,47 @@ describe.skipIf(lacks('redis-server'))('processes that share a relay and an L2 (
   })
 })
 
-it('a process that shares nothing in Redis lists itself, and says that it can know of no others', async () => {
+describe('processes that share no more than the database', () => {
+  beforeEach(async () => {
+    folder = temporaryFolder()
+    database = await testDatabase()
+    await sql(database.url, SCHEMA)
+  })
+  afterEach(async () => {
+    for (const server of servers.splice(0)) await end(server, 'SIGKILL')
+    await database?.drop()
+    folder?.remove()
+  })
+
+  it('list each other, whatever their configurations; one that is killed is gone, those of other applications are never there', {
+    timeout: 360_000,
+  }, async () => {
+    const follow = async (cache: string) => {
+      const config = folder.write(
+        `tidemark-${++written}.yaml`,
+        `source: { url: "${database.url}" }\ncluster: { heartbeat: 200ms }\n${cache}\n${CONFIG}`,
+      )
+      const server = await startProcess({ config, port: 0, logLevel: 'silent' })
+      servers.push(server)
+      return server
+    }
+    const [one, other] = [await follow(''), await follow('cache: { maxSilence: 9s }')]
+    const pids = [one, other].map(({ process }) => process.pid!)
+    await sql(
+      database.url,
+      "insert into tidemark.processes (application, id, said) select 'strange', id, said from tidemark.processes",
+    )
+    for (const server of [one, other]) await expect.poll(() => pidsOf(server), BOUND).toEqual(pids.toSorted())
+    const states = async () => (await clusterOf(one)).processes.map(({ role, current }) => ({ role, current }))
+    await expect.poll(states, BOUND).toEqual(Array(2).fill({ role: 'single', current: true }))
+    expect(await clusterOf(one)).toMatchObject({ shared: true, problem: '' })
+
+    await end(one, 'SIGKILL')
+    await expect.poll(() => pidsOf(other), BOUND).toEqual([other.process.pid])
+  })
+})
+
+it('a process that shares nothing lists itself, and says that it can know of no others', async () => {
   const server = await fakeServer()
   try {
     const { shared, problem, processes } = (await server.app.inject('/api/cluster')).json()

@@ -7,7 +7,8 @@ const READ_COUNT = 200
 /** How long a read waits for a record before the stream is looked at: an emptied or rewound one sends nothing. */
 const READ_WAIT_MS = 1_000
 const RETRY_FIRST_MS = 50
-const RETRY_MAX_MS = 2_000
+/** Who was cut off for long is there again within a second. */
+const RETRY_MAX_MS = 400
 const STEADY_MS = 5_000
 
 export interface TakenUp {

@@ -12,7 +12,7 @@ import {
 } from 'tidemark'
 import { unattributed } from './changes.js'
 import { StreamFollower, type TakenUp } from './follower.js'
-import type { Line, LineOptions, Look, StreamEntry } from './line.js'
+import type { Line, LineOptions, Look, Place, StreamEntry } from './line.js'
 import { decodeRelayRecord } from './relay-record.js'
 import type { Seals } from './seal.js'
 
@@ -43,7 +43,7 @@ export class RelayedLog implements Log {
       cut: (reason) => this.#follower.cut(reason),
     })
     this.#follower = new StreamFollower(options, {
-      takeUp: (line, look) => this.#takeUp(line, look),
+      takeUp: (line, look, place) => this.#takeUp(line, look, place),
       record: (entry) => this.#read(entry),
       lost: (reason) => this.#listener?.lost(reason),
     })
@@ -94,7 +94,9 @@ export class RelayedLog implements Log {
 
   // ── taking it up ───────────────────────────────────────────────────────────────────────────────────────
 
-  async #takeUp(line: Line, look: Look): Promise<TakenUp> {
+  async #takeUp(line: Line, look: Look, place: Place | undefined): Promise<TakenUp> {
+    // All that follows the place is there: it is read on from, however much that is.
+    if (place && this.#reader.position !== undefined) return { place, tell: await this.#reader.takeUp(nothingYet()) }
     return { place: look.newest, tell: await this.#reader.takeUp(this.#back(line)) }
   }
 
@@ -131,6 +133,8 @@ export class RelayedLog implements Log {
     return { ...record, commit: { ...record.commit, changes: record.commit.changes.map(unattributed) } }
   }
 }
+
+async function* nothingYet(): AsyncGenerator<RelayRecord> {}
 
 const UNREADABLE =
   'The leader is of a version whose records cannot be read here; L1 was emptied. Answers come from the source until this process is updated.'

@@ -10,9 +10,16 @@ import { differencesOf, type Terms } from './terms.js'
 /** What a process can say of itself only once it has a cache. */
 export type MemberState = Pick<Member, 'address' | 'role' | 'log' | 'tidemark' | 'current' | 'keeping' | 'silenceMs'>
 
+/** Where processes find each other. */
+export interface Meeting {
+  /** The name of what they share there. */
+  readonly name: string
+  readonly members: Members
+}
+
 export interface ClusterOptions {
   /** Where processes find each other, by the name of what they share there. None: this one is alone. */
-  readonly places: readonly { readonly name: string; readonly members: Members }[]
+  readonly places: readonly Meeting[]
   readonly terms: Terms
   readonly version: string
   /** How often it says that it is there. Default 2,000 ms. */
@@ -28,9 +35,9 @@ export interface ClusterProcess extends Member {
   readonly heardMs: number
 }
 
-interface Place {
-  readonly name: string
-  readonly members: Members
+interface Place extends Meeting {
+  /** What is shared there works only between processes that are configured alike. */
+  readonly mustAgree: boolean
   readonly roll: Roll
   /** Why it could not be asked last; undefined while it can. */
   problem: string | undefined
@@ -52,7 +59,7 @@ const STARTING: MemberState = {
 }
 
 /**
- * Who is there of the processes that share L2 or relay: each says so where they share it, and reads what the others say. Nobody is elected
+ * Who is there of the processes that share L2, relay or a database: each says so where they share it, and reads what the others say. Nobody is elected
  * and nothing is decided here but one thing: a process whose configuration disagrees with that of one that came before does not join.
  */
 export class Cluster {
@@ -61,7 +68,7 @@ export class Cluster {
   readonly #clock: Clock
   readonly #everyMs: number
   readonly #startedAt: number
-  readonly #places: readonly Place[]
+  readonly #places: Place[]
   readonly #closing = new AbortController()
   #describe = (): MemberState => STARTING
   #isJoining = true
@@ -74,13 +81,7 @@ export class Cluster {
     this.#clock = options.clock ?? systemClock
     this.#everyMs = options.everyMs ?? EVERY_MS
     this.#startedAt = this.#clock.now()
-    this.#places = options.places.map(({ name, members }) => ({
-      name,
-      members,
-      roll: new Roll(this.#everyMs),
-      problem: undefined,
-      readAt: this.#startedAt,
-    }))
+    this.#places = options.places.map((meeting) => this.#placeOf(meeting, true))
   }
 
   /**
@@ -101,6 +102,13 @@ export class Cluster {
     return cluster
   }
 
+  /** Finds processes in one more place: they are listed, no more, as they need not be configured alike. */
+  meet(meeting: Meeting): void {
+    this.#places.push(this.#placeOf(meeting, false))
+    if (this.#places.length > 1) return
+    this.#beating = this.#say().finally(() => this.#beatSoon())
+  }
+
   /** From now on this process says what `describe` says. */
   describe(describe: () => MemberState): void {
     this.#describe = describe
@@ -111,9 +119,23 @@ export class Cluster {
     return this.#places.length > 0
   }
 
+  /** Whether what processes share works only between those that are configured alike. */
+  get mustAgree(): boolean {
+    return this.#places.some(({ mustAgree }) => mustAgree)
+  }
+
   /** Why the others are not known in full now; empty while they are. */
   get problem(): string {
-    return this.#places.flatMap(({ name, problem }) => (problem === undefined ? [] : [`${name}: ${problem}`])).join(' ')
+    return this.#problemOf(this.#places)
+  }
+
+  /** The same of those which must agree. */
+  get outOfSight(): string {
+    return this.#problemOf(this.#places.filter(({ mustAgree }) => mustAgree))
+  }
+
+  #problemOf(places: readonly Place[]): string {
+    return places.flatMap(({ name, problem }) => (problem === undefined ? [] : [`${name}: ${problem}`])).join(' ')
   }
 
   /** A process that came before this one, is there, and is configured otherwise: found only after this one had joined. */
@@ -171,7 +193,8 @@ export class Cluster {
 
   /** Those that came first and have other terms. */
   #disagreeing(): Present[] {
-    return this.#places.flatMap(({ roll }) => {
+    return this.#places.flatMap(({ roll, mustAgree }) => {
+      if (!mustAgree) return []
       const own = roll.entryOf(this.id)?.order ?? 0
       return roll.present.filter(
         ({ order, member }) => order < own && differencesOf(this.#options.terms, member.terms).length > 0,
@@ -214,6 +237,10 @@ export class Cluster {
   /** What the dead have left is taken out by whoever sees it first. */
   #forget({ members }: Place, gone: readonly MemberEntry[]): void {
     for (const entry of gone) if (entry.id !== this.id) members.forget(entry).catch(() => {})
+  }
+
+  #placeOf({ name, members }: Meeting, mustAgree: boolean): Place {
+    return { name, members, mustAgree, roll: new Roll(this.#everyMs), problem: undefined, readAt: this.#clock.now() }
   }
 
   #member(): Member {

@@ -1,3 +1,4 @@
+import { postgresMembers } from '@tidemark/postgres'
 import { type Calls, redisCalls, redisMembers } from '@tidemark/redis'
 import type { Cache } from 'tidemark'
 import type { Config } from '../config/config.js'
@@ -16,6 +17,13 @@ export function joinCluster(config: Config, version: string): Promise<Cluster> {
     version,
     everyMs: config.cluster.heartbeatMs,
   })
+}
+
+/** Processes that share nothing in Redis find each other in the database that they follow: those with one publication are of one application. */
+export function meetInDatabase(cluster: Cluster, { source, l2, relay }: Config, url: string): void {
+  if (l2.redis !== undefined || relay.redis !== undefined || source.follow === 'off') return
+  const members = postgresMembers({ url: source.directUrl ?? url, application: source.publication ?? 'tidemark' })
+  cluster.meet({ name: 'database', members })
 }
 
 /** Processes find each other in whatever they share, so that those which share one thing by mistake do too. */

@@ -28,13 +28,15 @@ const processSchema = z.object({
 })
 
 const clusterSchema = z.object({
-  shared: z.boolean().describe('Whether processes can know of each other: they share an L2 or a relay in Redis'),
+  shared: z
+    .boolean()
+    .describe('Whether processes can know of each other: they share an L2 or a relay in Redis, or follow one database'),
   problem: z.string().describe('Why not all are listed, or not all agree, and what to do; empty where all is well'),
   processes: z.array(processSchema),
 })
 
 const ALONE =
-  'Only this process is listed: processes find each other where they share an L2 or a relay in Redis (l2.redis, relay.redis).'
+  'Only this process is listed: processes find each other where they share an L2 or a relay in Redis (l2.redis, relay.redis), or follow one database.'
 
 /** `GET /api/cluster`: the processes that are there, as each told it last. */
 export function clusterRoute(app: FastifyInstance, cluster: Cluster): void {
@@ -43,7 +45,7 @@ export function clusterRoute(app: FastifyInstance, cluster: Cluster): void {
     {
       config: { action: 'observe' },
       schema: {
-        summary: 'The processes that share an L2 or a relay: roles, tidemarks, currency, lag',
+        summary: 'The processes that share an L2, a relay or a database: roles, tidemarks, currency, lag',
         tags: ['operation'],
         querystring: z.strictObject({}),
         response: { 200: clusterSchema },

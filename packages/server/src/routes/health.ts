@@ -147,8 +147,8 @@ function relayPart(cache: Cache): Part[] {
  * Whether the processes that share L2 or relay know of each other and agree. One that came later and does not agree should not be asked: it
  * was found so only now, as where they meet could not be reached when it started.
  */
-function clusterPart({ isShared, problem, disagreement }: Cluster): Part[] {
-  if (!isShared) return []
+function clusterPart({ mustAgree, outOfSight: problem, disagreement }: Cluster): Part[] {
+  if (!mustAgree) return []
   const name = 'cluster'
   if (disagreement) return [{ name, state: 'disagrees', ready: false, reason: disagreement.message }]
   const reason = problem && `Which processes there are is not known in full: ${problem}`
