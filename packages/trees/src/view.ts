@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Sql } from '@tidemark/postgres'
-import type { Cache } from 'tidemark'
+import { type Cache, CycleError } from 'tidemark'
+import { TreeCycleError } from './errors.js'
 import { valueIn } from './json.js'
 import { childrenOf, kindOf, type Node } from './nodes.js'
 import { childOf, nameOf, type Path } from './pointer.js'
@@ -113,8 +114,10 @@ export class Views {
       if (moved) return this.names(moved)
       if (kind !== undefined && kind !== 'object') return null
       const own = kind === undefined ? null : await readNames(sql, place)
-      const inherited = base ? await this.names({ ...base, path: place.path }) : null
-      if (!inherited || (await isHidden(sql, place))) return own
+      const inherited = base
+        ? await this.#unlessHidden(sql, place, () => this.names({ ...base, path: place.path }))
+        : null
+      if (!inherited) return own
       return own ? [...new Set([...inherited, ...own])] : inherited
     }
     return this.#cacheOf(place.tenant).get(`${place.config}:names:${place.path}`, load) as Promise<Names>
@@ -122,14 +125,25 @@ export class Views {
 
   /** What the base has there, unless something above covers it; that is asked last, as it is one more thing to depend on. */
   async #inherited(sql: Sql, place: Place, base: ConfigName): Promise<View | null> {
-    const view = await this.#other({ ...base, path: place.path })
-    return view && !(await isHidden(sql, place)) ? view : null
+    return this.#unlessHidden(sql, place, () => this.#other({ ...base, path: place.path }))
+  }
+
+  /** What a base has, where nothing covers it. What is covered may lead back to here: nobody follows it. */
+  async #unlessHidden<Value>(sql: Sql, place: Place, read: () => Promise<Value | null>): Promise<Value | null> {
+    try {
+      const found = await read()
+      return found && !(await isHidden(sql, place)) ? found : null
+    } catch (error) {
+      if (isCycle(error) && (await isHidden(sql, place))) return null
+      throw error
+    }
   }
 
   /** The base, where it adds members to an object: an array or a value is the config's own, and so is what stands below one. */
   async #baseOf(sql: Sql, place: Place, text: string, base: ConfigName | undefined): Promise<ConfigName | undefined> {
     if (!base || kindOf(text) !== 'object') return undefined
-    return (await this.names({ ...base, path: place.path })) && !(await isHidden(sql, place)) ? base : undefined
+    const names = await this.#unlessHidden(sql, place, () => this.names({ ...base, path: place.path }))
+    return names ? base : undefined
   }
 
   /** The same tree as another; nothing of it is of a version of this config. */
@@ -207,6 +221,11 @@ class Assembly {
   async #other(place: Place): Promise<string | null> {
     return (await this.#views.get(place))?.json ?? null
   }
+}
+
+/** Among entries, the cache finds it; in a transaction, we do. */
+function isCycle(error: unknown): boolean {
+  return error instanceof CycleError || error instanceof TreeCycleError
 }
 
 function nameOfPlace(place: Place): string {

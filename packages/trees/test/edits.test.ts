@@ -252,3 +252,16 @@ it('watching a node tells of its own changes', async () => {
   await watching
   expect(seen).toEqual([1, 2, undefined])
 })
+
+it('a base may refer to a node of whoever inherits it, where that is covered: nobody follows it in a circle', async () => {
+  const base = tree('circled')
+  const config = tree('covering')
+  await base.put('', { value: { a: { b: { c: 1 } } } })
+  await config.put('', { value: { a: { b: null } } })
+  await config.extend({ config: 'circled' })
+  const { position } = await base.put('/a/b/c', { value: { $ref: 'covering#/a/b/c' } })
+  const at = position === undefined ? {} : { minPosition: position }
+  expect(await base.node('/a/b').get(at)).toEqual({})
+  expect(await config.node('/a/b/c').get(at)).toBe(undefined)
+  expect(await config.node().get(at)).toEqual({ a: { b: null } })
+})
