@@ -77,6 +77,27 @@ test('filters narrow it, and a cursor leads through all of it', BOUND, async () 
   expect((await fetch(`${server.url}/api/journal?origin=nothing`)).status).toBe(400)
 })
 
+test(
+  'what an invalidation takes is filled again at the pace that was asked for, and its answer says how far that is',
+  BOUND,
+  async () => {
+    const read = async (id: number) =>
+      (await fetch(`${server.url}/api/resources/post?id=${id}`)).headers.get('cache-status') ?? ''
+    for (const id of [1, 2, 3]) await until(async () => (await read(id)).includes('from=l1'))
+    const headers = { 'content-type': 'application/json' }
+    const pattern = { pattern: 'post(*', refill: { perSecond: 100, concurrency: 2 }, request_id: 'again' }
+    const response = await fetch(`${server.url}/api/invalidate/pattern`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(pattern),
+    })
+    expect(await response.json()).toMatchObject({ removed: { l1: 3 }, refill: { loads: 3, unmeasured: 0, unknown: 0 } })
+    await until(async () => !(await json('/api/invalidations/again')).refill.running)
+    expect((await json('/api/invalidations/again')).refill).toMatchObject({ filled: 3, failed: 0 })
+    for (const id of [1, 2, 3]) expect(await read(id)).toContain('from=l1')
+  },
+)
+
 test('rows are among the records of the source', BOUND, async () => {
   await sql(database.url, "update posts set title = 'secret' where id = 1")
   await until(async () => (await json('/api/journal?scope=source&target=public.posts&origin=rows')).records.length > 0)

@@ -106,6 +106,31 @@ export interface Refill {
   readonly unmeasured: number
 }
 
+/** Entries that an invalidation is about to take, as they can be filled again. */
+export interface RefillPlan extends Refill {
+  /** Entries that nobody but their readers can load: those of `get` and `set`, those whose key does not say its arguments, and what is beyond 10,000. */
+  readonly unknown: number
+  /** Fills them again, the hottest first; what a reader has filled meanwhile is passed over. Never rejects for a loader that fails. */
+  run(options?: RefillOptions): Promise<Refilled>
+}
+
+export interface RefillOptions {
+  /** Loads that begin in a second. Default: as fast as they end. */
+  readonly perSecond?: number
+  /** Loads at once. Default 4. */
+  readonly concurrency?: number
+  /** No more of them begin once it aborts. */
+  readonly signal?: AbortSignal
+  readonly onProgress?: (refilled: Refilled) => void
+}
+
+export interface Refilled {
+  /** Entries that are there again. */
+  readonly filled: number
+  /** Loads that failed. */
+  readonly failed: number
+}
+
 export interface SetOptions {
   /**
    * A position taken before the value was read: `cache.position()`. What changed since then is known, and the value is kept only if none of
@@ -249,6 +274,8 @@ export interface Cache<Context extends object = object> {
   invalidate(invalidation: Invalidation): Promise<string>
   /** What `invalidate` would make stale in this process; changes nothing. Cost: that of finding it, in slices. */
   preview(named: PreviewOptions): Promise<Preview>
+  /** What names could be filled again, and at what cost: ask before `invalidate`, run after. Read entries come first. */
+  planRefill(named: Named & { readonly signal?: AbortSignal }): Promise<RefillPlan>
   /**
    * Takes entries out of L1 of this process, and no more: nothing enters the log, so other processes and L2 keep theirs, and a fill that
    * runs now may store again. Resolves with how many left.

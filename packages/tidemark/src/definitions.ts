@@ -10,6 +10,7 @@ import type { Keyspace } from './read/keyspace.js'
 import type { Request } from './read/reads.js'
 import type { Session } from './source.js'
 import { valuesOf } from './streams/watch.js'
+import type { SlotKey } from './tiers/space.js'
 
 const NAME_FORM = /^[^\s()\u0000-\u001f][^()\u0000-\u001f]{0,255}$/
 
@@ -33,7 +34,7 @@ type AnyDefinition = Definition<readonly unknown[], unknown>
 export class Definitions {
   readonly #core: Core
   readonly #defaults: EntryOptions
-  readonly #names = new Set<string>()
+  readonly #names = new Map<string, Defined>()
   readonly #defined = new WeakMap<object, Defined>()
   readonly #unfollowedTtlMs: number
   readonly #defaultPolicy: Policy
@@ -61,8 +62,14 @@ export class Definitions {
       throw new DefinedError(`This cache has a definition '${name}' already: their keys would mix. Use another name.`)
     namesOf(options, ENTRY_OPTIONS, `the definition '${name}'`)
     const defined = { name, load, policy: this.policy(options) }
-    this.#names.add(name)
+    this.#names.set(name, defined)
     return this.#callable(defined, place, undefined)
+  }
+
+  /** How an entry of a definition is loaded; undefined for what only its readers can load. */
+  request(space: Keyspace, key: SlotKey, args: readonly unknown[]): Request | undefined {
+    const defined = space.name === undefined ? undefined : this.#names.get(space.name)
+    return defined && { space, key, load: defined.load, args, policy: defined.policy, call: undefined }
   }
 
   bind(definition: object, place: Place): AnyDefinition {

@@ -14,6 +14,9 @@ export type {
   Preview,
   PreviewOptions,
   Refill,
+  Refilled,
+  RefillOptions,
+  RefillPlan,
   SetOptions,
   SetOutcome,
 } from './cache.js'

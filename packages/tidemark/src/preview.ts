@@ -58,7 +58,7 @@ export async function evict(core: Core, wanted: Wanted): Promise<number> {
 }
 
 /** The slots of what is named, and of what was computed from it, as they are now. */
-async function find(
+export async function find(
   core: Core,
   { targets, rows = [], tenant, signal }: Wanted,
 ): Promise<{ readonly named: readonly number[]; readonly dependents: readonly number[] }> {

@@ -11,6 +11,7 @@ import type {
   Pattern,
   Preview,
   PreviewOptions,
+  RefillPlan,
   SetOptions,
   SetOutcome,
 } from './cache.js'
@@ -30,6 +31,7 @@ import { find, look } from './read/find.js'
 import type { AnyLoader } from './read/flight.js'
 import type { Keyspace } from './read/keyspace.js'
 import type { Request } from './read/reads.js'
+import { planRefill } from './refill.js'
 import { entryOptionsOf, readPosition, set } from './set.js'
 import { Slices } from './slices.js'
 import type { Session } from './source.js'
@@ -124,6 +126,12 @@ export class View<Context extends object> implements Cache<Context> {
     checkPreview(options)
     const { rows, sampleMax, signal } = options
     return preview(this.#core, { targets: this.#targets(options), rows, tenant: this.#tenant, sampleMax, signal })
+  }
+
+  async planRefill(named: Named & { readonly signal?: AbortSignal }): Promise<RefillPlan> {
+    checkEvicted(named)
+    const wanted = { targets: this.#targets(named), tenant: this.#tenant, signal: named.signal }
+    return planRefill(this.#core, this.#definitions, wanted)
   }
 
   async evict(named: Named & { readonly signal?: AbortSignal }): Promise<number> {

@@ -1,5 +1,15 @@
 import { randomUUID } from 'node:crypto'
-import { BehindError, type By, type Cache, type Clock, type Mode, type Pattern, type Preview } from 'tidemark'
+import {
+  BehindError,
+  type By,
+  type Cache,
+  type Clock,
+  type Mode,
+  type Pattern,
+  type Preview,
+  type Refilled,
+  type RefillPlan,
+} from 'tidemark'
 import { type Acknowledgements, type Acknowledging, hasReached } from '../cluster/acknowledgements.js'
 import type { Cluster } from '../cluster/cluster.js'
 import { UnknownRequestError } from '../errors.js'
@@ -33,6 +43,8 @@ export interface Asked {
   readonly among?: readonly string[]
   readonly mode: Mode
   readonly isLocal: boolean
+  /** What goes is filled again here, the hottest first, at this pace. */
+  readonly refill?: { readonly perSecond?: number; readonly concurrency?: number } | undefined
   /** What the client named the request by. */
   readonly requestId?: string | undefined
   readonly by: By
@@ -59,11 +71,18 @@ export interface Outcome {
   /** Entries that went; undefined where that is not known. L2 does not count. */
   readonly removed: { readonly l1: number | undefined; readonly l2: undefined; readonly hasL2: boolean }
   readonly isSweeping: boolean
+  /** Where a refill was asked for: how far it is. */
+  readonly refill?: RefillProgress | undefined
   /** Undefined if nothing entered the log. */
   readonly position: string | undefined
   /** Wall-clock ms. */
   readonly publishedAt: number
   readonly ms: number
+}
+
+/** A refill: what it takes, and what is done of it by now. */
+export interface RefillProgress extends Pick<RefillPlan, 'loads' | 'sourceMs' | 'unmeasured' | 'unknown'>, Refilled {
+  readonly isRunning: boolean
 }
 
 /** Matched keys that an answer remembers, for those who page through them. */
@@ -176,6 +195,8 @@ export class Invalidator {
     const { keys, wide } = await this.#named(asked)
     const found = isWide(wide) ? await view.preview({ ...wide, sampleMax: MATCHED_MAX }) : undefined
     const count = keys.length + (found?.count ?? 0)
+    const isNamed = keys.length > 0 || isWide(wide)
+    const plan = asked.refill && isNamed && !isLocal ? await view.planRefill({ keys, ...wide }) : undefined
     const done: Effect & { readonly position: string | undefined } = isLocal
       ? { removed: await view.evict({ keys, ...wide }), isSweeping: false, position: undefined }
       : await this.#publish({ ...asked, keys, wide }, count <= AWAITED_MAX)
@@ -197,11 +218,25 @@ export class Invalidator {
       publishedAt,
       ms,
     }
+    if (plan) this.#refill(asked, outcome, plan)
     void done.ended?.then((effect) => {
       this.#ended(outcome, effect)
       this.#options.shared?.store({ tenant: asked.tenant, id: requestId }, outcome)
     })
     return outcome
+  }
+
+  /** Behind the answer: whoever asks what came of the request is told how far it is. */
+  #refill({ tenant, refill }: Asked, outcome: Outcome, plan: RefillPlan): void {
+    const { loads, sourceMs, unmeasured, unknown } = plan
+    const told = (done: Refilled, isRunning: boolean): void => {
+      Object.assign(outcome, { refill: { loads, sourceMs, unmeasured, unknown, ...done, isRunning } })
+    }
+    told({ filled: 0, failed: 0 }, true)
+    void plan.run({ ...refill, onProgress: (done) => told(done, true) }).then((done) => {
+      told(done, false)
+      this.#options.shared?.store({ tenant, id: outcome.requestId }, outcome)
+    })
   }
 
   /** Who asks again what came of it is told all of it. */

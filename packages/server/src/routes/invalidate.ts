@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { ParameterError } from '../errors.js'
-import type { Asked, Invalidator, Outcome } from '../invalidation/invalidator.js'
+import type { Asked, Invalidator, Outcome, RefillProgress } from '../invalidation/invalidator.js'
 import { byOf } from './actor.js'
 import { leaving } from './leaving.js'
 import {
@@ -30,6 +30,13 @@ const PAGE = 1_000
 const how = {
   mode: modeSchema,
   dryRun: z.boolean().default(false).describe('Change nothing; say what would go'),
+  refill: z
+    .strictObject({
+      perSecond: z.number().min(0.001).max(100_000).optional().describe('Loads that begin in a second'),
+      concurrency: z.int().min(1).max(100).optional().describe('Loads at once; default 4'),
+    })
+    .optional()
+    .describe('Fill again what goes from the memory of this process, the hottest first, behind the answer'),
   request_id: requestIdSchema.optional(),
   cause: causeSchema.optional(),
 }
@@ -122,7 +129,15 @@ const answerSchema = z
       .optional()
       .describe('What goes along, as it was computed from what is named'),
     refill: z
-      .object({ loads: z.int(), source_seconds: z.number(), unmeasured: z.int() })
+      .object({
+        loads: z.int(),
+        source_seconds: z.number(),
+        unmeasured: z.int(),
+        unknown: z.int().optional().describe('Entries that only their readers can load'),
+        filled: z.int().optional(),
+        failed: z.int().optional(),
+        running: z.boolean().optional(),
+      })
       .optional()
       .describe('What it would cost to fill all of it again, from loads that were measured here'),
   })
@@ -216,7 +231,7 @@ export async function answer(
   request: FastifyRequest,
   reply: FastifyReply,
   named: Named,
-  { mode, dryRun, request_id: id, cause }: How,
+  { mode, dryRun, refill, request_id: id, cause }: How,
 ): Promise<z.infer<typeof answerSchema>> {
   reply.header('cache-control', 'no-store')
   const asked: Asked = {
@@ -224,6 +239,7 @@ export async function answer(
     ...named,
     mode: mode === 'soft' ? 'expire' : 'drop',
     isLocal: (request.query as { local?: boolean }).local ?? false,
+    ...(refill === undefined ? {} : { refill: paceOf(refill) }),
     requestId: requestIdOf(request, id),
     by: byOf(request, { cause }),
   }
@@ -237,7 +253,7 @@ export async function answer(
     sample,
     dependents,
     dependentSample,
-    refill,
+    refill: cost,
     named: keys,
   } = await invalidator.preview(asked, leaving(reply))
   return {
@@ -250,7 +266,7 @@ export async function answer(
     ...(keys.length > 0 ? { keys: [...keys] } : {}),
     matched_keys: sample.slice(0, PAGE),
     dependents: { count: dependents, keys: dependentSample.slice(0, PAGE) },
-    refill: { loads: refill.loads, source_seconds: refill.sourceMs / 1_000, unmeasured: refill.unmeasured },
+    refill: { loads: cost.loads, source_seconds: cost.sourceMs / 1_000, unmeasured: cost.unmeasured },
   }
 }
 
@@ -269,10 +285,22 @@ function outcomeAnswer(outcome: Outcome, from: number): z.infer<typeof answerSch
     ...(matched.length > next ? { cursor: String(next) } : {}),
     removed: removedOf(removed),
     ...(outcome.isSweeping ? { sweeping: true } : {}),
+    ...(outcome.refill ? { refill: refillOf(outcome.refill) } : {}),
     ...(position === undefined ? {} : { position, acknowledged: [makerOf(outcome)] }),
     published_at: new Date(publishedAt).toISOString(),
     latency_ms: ms,
   }
+}
+
+function paceOf({ perSecond, concurrency }: NonNullable<How['refill']>): NonNullable<Asked['refill']> {
+  return {
+    ...(perSecond === undefined ? {} : { perSecond }),
+    ...(concurrency === undefined ? {} : { concurrency }),
+  }
+}
+
+function refillOf({ sourceMs, isRunning, ...refill }: RefillProgress) {
+  return { ...refill, source_seconds: sourceMs / 1_000, running: isRunning }
 }
 
 /** The process that made a request has applied it when it answers. */

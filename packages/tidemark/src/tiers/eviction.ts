@@ -6,6 +6,8 @@ export interface Eviction {
   hit(slot: number): void
   /** Whether the entry was read since this, or the policy itself, last looked. */
   takeHit(slot: number): boolean
+  /** Whether the entry was read since room was last made near it. */
+  isHot(slot: number): boolean
   /** The slot has no entry any more, or one that must stay. */
   remove(slot: number): void
   /** The slot whose entry should leave next, or -1 if there is none. The caller removes it. */

@@ -172,6 +172,11 @@ export class L1 {
     this.#eviction.hit(slot)
   }
 
+  /** Whether it is watched, or was read since room was last made. */
+  isHot(slot: number): boolean {
+    return this.#pinned.has(slot) || this.#eviction.isHot(slot)
+  }
+
   lsnOf(slot: number): number {
     return this.#lsns[slot]!
   }

@@ -39,6 +39,10 @@ export class Sieve implements Eviction {
     return wasHit
   }
 
+  isHot(slot: number): boolean {
+    return this.#visited[slot] !== 0
+  }
+
   remove(slot: number): void {
     const newer = this.#queue[slot * WIDTH + NEWER]!
     const older = this.#queue[slot * WIDTH + OLDER]!
