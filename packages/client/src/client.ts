@@ -1,5 +1,5 @@
 import { type ClientOptions, Http } from './http.js'
-import { Followed, type Live, type Source, type WatchOptions } from './live.js'
+import { Followed, type WatchOptions } from './live.js'
 import { TreeClient } from './tree.js'
 
 /** Of a declared resource: text, numbers, booleans. */
@@ -63,39 +63,21 @@ export function createClient(options: ClientOptions = {}): Client {
 }
 
 /** A declared resource with its parameters: the answer of one query. */
-export class ResourceClient<Value> implements Source<Value> {
+export class ResourceClient<Value> extends Followed<Value> {
   readonly #http: Http
   readonly #name: string
   readonly #parameters: Parameters
-  readonly #followed: Followed<Value>
 
   /** @internal  use `client.resource()` */
   constructor(http: Http, name: string, parameters: Parameters) {
+    super(http, `/api/streams/${encodeURIComponent(name)}`, parameters)
     this.#http = http
     this.#name = encodeURIComponent(name)
     this.#parameters = parameters
-    this.#followed = new Followed(http, `/api/streams/${this.#name}`, parameters)
-  }
-
-  get id(): string {
-    return this.#followed.id
   }
 
   async get({ signal }: WatchOptions = {}): Promise<Value> {
     return (await this.#http.json(`/api/resources/${this.#name}`, { query: this.#parameters, signal })) as Value
-  }
-
-  /** Its value now, and whenever it changes. */
-  watch(options: WatchOptions = {}): AsyncGenerator<Value | undefined> {
-    return this.#followed.watch(options)
-  }
-
-  current(): Live<Value> {
-    return this.#followed.current()
-  }
-
-  follow(changed: () => void): () => void {
-    return this.#followed.follow(changed)
   }
 }
 

@@ -19,6 +19,11 @@ export interface Live<Value> {
 export interface Source<Value> {
   /** Distinguishes it from all others of the client. */
   readonly id: string
+  /**
+   * Its value now, and whenever it changes; undefined while there is none. Goes on over servers that come and go, until `signal` aborts.
+   *
+   * @throws ClientError for what asking again does not mend
+   */
   watch(options?: WatchOptions): AsyncGenerator<Value | undefined>
   /** What is known now; the same object until something else is. */
   current(): Live<Value>

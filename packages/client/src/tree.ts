@@ -1,5 +1,5 @@
 import type { Http } from './http.js'
-import { Followed, type Live, type Source, type WatchOptions } from './live.js'
+import { Followed } from './live.js'
 
 /** Of a JSON Patch (RFC 6902). */
 export type PatchOperation =
@@ -74,22 +74,17 @@ export class TreeClient {
 }
 
 /** A node of a config, and all below it. */
-export class TreeNodeClient<Value> implements Source<Value> {
+export class TreeNodeClient<Value> extends Followed<Value> {
   readonly path: string
   readonly #http: Http
   readonly #url: string
-  readonly #followed: Followed<Value>
 
   /** @internal  use `tree.node()` */
   constructor(http: Http, base: string, path: string) {
+    super(http, `${base}/~live`, { path })
     this.path = path
     this.#http = http
     this.#url = `${base}${path.split('/').map(encodeURIComponent).join('/')}`
-    this.#followed = new Followed(http, `${base}/~live`, { path })
-  }
-
-  get id(): string {
-    return this.#followed.id
   }
 
   /** The value; undefined where there is no such node. */
@@ -128,19 +123,6 @@ export class TreeNodeClient<Value> implements Source<Value> {
   /** Takes the node away, with all below it. */
   delete(options: EditOptions = {}): Promise<Edited> {
     return edit(this.#http, this.#url, 'DELETE', undefined, undefined, options)
-  }
-
-  /** Its value now, and whenever it changes; undefined while there is no such node. Goes on over servers that come and go. */
-  watch(options: WatchOptions = {}): AsyncGenerator<Value | undefined> {
-    return this.#followed.watch(options)
-  }
-
-  current(): Live<Value> {
-    return this.#followed.current()
-  }
-
-  follow(changed: () => void): () => void {
-    return this.#followed.follow(changed)
   }
 }
 

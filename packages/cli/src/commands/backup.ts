@@ -1,18 +1,10 @@
 import type { Summary } from '@tidemark/server'
 import type { Command } from 'commander'
-import type pg from 'pg'
-import { connect } from '../connect.js'
-import { chooseDatabase } from '../database.js'
+import { type DatabaseOptions, onClient, onDatabase } from '../database.js'
 import type { Terminal } from '../terminal.js'
 import { version } from '../version.js'
 
-interface BackupOptions {
-  readonly url?: string
-  readonly data?: string
-  readonly json?: true
-}
-
-interface RestoreOptions extends BackupOptions {
+interface RestoreOptions extends DatabaseOptions {
   readonly replace?: true
   readonly dryRun?: true
 }
@@ -25,9 +17,11 @@ export function backupCommand(program: Command, terminal: Terminal): void {
         'What applications keep in the database is not in it.',
     )
     .argument('<file>', 'for example tidemark.backup')
-    .action(async (file: string, options: BackupOptions) => {
+    .action(async (file: string, options: DatabaseOptions) => {
       const { backup } = await import('@tidemark/server')
-      const summary = await onClient(options, terminal, (client) => backup(client, file, `tidemark ${version()}`))
+      const summary = await onClient(options, terminal, 'tidemark backup', (client) =>
+        backup(client, file, `tidemark ${version()}`),
+      )
       terminal.out(options.json ? asJson(summary) : `Backed up, as of ${summary.header.position}:\n${counts(summary)}`)
     })
 }
@@ -46,33 +40,12 @@ export function restoreCommand(program: Command, terminal: Terminal): void {
       const { checkBackup, restore } = await import('@tidemark/server')
       const summary = dryRun
         ? await checkBackup(file)
-        : await onClient(options, terminal, (client) => restore(client, file, { replace: replace ?? false }))
+        : await onClient(options, terminal, 'tidemark restore', (client) =>
+            restore(client, file, { replace: replace ?? false }),
+          )
       const done = dryRun ? 'It can be read' : 'Restored'
       terminal.out(options.json ? asJson(summary) : `${done}, as of ${summary.header.at}:\n${counts(summary)}`)
     })
-}
-
-function onDatabase(command: Command): Command {
-  return command
-    .option(
-      '--url <connection>',
-      "the server's database (default: DATABASE_URL, else the private PostgreSQL that runs)",
-    )
-    .option('--data <folder>', 'the folder of the private PostgreSQL (default: TIDEMARK_DATA, else .tidemark)')
-    .option('--json', 'print JSON')
-}
-
-async function onClient<Result>(
-  { url, data }: BackupOptions,
-  { env }: Terminal,
-  run: (client: pg.Client) => Promise<Result>,
-): Promise<Result> {
-  const client = await connect(chooseDatabase({ url, data, env }), 'tidemark backup')
-  try {
-    return await run(client)
-  } finally {
-    await client.end().catch(() => {})
-  }
 }
 
 function counts({ counts }: Summary): string {

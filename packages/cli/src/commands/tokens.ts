@@ -1,17 +1,10 @@
 import type { StoredToken } from '@tidemark/server'
 import type { Command } from 'commander'
 import pg from 'pg'
-import { connect } from '../connect.js'
-import { chooseDatabase } from '../database.js'
+import { type DatabaseOptions, onClient, onDatabase } from '../database.js'
 import { StatementError, UsageError } from '../errors.js'
 import { formatResult } from '../table.js'
 import type { Ends, Terminal } from '../terminal.js'
-
-interface DatabaseOptions {
-  readonly url?: string
-  readonly data?: string
-  readonly json?: true
-}
 
 interface CreateOptions extends DatabaseOptions {
   readonly name: string
@@ -47,14 +40,14 @@ export function tokensCommand(program: Command, terminal: Terminal, ends: Ends):
         tenants: tenantsOf(options),
         expiresInMs: expiryOf(options.expires),
       }
-      const created = await onClient(options, terminal, (client) => createToken(client, wanted))
+      const created = await onTokens(options, terminal, (client) => createToken(client, wanted))
       terminal.out(options.json ? asJson(created) : `${created.token}\n`)
       if (!options.json) terminal.err('This is the only time that it is shown.\n')
     })
   onDatabase(tokens.command('list').summary('list the tokens that were made')).action(
     async (options: DatabaseOptions) => {
       const { listTokens } = await import('@tidemark/server')
-      const all = await onClient(options, terminal, (client) => listTokens(client))
+      const all = await onTokens(options, terminal, (client) => listTokens(client))
       terminal.out(options.json ? asJson(all) : asTable(all))
     },
   )
@@ -63,7 +56,7 @@ export function tokensCommand(program: Command, terminal: Terminal, ends: Ends):
     .argument('<id>', 'as `tidemark tokens list` has it: not the token itself')
     .action(async (id: string, options: DatabaseOptions) => {
       const { revokeToken } = await import('@tidemark/server')
-      const isRevoked = await onClient(options, terminal, (client) => revokeToken(client, id))
+      const isRevoked = await onTokens(options, terminal, (client) => revokeToken(client, id))
       if (options.json) terminal.out(asJson({ id, revoked: isRevoked }))
       else if (isRevoked) terminal.out('Revoked: it counts nowhere within 5 s.\n')
       else terminal.err('There is no token of that id. `tidemark tokens list` has them.\n')
@@ -71,30 +64,18 @@ export function tokensCommand(program: Command, terminal: Terminal, ends: Ends):
     })
 }
 
-function onDatabase(command: Command): Command {
-  return command
-    .option(
-      '--url <connection>',
-      "the server's database (default: DATABASE_URL, else the private PostgreSQL that runs)",
-    )
-    .option('--data <folder>', 'the folder of the private PostgreSQL (default: TIDEMARK_DATA, else .tidemark)')
-    .option('--json', 'print JSON')
-}
-
-async function onClient<Result>(
-  { url, data }: DatabaseOptions,
-  { env }: Terminal,
+/** What PostgreSQL refuses, with what that may mean here. */
+async function onTokens<Result>(
+  options: DatabaseOptions,
+  terminal: Terminal,
   run: (client: pg.Client) => Promise<Result>,
 ): Promise<Result> {
-  const client = await connect(chooseDatabase({ url, data, env }), 'tidemark tokens')
   try {
-    return await run(client)
+    return await onClient(options, terminal, 'tidemark tokens', run)
   } catch (cause) {
     if (!(cause instanceof pg.DatabaseError)) throw cause
     const { code = 'XX000', message } = cause
     throw new StatementError(code, `${code} ${message}. Is this a role that may write the schema tidemark?`, { cause })
-  } finally {
-    await client.end().catch(() => {})
   }
 }
 
