@@ -162,6 +162,74 @@ describe('of a condition that is not understood', () => {
   })
 })
 
+describe('of conditions that the row alone decides', () => {
+  it('a row that meets them neither before nor after matters to nobody, nor does what only they name', async () => {
+    const drops = await opened(
+      "select count(note) from full_a where b_id + 1 = 4 and coalesce(x, 0) < 5 and note not like '%far'",
+    )
+    expect(await drops('update full_a set x = 9, note = null where id = 1')).toBe(false)
+    expect(await drops('insert into full_a values (7, 1, 7)')).toBe(false)
+    expect(await drops('delete from full_a where id = 6')).toBe(false)
+    expect(await drops('update full_a set x = null where id = 3')).toBe(false)
+    expect(await drops('update full_a set tags = null where id = 3')).toBe(false)
+    expect(await drops("update full_a set note = 'near' where id = 3")).toBe(true)
+    expect(await drops('update full_a set x = 5 where id = 3')).toBe(true)
+    expect(await drops("insert into full_a values (8, null, 3, 'far')")).toBe(false)
+    expect(await drops("insert into full_a values (9, null, 3, 'Far')")).toBe(true)
+    expect(await drops('update full_a set id = 10 where id = 9')).toBe(false)
+    expect(await drops('delete from full_a where id = 10')).toBe(true)
+  })
+
+  it('it may come to meet another of several', async () => {
+    const drops = await opened('select id from full_a where b_id = 2 or x > 5 or id in (4, 5) order by id')
+    expect(await drops('update full_a set x = 6 where id = 2')).toBe(false)
+    expect(await drops('update full_a set b_id = null where id = 2')).toBe(false)
+    expect(await drops('update full_a set b_id = 2, x = 7 where id = 4')).toBe(false)
+    expect(await drops('update full_a set x = null where id = 2')).toBe(true)
+    expect(await drops('update full_a set x = 6 where id = 1')).toBe(true)
+    expect(await drops('update full_a set id = 5 where id = 5')).toBe(false)
+  })
+
+  it('a column that is named elsewhere too counts as read', async () => {
+    const drops = await opened('select id from full_a where x > 0 order by x, id')
+    expect(await drops('update full_a set x = 2 where id = 1')).toBe(true)
+    await world.closeCaches()
+    const counts = await opened(
+      'select count(*) from full_a a where x > 0 and exists (select from full_b where x = a.x)',
+    )
+    expect(await counts('update full_a set x = 2 where id = 1')).toBe(true)
+  })
+
+  it('what NULLs of an outer join meet bounds nothing', async () => {
+    const text = (condition: string) =>
+      `select a.id from full_a a left join full_b b on b.id = a.b_id where ${condition} order by 1`
+    const drops = await opened(text('coalesce(b.x, 9) > 5'))
+    expect(await drops('delete from full_b where id = 1')).toBe(true)
+    expect(await drops('insert into full_b values (1, 1)')).toBe(true)
+    await world.closeCaches()
+    const leaves = await opened(text('coalesce(b.x, 0) > 5'))
+    expect(await leaves('delete from full_b where id = 1')).toBe(false)
+    expect(await leaves('update full_b set x = 6 where id = 2')).toBe(true)
+    expect(await leaves('update full_b set x = 7 where id = 2')).toBe(false)
+  })
+
+  it('where the log does not tell the values before, each row matters as without', async () => {
+    await world.admin.query('alter table full_a replica identity default')
+    try {
+      const drops = await opened('select count(*) from full_a where x + 1 = 3')
+      expect(await drops('update full_a set x = 2 where id = 1')).toBe(true)
+      expect(await drops('update full_a set x = 1 where id = 1')).toBe(true)
+      await world.closeCaches()
+      const byKey = await opened('select count(*) from full_a where id + 1 = 3')
+      expect(await byKey('update full_a set x = 9 where id = 2')).toBe(false)
+      expect(await byKey('delete from full_a where id = 3')).toBe(false)
+      expect(await byKey('delete from full_a where id = 2')).toBe(true)
+    } finally {
+      await world.admin.query('alter table full_a replica identity full')
+    }
+  })
+})
+
 describe('an update that changes nothing', () => {
   const nothing = 'update full_a set x = x where id = 1'
 

@@ -30,11 +30,19 @@ export type {
   Dependency,
   Range,
   RowsDependency,
+  RowTest,
   TableDependency,
 } from './dependencies/dependency.js'
 export { VERSION } from './dependencies/dependency.js'
 export { escapeGlob } from './dependencies/glob.js'
 export { afterPrefix, compareKeys, type Key, keyOf, type Order } from './dependencies/order.js'
+export {
+  type Comparison,
+  judge,
+  type Predicate,
+  type Term,
+  type Verdict as RowVerdict,
+} from './dependencies/predicate.js'
 export { milliseconds } from './duration.js'
 export {
   BehindError,

@@ -4,13 +4,14 @@ import { as } from './ast.js'
 import type { Behind } from './behind.js'
 import { type Bounds, boundsOf, isAlwaysThere, type Unbound } from './bounds.js'
 import type { Facts, Relation } from './catalogue.js'
-import { columnsRead } from './columns-read.js'
+import { type ColumnsRead, columnsRead } from './columns-read.js'
 import type { Formula } from './conditions.js'
 import type { FunctionFact } from './function-facts.js'
 import { codeReasons, mayNameMoment } from './functions.js'
 import type { Mentions } from './mentions.js'
 import { withTypes } from './named-types.js'
 import type { Coarse, Reads } from './reads.js'
+import type { Testing } from './row-test.js'
 import type { TableOccurrence } from './scope.js'
 import { readsOf } from './select.js'
 
@@ -29,6 +30,8 @@ export interface RowRead {
   readonly places: ReadonlyMap<number, number> | undefined
   /** Its ways name no row that does not matter, as far as the row alone tells. */
   readonly isExact: boolean
+  /** What more decides whether a row counts; undefined if nothing does that is worth it. */
+  readonly tested: Tested | undefined
   /** No condition says which rows are read: then nothing is wider than the statement. */
   readonly isAll: boolean
   /** The columns that are read of it here; undefined: all, or that is not known. */
@@ -44,6 +47,18 @@ export interface TableRead {
   readonly reason: Coarse | undefined
   /** As of a RowRead. */
   readonly reads: readonly string[] | undefined
+}
+
+/** Conditions of rows that are tested: then the columns that only they name need not be read. */
+export interface Tested {
+  readonly testings: readonly Testing[]
+  /** Nothing else is written of any row. */
+  readonly isWhole: boolean
+  /** NULLs may stand in the row's place, and must not meet them. */
+  readonly isNullable: boolean
+  /** As of the RowRead. */
+  readonly reads: readonly string[] | undefined
+  readonly decides: readonly string[] | undefined
 }
 
 /** What a statement reads, and what else decides its answer. */
@@ -123,14 +138,19 @@ export function analyse(material: Material): Analysis | 'torn' {
   const reads = readsOf(statement, material.text, facts, types)
   if (reads.isTorn) return 'torn'
   const columns = columnsRead(statement, reads.bodies, facts, (relation) => reads.hasSeen(relation))
-  const rows = reads.occurrences.map(({ occurrence, given }) => ({
-    relation: occurrence.relation,
-    ...boundsOf(occurrence, given, types),
-    ...shownOf(occurrence, reads, types),
-    isAll: isNone(given) && occurrence.formulas.every(isNone),
-    reads: columns.at(occurrence.relation, occurrence.place),
-    decides: columns.deciding(occurrence.relation, occurrence.place),
-  }))
+  const rows = reads.occurrences.map(({ occurrence, given }): RowRead => {
+    const { testings, isTested, ...bounded } = boundsOf(occurrence, given, types)
+    const read = {
+      relation: occurrence.relation,
+      ...bounded,
+      ...shownOf(occurrence, reads, types),
+      isAll: isNone(given) && occurrence.formulas.every(isNone),
+      reads: columns.at(occurrence.relation, occurrence.place),
+      decides: columns.deciding(occurrence.relation, occurrence.place),
+    }
+    const isUsable = testings.length > 0 && facts.isCatalogFirst
+    return { ...read, tested: isUsable ? testedOf(occurrence, read, testings, isTested, columns) : undefined }
+  })
   const tables: TableRead[] = [
     ...reads.whole.map(({ relation, reason, place }) => ({ relation, reason, reads: columns.at(relation, place) })),
     ...rows.filter(isWhole).map(({ relation, reads }) => ({ relation, reason: undefined, reads })),
@@ -160,6 +180,20 @@ export function analyse(material: Material): Analysis | 'torn' {
     parameterTypes,
     momentParameters: types.flatMap((type, index) => (mayNameMoment(type, casts, facts.types) ? [index + 1] : [])),
   }
+}
+
+/** Worth it where the bounds name more rows, or where an update of what only the conditions name would count. */
+function testedOf(
+  { relation, place, isNullable }: TableOccurrence,
+  { isExact, reads }: Pick<RowRead, 'isExact' | 'reads'>,
+  testings: readonly Testing[],
+  isWhole: boolean,
+  columns: ColumnsRead,
+): Tested | undefined {
+  const named = new Set<object>(testings.flatMap((each) => [...each.references]))
+  const fewer = columns.at(relation, place, named)
+  if (isExact && reads?.length === fewer?.length) return undefined
+  return { testings, isWhole, isNullable, reads: fewer, decides: columns.deciding(relation, place, named) }
 }
 
 /** Whether the answer tells its rows. */
@@ -249,6 +283,6 @@ function collectTexts(formula: Formula, texts: Set<A_Const>): void {
 function isNone(formula: Formula): boolean {
   // That a subquery's column is named says nothing of it.
   if (formula.kind === 'same' && formula.isName) return true
-  if (formula.kind === 'if' || formula.kind === 'cut' || formula.kind === 'there') return true
+  if (['if', 'cut', 'there', 'written'].includes(formula.kind)) return true
   return formula.kind === 'and' && formula.parts.every(isNone)
 }

@@ -61,6 +61,7 @@ function analysis(ways: RowRead['ways'], over: Partial<Analysis> & Partial<RowRe
           isAll: false,
           isExact: true,
           places: undefined,
+          tested: undefined,
         },
         reads: over.columns?.get(POSTS.oid),
         decides: undefined,

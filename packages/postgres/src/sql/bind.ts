@@ -1,4 +1,4 @@
-import { type Reading, type RowsDependency, type TableDependency, VERSION } from 'tidemark'
+import { judge, type Reading, type RowsDependency, type RowTest, type TableDependency, VERSION } from 'tidemark'
 import type { FollowedTable } from '../wal/tables.js'
 import type { Analysis, RowRead } from './analyse.js'
 import type { Bounds, Choice, Presence } from './bounds.js'
@@ -10,6 +10,7 @@ import { Ends } from './ends.js'
 import { namesMoment } from './mentions.js'
 import type { Coarse } from './reads.js'
 import { areOldValuesKnown, dependenciesOf, noRow, ordersOf, type RowSet, rowSetOf } from './row-set.js'
+import { testOf } from './row-test.js'
 
 /** Which tables are followed, as the log says: of no table while it is not followed itself. */
 export interface FollowedTables {
@@ -164,28 +165,31 @@ export class Binding {
   }
 
   #dependOnRows(read: RowRead, answered: Answered | undefined): void {
-    const { relation, isAll, reads, ways } = read
+    const { relation, isAll, ways } = read
     const { table } = relation
     const identity = this.#followed.get(table)
+    const test = this.#testOf(read, identity)
+    const { reads, decides } = (test && read.tested) ?? read
     const found = this.#setsOf(read, identity, answered)
     const sets = typeof found === 'string' ? [ALL] : found
-    if (typeof found === 'string' && !isAll && this.#tables) this.#reading.coarse(table, found)
+    const isWhole = typeof found === 'string' && !test
+    if (typeof found === 'string' && isWhole && !isAll && this.#tables) this.#reading.coarse(table, found)
     const isKnown = sets.every((set) => areOldValuesKnown(set, identity))
-    const max = isKnown ? this.#shownMax(read, typeof found === 'string') : this.#membersMax
+    const max = isKnown ? this.#shownMax(read, isWhole, test !== undefined) : this.#membersMax
     const members = max === undefined ? 'unseen' : membersOf(read, identity, answered, max)
     if (Array.isArray(members)) {
       // Rows that leave are among those that it shows; of the others only what decides whether they are shown.
       for (const set of sets)
-        for (const dependency of dependenciesOf(table, set, 'ignored')) this.#depend(dependency, read.decides)
-      for (const dependency of members) this.#depend(dependency, reads)
-    } else if (typeof found === 'string') {
+        for (const dependency of dependenciesOf(table, set, 'ignored', test)) this.#depend(dependency, decides)
+      for (const dependency of members) this.#depend(test ? { ...dependency, test } : dependency, reads)
+    } else if (isWhole) {
       this.#depend({ kind: 'table', table }, reads)
     } else {
       if (!isKnown && this.#tables) this.#reading.coarse(table, members)
       // Where old values are known, `coarse` never comes to bear; and should they be missing after all (the replica identity was
       // changed a moment ago), it is what is right.
       for (const set of sets)
-        for (const dependency of dependenciesOf(table, set, 'coarse')) this.#depend(dependency, reads)
+        for (const dependency of dependenciesOf(table, set, 'coarse', test)) this.#depend(dependency, reads)
     }
     if (typeof ways === 'string') return
     for (const way of ways) {
@@ -204,10 +208,20 @@ export class Binding {
     return undefined
   }
 
+  /** What more decides whether a row counts, where the log tells it of the rows before, too. */
+  #testOf({ tested }: RowRead, identity: FollowedTable | undefined): RowTest | undefined {
+    const test = identity && tested && testOf(tested.testings, this.#values)
+    if (!test) return undefined
+    const isTold = identity.identity === 'full' || test.columns.every((name) => identity.columns.includes(name))
+    const isRefused = !tested.isNullable || ['no', 'null'].includes(judge(test.holds, () => null))
+    return isTold && isRefused ? test : undefined
+  }
+
   /** So many rows of the answer are named where that is not needed, but tells more: where its bounds may name rows that are not in it. */
-  #shownMax({ isAll, isExact }: RowRead, isWhole: boolean): number | undefined {
+  #shownMax({ isAll, isExact, tested }: RowRead, isWhole: boolean, isTested: boolean): number | undefined {
     const { rows, tables } = this.#analysis
-    const isAllShown = isAll || (rows.length + tables.length === 1 && isExact && !isWhole)
+    const isAllShown =
+      isAll || (rows.length + tables.length === 1 && (isExact || (isTested && tested?.isWhole)) && !isWhole)
     return isAllShown || this.#partnersMax === 0 ? undefined : this.#partnersMax
   }
 

@@ -5,6 +5,7 @@ import type { Formula, Operator } from './conditions.js'
 import type { Cut } from './cut.js'
 import { byRank, type Joined, type Step, stepsBetween, TABLES_MAX } from './joined.js'
 import { type Atom, decided, isRefused } from './presence.js'
+import { type Testing, testingOf } from './row-test.js'
 import { type BoundColumn, isSameColumn, type Occurrence, type TableOccurrence } from './scope.js'
 import { type Value, valueFits } from './values.js'
 
@@ -54,6 +55,10 @@ export interface Bounded {
   readonly uncut: Unbound | undefined
   /** All that is said of a row is among the ways: none of them names rows that do not matter, as far as that row alone tells. */
   readonly isExact: boolean
+  /** What is written of its rows alone, as far as their texts decide it. */
+  readonly testings: readonly Testing[]
+  /** Nothing else is written of any row. */
+  readonly isTested: boolean
 }
 
 /** More ways than this are not followed: conditions are left out, which only widens. */
@@ -77,6 +82,13 @@ export function boundsOf(occurrence: TableOccurrence, given: Formula, types: rea
   const texts = new Set<string>()
   const isUsable = (atom: Atom): boolean => !isHiddenFrom(atom, occurrence)
   const conjuncts = decided([...occurrence.formulas, given], types, isUsable)
+  const written = conjuncts.flatMap((each) =>
+    each.kind === 'written' ? [testingOf(each.condition, each.level, types)] : [],
+  )
+  const tested = {
+    testings: written.filter((each) => each?.occurrence === occurrence) as Testing[],
+    isTested: written.every((each) => each !== undefined),
+  }
   for (const atoms of waysOf(conjuncts)) {
     const way = new Way([...new Set(atoms)].filter(isUsable), types)
     const bounds = [...way.boundsOf(occurrence)]
@@ -84,7 +96,7 @@ export function boundsOf(occurrence: TableOccurrence, given: Formula, types: rea
     if (bounds.every(({ choice }) => choice.kind === 'cut')) uncut ??= way.unboundReason(occurrence)
     const tables = way.tablesBeside(occurrence)
     if (tables.length > 0) bounds.push({ column: occurrence.relation.columns[0]!, choice: { kind: 'beside', tables } })
-    if (bounds.length === 0) return { ways: uncut!, uncut, isExact: false }
+    if (bounds.length === 0) return { ways: uncut!, uncut, isExact: false, ...tested }
     const text = textOf(bounds)
     if (!texts.has(text)) ways.push(bounds)
     texts.add(text)
@@ -92,7 +104,7 @@ export function boundsOf(occurrence: TableOccurrence, given: Formula, types: rea
   // It can match nothing: a bound that names no row.
   if (ways.length === 0)
     ways.push([{ column: occurrence.relation.columns[0]!, choice: { kind: 'in', values: [], takesNull: false } }])
-  return { ways, uncut, isExact: isExact && !conjuncts.some(hasUnknown) }
+  return { ways, uncut, isExact: isExact && !conjuncts.some(hasUnknown), ...tested }
 }
 
 /**
@@ -123,6 +135,7 @@ function alternatives(formula: Formula): readonly (readonly Atom[])[] {
   switch (formula.kind) {
     case 'true':
     case 'if':
+    case 'written':
       return [[]]
     case 'and':
       return waysOf(formula.parts)

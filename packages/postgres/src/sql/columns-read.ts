@@ -10,10 +10,10 @@ const SYSTEM_NAMES = new RegExp(`\\b(${SYSTEM_COLUMNS.join('|')})\\b`)
 /** Which columns are read: of a table in all, and at each place where a statement names it. undefined: all, or nobody knows which. */
 export interface ColumnsRead {
   of(relation: Relation): readonly string[] | undefined
-  /** @param place  the name in FROM; undefined where it is not known */
-  at(relation: Relation, place: RangeVar | undefined): readonly string[] | undefined
+  /** @param place  the name in FROM; undefined where it is not known; @param without  names of columns that do not count */
+  at(relation: Relation, place: RangeVar | undefined, without?: ReadonlySet<object>): readonly string[] | undefined
   /** The same without what the statement only shows: what decides which rows its answer has, and in which order. */
-  deciding(relation: Relation, place: RangeVar): readonly string[] | undefined
+  deciding(relation: Relation, place: RangeVar, without?: ReadonlySet<object>): readonly string[] | undefined
   /** Something is read that an update may change though it leaves all columns of the log as they were: system columns, generated ones. */
   readonly isVersionRead: boolean
 }
@@ -41,13 +41,16 @@ export function columnsRead(
   const isKnown = (relation: Relation): boolean => isPlain(relation, hasSeen)
   return {
     of: (relation) => (isKnown(relation) ? names.columnsOf(relation) : undefined),
-    at: (relation, place) => {
+    at: (relation, place, without) => {
       if (!isKnown(relation)) return undefined
+      if (place && without) return namesIn(statements, facts, without).columnsAt(relation, place)
       return place ? names.columnsAt(relation, place) : names.columnsOf(relation)
     },
-    deciding: (relation, place) => {
+    deciding: (relation, place, without) => {
       if (!isKnown(relation)) return undefined
-      deciding ??= namesIn(statements, facts, shownBy(statement))
+      const shown = shownBy(statement)
+      if (without) return namesIn(statements, facts, new Set([...shown, ...without])).columnsAt(relation, place)
+      deciding ??= namesIn(statements, facts, shown)
       return deciding.columnsAt(relation, place)
     },
     isVersionRead: names.isVersionRead || facts.relations.some(hasVersion),

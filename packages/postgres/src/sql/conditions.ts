@@ -53,6 +53,8 @@ export type Formula =
   /** The table has a row for which all that is said of it holds. */
   | { readonly kind: 'there'; readonly occurrence: Occurrence }
   | { readonly kind: 'true' }
+  /** Says nothing by itself: the condition that others of these are of, as it is written. */
+  | { readonly kind: 'written'; readonly condition: Node; readonly level: Level }
 
 const TRUE: Formula = { kind: 'true' }
 /** No condition: all rows meet it. */
@@ -88,6 +90,18 @@ export function formulaOf(condition: Node | undefined, level: Level, isTrue = tr
   if (constant) return (constant.boolval ?? false) === isTrue ? NONE : FALSE
   const column = columnOf(condition, level)
   return column ? { kind: 'in', column, values: [{ constant: isTrue ? 't' : 'f', type: BOOL, node: undefined }] } : TRUE
+}
+
+/** The same of WHERE or ON, each of whose conditions is kept as it is written, unless it is an equality, of which all is said. */
+export function conjunctionOf(condition: Node | undefined, level: Level): Formula {
+  const logic = as('BoolExpr', condition)
+  if (logic?.boolop === 'AND_EXPR')
+    return { kind: 'and', parts: (logic.args ?? []).map((part) => conjunctionOf(part, level)) }
+  const formula = formulaOf(condition, level)
+  const isEquality =
+    formula.kind === 'same' || formula.kind === 'null' || (formula.kind === 'in' && formula.values.length === 1)
+  if (!condition || isEquality) return formula
+  return { kind: 'and', parts: [formula, { kind: 'written', condition, level }] }
 }
 
 /** Whether no row at all meets it: `where false`. */

@@ -2,7 +2,7 @@ import type { FuncCall, JoinExpr, Node, RangeFunction, RangeVar } from './ast.js
 import { as, strings } from './ast.js'
 import type { Relation } from './catalogue.js'
 import type { Formula } from './conditions.js'
-import { formulaOf, same } from './conditions.js'
+import { conjunctionOf, same } from './conditions.js'
 import { derived, renamed } from './derived.js'
 import type { Coarse, Reads } from './reads.js'
 import type { BoundColumn, Level, Occurrence, SelectAnswer, Source } from './scope.js'
@@ -149,7 +149,7 @@ function fromJoin(join: JoinExpr, before: Item, context: FromContext): Item {
   }
   // A condition of ON sees the two sides only, and then the levels around the statement.
   const level = levelOf({ ...both, merged }, context.outer)
-  const on: Formula = { kind: 'and', parts: [...equalities, formulaOf(join.quals, level)] }
+  const on: Formula = { kind: 'and', parts: [...equalities, conjunctionOf(join.quals, level)] }
   context.expression(join.quals, level)
   const holds = applyOn(join, on, left, right)
   return { ...named(join, { ...both, merged }), holds }

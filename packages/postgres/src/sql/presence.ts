@@ -4,7 +4,7 @@ import { type BoundColumn, isSameColumn, type Occurrence } from './scope.js'
 import { valueFits } from './values.js'
 
 /** What says something of columns by itself. */
-export type Atom = Exclude<Formula, { kind: 'and' | 'or' | 'true' | 'if' }>
+export type Atom = Exclude<Formula, { kind: 'and' | 'or' | 'true' | 'if' | 'written' }>
 
 /**
  * What formulas say together, each conjunct by itself, where every `if` is decided: an outer join whose filled side some other conjunct
@@ -83,6 +83,7 @@ class Needs {
         return formula.parts.every((part) => this.#needs(part, occurrences))
       case 'if':
       case 'true':
+      case 'written':
         return false
       default:
         return (

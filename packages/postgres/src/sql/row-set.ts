@@ -1,4 +1,13 @@
-import { afterPrefix, type Bound, type Condition, compareKeys, keyOf, type Range, type RowsDependency } from 'tidemark'
+import {
+  afterPrefix,
+  type Bound,
+  type Condition,
+  compareKeys,
+  keyOf,
+  type Range,
+  type RowsDependency,
+  type RowTest,
+} from 'tidemark'
 import type { FollowedTable } from '../wal/tables.js'
 import type { Bounds, Choice } from './bounds.js'
 import { canonical, equalityOf, isRanked, orderOf, told, wireText } from './canonical.js'
@@ -117,6 +126,7 @@ export function dependenciesOf(
   table: string,
   { equal, range, also }: RowSet,
   old: RowsDependency['old'],
+  test?: RowTest,
 ): RowsDependency[] {
   const columns = equal.map(({ column }) => column.name)
   const combinations = equal.reduce<(string | null)[][]>(
@@ -127,6 +137,7 @@ export function dependenciesOf(
     ...ordersOf(equal.map(({ column }) => column)),
     ...(range ? { range } : {}),
     ...(also.length > 0 ? { also } : {}),
+    ...(test ? { test } : {}),
   }
   return combinations.map((values) => ({ kind: 'rows', table, columns, values, ...rest, old }))
 }
@@ -175,6 +186,13 @@ export function listOf(
 export function textOf(column: Column, value: Value, parameters: readonly unknown[]): string | null | undefined {
   if (!('constant' in value)) return told(column, parameters[value.parameter - 1])
   return value.constant === null ? null : canonical(column, value.constant)
+}
+
+/** The elements of an array parameter as texts; `null` for an array that is NULL. */
+export function elementTexts(column: Column, value: unknown): readonly (string | null)[] | 'null' | undefined {
+  if (value === null || value === undefined) return 'null'
+  const texts = elementsOf(value)?.map((element) => told(column, element))
+  return texts?.every((text) => text !== undefined) ? texts : undefined
 }
 
 /** The elements of an array parameter, of any depth. */

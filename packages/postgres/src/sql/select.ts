@@ -2,7 +2,7 @@ import type { FuncCall, Node, SelectStmt } from './ast.js'
 import { as, strings, walk } from './ast.js'
 import { Calls } from './calls.js'
 import type { Facts, Relation } from './catalogue.js'
-import { type Formula, formulaOf, NONE, neverHolds, withoutPresence } from './conditions.js'
+import { conjunctionOf, type Formula, NONE, neverHolds, withoutPresence } from './conditions.js'
 import { cutOf } from './cut.js'
 import { combined } from './derived.js'
 import { type FromContext, fromItems, levelOf } from './from.js'
@@ -152,7 +152,7 @@ class Walkthrough {
     const where: Formula = {
       kind: 'and',
       parts: [
-        formulaOf(select.whereClause, level),
+        conjunctionOf(select.whereClause, level),
         ...(cut ? [{ kind: 'cut', column: cut.by, cut: cut.cut } as const] : []),
       ],
     }

@@ -1,4 +1,5 @@
 import type { Order } from './order.js'
+import type { Predicate } from './predicate.js'
 
 /**
  * What an entry was computed from. Tags and keys carry their tenant; rows and tables belong to the source.
@@ -38,6 +39,11 @@ export interface RowsDependency {
   readonly range?: Range
   /** Looked at for each dependency that the rest has found. */
   readonly also?: readonly Condition[]
+  /**
+   * What else decides whether a row counts. A row that meets it before and after, and changes none of `reads`, does not matter, however it
+   * stands to the rest; nor does one that meets it neither before nor after.
+   */
+  readonly test?: RowTest
   /** Columns whose change matters in a row that satisfies all of it before and after; absent: all. */
   readonly reads?: readonly string[]
   /**
@@ -46,6 +52,12 @@ export interface RowsDependency {
    * rows that leave are left to those others also where the old values are known.
    */
   readonly old: 'members' | 'coarse' | 'ignored'
+}
+
+/** A condition on a row, with the columns that it names. */
+export interface RowTest {
+  readonly columns: readonly string[]
+  readonly holds: Predicate
 }
 
 /** Values of a column between two ends; without an end, all on that side. NULL lies in no range. */

@@ -54,7 +54,7 @@ export class Conditioned extends Interval {
     readonly tuple: Tuple,
     readonly id: number,
   ) {
-    super(dependency.range, dependency.also ? JSON.stringify(dependency.also) : '', id)
+    super(dependency.range, rankOf(dependency), id)
   }
 }
 
@@ -93,4 +93,10 @@ export class ConditionedGroup implements Home<Conditioned> {
   dependency({ dependency }: Conditioned): Dependency {
     return dependency
   }
+}
+
+/** Tells apart what differs in conditions that are only looked at. */
+function rankOf({ also, test }: RowsDependency): string {
+  if (test) return JSON.stringify([also ?? [], test.holds])
+  return also ? JSON.stringify(also) : ''
 }

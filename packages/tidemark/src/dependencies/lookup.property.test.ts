@@ -5,6 +5,7 @@ import { type Condition, type Dependency, type Range, VERSION } from './dependen
 import { DependencyIndex } from './lookup.js'
 import { type Reach, reach, touches } from './match.js'
 import { keyOf, type Order } from './order.js'
+import type { Predicate, Term } from './predicate.js'
 
 // The index might be wrong in what it finds (tuples that look alike, unknown taken for null, a shape forgotten) or in what
 // it keeps (links of entries that left, groups without entries), in ranges (ends, order, what is left of a tree), and in what it
@@ -68,6 +69,29 @@ const condition: fc.Arbitrary<Condition> = fc.oneof(
   }),
   fc.record({ is: fc.constantFrom('null' as const, 'not-null' as const), column }),
 )
+const term: fc.Arbitrary<Term> = fc.oneof(
+  column.map((name) => ({ of: 'column' as const, column: name })),
+  text.map((value) => ({ of: 'constant' as const, value })),
+)
+const { predicate } = fc.letrec<{ predicate: Predicate }>((tie) => ({
+  predicate: fc.oneof(
+    { maxDepth: 2 },
+    fc.record({
+      is: fc.constant('compared' as const),
+      operator: fc.constantFrom('=' as const, '<>' as const, '<' as const, '>=' as const),
+      order,
+      left: term,
+      right: term,
+    }),
+    fc.record({ is: fc.constant('absent' as const), term }),
+    fc.record({ is: fc.constant('not' as const), part: tie('predicate') }),
+    fc.record({
+      is: fc.constantFrom('and' as const, 'or' as const),
+      parts: fc.array(tie('predicate'), { maxLength: 3 }),
+    }),
+  ),
+}))
+const rowTest = predicate.map((holds) => ({ columns: COLUMNS, holds }))
 const reads = fc.subarray([...COLUMNS, 'd', VERSION])
 
 const rows: fc.Arbitrary<Dependency> = fc
@@ -79,6 +103,7 @@ const rows: fc.Arbitrary<Dependency> = fc
       orders: fc.tuple(order, order, order),
       range,
       also: fc.array(condition, { minLength: 1, maxLength: 3 }),
+      test: rowTest,
       reads,
       old: fc.constantFrom('members' as const, 'coarse' as const, 'ignored' as const),
     },

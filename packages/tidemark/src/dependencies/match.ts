@@ -4,11 +4,13 @@ import {
   type Dependency,
   type Range,
   type RowsDependency,
+  type RowTest,
   type TableDependency,
   VERSION,
 } from './dependency.js'
 import { compareKeys, type Key, keyOf, type Order } from './order.js'
 import { reachOfKey } from './pattern.js'
+import { judge } from './predicate.js'
 
 /**
  * How far a change reaches a dependency. `coarse`: it may not concern it at all, but the log does not tell the values that would
@@ -78,12 +80,38 @@ export function rowReach(dependency: RowsDependency, change: RowChange): Reach {
   if (!dependency.reads && isUnchanged(change, undefined)) return 'none'
   const after = change.op === 'delete' ? 'no' : satisfies(dependency, change, valueAfter)
   const before = change.op === 'insert' ? 'no' : satisfies(dependency, change, valueBefore)
+  if (dependency.test) return testedReach(dependency, dependency.test, change, before, after)
   if (after === 'yes' && rules.isAlike(before, after) && isUnchanged(change, dependency.reads)) {
     // Folding takes more for equal than the query does: there a row may have come or gone.
     if (isUnchanged(change, foldedColumns(dependency))) return 'unchanged'
   }
-  if (after === 'yes' || (before === 'yes' && dependency.old !== 'ignored')) return 'exact'
-  return after === 'unknown' || (before === 'unknown' && dependency.old === 'coarse') ? 'coarse' : 'none'
+  return reachOf(dependency, before, after)
+}
+
+function reachOf({ old }: RowsDependency, before: Truth, after: Truth): Reach {
+  if (after === 'yes' || (before === 'yes' && old !== 'ignored')) return 'exact'
+  return after === 'unknown' || (before === 'unknown' && old === 'coarse') ? 'coarse' : 'none'
+}
+
+/** @param before @param after  whether the row satisfies the rest */
+function testedReach(dependency: RowsDependency, test: RowTest, change: RowChange, before: Truth, after: Truth): Reach {
+  const mayLeave = before === 'yes' || (before === 'unknown' && dependency.old === 'coarse')
+  if (after === 'no' && !mayLeave) return 'none'
+  const was = change.op === 'insert' ? 'no' : meets(test, change, valueBefore)
+  const is = change.op === 'delete' ? 'no' : meets(test, change, valueAfter)
+  if (was === 'no' && is === 'no') return 'none'
+  if (was === 'yes' && is === 'yes' && isUnchanged(change, dependency.reads)) return 'unchanged'
+  return reachOf(dependency, both(before, was), both(after, is))
+}
+
+function meets({ holds }: RowTest, change: RowChange, columnOf: ColumnOf): Truth {
+  const verdict = judge(holds, (column) => columnOf(change, column))
+  return verdict === 'yes' ? 'yes' : verdict === 'untold' ? 'unknown' : 'no'
+}
+
+function both(one: Truth, other: Truth): Truth {
+  if (one === 'no' || other === 'no') return 'no'
+  return one === 'yes' && other === 'yes' ? 'yes' : 'unknown'
 }
 
 /**

@@ -41,7 +41,8 @@ export class DependencyNames {
 
   /** The id of the dependency, which is new if its head is `NONE`. */
   id(dependency: Dependency): number {
-    if (dependency.kind === 'rows' && (dependency.range || dependency.also)) return this.#conditionedId(dependency)
+    if (dependency.kind === 'rows' && (dependency.range || dependency.also || dependency.test))
+      return this.#conditionedId(dependency)
     const group = this.#group(dependency)
     const name = nameOf(dependency)
     const known = group.ids.get(name)

@@ -71,11 +71,11 @@ function nameStamp(kind: 'tag' | 'key', tenant: string, name: string): L2Stamp {
 }
 
 /** Without its further conditions a row counts that they may begin or cease to hold for. */
-function readsOf({ reads, range, also, columns, orders }: RowsDependency): readonly string[] | null {
+function readsOf({ reads, range, also, test, columns, orders }: RowsDependency): readonly string[] | null {
   if (!reads) return null
   const folded = columns.filter((_, i) => orders?.[i] === 'folded')
   const conditions = [...(range ? [range] : []), ...(also ?? [])].map(({ column }) => column)
-  return [...new Set([...reads, ...conditions, ...folded])].sort()
+  return [...new Set([...reads, ...conditions, ...(test?.columns ?? []), ...folded])].sort()
 }
 
 function isOfTable(shape: Shape): shape is Exclude<Shape, NameShape> {
