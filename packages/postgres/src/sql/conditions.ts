@@ -67,7 +67,7 @@ const TURNED: Readonly<Record<Operator, Operator>> = { '<': '>', '<=': '>=', '>'
 /**
  * Translates a condition into what it says of columns where it is true; or, of three-valued logic's three, where it is false.
  */
-export function formulaOf(condition: Node | undefined, level: Level, isTrue = true): Formula {
+function formulaOf(condition: Node | undefined, level: Level, isTrue = true): Formula {
   if (!condition) return NONE
   const logic = as('BoolExpr', condition)
   if (logic) {
