@@ -73,7 +73,9 @@ export class Acknowledging {
   async of(position: string): Promise<Acknowledgements> {
     const { cluster, calls, clock, waitMaxMs } = this.#options
     const others = cluster.processes().filter(({ isSelf }) => !isSelf)
-    if (!calls || others.length === 0) return { acknowledged: [], silent: [] }
+    const silent = others.map(({ id, address }) => ({ process: id, address }))
+    // Those that share no Redis are listed, and can't be asked.
+    if (!calls || others.length === 0) return { acknowledged: [], silent }
     const ask = randomUUID()
     const removed: Asking['removed'] = new Map()
     const isMissing = (): boolean => others.some(({ id }) => !removed.has(id))
