@@ -125,7 +125,7 @@ test('a pattern means in L2 what it means in L1, and no other key of its tenant'
     }),
     { numRuns: 20_000 },
   )
-  expect(left).toBeGreaterThan(20)
+  expect(left).toBeGreaterThan(0)
 })
 
 test('what touches a dependency in L1 marks one of its stamps', () => {
