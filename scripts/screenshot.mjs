@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { startBlog, until } from '../examples/blog/test/blog-process.js'
 import { launchBrowser } from '../examples/blog/test/browser.js'
+import { startFlags } from '../examples/feature-flags/test/flags-process.js'
 import { build, checkNode, install, main, root } from './workspace.mjs'
 
 const WIDE = { width: 1360, height: 840 }
@@ -43,6 +44,7 @@ main(async () => {
       '/?post=1',
     )
     await take(browser, blog, 'blog-empty.png', { viewport: WIDE, colorScheme: 'light' }, '/?topic=none&post=999999')
+    await takeFlags(browser)
     blog = await takeDown(browser, blog, 'blog-down.png', { viewport: WIDE, colorScheme: 'dark' })
   } finally {
     await browser.close()
@@ -75,6 +77,29 @@ async function take(browser, blog, file, options, path) {
   const page = await open(browser, blog, options, path)
   await page.screenshot({ path: join(pictures, file) })
   await page.context().close()
+}
+
+/** The example of feature flags, light and dark. */
+async function takeFlags(browser) {
+  const data = mkdtempSync(join(tmpdir(), 'tidemark-pictures-'))
+  const flags = await startFlags(data)
+  for (const [file, colorScheme] of [
+    ['flags.png', 'light'],
+    ['flags-dark.png', 'dark'],
+  ]) {
+    const context = await browser.newContext({
+      viewport: { width: 1360, height: 520 },
+      colorScheme,
+      deviceScaleFactor: 1.5,
+    })
+    const page = await context.newPage()
+    await page.goto(flags.url)
+    await until('all configs are there', async () => (await page.locator('section li').count()) === 16)
+    await page.screenshot({ path: join(pictures, file) })
+    await context.close()
+  }
+  await flags.stop()
+  rmSync(data, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
 }
 
 /** The page while its server is gone. */

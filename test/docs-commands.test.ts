@@ -44,6 +44,11 @@ const ways: readonly { command: RegExp; by: string; named: RegExp }[] = [
     by: 'examples/blog/test/distributed.test.ts',
     named: /distributed\/start/,
   },
+  {
+    command: /^npm run demo:flags$/,
+    by: 'examples/feature-flags/test/page.test.ts',
+    named: /npm run demo:flags/,
+  },
   { command: /^npm run check:sql( -- [\w. -]+)?$/, by: '.ci/run', named: /npm run check:sql/ },
   { command: /^npm run (lint|build)$/, by: '.ci/run', named: /biome|npm test/ },
 ]

@@ -28,14 +28,14 @@ test('what is kept and differs from the database is found', () => {
 test('a session that is answered with an older version than before went back', async () => {
   const session = new Session()
   const answer = (version: number, lsn: string) => async (key: number) =>
-    key === 0 ? { value: { version }, state: 'fresh', asOf: `e:0/${lsn}` } : undefined
+    key === 0 ? { value: { version }, state: 'fresh', shows: `e:0/${lsn}` } : undefined
   const round = async (version: number, lsn: string) => {
     for (let key = 0; key < 10; key++) await session.read(answer(version, lsn))
   }
   await round(5, '10')
-  expect(session.asked).toEqual({ minPosition: 'e:0/10' })
+  expect(session.asked).toEqual({ shows: true, minPosition: 'e:0/10' })
   await round(5, '9')
-  expect(session.asked).toEqual({ minPosition: 'e:0/10' })
+  expect(session.asked).toEqual({ shows: true, minPosition: 'e:0/10' })
   expect(session.report()).toMatchObject({ reads: 2, back: 0 })
   await round(4, '11')
   expect(session.report()).toMatchObject({ reads: 1, back: 1 })

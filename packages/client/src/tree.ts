@@ -12,6 +12,8 @@ export interface ReadOptions {
   readonly depth?: number
   /** As it was in this version. */
   readonly at?: number
+  /** Only what the config has itself: nothing inherited, no reference followed. */
+  readonly own?: boolean
   /** The `position` of an edit: the answer shows it, whichever process gives it. */
   readonly position?: string
   readonly signal?: AbortSignal
@@ -67,6 +69,12 @@ export class TreeClient {
     return node as TreeNodeClient<Value>
   }
 
+  /** Lets the config inherit another one of its tenant, or of the tenant `shared`; undefined: none. */
+  async extend(base: { readonly tenant?: string; readonly config: string } | undefined): Promise<Edited> {
+    const method = base ? 'PUT' : 'DELETE'
+    return (await this.#http.json(`${this.#base}/~base`, { method, ...(base ? { body: base } : {}) })) as Edited
+  }
+
   /** Does a JSON Patch, all of it or nothing. Its paths begin at the root. */
   patch(operations: readonly PatchOperation[], options: EditOptions = {}): Promise<Edited> {
     return edit(this.#http, this.#base, 'PATCH', 'application/json-patch+json', operations, options)
@@ -93,8 +101,8 @@ export class TreeNodeClient<Value> extends Followed<Value> {
   }
 
   /** The value, with its version and ETag. */
-  async read({ depth, at, position, signal }: ReadOptions = {}): Promise<Read<Value>> {
-    const query = { depth, at, 'min-position': position }
+  async read({ depth, at, own, position, signal }: ReadOptions = {}): Promise<Read<Value>> {
+    const query = { depth, at, own, 'min-position': position }
     const sent = this.#http.send(this.#url, { query, signal })
     const response = await sent.catch((error: { code?: string }) => {
       if (error.code === 'TIDEMARK_TREE_ABSENT') return undefined

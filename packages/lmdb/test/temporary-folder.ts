@@ -15,7 +15,7 @@ export function temporaryFolder(): TemporaryFolder {
   return {
     path,
     data() {
-      const environment = fs.readdirSync(path).find((name) => name.startsWith('v1-'))
+      const environment = fs.readdirSync(path).find((name) => /^v\d+-/.test(name))
       return environment && join(path, environment, 'data.mdb')
     },
     remove: () => fs.rmSync(path, { recursive: true, force: true }),

@@ -60,7 +60,9 @@ test('rows are in it once for each transaction, as counts by table, and DDL once
   await world.admin.query("insert into posts values (9, 'secret value')")
   const records = await recordsWhen(
     journal,
-    (all) => all.filter(({ origin }) => origin === 'rows').length === 2 && all.some(({ origin }) => origin === 'ddl'),
+    (all) =>
+      all.filter(({ origin }) => origin === 'rows').length === 2 &&
+      all.some(({ origin, tables }) => origin === 'ddl' && tables.includes('public.posts')),
   )
   const [first, second] = records.filter(({ origin }) => origin === 'rows')
   expect(JSON.parse(first!.detail)).toEqual({

@@ -20,6 +20,7 @@ import type { Config } from './config/config.js'
 import { RequestError } from './errors.js'
 import { Invalidator } from './invalidation/invalidator.js'
 import { SharedMemory } from './invalidation/shared-memory.js'
+import type { NoJournal } from './journal-start.js'
 import { Activity } from './live/activity.js'
 import { Connections } from './live/connections.js'
 import { Hubs } from './live/hubs.js'
@@ -67,8 +68,8 @@ export interface AppOptions {
   readonly calls?: Calls | undefined
   /** Config trees of that source, where they are served. */
   readonly trees?: Trees | undefined
-  /** Why there is no journal, where there could be one: for health and the log. */
-  readonly whyNoJournal?: string | undefined
+  /** For health and the log. */
+  readonly whyNoJournal?: NoJournal | undefined
   /** An application's own routes, behind the same checks of Host and Origin. */
   readonly routes?: ((app: FastifyInstance) => void | Promise<void>) | undefined
   /** A folder whose files are served at `/`. */
@@ -127,7 +128,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.addHook('onClose', async () => acknowledging.close())
 
   logNotices(app, cache)
-  if (options.whyNoJournal) app.log.warn({ code: 'TIDEMARK_JOURNAL' }, options.whyNoJournal)
+  if (options.whyNoJournal) {
+    const { reason, isTried } = options.whyNoJournal
+    app.log[isTried ? 'warn' : 'info']({ code: 'TIDEMARK_JOURNAL' }, reason)
+  }
   if (tls && pair) {
     const leave = followPair(app.server as unknown as HttpsServer, tls, pair, { clock, log: app.log })
     app.addHook('onClose', () => leave())
@@ -169,7 +173,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       cache,
       resources,
       journal: source.journal,
-      whyNoJournal: options.whyNoJournal,
+      whyNoJournal: options.whyNoJournal?.reason,
       cluster,
       isDraining: () => isDraining,
     })

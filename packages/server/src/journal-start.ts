@@ -11,8 +11,16 @@ export interface JournalSource {
 
 export interface JournalStart {
   readonly source: JournalSource
-  /** Why none is kept, and what to do, in one sentence; empty where one is, or none is wanted. */
-  readonly whyNot: string
+  /** undefined where one is kept, or none is wanted. */
+  readonly whyNot?: NoJournal
+}
+
+/** Why there is no journal, where there could be one. */
+export interface NoJournal {
+  /** And what to do, in one sentence. */
+  readonly reason: string
+  /** Whether it was to be kept, and could not. Else nobody asked for it. */
+  readonly isTried: boolean
 }
 
 export interface JournalPlace {
@@ -25,7 +33,7 @@ export interface JournalPlace {
 
 /** The private PostgreSQL's, whose only user is the server. */
 const OWN_SLOT = 'tidemark_shared'
-const NONE: JournalStart = { source: {}, whyNot: '' }
+const NONE: JournalStart = { source: {} }
 
 /**
  * Whether a server keeps a journal, and with what. It is kept wherever that takes nothing from others: in a private PostgreSQL, and in another
@@ -41,7 +49,10 @@ export async function startJournal(place: JournalPlace): Promise<JournalStart> {
   if (!isWanted && (slot === undefined || source.follow === 'off'))
     return {
       ...NONE,
-      whyNot: 'No journal is kept, as it needs a slot that stays: set source.slot, or journal.enabled: false.',
+      whyNot: {
+        reason: 'No journal is kept, as it needs a slot that stays: set source.slot, or journal.enabled: false.',
+        isTried: false,
+      },
     }
   const heads = journal.heads ?? join(folder, 'journal')
   const { url, retention } = journal
@@ -52,10 +63,10 @@ export async function startJournal(place: JournalPlace): Promise<JournalStart> {
     })
     if (slot !== undefined) await prepare(options, { url: source.directUrl ?? database.url, slot })
     const own = source.slot === undefined && slot !== undefined ? { slot } : {}
-    return { source: { ...own, journal: options, secret }, whyNot: '' }
+    return { source: { ...own, journal: options, secret } }
   } catch (error) {
     if (journal.required || !(error instanceof RightsError || error instanceof JournalError)) throw error
-    return { ...NONE, whyNot: `No journal is kept. ${error.message}` }
+    return { ...NONE, whyNot: { reason: `No journal is kept. ${error.message}`, isTried: true } }
   }
 }
 

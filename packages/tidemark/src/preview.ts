@@ -62,6 +62,7 @@ export async function find(
   core: Core,
   { targets, rows = [], tenant, signal }: Wanted,
 ): Promise<{ readonly named: readonly number[]; readonly dependents: readonly number[] }> {
+  signal?.throwIfAborted()
   const named = new Set<number>()
   const dependents = new Set<number>()
   const slices = new Slices(core.clock, signal)
