@@ -47,7 +47,7 @@ const ways: readonly { command: RegExp; by: string; named: RegExp }[] = [
   {
     command: /^npm run demo:flags$/,
     by: 'examples/feature-flags/test/page.test.ts',
-    named: /npm run demo:flags/,
+    named: /startFlags/,
   },
   { command: /^npm run check:sql( -- [\w. -]+)?$/, by: '.ci/run', named: /npm run check:sql/ },
   { command: /^npm run (lint|build)$/, by: '.ci/run', named: /biome|npm test/ },
