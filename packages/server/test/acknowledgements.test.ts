@@ -72,6 +72,7 @@ ${CONFIG}`,
 
   it('an answer says which processes have applied it, and what went from the memory of each', BOUND, async () => {
     const [one, other] = servers as [ServerProcess, ServerProcess]
+    await keep(one, 2)
     await keep(other, 1)
     const told = await invalidate(one, { keys: ['post("1")', 'post(1)'] }, '?acks=all')
     expect(told).toMatchObject({ status: 200, silent: [], l2_applied: true })

@@ -1,4 +1,5 @@
 import type { SqlConnection } from './connection.js'
+import { JOURNAL_SCHEMA } from './recording.js'
 
 /** What decides an object's part in answers, and what else its row in the catalogue says. */
 interface Stamp {
@@ -137,7 +138,7 @@ export const definitionsSql = (version: number, only: (kind: Definition['class']
   select 'function', p.oid::int8, format('%I.%I()', n.nspname, proname), row(proname, n.nspname, proowner, provolatile, prokind, prorettype,
       proargtypes, pronargdefaults, provariadic, prolang, prosecdef, proisstrict, proretset, md5(prosrc)${version >= 140_000 ? ', md5(prosqlbody::text)' : ''}, proconfig)::text,
     row(proacl, procost, prorows, proparallel, proleakproof)::text, p.xmin::text,
-    jsonb_build_object('bare', proname, 'arguments', proargnames, 'isCalled', prokind <> 'p' and prorettype not in ('trigger'::regtype, 'event_trigger'::regtype),
+    jsonb_build_object('bare', proname, 'arguments', proargnames, 'isCalled', n.nspname <> '${JOURNAL_SCHEMA}' and prokind <> 'p' and prorettype not in ('trigger'::regtype, 'event_trigger'::regtype),
       'isKept', provolatile = 'i', 'isBuiltIn', exists (select from pg_proc b where b.proname = p.proname and b.oid < 16384))
   from pg_proc p join pg_namespace n on n.oid = pronamespace where p.oid >= 16384 and ${only('function', 'p.oid')}
   union all
