@@ -25,6 +25,8 @@ function restarted(title, prepare) {
         report.goal('every process is current again, from when Redis was up, ms', now() - at, recoverMs(scale))
         await l2Answers(load)
         report.goal('L2 answers again, ms', now() - at, recoverMs(scale))
+        // The load goes on: what L2 has been filled with since is judged at the end.
+        await sleep(4_000)
       }
     },
   }
