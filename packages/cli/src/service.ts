@@ -28,11 +28,15 @@ export interface Service {
   ask<Answer>(path: string, question?: Question): Promise<Answer>
 }
 
-/** The options that say which server. A token is in no option: others of the machine can read those. */
+/** The options that say which server, and whose entries. */
 export function onService(command: Command): Command {
+  return onServer(command).option('--tenant <name>', 'whose entries are meant (default: TIDEMARK_TENANT, else default)')
+}
+
+/** The options that say which server. A token is in no option: others of the machine can read those. */
+export function onServer(command: Command): Command {
   return command
     .option('--server <address>', `the server (default: TIDEMARK_SERVER, else ${DEFAULT_SERVER})`)
-    .option('--tenant <name>', 'whose entries are meant (default: TIDEMARK_TENANT, else default)')
     .option('--json', 'print JSON')
 }
 

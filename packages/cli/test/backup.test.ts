@@ -7,6 +7,7 @@ import { parseConfig, type Running, serve } from '@tidemark/server'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { run } from './run.js'
+import { until } from './until.js'
 
 const BOUND = { timeout: 60_000 }
 
@@ -48,14 +49,6 @@ afterAll(async () => {
   while (closers.length > 0) await closers.pop()!()
   rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 })
 })
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const end = Date.now() + 30_000
-  while (!(await holds().catch(() => false))) {
-    if (Date.now() > end) throw new Error('It did not come to be.')
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
 
 async function ask(server: Running, path: string, init: RequestInit & { json?: unknown } = {}) {
   const { json, ...rest } = init

@@ -8,6 +8,7 @@ import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
 import { parseConfig, type Running, serve } from '@tidemark/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RunOptions, run } from './run.js'
+import { until } from './until.js'
 
 const BOUND = { timeout: 60_000 }
 
@@ -34,14 +35,6 @@ afterAll(async () => {
 
 const ask = (args: readonly string[], options: RunOptions = {}) =>
   run(args, { ...options, env: { TIDEMARK_SERVER: server.url, ...options.env } })
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + 30_000
-  while (!(await holds())) {
-    if (Date.now() > end) throw new Error('It did not come to be.')
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
 
 /** A value that is kept: a change of the catalogue may touch it meanwhile. */
 async function put(key: string, value: unknown, tags: readonly string[] = []): Promise<void> {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { UsageError } from '../errors.js'
-import { type Service, type ServiceOptions, serviceOf } from '../service.js'
+import { onServer, type Service, type ServiceOptions, serviceOf } from '../service.js'
 import { formatResult } from '../table.js'
 import { painter, type Terminal } from '../terminal.js'
 
@@ -58,15 +58,11 @@ const HOME = '\u001b[H\u001b[J'
 
 /** `tidemark top`: what a server is doing, again and again. */
 export function topCommand(program: Command, terminal: Terminal): void {
-  program
-    .command('top')
-    .summary('watch what a server is doing')
+  onServer(program.command('top').summary('watch what a server is doing'))
     .description(
       'Shows reads, loads and invalidations a second, and the processes with their lag. In a terminal it writes over itself;\n' +
         'elsewhere it prints a line each time.',
     )
-    .option('--server <address>', 'the server (default: TIDEMARK_SERVER, else http://127.0.0.1:9400)')
-    .option('--json', 'print a line of JSON each time')
     .option('--interval <seconds>', 'between two looks', '1')
     .option('--count <number>', 'how often (default: until Ctrl-C)')
     .action(async ({ interval, count, ...options }: TopOptions) => {

@@ -2,17 +2,8 @@ import type { Client } from 'pg'
 import { JOURNAL_SCHEMA } from '../wal/recording.js'
 import { JournalError } from './errors.js'
 import { STATE } from './store.js'
-import { AUDIT, makeMonth, migrate, partitionOf, VERSION } from './tables.js'
+import { AUDIT, makeMonth, migrate, monthsOf, partitionOf, VERSION } from './tables.js'
 import { verifyChains } from './verify.js'
-
-/** The months that have a partition. */
-async function monthsOf(client: Client): Promise<number[]> {
-  const { rows } = await client.query<{ name: string }>(
-    `select c.relname::text as name from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = to_regclass($1)`,
-    [AUDIT],
-  )
-  return rows.map(({ name }) => Number(/_(\d{6})$/.exec(name)?.[1])).filter((month) => !Number.isNaN(month))
-}
 
 /**
  * The journal in a backup. Places in logs are not among it: they hold for one server, and a log that is followed from elsewhere begins with a

@@ -2,7 +2,7 @@ import type { Client } from 'pg'
 import type { Head } from './chain.js'
 import { NOTHING } from './record.js'
 import { type JournalStore, lockState } from './store.js'
-import { AUDIT, partitionOf } from './tables.js'
+import { monthsOf, partitionOf } from './tables.js'
 
 /** A month whose records are to be removed, and the last of them in each chain. */
 export interface Removal {
@@ -63,13 +63,7 @@ export async function removeBefore(
 
 /** The oldest month before `month` that has a partition. Months never go back, so no chain has older records elsewhere. */
 async function oldest(client: Client, month: number): Promise<Removal | undefined> {
-  const { rows } = await client.query<{ name: string }>(
-    `select c.relname::text as name from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = to_regclass($1)`,
-    [AUDIT],
-  )
-  const months = rows
-    .map(({ name }) => Number(/_(\d{6})$/.exec(name)?.[1] ?? Number.NaN))
-    .filter((each) => each < month)
+  const months = (await monthsOf(client)).filter((each) => each < month)
   if (months.length === 0) return undefined
   const first = Math.min(...months)
   const partition = partitionOf(first)

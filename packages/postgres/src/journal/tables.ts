@@ -129,6 +129,15 @@ export async function makeMonth(client: Client, month: number): Promise<void> {
   }
 }
 
+/** The months that have a partition. */
+export async function monthsOf(client: Client): Promise<number[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `select c.relname::text as name from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = to_regclass($1)`,
+    [AUDIT],
+  )
+  return rows.flatMap(({ name }) => /_(\d{6})$/.exec(name)?.[1] ?? []).map(Number)
+}
+
 export function partitionOf(month: number): string {
   return `${AUDIT}_${month}`
 }

@@ -95,7 +95,8 @@ async function partsOf(client: Client): Promise<PartHeader[]> {
   const parts: PartHeader[] = []
   for (const { name, version, tables } of PARTS) {
     const found: PartHeader['tables'][number][] = []
-    for (const table of tables) found.push({ name: table, columns: await columnsOf(client, table) })
+    for (const table of tables)
+      found.push({ name: table, columns: (await columnsOf(client, table)).map((column) => column.name) })
     const there = found.filter(({ columns }) => columns.length > 0)
     if (there.length > 0) parts.push({ name, version, tables: there })
   }
@@ -103,13 +104,13 @@ async function partsOf(client: Client): Promise<PartHeader[]> {
 }
 
 /** In their order; those that are computed are not among them. */
-async function columnsOf(client: Client, table: string): Promise<string[]> {
-  const { rows } = await client.query<{ name: string }>(
-    `select attname::text as name from pg_attribute
+async function columnsOf(client: Client, table: string): Promise<{ readonly name: string; readonly type: string }[]> {
+  const { rows } = await client.query<{ name: string; type: string }>(
+    `select attname::text as name, format_type(atttypid, atttypmod) as type from pg_attribute
      where attrelid = to_regclass($1) and attnum > 0 and not attisdropped and attgenerated = '' order by attnum`,
     [table],
   )
-  return rows.map(({ name }) => name)
+  return rows
 }
 
 async function* rowsOf(client: Client, header: Header, counts: Map<string, number>): AsyncGenerator<Line> {
@@ -146,51 +147,56 @@ async function refuseUnlessEmpty(client: Client, { name, content }: BackupPart):
   }
 }
 
+/** What rows of one table are restored with. */
+interface Insert {
+  readonly part: BackupPart
+  readonly table: PartHeader['tables'][number]
+  readonly sql: string
+}
+
 async function insertAll(client: Client, path: string, header: Header, parts: readonly BackupPart[]): Promise<void> {
-  let at: Line | undefined
+  let insert: Insert | undefined
   let waiting: Line[] = []
   let size = 0
   const flush = async () => {
-    if (at && waiting.length > 0) await insert(client, parts[at[0]]!, tableOf(header, at), waiting)
+    if (insert && waiting.length > 0) await insertRows(client, insert, waiting)
     waiting = []
     size = 0
   }
   for await (const line of readRows(path)) {
-    if (at && (at[0] !== line[0] || at[1] !== line[1] || size > INSERT_MAX)) await flush()
-    at = line
+    const table = tableOf(header, line)
+    if (insert?.table !== table) {
+      await flush()
+      insert = await insertInto(client, parts[line[0]]!, table)
+    } else if (size > INSERT_MAX) await flush()
     waiting.push(line)
     size += line[2].reduce((sum, value) => sum + (value?.length ?? 4), 2)
   }
   await flush()
 }
 
-async function insert(
-  client: Client,
-  part: BackupPart,
-  { name, columns }: PartHeader['tables'][number],
-  lines: readonly Line[],
-): Promise<void> {
+/** The text of each value becomes what its column has: PostgreSQL reads it as it reads a literal. */
+async function insertInto(client: Client, part: BackupPart, table: PartHeader['tables'][number]): Promise<Insert> {
+  const { name, columns } = table
   if (!part.tables.includes(name)) throw new BackupError(`${name} is no table of ${part.name}. Nothing was changed.`)
-  const known = await columnsOf(client, name)
-  const unknown = columns.filter((column) => !known.includes(column))
+  const known = new Map((await columnsOf(client, name)).map((column) => [column.name, column.type]))
+  const unknown = columns.filter((column) => !known.has(column))
   if (unknown.length > 0)
     throw new BackupError(`${name} has no column ${unknown.join(', ')} any more. Nothing was changed.`)
+  const list = columns.map((column) => `"${column}"`).join(', ')
+  const values = columns.map((column, at) => `(r ->> ${at})::${known.get(column)}`).join(', ')
+  const sql = `insert into ${name} (${list}) select ${values} from json_array_elements($1::json) r`
+  return { part, table, sql }
+}
+
+async function insertRows(client: Client, { part, table, sql }: Insert, lines: readonly Line[]): Promise<void> {
+  const { name, columns } = table
   await part.before?.(
     client,
     name,
     lines.map(([, , values]) => rowOf(columns, values)),
   )
-  const list = columns.map((column) => `"${column}"`).join(', ')
-  // The text of each value becomes what its column has: PostgreSQL reads it as it reads a literal.
-  const { rows: types } = await client.query<{ types: string[] }>(
-    `select array_agg(format_type(atttypid, atttypmod) order by n) as types
-     from unnest($2::text[]) with ordinality as c(name, n) join pg_attribute on attname = c.name and attrelid = to_regclass($1)`,
-    [name, columns],
-  )
-  const values = types[0]!.types.map((type, at) => `(r ->> ${at})::${type}`).join(', ')
-  await client.query(`insert into ${name} (${list}) select ${values} from json_array_elements($1::json) r`, [
-    JSON.stringify(lines.map(([, , row]) => row)),
-  ])
+  await client.query(sql, [JSON.stringify(lines.map(([, , row]) => row))])
 }
 
 function rowOf(columns: readonly string[], values: readonly (string | null)[]): Row {

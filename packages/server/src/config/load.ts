@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Duration } from 'tidemark'
 import type { z } from 'zod'
+import { definedOf } from '../defined.js'
 import { ConfigError, type ConfigProblem } from '../errors.js'
 import { type NumberedSql, numberParameters } from '../resources/named-parameters.js'
 import { PARAMETER_TYPES, parameterTypeName } from '../resources/parameter-type.js'
@@ -155,10 +156,6 @@ function configOf(
       drainMaxMs: toMs(server.drain),
     },
   }
-}
-
-function definedOf<Given extends object>(given: Given): { [Name in keyof Given]?: NonNullable<Given[Name]> } {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as never
 }
 
 /** The entries under `resources`, whatever else is wrong: all problems are told at once. */

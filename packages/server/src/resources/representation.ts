@@ -15,5 +15,9 @@ export interface Representation {
 
 export function represent(columns: readonly Column[], rows: readonly TextRow[], isOne: boolean): Representation {
   const body = isOne ? rowToJson(columns, rows[0]) : rowsToJson(columns, rows)
+  return representationOf(body)
+}
+
+export function representationOf(body: string): Representation {
   return { body, hash: createHash('sha256').update(body).digest('hex').slice(0, 32) }
 }

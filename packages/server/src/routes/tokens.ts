@@ -110,9 +110,9 @@ export function tokenRoutes(app: FastifyInstance, tokens: TokenDatabase | undefi
     async (request, reply) => {
       const known = tokens ?? off()
       const { id } = request.params
-      const theirs = (await known.list()).some((token) => token.id === id && isTheirs(request, token))
-      if (!theirs || !(await known.revoke(id))) throw new UnknownTokenError()
-      const revoked = (await known.list()).find((token) => token.id === id)
+      const [token] = await known.find([id])
+      if (!token || !isTheirs(request, token) || !(await known.revoke(id))) throw new UnknownTokenError()
+      const [revoked] = await known.find([id])
       if (!revoked) throw new UnknownTokenError()
       reply.header('cache-control', 'no-store')
       return shownOf(revoked)

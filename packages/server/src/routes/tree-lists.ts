@@ -2,6 +2,7 @@ import type { Head, NodeInfo, RegisteredNode, Trees } from '@tidemark/trees'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import { definedOf } from '../defined.js'
 import { ParameterError } from '../errors.js'
 import { raw, textWithRaw } from './raw-json.js'
 import { jsonSchema, problemResponse } from './schemas.js'
@@ -165,8 +166,4 @@ function placeOf(cursor: string): { config: string; path: string } {
   if (config === undefined)
     throw new ParameterError([{ parameter: 'after', message: 'is what the page before told as `next`' }])
   return { config, path: path ?? '' }
-}
-
-function definedOf<Given extends object>(given: Given): { [Name in keyof Given]: Exclude<Given[Name], undefined> } {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as never
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { patchBetween, type TreeNode, type Trees, type View } from '@tidemark/trees'
 import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
@@ -6,12 +5,12 @@ import type { Answer } from 'tidemark'
 import { z } from 'zod'
 import { type Delta, eventOf, idOf } from '../live/frame.js'
 import type { Followed } from '../live/hub.js'
-import type { Representation } from '../resources/representation.js'
+import { type Representation, representationOf } from '../resources/representation.js'
 import { eventStreamResponse, problemResponse } from './schemas.js'
 import type { Live } from './streams.js'
 import { configParams, pathSchema } from './tree-path.js'
 
-const ABSENT: Representation = { body: 'null', hash: hashOf('absent'), event: 'absent' }
+const ABSENT: Representation = { ...representationOf('absent'), body: 'null', event: 'absent' }
 
 /** `GET …/~live`: a node, and all below it, now and whenever it changes. */
 export function treeLiveRoute(
@@ -68,24 +67,20 @@ function followed(tenant: string, node: TreeNode): Followed {
 }
 
 function shown(answer: Answer<View | null>): Answer<Representation> {
-  return { ...answer, value: representationOf(answer.value) }
+  return { ...answer, value: viewOf(answer.value) }
 }
 
 /** Each view is written once, for all who follow it. */
 const written = new WeakMap<View, Representation>()
 
-function representationOf(view: View | null): Representation {
+function viewOf(view: View | null): Representation {
   if (view === null) return ABSENT
   let representation = written.get(view)
   if (!representation) {
-    representation = { body: view.json, hash: hashOf(view.json) }
+    representation = representationOf(view.json)
     written.set(view, representation)
   }
   return representation
-}
-
-function hashOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 32)
 }
 
 /** The patch that was asked for last: all who had the same state get the same one. */
