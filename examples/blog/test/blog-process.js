@@ -10,10 +10,19 @@ const START_MAX_MS = 60_000
  * @param {{ dataDir: string, port?: number, env?: Record<string, string> }} options `port` 0, the default, is any free one
  * @throws Error with what it printed, if it ends
  */
-export async function startBlog({ dataDir, port = 0, env = {} }) {
+export function startBlog(options) {
+  return startExample(new URL('../start.js', import.meta.url), options)
+}
+
+/**
+ * The same of any example that prints where it answers, and a line for psql.
+ *
+ * @param {URL} program
+ * @param {Parameters<typeof startBlog>[0]} options
+ */
+export async function startExample(program, { dataDir, port = 0, env = {} }) {
   const { DATABASE_URL: _, ...inherited } = process.env
-  const start = fileURLToPath(new URL('../start.js', import.meta.url))
-  const child = spawn(process.execPath, [start, '--port', String(port), '--data', dataDir], {
+  const child = spawn(process.execPath, [fileURLToPath(program), '--port', String(port), '--data', dataDir], {
     env: { ...inherited, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -26,8 +35,8 @@ export async function startBlog({ dataDir, port = 0, env = {} }) {
   })
   const ended = once(child, 'exit')
   const all = () => `${printed.out}\n${printed.err}`
-  await bounded(START_MAX_MS, 'the blog did not start', all, async () => {
-    while (!printed.out.includes('npx tidemark sql')) {
+  await bounded(START_MAX_MS, 'it did not start', all, async () => {
+    while (!/^psql .*\n/m.test(printed.out)) {
       if (child.exitCode !== null) throw new Error(`The blog ended with ${child.exitCode}:\n${all()}`)
       await Promise.race([once(child.stdout, 'data'), ended])
     }

@@ -1,38 +1,17 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
+import { startExample } from '../../blog/test/blog-process.js'
 
 /**
  * Starts what `npm run demo:flags` starts after its build, in a process of its own.
  *
- * @param {string} data  the data folder
- * @throws Error with what it printed, if it ends
+ * @param {string} dataDir
  */
-export async function startFlags(data) {
-  const { DATABASE_URL: _, ...env } = process.env
-  const program = fileURLToPath(new URL('../start.js', import.meta.url))
-  const child = spawn(process.execPath, [program, '--port', '0', '--data', data], {
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const ended = once(child, 'exit')
-  let printed = ''
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (text) => {
-      printed += text
-    })
-  while (!printed.includes('psql ')) {
-    if (child.exitCode !== null) throw new Error(`It ended with ${child.exitCode}: ${printed}`)
-    await Promise.race([once(child.stdout, 'data'), ended])
-  }
+export async function startFlags(dataDir) {
+  const { url, psql, databaseUrl, stop } = await startExample(new URL('../start.js', import.meta.url), { dataDir })
   return {
-    url: /^Tidemark is ready: (\S+)$/m.exec(printed)?.[1] ?? '',
-    database: /^psql '([^']+)'/m.exec(printed)?.[1] ?? '',
+    url,
+    database: databaseUrl,
     /** The statement of the line to paste into another terminal. */
-    statement: /-c "([^"]+)"/.exec(printed)?.[1] ?? '',
-    async stop() {
-      child.kill('SIGTERM')
-      await ended
-    },
+    statement: /-c "([^"]+)"/.exec(psql)?.[1] ?? '',
+    stop,
   }
 }
