@@ -87,7 +87,8 @@ export async function startProcess(options: object, env: Record<string, string> 
     createInterface({ input: child.stdout! }).on('line', (said) => {
       if (!said.startsWith('{"level"')) resolve(said)
     })
-    child.once('exit', (code) => reject(new Error(`The server said nothing and ended with ${code}.`)))
+    // Not `exit`, which may come before what it said has been read.
+    child.once('close', (code) => reject(new Error(`The server said nothing and ended with ${code}.`)))
   })
   return { process: child, said: JSON.parse(line), ended }
 }
