@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { createConnection, createServer } from 'node:net'
+import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../test/free-port.js'
 
 /** The client that @tidemark/redis uses. */
 export const { Redis } = createRequire(new URL('../packages/redis/package.json', import.meta.url))('ioredis')
@@ -85,17 +86,6 @@ export class RedisServer {
     }
     throw new Error(`redis-server did not answer within ${WAIT_MS} ms.`)
   }
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address()
-      server.close(() => resolve(port))
-    })
-  })
 }
 
 function answers(port) {

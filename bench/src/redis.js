@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '../../test/free-port.js'
 
 /** The client that @tidemark/redis uses. */
 export const { Redis } = createRequire(new URL('../../packages/redis/package.json', import.meta.url))('ioredis')
@@ -25,15 +25,4 @@ export async function withRedis(use) {
     server.kill()
     rmSync(folder, { recursive: true, force: true })
   }
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address()
-      server.close(() => resolve(port))
-    })
-  })
 }

@@ -145,17 +145,23 @@ async function ready(url, signal) {
 }
 
 /** Ports that nobody uses now; they are closed again before anybody takes them. */
+/** Ports below those of outgoing connections, which could take the port of a process while it is started again. */
 async function freePorts(count) {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1')
-      await new Promise((resolve) => server.once('listening', resolve))
-      return server
-    }),
-  )
-  const ports = servers.map((server) => server.address().port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
+  const ports = new Set()
+  for (let tried = 0; ports.size < count; tried++) {
+    if (tried === 1000) throw new Error(`${count} free ports were not found in 1,000 tries.`)
+    const port = 10_000 + Math.floor(Math.random() * 22_000)
+    if (!ports.has(port) && (await isFree(port))) ports.add(port)
+  }
+  return [...ports]
+}
+
+function isFree(port) {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
 }
 
 function isThere(command) {

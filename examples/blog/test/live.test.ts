@@ -6,6 +6,7 @@ import { promisify } from 'node:util'
 import pg from 'pg'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { freePort } from '../../../test/free-port.js'
 import { lacks } from '../../../test/machine.js'
 import { startBlog, until } from './blog-process.js'
 import { launchBrowser } from './browser.js'
@@ -32,7 +33,7 @@ describe.skipIf(lacks('chromium'))('the blog in a real browser (needs chromium)'
 
   beforeAll(async () => {
     dataDir = fs.mkdtempSync(join(tmpdir(), 'tidemark-blog-'))
-    ;[blog, browser] = await Promise.all([startBlog({ dataDir }), launchBrowser()])
+    ;[blog, browser] = await Promise.all([startBlog({ dataDir, port: await freePort() }), launchBrowser()])
   })
 
   afterAll(async () => {

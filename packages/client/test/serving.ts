@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
 import { parseConfig, type Running, serve } from '@tidemark/server'
 import pg from 'pg'
+import { freePort } from '../../../test/free-port.js'
 
 /** A server with config trees and a resource, on a database of its own, which can be stopped and started where it was. */
 export interface Served {
@@ -32,12 +33,13 @@ resources:
   await sql('create table posts (id int primary key, author_id bigint, title text)')
   const config = parseConfig(text, 'x.yaml', {})
   let running: Running | undefined
-  const start = async (port = 0) => {
+  const port = await freePort()
+  const start = async () => {
     const pages = options.static === undefined ? {} : { static: options.static }
     running = await serve({ config, port, env: {}, dataDir: folder, signals: false, logLevel: 'silent', ...pages })
     return running
   }
-  const { port } = await start()
+  await start()
   return {
     database,
     get running() {
@@ -46,7 +48,7 @@ resources:
     stop: async () => {
       await running!.close()
     },
-    start: () => start(port),
+    start,
     sql,
     async close() {
       await running?.close()

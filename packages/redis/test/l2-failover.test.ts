@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { type RedisL2, redisL2 } from '@tidemark/redis'
 import { Cluster, Redis } from 'ioredis'
 import { afterEach, expect, test } from 'vitest'
+import { freePort } from '../../../test/free-port.js'
 import { World } from './judge.js'
 import { openL2 } from './opened.js'
-import { freePort, RedisServer, until } from './redis-server.js'
+import { RedisServer, until } from './redis-server.js'
 import { TcpLine } from './tcp-line.js'
 
 const closers: (() => unknown)[] = []

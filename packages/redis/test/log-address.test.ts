@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Cluster, Redis } from 'ioredis'
 import { afterEach, describe, expect, test } from 'vitest'
+import { freePort } from '../../../test/free-port.js'
 import { redisLog, type StreamOptions } from '../src/index.js'
 import { Recorder, request } from './recorder.js'
-import { freePort, RedisServer, until } from './redis-server.js'
+import { RedisServer, until } from './redis-server.js'
 
 const closers: (() => Promise<unknown> | unknown)[] = []
 
