@@ -26,6 +26,7 @@ import { Connections } from './live/connections.js'
 import { Hubs } from './live/hubs.js'
 import { Resources } from './resources/resources.js'
 import type { ResourceContext, ResourceSource } from './resources/source.js'
+import { describeHeaders } from './routes/answer-headers.js'
 import { cacheRoutes } from './routes/cache.js'
 import { cacheListRoutes } from './routes/cache-lists.js'
 import { cacheMetricsRoute } from './routes/cache-metrics.js'
@@ -152,7 +153,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       },
       components: { securitySchemes: BEARER_SCHEME },
     },
-    transform: describeAccess,
+    transform: describeHeaders(describeAccess),
   })
   const names = namesUnderApi(app)
   app.register(async (routes) => {

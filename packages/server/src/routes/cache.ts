@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { NotStoredError, ParameterError, PreconditionError } from '../errors.js'
 import type { Invalidator } from '../invalidation/invalidator.js'
 import { byOf } from './actor.js'
+import { VALUE_HEADERS } from './answer-headers.js'
 import { CACHE_ROUTE, etagOf, type Hits, hitHeaders, JSON_TYPE } from './hits.js'
 import { answer, answers } from './invalidate.js'
 import { leaving } from './leaving.js'
@@ -70,7 +71,7 @@ export function cacheRoutes(
   typed.get(
     CACHE_ROUTE,
     {
-      config: { action: 'read' },
+      config: { action: 'read', headers: VALUE_HEADERS },
       schema: {
         ...shared,
         summary: 'What is stored under a key',

@@ -3,6 +3,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { parsePosition } from 'tidemark'
 import { z } from 'zod'
 import type { Cluster, ClusterProcess } from '../cluster/cluster.js'
+import { problemResponse } from './schemas.js'
 
 const processSchema = z.object({
   id: z.string().describe('Drawn anew at each start'),
@@ -48,7 +49,7 @@ export function clusterRoute(app: FastifyInstance, cluster: Cluster): void {
         summary: 'The processes that share an L2, a relay or a database: roles, tidemarks, currency, lag',
         tags: ['operation'],
         querystring: z.strictObject({}),
-        response: { 200: clusterSchema },
+        response: { 200: clusterSchema, default: problemResponse },
       },
     },
     async (_, reply) => {

@@ -14,7 +14,8 @@ const asked = z
       .string()
       .min(1)
       .max(SQL_MAX)
-      .describe('One SELECT; `$1`, `$2` … stand for parameters, whose values are not needed'),
+      .describe('One SELECT; `$1`, `$2` … stand for parameters, whose values are not needed')
+      .meta({ examples: ['select title from posts where author_id = $1'] }),
   })
   .meta({ examples: [{ sql: 'select title from posts where author_id = $1' }] })
 

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { accessOf } from '../access/access.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { Resources } from '../resources/resources.js'
+import { problemResponse } from './schemas.js'
 
 export interface HealthOptions {
   readonly cache: Cache
@@ -41,7 +42,7 @@ export function healthRoutes(app: FastifyInstance, options: HealthOptions): void
   const schema = {
     tags: ['operation'],
     querystring: z.strictObject({}),
-    response: { 200: healthSchema, 503: healthSchema },
+    response: { 200: healthSchema, 503: healthSchema, default: problemResponse },
   }
   // Who is not known is told whether, not why: the parts name slots and tables.
   const answer = (reply: FastifyReply, health: Health, isWell: boolean) =>

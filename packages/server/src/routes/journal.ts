@@ -102,7 +102,7 @@ export function journalRoutes(app: FastifyInstance, journal: Journal | undefined
   typed.get(
     '/api/journal',
     {
-      config,
+      config: { ...config, headers: ['Content-Disposition'] },
       schema: {
         summary: 'Read the journal, newest first',
         tags: ['journal'],

@@ -1,8 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Cache, Counters } from 'tidemark'
+import { z } from 'zod'
 import type { Cluster } from '../cluster/cluster.js'
 import type { Answered } from './hits.js'
+import { problemResponse } from './schemas.js'
 import { isStream, type Live } from './streams.js'
 
 /** A reason that is not one of a fixed few is counted as this once there are so many. */
@@ -28,7 +30,17 @@ export function metricsRoute(
   const answered = requestMetrics(registry, app)
   app.get(
     '/metrics',
-    { config: { action: 'observe' }, schema: { summary: 'Metrics for Prometheus', tags: ['operation'] } },
+    {
+      config: { action: 'observe' },
+      schema: {
+        summary: 'Metrics for Prometheus',
+        tags: ['operation'],
+        response: {
+          200: { description: 'In the text format 0.0.4', content: { 'text/plain': { schema: z.string() } } },
+          default: problemResponse,
+        },
+      },
+    },
     async (_, reply) => reply.header('content-type', registry.contentType).send(await registry.metrics()),
   )
   return answered

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { UnknownResourceError } from '../errors.js'
 import type { Argument } from '../resources/parameter-type.js'
 import type { Resource } from '../resources/resource.js'
+import { VALUE_HEADERS } from './answer-headers.js'
 import { leaving } from './leaving.js'
 import { cacheStatus, isNoneMatched, minPosition, readHeaders, requestedPosition } from './positions.js'
 import { problemResponse } from './schemas.js'
@@ -11,7 +12,7 @@ import { problemResponse } from './schemas.js'
 export function resourceRoutes(app: FastifyInstance, resources: readonly Resource[]): void {
   for (const resource of resources) {
     app.get(`/api/resources/${resource.config.name}`, {
-      config: { action: 'readResources' },
+      config: { action: 'readResources', headers: VALUE_HEADERS },
       schema: {
         summary: `Read ${resource.config.name}`,
         tags: ['resources'],

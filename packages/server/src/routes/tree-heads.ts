@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { byOf } from './actor.js'
+import { EDIT_HEADERS } from './answer-headers.js'
 import { causeSchema, flagSchema } from './named.js'
 import { jsonSchema, problemResponse } from './schemas.js'
 import { editedSchema, editOptionsOf, sendEdited } from './tree-answers.js'
@@ -44,6 +45,7 @@ export function treeHeadRoutes(app: FastifyInstance, trees: Trees): void {
         tags,
         params,
         summary: 'Version, base and schema of a config',
+        querystring: z.strictObject({}),
         response: { 200: headSchema, default: problemResponse },
       },
     },
@@ -60,6 +62,7 @@ export function treeHeadRoutes(app: FastifyInstance, trees: Trees): void {
         tags,
         params,
         summary: 'The JSON Schema that a config must keep to',
+        querystring: z.strictObject({}),
         response: {
           200: { description: 'The schema', content: { 'application/json': { schema: jsonSchema } } },
           default: problemResponse,
@@ -77,7 +80,7 @@ export function treeHeadRoutes(app: FastifyInstance, trees: Trees): void {
   typed.put(
     '/api/trees/:tenant/:config/~schema',
     {
-      config: { action: 'write' },
+      config: { action: 'write', headers: EDIT_HEADERS },
       schema: {
         ...edit,
         summary: 'Give a config a JSON Schema (2020-12), which it must keep to from now on',
@@ -91,7 +94,7 @@ export function treeHeadRoutes(app: FastifyInstance, trees: Trees): void {
   )
   typed.delete(
     '/api/trees/:tenant/:config/~schema',
-    { config: { action: 'write' }, schema: { ...edit, summary: 'Take the schema away' } },
+    { config: { action: 'write', headers: EDIT_HEADERS }, schema: { ...edit, summary: 'Take the schema away' } },
     async (request, reply) => {
       const tree = treeOf(request)
       return root(reply, tree, await tree.setSchema(undefined, by(request)))
@@ -100,7 +103,7 @@ export function treeHeadRoutes(app: FastifyInstance, trees: Trees): void {
   typed.put(
     '/api/trees/:tenant/:config/~base',
     {
-      config: { action: 'write' },
+      config: { action: 'write', headers: EDIT_HEADERS },
       schema: {
         ...edit,
         summary: 'Let a config inherit another one of its tenant, or of the tenant `shared`',
@@ -116,7 +119,10 @@ export function treeHeadRoutes(app: FastifyInstance, trees: Trees): void {
   )
   typed.delete(
     '/api/trees/:tenant/:config/~base',
-    { config: { action: 'write' }, schema: { ...edit, summary: 'Let a config inherit nothing' } },
+    {
+      config: { action: 'write', headers: EDIT_HEADERS },
+      schema: { ...edit, summary: 'Let a config inherit nothing' },
+    },
     async (request, reply) => {
       const tree = treeOf(request)
       return root(reply, tree, await tree.extend(undefined, by(request)))
@@ -143,7 +149,7 @@ export function treeHeadRoutes(app: FastifyInstance, trees: Trees): void {
   typed.put(
     '/api/trees/:tenant/:config/~dependencies',
     {
-      config: { action: 'write' },
+      config: { action: 'write', headers: EDIT_HEADERS },
       schema: {
         ...edit,
         summary: 'Declare which nodes are invalidated with a node',

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { ParameterError } from '../errors.js'
+import { EDIT_HEADERS } from './answer-headers.js'
 import { flagSchema } from './named.js'
 import { raw } from './raw-json.js'
 import { jsonSchema, problemResponse } from './schemas.js'
@@ -104,7 +105,7 @@ export function treeHistoryRoutes(app: FastifyInstance, trees: Trees): void {
   typed.post(
     '/api/trees/:tenant/:config/~rollback',
     {
-      config: { action: 'write' },
+      config: { action: 'write', headers: EDIT_HEADERS },
       schema: {
         ...shared,
         summary: 'Bring a node back to what it was in a version',

@@ -3,6 +3,7 @@ import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { ParameterError, RequestError } from '../errors.js'
+import { EDIT_HEADERS, NODE_HEADERS } from './answer-headers.js'
 import { readHeaders } from './positions.js'
 import { jsonSchema, problemResponse } from './schemas.js'
 import { editedSchema, editHeaders, editOptionsOf, sendEdited } from './tree-answers.js'
@@ -10,7 +11,11 @@ import { DOCUMENT_TYPES, textOf } from './tree-documents.js'
 import { configParams, pathSchema } from './tree-path.js'
 import { readQuery, sendTree, treeResponse } from './trees.js'
 
-const editBody = z.object({ path: pathSchema, value: jsonSchema, dependencies: z.array(pathSchema).optional() })
+const editBody = z.object({
+  path: pathSchema,
+  value: jsonSchema,
+  dependencies: z.array(pathSchema).max(1_000).optional(),
+})
 const editSent = editBody.or(z.string()).meta({
   examples: [{ path: '/settings/theme/color', value: 'red', dependencies: ['/settings/theme/color/dark'] }],
 })
@@ -48,7 +53,7 @@ export function treeShortForms(app: FastifyInstance, trees: Trees, isReserved: (
   typed.get(
     '/api/:tenant/:config',
     {
-      config: { action: 'read' },
+      config: { action: 'read', headers: NODE_HEADERS },
       onRequest,
       schema: {
         ...shared,
@@ -63,7 +68,7 @@ export function treeShortForms(app: FastifyInstance, trees: Trees, isReserved: (
   typed.post(
     '/api/:tenant/:config',
     {
-      config: { action: 'write' },
+      config: { action: 'write', headers: EDIT_HEADERS },
       onRequest,
       bodyLimit: trees.limits.documentBytesMax,
       schema: {

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { RequestError } from '../errors.js'
+import { EDIT_HEADERS, NODE_HEADERS } from './answer-headers.js'
 import { leaving } from './leaving.js'
 import { flagSchema } from './named.js'
 import { cacheStatus, isNoneMatched, minPosition, readHeaders, requestedPosition } from './positions.js'
@@ -61,7 +62,7 @@ export function treeRoutes(app: FastifyInstance, trees: Trees): void {
     typed.get(
       url,
       {
-        config: { action: 'read' },
+        config: { action: 'read', headers: NODE_HEADERS },
         schema: {
           tags: ['trees'],
           summary: `Read ${of}, and all below it`,
@@ -76,7 +77,7 @@ export function treeRoutes(app: FastifyInstance, trees: Trees): void {
     typed.put(
       url,
       {
-        config: { action: 'write' },
+        config: { action: 'write', headers: EDIT_HEADERS },
         bodyLimit: trees.limits.documentBytesMax,
         schema: { ...edit, summary: `Set ${of}`, body: document, consumes: [...DOCUMENT_TYPES] },
       },
@@ -91,7 +92,7 @@ export function treeRoutes(app: FastifyInstance, trees: Trees): void {
     typed.patch(
       url,
       {
-        config: { action: 'write' },
+        config: { action: 'write', headers: EDIT_HEADERS },
         bodyLimit: trees.limits.documentBytesMax,
         schema: { ...edit, summary: `Change ${of} by a patch`, body: patch, consumes: [JSON_PATCH, MERGE_PATCH] },
       },
@@ -108,7 +109,10 @@ export function treeRoutes(app: FastifyInstance, trees: Trees): void {
     )
     typed.delete(
       url,
-      { config: { action: 'write' }, schema: { ...edit, summary: `Delete ${of}, with all below it` } },
+      {
+        config: { action: 'write', headers: EDIT_HEADERS },
+        schema: { ...edit, summary: `Delete ${of}, with all below it` },
+      },
       async (request, reply) => {
         const [tree, path] = [treeOf(request), pathOf(request)]
         return sendEdited(reply, tree, path, await tree.delete(path, await editOptionsOf(request, tree, path)))
