@@ -233,7 +233,7 @@ export class Core implements Keeper, Applier {
       },
       hold: () => {
         const held = this.#hold(space, key)
-        if ('expiresInMs' in held) dependencies = this.l1.dependenciesOf(space.slots.get(key)!)
+        if ('expiresInMs' in held) dependencies = this.l1.index.handedOf(space.slots.get(key)!)
         return held
       },
       freshAt: () => {

@@ -3,8 +3,8 @@ import { TreeAbsentError, TreeLimitError } from './errors.js'
 import type { Json } from './json.js'
 import type { TreeLimits } from './limits.js'
 import { assemble, flatten, type Kind, kindOf, type Node, placesFor } from './nodes.js'
-import { checkPath, childOf, indexOf, isWithin, nameOf, type Path, parentOf } from './pointer.js'
-import { type ConfigName, nodeAt, nodesWithin } from './stored.js'
+import { ancestorsOf, checkPath, childOf, indexOf, isWithin, nameOf, type Path, parentOf } from './pointer.js'
+import { type ConfigName, nodeAt, nodesAround, nodesWithin } from './stored.js'
 
 /** What a commit changes at one node. */
 export interface NodeChange {
@@ -40,6 +40,13 @@ export class Draft {
   /** Beyond the place of every member that was ever added. */
   get lastOrder(): number {
     return this.#lastOrder
+  }
+
+  /** Reads what is at a path, above and below it, in one go. */
+  async look(path: Path): Promise<void> {
+    for (const above of ancestorsOf(path)) this.#read.add(above)
+    this.#readWhole.add(path)
+    this.#add(await nodesAround(this.#client, { ...this.#config, path }))
   }
 
   async kind(path: Path): Promise<Kind | undefined> {

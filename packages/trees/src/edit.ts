@@ -88,14 +88,10 @@ export class Edits {
       const version = head.version + (changes.length > 0 ? 1 : 0)
       if (changes.length > 0) {
         await write(client, tenant, config, version, changes)
-        await record(client, tenant, config, version, changes, options.by)
+        await record(client, tenant, config, version, changes, options.by, draft.lastOrder)
         // A dry run is taken back, and must say what a real one would say.
         if (head.schema !== null || changes.some(({ path: at }) => at.endsWith('/$ref')))
           await this.#check(client, { tenant, config }, head.schema)
-        await client.query(
-          'update tidemark_trees.config_heads set version = $3, last_order = $4, updated_at = now() where tenant = $1 and config = $2',
-          [tenant, config, version, draft.lastOrder],
-        )
       }
       const rows = dryRun ? [...rowsOf({ tenant, config }, version, changes), ...declared] : []
       return { result: { version, changes, rows }, isKept: !dryRun }
@@ -113,11 +109,10 @@ export class Edits {
       const base = 'base' in change ? change.base : head.base
       const schema = 'schema' in change ? (change.schema ?? null) : head.schema
       await client.query(
-        `update tidemark_trees.config_heads set version = $3, base_tenant = $4, base_config = $5, json_schema = $6, updated_at = now()
-         where tenant = $1 and config = $2`,
-        [tenant, config, version, base?.tenant ?? null, base?.config ?? null, schema],
+        'update tidemark_trees.config_heads set base_tenant = $3, base_config = $4, json_schema = $5 where tenant = $1 and config = $2',
+        [tenant, config, base?.tenant ?? null, base?.config ?? null, schema],
       )
-      await record(client, tenant, config, version, [], by)
+      await record(client, tenant, config, version, [], by, undefined)
       await this.#check(client, { tenant, config }, schema)
       return { result: version, isKept: true }
     })
@@ -150,15 +145,15 @@ function summary({ path, before, after }: NodeChange): Edited['changes'][number]
 
 /** One edit of a config after the other. One whose nodes a program wrote by SQL gets its head here. */
 async function lockHead(client: PoolClient, tenant: string, config: string) {
-  await client.query(
-    'insert into tidemark_trees.config_heads (tenant, config) values ($1, $2) on conflict do nothing',
-    [tenant, config],
-  )
-  const { rows } = await client.query<HeadRow>(
-    `select version::float8 as version, last_order::float8 as "lastOrder", base_tenant as tenant, base_config as config, json_schema::text as schema
-     from tidemark_trees.config_heads where tenant = $1 and config = $2 for update`,
-    [tenant, config],
-  )
+  const lock = () => client.query<HeadRow>(LOCK_HEAD, [tenant, config])
+  let { rows } = await lock()
+  if (rows.length === 0) {
+    await client.query(
+      'insert into tidemark_trees.config_heads (tenant, config) values ($1, $2) on conflict do nothing',
+      [tenant, config],
+    )
+    rows = (await lock()).rows
+  }
   const { version, lastOrder, tenant: baseTenant, config: baseConfig, schema } = rows[0]!
   return {
     version,
@@ -167,6 +162,10 @@ async function lockHead(client: PoolClient, tenant: string, config: string) {
     base: baseTenant && baseConfig ? { tenant: baseTenant, config: baseConfig } : undefined,
   }
 }
+
+const LOCK_HEAD = `
+select version::float8 as version, last_order::float8 as "lastOrder", base_tenant as tenant, base_config as config, json_schema::text as schema
+from tidemark_trees.config_heads where tenant = $1 and config = $2 for update`
 
 interface HeadRow {
   readonly version: number
@@ -253,7 +252,7 @@ async function write(
         `update tidemark_trees.configs c set position = n.position, value = n.value::jsonb,
            version = case when c.value::text = n.value then c.version else $3 end, updated_at = now()
          from unnest($4::text[], $5::float8[], $6::text[]) as n(path, position, value)
-         where c.tenant = $1 and c.config = $2 and c.path = n.path`,
+         where c.tenant = $1 and c.config = $2 and c.path = n.path and c.path = any($4)`,
         [tenant, config, version, ...columns(changed)],
       )
     if (parents.length > 0)
@@ -277,6 +276,7 @@ function columns(changes: readonly NodeChange[]): [Path[], number[], string[]] {
   ]
 }
 
+/** Writes the edit into the history, and the new version into the config's head: in one statement. */
 async function record(
   client: PoolClient,
   tenant: string,
@@ -284,24 +284,31 @@ async function record(
   version: number,
   changes: readonly NodeChange[],
   by: By | undefined,
+  lastOrder: number | undefined,
 ): Promise<void> {
-  await client.query(
-    'insert into tidemark_trees.config_edits (tenant, config, version, actor, request_id, cause) values ($1, $2, $3, $4, $5, $6)',
-    [tenant, config, version, by?.actor ?? null, by?.requestId ?? null, by?.cause ?? null],
-  )
-  await client.query(
-    `insert into tidemark_trees.config_edit_nodes (tenant, config, version, path, old_value, old_position, new_value, new_position)
-     select $1, $2, $3, path, old_value::jsonb, old_position, new_value::jsonb, new_position
-     from unnest($4::text[], $5::text[], $6::float8[], $7::text[], $8::float8[]) as n(path, old_value, old_position, new_value, new_position)`,
-    [
-      tenant,
-      config,
-      version,
-      changes.map(({ path }) => path),
-      changes.map(({ before }) => before?.text ?? null),
-      changes.map(({ before }) => before?.order ?? null),
-      changes.map(({ after }) => after?.text ?? null),
-      changes.map(({ after }) => after?.order ?? null),
-    ],
-  )
+  await client.query(RECORD, [
+    tenant,
+    config,
+    version,
+    by?.actor ?? null,
+    by?.requestId ?? null,
+    by?.cause ?? null,
+    lastOrder ?? null,
+    changes.map(({ path }) => path),
+    changes.map(({ before }) => before?.text ?? null),
+    changes.map(({ before }) => before?.order ?? null),
+    changes.map(({ after }) => after?.text ?? null),
+    changes.map(({ after }) => after?.order ?? null),
+  ])
 }
+
+const RECORD = `
+with head as (
+  update tidemark_trees.config_heads set version = $3, last_order = coalesce($7, last_order), updated_at = now()
+  where tenant = $1 and config = $2
+), edit as (
+  insert into tidemark_trees.config_edits (tenant, config, version, actor, request_id, cause) values ($1, $2, $3, $4, $5, $6)
+)
+insert into tidemark_trees.config_edit_nodes (tenant, config, version, path, old_value, old_position, new_value, new_position)
+select $1, $2, $3, path, old_value::jsonb, old_position, new_value::jsonb, new_position
+from unnest($8::text[], $9::text[], $10::float8[], $11::text[], $12::float8[]) as n(path, old_value, old_position, new_value, new_position)`

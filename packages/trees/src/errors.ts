@@ -59,7 +59,7 @@ export class TreeCycleError extends TidemarkError {
   readonly code = 'TIDEMARK_TREE_CYCLE'
 }
 
-/** A limit of trees is reached: nodes of an edit, of a config, or references one behind another. */
+/** A limit of trees is reached: nodes of an edit, of a config, references one behind another, or the time of a search. */
 export class TreeLimitError extends TidemarkError {
   readonly code = 'TIDEMARK_TREE_LIMIT'
 }

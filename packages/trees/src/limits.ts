@@ -12,6 +12,8 @@ export interface TreeLimits {
   readonly documentBytesMax: number
   /** References that lead on to others, one behind another. Default 16. */
   readonly referencesMax: number
+  /** Milliseconds that a search for text may take: it looks at every node until a page is full. Default 2,000. */
+  readonly searchMaxMs: number
 }
 
 const DEFAULTS: TreeLimits = {
@@ -20,6 +22,7 @@ const DEFAULTS: TreeLimits = {
   editNodesMax: 20_000,
   documentBytesMax: 8 * 2 ** 20,
   referencesMax: 16,
+  searchMaxMs: 2_000,
 }
 /** Beyond these the server, or the stack of this process, would be the limit. */
 const MOST: TreeLimits = {
@@ -28,6 +31,7 @@ const MOST: TreeLimits = {
   editNodesMax: 1_000_000,
   documentBytesMax: 256 * 2 ** 20,
   referencesMax: 100,
+  searchMaxMs: 60_000,
 }
 
 /** @throws OptionError (`TIDEMARK_OPTION`) if a limit is no whole number in its range */

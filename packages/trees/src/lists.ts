@@ -1,6 +1,8 @@
 import type { PoolClient } from 'pg'
 import { OptionError } from 'tidemark'
+import { TreeLimitError } from './errors.js'
 import { type Json, printJson } from './json.js'
+import type { TreeLimits } from './limits.js'
 import { assemble, type Kind } from './nodes.js'
 import { below, type Path } from './pointer.js'
 import { type ConfigName, nodesWithin, type Place } from './stored.js'
@@ -65,11 +67,39 @@ left join tidemark_trees.config_heads h on h.tenant = $1 and h.config = a.config
 order by a.config limit $4`
 
 /** The configs of a tenant, by name. */
-export async function readConfigs(client: PoolClient, tenant: string, options: ListOptions): Promise<Head[]> {
-  const { contains = '', after = '', limit = 50 } = options
-  const { rows } = await client.query<HeadRow>(CONFIGS, [tenant, after, contains, limit])
+export async function readConfigs(
+  client: PoolClient,
+  tenant: string,
+  { contains = '', after = '', limit = 50 }: ListOptions,
+  limits: TreeLimits,
+): Promise<Head[]> {
+  const { rows } = await searching(client, contains, limits, () =>
+    client.query<HeadRow>(CONFIGS, [tenant, after, contains, limit]),
+  )
   return rows.map(headOf)
 }
+
+/** What is searched for text looks at much more than it answers with: within a time. @throws TreeLimitError (`TIDEMARK_TREE_LIMIT`) */
+async function searching<Found>(
+  client: PoolClient,
+  contains: string,
+  { searchMaxMs }: TreeLimits,
+  search: () => Promise<Found>,
+): Promise<Found> {
+  if (contains === '') return search()
+  await client.query(`set local statement_timeout = ${searchMaxMs}`)
+  try {
+    return await search()
+  } catch (error) {
+    if ((error as { code?: string }).code !== QUERY_CANCELED) throw error
+    throw new TreeLimitError(
+      `The search for text took longer than ${searchMaxMs} ms (searchMaxMs): search in one config, or below one path.`,
+      { cause: error },
+    )
+  }
+}
+
+const QUERY_CANCELED = '57014'
 
 export async function readHead(
   client: PoolClient,
@@ -114,15 +144,20 @@ export async function readNodeList(
     after,
     limit = 50,
   }: Omit<ListOptions, 'after'> & { readonly after?: { config: string; path: Path } },
+  limits: TreeLimits,
 ): Promise<NodeInfo[]> {
-  const { rows } = await client.query<Omit<NodeInfo, 'value'> & { value: string }>(
-    `select config, path, kind, value::text as value, version::float8 as version, (extract(epoch from updated_at) * 1000)::float8 as "updatedAt"
-     from tidemark_trees.configs
-     where tenant = $1 and ($2::text is null or config = $2) and (path = $3 or (path >= $4 and path < $5))
-       and ($6::text is null or (config, path) > ($6::text, $7::text))
-       and ($8 = '' or strpos(path, $8) > 0 or (kind = 'scalar' and strpos(value::text, $8) > 0))
-     order by config, path limit $9`,
-    [tenant, config ?? null, path, ...below(path), after?.config ?? null, after?.path ?? null, contains, limit],
+  const values = [
+    tenant,
+    config ?? null,
+    path,
+    ...below(path),
+    after?.config ?? null,
+    after?.path ?? null,
+    contains,
+    limit,
+  ]
+  const { rows } = await searching(client, contains, limits, () =>
+    client.query<Omit<NodeInfo, 'value'> & { value: string }>(NODE_LIST, values),
   )
   return rows.map(({ value, updatedAt, ...row }) => ({
     ...row,
@@ -130,6 +165,16 @@ export async function readNodeList(
     updatedAt: Math.round(updatedAt),
   }))
 }
+
+// The first line of conditions on the path is one range of the index.
+const NODE_LIST = `
+     select config, path, kind, value::text as value, version::float8 as version, (extract(epoch from updated_at) * 1000)::float8 as "updatedAt"
+     from tidemark_trees.configs
+     where tenant = $1 and ($2::text is null or config = $2) and path >= $3 and path < $5
+       and (path = $3 or path >= $4)
+       and ($6::text is null or (config, path) > ($6::text, $7::text))
+       and ($8 = '' or strpos(path, $8) > 0 or (kind = 'scalar' and strpos(value::text, $8) > 0))
+     order by config, path limit $9`
 
 /** What was declared to go along, by the node that takes it. */
 export async function readDeclared(

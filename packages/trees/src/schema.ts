@@ -86,6 +86,10 @@ const VERSIONS: readonly string[] = [
   create policy own on tidemark_trees.${table} using (tenant = current_setting('${TENANT_SETTING}', true));
   create policy shared on tidemark_trees.${table} for select using (tenant = '${SHARED_TENANT}');`,
   ).join('')}`,
+  // Before the server has statistics it would take an index that begins as the primary key does for a look-up by path, and read the whole config.
+  `
+  drop index tidemark_trees.configs_parent;
+  create index configs_parent on tidemark_trees.configs (parent, config, tenant);`,
 ]
 
 /** Of the tables' shape. */

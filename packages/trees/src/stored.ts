@@ -125,10 +125,18 @@ export async function nodeAt(client: PoolClient, { tenant, config, path }: Place
   return (await client.query<Node>(`${NODES} and path = $3`, [tenant, config, path])).rows
 }
 
-/** The same with all below it. */
+/** The config's own nodes above a path, at it and below it. */
+export async function nodesAround(client: PoolClient, { tenant, config, path }: Place): Promise<Node[]> {
+  const values = [tenant, config, [...ancestorsOf(path), path], ...below(path)]
+  return (await client.query<Node>(AROUND, values)).rows
+}
+
+// Each part is a look-up in an index, whatever the planner knows of the table.
+const AROUND = `${NODES} and path = any($3::text[]) union all ${NODES} and path >= $4 and path < $5`
+
+/** The config's own node at a path, and all below it. */
 export async function nodesWithin(client: PoolClient, { tenant, config, path }: Place): Promise<Node[]> {
-  const values = [tenant, config, path, ...below(path)]
-  return (await client.query<Node>(`${NODES} and (path = $3 or (path >= $4 and path < $5))`, values)).rows
+  return (await client.query<Node>(AROUND, [tenant, config, [path], ...below(path)])).rows
 }
 
 /** All at a node and below it. */

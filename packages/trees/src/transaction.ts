@@ -1,4 +1,4 @@
-import type { Pool, PoolClient } from 'pg'
+import { escapeLiteral, type Pool, type PoolClient } from 'pg'
 import { TENANT_SETTING } from './schema.js'
 
 /** Begins transactions in which row security shows one tenant only, and what is shared. */
@@ -23,15 +23,18 @@ export class Transactions {
     const client = await this.#pool.connect()
     let broken: Error | undefined
     try {
-      await client.query(`begin; ${this.#role === undefined ? '' : `set local role ${this.#role};`}`)
-      await client.query(`select set_config('${TENANT_SETTING}', $1, true)`, [tenant])
+      const role = this.#role === undefined ? '' : `set local role ${this.#role};`
+      // Each text is one round trip.
+      await client.query(`begin; ${role} select set_config('${TENANT_SETTING}', ${escapeLiteral(tenant)}, true)`)
       const { result, isKept } = await work(client)
       if (!isKept) {
         await client.query('rollback')
         return { result, position: undefined }
       }
-      await client.query('commit')
-      const { rows } = await client.query<{ position: string }>('select pg_current_wal_insert_lsn()::text as position')
+      // Of two statements the driver answers with two results.
+      const [, { rows }] = (await client.query(
+        'commit; select pg_current_wal_insert_lsn()::text as position',
+      )) as unknown as [unknown, { rows: { position: string }[] }]
       return { result, position: rows[0]!.position }
     } catch (error) {
       await client.query('rollback').catch((reason: Error) => {

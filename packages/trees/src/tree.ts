@@ -77,6 +77,7 @@ export class Tree {
     checkPath(path, this.#limits)
     const json = this.#read(document, path)
     return this.#edit(path, options, true, async (draft, client, base) => {
+      await draft.look(path)
       for (const above of ancestorsOf(path)) {
         if ((await draft.kind(above)) !== undefined) continue
         if (base) await checkInherited(uncachedViews(client, this.#limits), { ...base, path: above })
@@ -177,7 +178,7 @@ export class Tree {
   nodes({ path = '', after, ...options }: ListOptions & { readonly path?: Path } = {}): Promise<NodeInfo[]> {
     const asked = this.#asked(path)
     const from = after === undefined ? {} : { after: { config: this.config, path: after } }
-    return this.#reading((client) => readNodeList(client, asked, { ...checkList(options), ...from }))
+    return this.#reading((client) => readNodeList(client, asked, { ...checkList(options), ...from }, this.#limits))
   }
 
   /** How its nodes were read in this process, and how many entries of them are in its memory now. */

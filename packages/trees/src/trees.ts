@@ -71,7 +71,7 @@ export class Trees {
   /** The configs of a tenant, by name. @throws TreeNameError (`TIDEMARK_TREE_NAME`) */
   configs(tenant: string, options: ListOptions = {}): Promise<Head[]> {
     checkName('tenant', tenant)
-    return this.#reading(tenant, (client) => readConfigs(client, tenant, checkList(options)))
+    return this.#reading(tenant, (client) => readConfigs(client, tenant, checkList(options), this.limits))
   }
 
   /** The nodes of all configs of a tenant, by config and path. */
@@ -82,7 +82,7 @@ export class Trees {
     checkName('tenant', tenant)
     const asked = { tenant, config: undefined, path: '' }
     return this.#reading(tenant, (client) =>
-      readNodeList(client, asked, { ...checkList(options), ...(after && { after }) }),
+      readNodeList(client, asked, { ...checkList(options), ...(after && { after }) }, this.limits),
     )
   }
 

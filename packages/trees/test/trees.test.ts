@@ -1,4 +1,7 @@
+import type { Sql } from '@tidemark/postgres'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openTrees } from '../src/index.js'
+import { readRows } from '../src/stored.js'
 import type { Process } from './opened.js'
 import { until, World } from './opened.js'
 
@@ -133,3 +136,61 @@ it('declared dependencies, inheritance and references are followed', async () =>
     own: { color: 'green', size: 1 },
   })
 })
+
+it('a search for text ends within its time', async () => {
+  const { trees } = await world.open({ limits: { searchMaxMs: 50 } })
+  await trees.tree('T1', 'searched').put('', { value: { red: 1 } })
+  const holding = await process.source.pool.connect()
+  try {
+    // Whoever reads the table waits.
+    await holding.query('begin; lock table tidemark_trees.configs in access exclusive mode')
+    const late = { code: 'TIDEMARK_TREE_LIMIT', message: expect.stringContaining('searchMaxMs') }
+    await expect(trees.nodes('T1', { contains: 'red' })).rejects.toMatchObject(late)
+    await expect(trees.tree('T1', 'searched').nodes({ contains: 'red' })).rejects.toMatchObject(late)
+    await expect(trees.configs('T1', { contains: 'sea' })).rejects.toMatchObject(late)
+  } finally {
+    await holding.query('rollback')
+    holding.release()
+  }
+  expect(await trees.nodes('T1', { contains: 'red' })).toMatchObject([{ config: 'searched', path: '/red' }])
+})
+
+it('reads and edits of a node look at its own rows, also while the server has no statistics of the table', async () => {
+  const { admin } = world
+  const setting = 'alter table tidemark_trees.configs set (autovacuum_enabled ='
+  await admin.query(`${setting} false)`)
+  await admin.query(`
+    insert into tidemark_trees.configs (tenant, config, path, value)
+    select 'T1', 'many', case n when 0 then '' else '/k' || n end, case n when 0 then '{}'::jsonb else to_jsonb(n) end from generate_series(0, 2000) n`)
+  const removed: number[] = []
+  const sql = {
+    async texts(text: string, values: readonly unknown[]) {
+      const { rows } = await admin.query(`explain (analyze, format json) ${text}`, [...values])
+      removed.push(...filtered(rows[0]['QUERY PLAN'][0].Plan))
+      return { rows: [] }
+    },
+  } as unknown as Sql
+  await readRows(sql, { tenant: 'T1', config: 'many', path: '/k7' })
+  expect(removed.length).toBeGreaterThan(5)
+  expect(Math.max(...removed)).toBe(0)
+  await admin.query(`${setting} true)`)
+})
+
+it('tables of the version before are brought to this one', async () => {
+  const { cache, source } = process
+  const { admin } = world
+  await admin.query(`
+    delete from tidemark_trees.config_schema where version > 1;
+    drop index tidemark_trees.configs_parent;
+    create index configs_parent on tidemark_trees.configs (tenant, config, parent)`)
+  const trees = await openTrees({ cache, source })
+  const { rows } = await admin.query("select pg_get_indexdef('tidemark_trees.configs_parent'::regclass) as index")
+  expect(rows[0].index).toMatch(/\(parent, config, tenant\)$/)
+  await trees.tree('T1', 'after').put('', { value: { a: 1 } })
+  expect(await trees.tree('T1', 'after').node('/a').get()).toBe(1)
+})
+
+/** Of each part of a plan the rows that it read in vain. */
+function filtered(plan: { Plans?: never[]; 'Rows Removed by Filter'?: number }): number[] {
+  return [plan['Rows Removed by Filter'] ?? 0, ...(plan.Plans ?? []).flatMap(filtered)]
+}

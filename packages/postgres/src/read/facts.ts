@@ -1,3 +1,4 @@
+import { escapeLiteral } from 'pg'
 import type { Session } from 'tidemark'
 import type { Ask } from '../sql/catalogue.js'
 
@@ -92,6 +93,12 @@ export async function askReplayed(ask: Ask): Promise<number | undefined> {
     [],
   )
   return text === '' ? undefined : Number(text)
+}
+
+/** The statements that begin a transaction for a session: one round trip. */
+export function opening(session: Session): string {
+  const { text, values } = declaration(session)
+  return `begin; ${text.replace(/\$(\d+)/g, (_, place: string) => escapeLiteral(values[Number(place) - 1]!))}`
 }
 
 /** The statement that declares a session for the rest of a transaction, and its values. */

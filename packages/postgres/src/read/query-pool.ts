@@ -5,7 +5,7 @@ import { SqlError } from '../sql/errors.js'
 import { Backend, type Reader, TEXT } from './backend.js'
 import { cancelQueries } from './cancel.js'
 import { connectionError, endsConnection, queryError } from './errors.js'
-import { declaration } from './facts.js'
+import { opening } from './facts.js'
 import { notifyLate } from './notices.js'
 import { trackedClients } from './tracked.js'
 
@@ -164,9 +164,8 @@ async function inSession<Result>(
   work: () => Promise<Result>,
 ): Promise<Result> {
   if (!session) return work()
-  await client.query('begin')
   try {
-    await client.query(declaration(session))
+    await client.query(opening(session))
     const result = await work()
     await client.query('commit')
     return result

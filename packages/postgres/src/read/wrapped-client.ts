@@ -4,7 +4,7 @@ import { currentReading, endedReading, type Reading } from 'tidemark'
 import { loadParser } from '../sql/parse.js'
 import { Backend, type Reader, type Where } from './backend.js'
 import { ClientError, SessionError } from './errors.js'
-import { declaration } from './facts.js'
+import { declaration, opening } from './facts.js'
 import { notifyLate } from './notices.js'
 import { type Asked, answeredOf, requestOf, type Submitted, watchClosed } from './request.js'
 import { kindOf } from './statement-kind.js'
@@ -198,9 +198,8 @@ export class WrappedClient {
       return work('in-transaction')
     }
     await this.#backend.look()
-    await this.#query('begin')
     try {
-      await this.#query(declaration(reading.session))
+      await this.#query(opening(reading.session))
       const result = await work('in-session')
       await this.#query('commit')
       return result

@@ -9,7 +9,7 @@ import type { Predicate, Term } from './predicate.js'
 
 // The index might be wrong in what it finds (tuples that look alike, unknown taken for null, a shape forgotten) or in what
 // it keeps (links of entries that left, groups without entries), in ranges (ends, order, what is left of a tree), and in what it
-// spares (columns that are read). The model is a Map of slots to plain dependencies.
+// spares (columns that are read), in what it hands out (another's dependency under the same object). The model is a Map of slots to plain dependencies.
 
 const TABLES = ['public.posts', 'public."constructor"']
 const COLUMNS = ['a', 'b', 'constructor']
@@ -203,12 +203,24 @@ const change: fc.Arbitrary<Change> = fc.oneof(
 
 type Step =
   | { readonly do: 'set'; readonly slot: number; readonly dependencies: readonly Dependency[] }
+  | {
+      readonly do: 'take over'
+      readonly slot: number
+      readonly from: number
+      readonly dependencies: readonly Dependency[]
+    }
   | { readonly do: 'remove'; readonly slot: number }
   | { readonly do: 'resolve' | 'drop'; readonly change: Change }
 
 const slot = fc.nat(15)
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant('set' as const), slot, dependencies: fc.array(dependency, { maxLength: 6 }) }),
+  fc.record({
+    do: fc.constant('take over' as const),
+    slot,
+    from: slot,
+    dependencies: fc.array(dependency, { maxLength: 2 }),
+  }),
   fc.record({ do: fc.constant('remove' as const), slot }),
   fc.record({ do: fc.constantFrom('resolve' as const, 'drop' as const), change }),
 )
@@ -276,10 +288,12 @@ function check(steps: readonly Step[]): void {
     model.delete(slot)
   }
   for (const step of steps) {
-    if (step.do === 'set') {
+    if (step.do === 'set' || step.do === 'take over') {
+      const dependencies = [...step.dependencies, ...(step.do === 'take over' ? index.handedOf(step.from) : [])]
+      // Some are handed out of what goes now, and are nobody's until they are added.
       index.remove(step.slot)
-      if (step.dependencies.length > 0) index.add(step.slot, step.dependencies)
-      model.set(step.slot, step.dependencies)
+      if (dependencies.length > 0) index.add(step.slot, dependencies)
+      model.set(step.slot, dependencies)
     } else if (step.do === 'remove') {
       remove(step.slot)
     } else {

@@ -89,6 +89,11 @@ export class DependencyIndex {
     return this.#links.dependenciesOf(slot).map((id) => this.#names.dependency(id))
   }
 
+  /** The same, for entries that take them over: each always the same object, which is found again by what it is, not by its name. */
+  handedOf(slot: number): Dependency[] {
+    return this.#links.dependenciesOf(slot).map((id) => this.#names.handed(id))
+  }
+
   /**
    * Calls `touch` once or more for every slot that has a dependency which the change touches. `touch` may remove the
    * slot that it is given; it must not add or remove others. Of targets, keys and tags alone are looked up here: what others

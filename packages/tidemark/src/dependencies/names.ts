@@ -35,12 +35,17 @@ export class DependencyNames {
   /** Hears which keys are depended on. */
   keyListener: KeyListener | undefined
   #homes: (Home<Tuple | Conditioned> | undefined)[] = []
+  /** Dependencies that entries took over from others, by id and back: who hands such a one in again is known by it, without its name. */
+  readonly #handed = new Map<number, Dependency>()
+  readonly #idsOfHanded = new Map<Dependency, number>()
   #names: (Tuple | Conditioned)[] = []
   #free = NONE
   #used = 0
 
   /** The id of the dependency, which is new if its head is `NONE`. */
   id(dependency: Dependency): number {
+    const handed = this.#idsOfHanded.get(dependency)
+    if (handed !== undefined) return handed
     if (dependency.kind === 'rows' && (dependency.range || dependency.also || dependency.test))
       return this.#conditionedId(dependency)
     const group = this.#group(dependency)
@@ -76,6 +81,11 @@ export class DependencyNames {
     if (key) this.keyListener?.released(id, key.tenant, key.key)
     this.#homes[id]!.forget(this.#names[id]!)
     this.#homes[id] = undefined
+    const handed = this.#handed.get(id)
+    if (handed) {
+      this.#handed.delete(id)
+      this.#idsOfHanded.delete(handed)
+    }
     this.#names[id] = null
     this.heads[id] = this.#free
     this.#free = id
@@ -84,6 +94,16 @@ export class DependencyNames {
 
   dependency(id: number): Dependency {
     return this.#homes[id]!.dependency(this.#names[id]!)
+  }
+
+  /** The same, for an entry that takes it over: always the same object, while any entry has it. Cost: about 200 bytes for each. */
+  handed(id: number): Dependency {
+    const known = this.#handed.get(id)
+    if (known) return known
+    const dependency = this.dependency(id)
+    this.#handed.set(id, dependency)
+    this.#idsOfHanded.set(dependency, id)
+    return dependency
   }
 
   #conditionedId(dependency: RowsDependency): number {

@@ -10,6 +10,8 @@ export interface Inherited {
   readonly tenant: string
   readonly key: string
   readonly dependencies: readonly Dependency[]
+  /** Whether L1 handed them out: each is the same object from whoever has it. */
+  readonly areHanded: boolean
   /** When the inner entry expires (monotonic ms); Infinity if it does not. */
   readonly expiresAt: number
   /** Set if the inner answer was stale or fenced. */
@@ -26,6 +28,8 @@ export class Fill implements Reading {
   readonly session: Session | undefined
   readonly #counters: Counters
   readonly #dependencies = new Map<string, Dependency>()
+  /** Those that L1 handed out: the same object for the same dependency, so that no names are compared. */
+  readonly #handed = new Set<Dependency>()
   /** The earliest expiry of what it read (monotonic ms): a time, as the loader may go on for long after the read. */
   expiresAt = Number.POSITIVE_INFINITY
   unkeptReason: NotKept | undefined
@@ -60,16 +64,21 @@ export class Fill implements Reading {
     this.#counters = counters
   }
 
+  /** What it both read itself and took over may be among them twice. */
   get dependencies(): Dependency[] {
-    return [...this.#dependencies.values()]
+    return [...this.#dependencies.values(), ...this.#handed]
   }
 
   get hasDependency(): boolean {
-    return this.#dependencies.size > 0
+    return this.#dependencies.size + this.#handed.size > 0
   }
 
   depend(dependency: Dependency): void {
     if (!this.isEnded) this.#dependencies.set(nameOf(dependency), dependency)
+  }
+
+  dependOnHanded(dependency: Dependency): void {
+    if (!this.isEnded) this.#handed.add(dependency)
   }
 
   unkept(reason: NotKept): void {
@@ -123,7 +132,8 @@ const REPLICA_RETAIN_MS = 10_000
 export const nesting = {
   dependencies(outer: Fill, inner: Inherited): void {
     outer.depend({ kind: 'key', tenant: inner.tenant, key: inner.key })
-    for (const dependency of inner.dependencies) outer.depend(dependency)
+    if (inner.areHanded) for (const dependency of inner.dependencies) outer.dependOnHanded(dependency)
+    else for (const dependency of inner.dependencies) outer.depend(dependency)
   },
   state(outer: Fill, inner: Inherited): void {
     if (!inner.unkept) return

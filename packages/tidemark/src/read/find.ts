@@ -53,8 +53,8 @@ function inSpace(core: Core, space: Keyspace, key: SlotKey, text: string, from: 
   if (slot < 0) return undefined
   const reader = currentFill()
   if (reader) {
-    const [dependencies, expiresAt] = [l1.dependenciesOf(slot), l1.expiresAtOf(slot)]
-    reader.inherit({ tenant: space.tenant, key: text, dependencies, expiresAt, unkept: undefined })
+    const [dependencies, expiresAt] = [l1.index.handedOf(slot), l1.expiresAtOf(slot)]
+    reader.inherit({ tenant: space.tenant, key: text, dependencies, areHanded: true, expiresAt, unkept: undefined })
   }
   const { filledAt, expiresAt } = wallTimesOf(core, slot)
   const position = follower.positionAt(l1.lsnOf(slot))

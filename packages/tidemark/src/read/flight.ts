@@ -274,7 +274,7 @@ export class Flight {
 
   /** The loader has ended: keep the result if the fence allows, answer who may have it, and return who may not. */
   #land(fill: Fill, value: unknown): Waiting[] {
-    const kept = keep(this.#keeper, this.space, this.key, this.#load, this.#policy, fill, value)
+    const kept = keep(this.#keeper, this.space, this.key, this.#load, this.#policy, fill, value, this.#isHurried)
     const tidemark = this.follower.tidemark
     const again: Waiting[] = []
     for (const reader of [...this.#readers]) {

@@ -40,6 +40,7 @@ export interface Kept {
   /** Monotonic ms. */
   readonly filledAt: number
   readonly dependencies: readonly Dependency[]
+  readonly areHanded: boolean
   /** How long it is fresh, if nothing touches it; Infinity if it does not expire. */
   readonly lifetimeMs: number
   readonly notKept: NotKept | undefined
@@ -57,6 +58,7 @@ export const KEY_BYTES = 64
 /**
  * Ends a fill: the fence's verdict, and the store if it is kept. All in one step: no change can come between.
  *
+ * @param isAwaitedByLoaders  entries that are computed from this one will take over its dependencies
  * @throws ValueError (`TIDEMARK_VALUE`) if the value cannot be kept as it is
  */
 export function keep(
@@ -67,6 +69,7 @@ export function keep(
   policy: Policy,
   fill: Fill,
   value: unknown,
+  isAwaitedByLoaders: boolean,
 ): Kept {
   const now = keeper.clock.now()
   // What is to be cloned for each reader is not frozen in the loader's hands either.
@@ -105,12 +108,14 @@ export function keep(
   space.loaded(now - fill.startedAt)
   keeper.filled(space, key, slot, now - fill.startedAt, notKept)
   const isStale = fill.isStale && !fill.isFenced
+  const areHanded = isAwaitedByLoaders && slot >= 0
   const dropped = isStale ? keeper.follower.dropped(fill.running, [...dependencies, itself]) : undefined
   return {
     value: own,
     isCopied,
     filledAt: now,
-    dependencies,
+    dependencies: areHanded ? keeper.l1.index.handedOf(slot) : dependencies,
+    areHanded,
     lifetimeMs,
     notKept,
     overtaken,
@@ -141,6 +146,7 @@ export function keepShared(keeper: Keeper, space: Keyspace, key: SlotKey, policy
     isCopied,
     filledAt,
     dependencies,
+    areHanded: false,
     lifetimeMs,
     notKept,
     overtaken: undefined,

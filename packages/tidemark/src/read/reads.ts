@@ -359,6 +359,7 @@ export class Reads {
         tenant: request.space.tenant,
         key: request.space.text(request.key),
         dependencies: landed.dependencies,
+        areHanded: landed.areHanded,
         expiresAt: landed.filledAt + landed.lifetimeMs,
         unkept,
       })
@@ -380,7 +381,8 @@ export class Reads {
     reader.inherit({
       tenant: space.tenant,
       key: space.text(key),
-      dependencies: l1.dependenciesOf(slot),
+      dependencies: l1.index.handedOf(slot),
+      areHanded: true,
       expiresAt: l1.expiresAtOf(slot),
       unkept,
     })

@@ -95,7 +95,7 @@ export class L1 {
   }
 
   /** What the dependencies of all entries take: distinct ones, and what is held for them. */
-  get index(): Pick<DependencyIndex, 'dependencies' | 'remains' | 'keysOf' | 'entriesOf' | 'idOf'> {
+  get index(): Pick<DependencyIndex, 'dependencies' | 'remains' | 'keysOf' | 'entriesOf' | 'idOf' | 'handedOf'> {
     return this.#index
   }
 
