@@ -6,11 +6,13 @@ import type { Calls } from '@tidemark/redis'
 import type { Trees } from '@tidemark/trees'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
-import { type Cache, type Clock, parsePosition, systemClock } from 'tidemark'
+import { type Cache, type Clock, OptionError, parsePosition, systemClock } from 'tidemark'
 import { checkAccess, requireActions } from './access/authorise.js'
 import { identities } from './access/identities.js'
 import { limitRates } from './access/limits.js'
-import { BEARER_SCHEME, describeAccess } from './access/openapi.js'
+import { describeAccess, SECURITY_SCHEMES } from './access/openapi.js'
+import { Provider } from './access/provider.js'
+import { SignIn } from './access/sign-in.js'
 import type { TokenDatabase } from './access/token-database.js'
 import { Acknowledging } from './cluster/acknowledgements.js'
 import { Cluster } from './cluster/cluster.js'
@@ -42,7 +44,9 @@ import { readJsonBodies } from './routes/json-body.js'
 import { LOG_SERIALIZERS } from './routes/log-serializers.js'
 import { metricsRoute } from './routes/metrics.js'
 import { resourceRoutes } from './routes/resources.js'
+import { sessionRoutes } from './routes/sessions.js'
 import { shortFormRoutes } from './routes/short-forms.js'
+import { signInRoutes } from './routes/sign-in.js'
 import { staticRoutes } from './routes/static.js'
 import { streamRoutes } from './routes/streams.js'
 import { tokenRoutes } from './routes/tokens.js'
@@ -61,7 +65,7 @@ export interface AppOptions {
   readonly cache: Cache<ResourceContext>
   /** The same that the cache has. */
   readonly source: ResourceSource
-  /** The tokens, where the configuration asks for them. */
+  /** The tokens and sessions, where the configuration asks for them. */
   readonly tokens?: TokenDatabase | undefined
   /** The processes that this one has joined. Default: it is alone. */
   readonly cluster?: Cluster | undefined
@@ -93,7 +97,13 @@ const CHECKING_MAX_MS = 5_000
  */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, cache, source, clock = systemClock } = options
-  const who = identities(config.access, options.tokens?.find, clock)
+  const { oidc, outageMaxMs } = config.access
+  const sessions = oidc && (options.tokens?.sessions ?? lacking())
+  const signIn =
+    oidc && sessions
+      ? new SignIn({ ...oidc, provider: new Provider(oidc, clock), sessions, outageMaxMs, ...config.server, clock })
+      : undefined
+  const who = identities(config.access, options.tokens?.find, signIn, clock)
   const { tls } = config.server
   const pair = tls && readPair(tls)
   const app = createFastify(options.logLevel ?? 'warn', config.server.receiveMaxMs, pair)
@@ -151,7 +161,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
         version: version(),
         description: 'Declared resources out of a cache that follows the database',
       },
-      components: { securitySchemes: BEARER_SCHEME },
+      components: { securitySchemes: SECURITY_SCHEMES },
     },
     transform: describeHeaders(describeAccess),
   })
@@ -163,7 +173,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     streamRoutes(routes, resources.all, live)
     explainRoutes(routes, source)
     journalRoutes(routes, source.journal)
-    tokenRoutes(routes, options.tokens)
+    tokenRoutes(routes, config.access.tokens ? options.tokens : undefined)
+    sessionRoutes(routes, sessions, signIn)
+    signInRoutes(routes, signIn)
     const cached = { cache, invalidator, bodies }
     cacheRoutes(routes, { ...cached, hits })
     cacheListRoutes(routes, cached)
@@ -200,6 +212,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.ready()
   hits.attach(app)
   return app
+}
+
+function lacking(): never {
+  throw new OptionError('access.oidc needs the database that has the sessions.')
 }
 
 function createFastify(

@@ -13,6 +13,7 @@ export type {
   AccessConfig,
   Config,
   JwtConfig,
+  OidcConfig,
   ParameterConfig,
   ResourceConfig,
   ServerConfig,

@@ -6,6 +6,7 @@ import { type Cache, type CacheOptions, createCache, type L2, OptionError } from
 import { tokenDatabase } from './access/token-database.js'
 import { buildApp, version } from './app.js'
 import { callsOf, joinCluster, meetInDatabase, stateOf } from './cluster/joining.js'
+import { asksWho } from './config/access-schema.js'
 import type { Config, L2Config, RelayConfig } from './config/config.js'
 import { loadConfig } from './config/load.js'
 import { type Environment, variableOf } from './config/variables.js'
@@ -99,7 +100,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
       enabled === true || (enabled === 'auto' && database.embedded)
         ? await openTrees({ cache, source, limits: config.trees.limits })
         : undefined
-    const tokens = config.access.tokens ? tokenDatabase(database.url) : undefined
+    const tokens = config.access.tokens || config.access.oidc ? tokenDatabase(database.url) : undefined
     if (tokens) started.push(() => tokens.close())
     let address: string | null = null
     cluster.describe(() => stateOf(cache, address))
@@ -191,12 +192,11 @@ function l2Options({ redis, name }: L2Config): { l2?: L2 } {
 function cacheOptions({ cache, access, limits }: Config): Omit<CacheOptions<object>, 'source'> {
   const { maxEntries, maxBytes, maxSilence, waitMax } = cache
   // Where nobody is asked who they are, all of it is this machine's.
-  const isShared = access.tokens || access.jwt !== undefined
   return {
     l1: {
       ...(maxEntries === undefined ? {} : { maxEntries }),
       ...(maxBytes === undefined ? {} : { maxBytes }),
-      ...(isShared ? { tenantShare: limits.memoryShare } : {}),
+      ...(asksWho(access) ? { tenantShare: limits.memoryShare } : {}),
     },
     ...(maxSilence === undefined ? {} : { maxSilence }),
     ...(waitMax === undefined ? {} : { waitMax }),

@@ -13,6 +13,8 @@ export interface Access {
   readonly isAnonymous?: boolean
   /** Of a token in the database, which can be revoked. */
   readonly tokenId?: string
+  /** Of somebody who has signed in, until they sign out. */
+  readonly sessionId?: string
   /** When it ends, in ms since 1970. */
   readonly expiresAt?: number
 }

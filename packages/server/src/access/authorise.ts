@@ -74,6 +74,11 @@ function actionOf({ routeOptions, method }: FastifyRequest): Action {
   return routeOptions.config.action ?? (isRead(method) ? 'read' : 'write')
 }
 
+/** Whether a request asks for what is open to anybody, known or not. */
+export function isOpenTo(request: FastifyRequest): boolean {
+  return request.is404 || ACTIONS[actionOf(request)].reach === 'open'
+}
+
 function isRead(method: string): boolean {
   return method === 'GET' || method === 'HEAD'
 }

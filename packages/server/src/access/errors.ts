@@ -72,3 +72,39 @@ export class UnknownTokenError extends TidemarkError {
     super('There is no such token among yours. GET /api/tokens lists them; the id is not the token itself.')
   }
 }
+
+/** Nobody can sign in here. */
+export class SignInOffError extends TidemarkError {
+  readonly code = 'TIDEMARK_SIGN_IN_OFF'
+  constructor() {
+    super('Nobody can sign in to this server. Set access.oidc in the configuration, or send a token.')
+  }
+}
+
+/** Who wanted to sign in did not: the provider refused, or what came back is not what was begun in this browser. */
+export class SignInError extends TidemarkError {
+  readonly code = 'TIDEMARK_SIGN_IN'
+}
+
+/** The identity provider cannot be asked now, or does not answer as one. */
+export class ProviderError extends TidemarkError {
+  readonly code = 'TIDEMARK_PROVIDER'
+}
+
+/** A page's request came with a session's cookie alone, as it would from a page of others. */
+export class CsrfError extends TidemarkError {
+  readonly code = 'TIDEMARK_CSRF'
+  constructor() {
+    super(
+      'What changes something needs the header `Tidemark-Csrf: 1` beside a session: a page of others cannot send it. Nothing was changed.',
+    )
+  }
+}
+
+/** There is no such session. */
+export class UnknownSessionError extends TidemarkError {
+  readonly code = 'TIDEMARK_SESSION_UNKNOWN'
+  constructor() {
+    super('There is no such session: it has ended, or never was. GET /api/sessions lists those that count.')
+  }
+}

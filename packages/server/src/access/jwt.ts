@@ -1,15 +1,13 @@
 import { readFileSync } from 'node:fs'
-import { createLocalJWKSet, createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import { createLocalJWKSet, createRemoteJWKSet, errors, type JWTVerifyGetKey, jwtVerify } from 'jose'
 import { OptionError } from 'tidemark'
 import type { JwtConfig } from '../config/config.js'
 import type { Access } from './access.js'
-import { ROLES, type Role } from './action.js'
+import { accessOfClaims } from './claims.js'
 import { AccessUnknownError, UnauthenticatedError } from './errors.js'
 
 const FETCH_MAX_MS = 3_000
 const CLOCK_TOLERANCE_S = 5
-const TENANTS_MAX = 1_000
-const NAME_MAX = 256
 
 /** A token's signature, issuer, audience and times, and what its claims say. */
 export type VerifyJwt = (token: string) => Promise<Access>
@@ -32,7 +30,7 @@ export function jwtVerifier(config: JwtConfig): VerifyJwt {
     }).catch((cause: unknown) => {
       throw isTheirs(cause) ? new UnauthenticatedError({ cause }) : new AccessUnknownError({ cause })
     })
-    return accessOfClaims(payload, config)
+    return { ...accessOfClaims(payload, config), expiresAt: payload.exp! * 1_000 }
   }
 }
 
@@ -51,30 +49,4 @@ function isTheirs(error: unknown): boolean {
   if (error instanceof JWKSTimeout || error instanceof JWKSInvalid) return false
   // A failed fetch is a plain JOSEError, or fetch's own TypeError.
   return error instanceof JOSEError && error.code !== 'ERR_JOSE_GENERIC'
-}
-
-/** Roles that we do not have are none of ours to judge; `*` among the tenants is all of them. */
-function accessOfClaims(payload: JWTPayload, { issuer, actorClaim, rolesClaim, tenantsClaim }: JwtConfig): Access {
-  const actor = payload[actorClaim]
-  if (
-    typeof actor !== 'string' ||
-    !/^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$/.test(actor) ||
-    actor.length > NAME_MAX
-  )
-    throw new UnauthenticatedError()
-  const roles = listOf(payload[rolesClaim])
-  const tenants = listOf(payload[tenantsClaim]).slice(0, TENANTS_MAX)
-  return {
-    actor,
-    principal: `jwt:${JSON.stringify([issuer, payload.sub ?? actor])}`,
-    roles: ROLES.filter((role: Role) => roles.includes(role)),
-    tenants: tenants.includes('*') ? 'all' : tenants,
-    expiresAt: payload.exp! * 1_000,
-  }
-}
-
-/** A list, or words with spaces between, as scopes are. */
-function listOf(claim: unknown): readonly string[] {
-  if (typeof claim === 'string') return claim.split(' ').filter(Boolean)
-  return Array.isArray(claim) ? claim.filter((each) => typeof each === 'string' && each !== '') : []
 }

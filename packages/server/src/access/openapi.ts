@@ -2,12 +2,19 @@ import { jsonSchemaTransform } from 'fastify-type-provider-zod'
 import { ACTIONS, type Action } from './action.js'
 
 /** How who asks is said, as the API's document has it. */
-export const BEARER_SCHEME = {
+export const SECURITY_SCHEMES = {
   bearer: {
     type: 'http',
     scheme: 'bearer',
     description:
       'A token of `tidemark tokens create`, or a JWT of the issuer that is configured; where none is asked for, none',
+  },
+  session: {
+    type: 'apiKey',
+    in: 'cookie',
+    name: '__Host-tidemark-session',
+    description:
+      'Of who has signed in at /auth/sign-in (without TLS: `tidemark-session`); beside it, what changes something needs the header `Tidemark-Csrf: 1`',
   },
 } as const
 
@@ -21,7 +28,7 @@ export const describeAccess: typeof jsonSchemaTransform = (input) => {
   return {
     schema: {
       ...schema,
-      security: isOpen ? [] : [{ bearer: [] }],
+      security: isOpen ? [] : [{ bearer: [] }, { session: [] }],
       'x-tidemark-action': action,
       ...(isOpen || reach === 'known' ? {} : { 'x-tidemark-role': role }),
     },

@@ -2,9 +2,13 @@ import { timingSafeEqual } from 'node:crypto'
 import type { Clock } from 'tidemark'
 import type { Access } from './access.js'
 import { AccessUnknownError, UnauthenticatedError } from './errors.js'
-import { hashOfToken, idOfToken, type StoredToken } from './token.js'
+import { hashOfToken, idOfToken, type StoredToken, type TokenKind } from './token.js'
 
-type Found = StoredToken & { readonly hash: Buffer }
+type Found = StoredToken & {
+  readonly hash: Buffer
+  /** Whose it is, where somebody may have several; else each token is one of its own. */
+  readonly principal?: string
+}
 
 export interface TokenBookOptions {
   /** Looks tokens up in the database. What takes longer than 1.5 s counts as failed. */
@@ -12,6 +16,8 @@ export interface TokenBookOptions {
   /** How long what was looked up is believed while that fails. */
   readonly outageMaxMs: number
   readonly clock: Clock
+  /** Default: `token`. */
+  readonly kind?: TokenKind
 }
 
 // A revocation that one look-up has just missed is seen by the next: after the rest of the first, a pause and the second, each
@@ -59,14 +65,21 @@ export class TokenBook {
    * @throws UnauthenticatedError if it does not count, for whatever reason; AccessUnknownError if the database cannot be asked
    */
   async check(token: string): Promise<Access> {
-    const id = idOfToken(token)
+    const { kind = 'token' } = this.#options
+    const id = idOfToken(token, kind)
     if (id === undefined) throw new UnauthenticatedError()
     const found = await this.#lookUp(id)
     // Compared also where there is none, so that time does not tell whether there is.
     const hash = found?.hash.length === 32 ? found.hash : hashOfToken('')
     const isRight = timingSafeEqual(hashOfToken(token), hash)
     if (!found || !isRight || !this.#counts(found)) throw new UnauthenticatedError()
-    return { actor: found.name, principal: `token:${id}`, roles: found.roles, tenants: found.tenants, tokenId: id }
+    const { name: actor, principal = `token:${id}`, roles, tenants } = found
+    return { actor, principal, roles, tenants, ...(kind === 'token' ? { tokenId: id } : { sessionId: id }) }
+  }
+
+  /** It was just revoked here: the next look-up asks. */
+  forget(id: string): void {
+    this.#known.delete(id)
   }
 
   /** Calls `end` once the token no longer counts, or it is no longer known whether it does. */

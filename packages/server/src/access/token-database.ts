@@ -1,18 +1,38 @@
 import pg from 'pg'
 import type { FindTokens } from './identities.js'
+import {
+  createSession,
+  endSession,
+  findSessions,
+  listSessions,
+  type NewSession,
+  type StoredSession,
+} from './session-store.js'
 import type { StoredToken } from './token.js'
 import { createToken, findTokens, listTokens, type NewToken, revokeToken } from './token-store.js'
 
 const CONNECT_MAX_MS = 1_200
 const QUERY_MAX_MS = 1_200
 
-/** The tokens in the database. */
+/** Who has signed in, in the database. */
+export interface SessionDatabase {
+  readonly find: FindTokens
+  /** Those that count, the newest first. */
+  list(): Promise<StoredSession[]>
+  /** @returns the cookie's value */
+  create(wanted: NewSession): Promise<string>
+  /** @returns whether there was such a session */
+  end(id: string): Promise<boolean>
+}
+
+/** The tokens in the database, and the sessions. */
 export interface TokenDatabase {
   readonly find: FindTokens
   list(): Promise<StoredToken[]>
   create(wanted: NewToken): Promise<StoredToken & { readonly token: string }>
   /** @returns whether there is such a token */
   revoke(id: string): Promise<boolean>
+  readonly sessions: SessionDatabase
   close(): Promise<void>
 }
 
@@ -35,6 +55,12 @@ export function tokenDatabase(url: string): TokenDatabase {
     list: () => listTokens(pool),
     create: (wanted) => createToken(pool, wanted),
     revoke: (id) => revokeToken(pool, id),
+    sessions: {
+      find: (ids) => findSessions(pool, ids),
+      list: () => listSessions(pool),
+      create: (wanted) => createSession(pool, wanted),
+      end: (id) => endSession(pool, id),
+    },
     close: () => pool.end(),
   }
 }

@@ -1,6 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Role } from './action.js'
 
+/** `token`: for programs, sent in a header. `session`: of somebody who has signed in, sent as a cookie. */
+export type TokenKind = keyof typeof PREFIXES
+
+/** The prefix is part of what is hashed: one of a kind never counts as one of the other. */
+const PREFIXES = { token: 'tdm', session: 'tds' } as const
+
 /** A token as the database has it: everything but the token. */
 export interface StoredToken {
   readonly id: string
@@ -13,13 +19,17 @@ export interface StoredToken {
   readonly revokedAt: Date | undefined
 }
 
-/** `tdm_`, what it is found by, and 256 random bits. */
-const FORM = /^tdm_([0-9a-f]{16})_[A-Za-z0-9_-]{43}$/
+/** The kind, what it is found by, and 256 random bits. */
+const FORM = /^(tdm|tds)_([0-9a-f]{16})_[A-Za-z0-9_-]{43}$/
 
 /** Draws a token. Only its hash is stored: whoever reads the database can't use it, and 256 random bits can't be guessed. */
-export function drawToken(): { readonly id: string; readonly token: string; readonly hash: Buffer } {
+export function drawToken(kind: TokenKind = 'token'): {
+  readonly id: string
+  readonly token: string
+  readonly hash: Buffer
+} {
   const id = randomBytes(8).toString('hex')
-  const token = `tdm_${id}_${randomBytes(32).toString('base64url')}`
+  const token = `${PREFIXES[kind]}_${id}_${randomBytes(32).toString('base64url')}`
   return { id, token, hash: hashOfToken(token) }
 }
 
@@ -28,7 +38,8 @@ export function hashOfToken(token: string): Buffer {
   return createHash('sha256').update(token).digest()
 }
 
-/** What a token is found by; undefined if it is none of ours. */
-export function idOfToken(text: string): string | undefined {
-  return FORM.exec(text)?.[1]
+/** What a token is found by; undefined if it is none of ours, or of another kind. */
+export function idOfToken(text: string, kind: TokenKind = 'token'): string | undefined {
+  const [, prefix, id] = FORM.exec(text) ?? []
+  return prefix === PREFIXES[kind] ? id : undefined
 }

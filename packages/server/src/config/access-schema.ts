@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { duration, whole } from './forms.js'
+import { ROLES } from '../access/action.js'
+import { duration, optionalText, whole } from './forms.js'
 
 /** Signed with a private key: what verifies cannot sign. HMAC and `none` are left out on purpose. */
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const
@@ -31,6 +32,35 @@ export function accessSchema() {
           actorClaim: claim().default('sub'),
           rolesClaim: claim().default('roles'),
           tenantsClaim: claim().default('tenants'),
+        })
+        .optional(),
+      oidc: z
+        .strictObject({
+          issuer: z
+            .string('must be the address of the provider, e.g. https://login.example.com/')
+            .refine(
+              isProviderAddress,
+              'must be an https address, as the provider names itself: without query or fragment',
+            ),
+          clientId: text('must be the id that the provider has given to this server'),
+          clientSecret: optionalText(/^.{1,1000}$/s, 'must be the secret that the provider has given to this server'),
+          scopes: z
+            .array(text('must be words'))
+            .refine((all) => all.includes('openid'), 'must have openid among them')
+            .default(['openid', 'profile']),
+          actorClaim: claim().default('sub'),
+          rolesClaim: claim().default('roles'),
+          roles: z
+            .record(z.string(), z.enum(ROLES, `must be of ${ROLES.join(', ')}`), 'must be a mapping of groups to roles')
+            .optional(),
+          tenantsClaim: claim().default('tenants'),
+          tenants: z
+            .union(
+              [z.literal('all'), z.array(text('must be names of tenants')).min(1)],
+              'must be all, or a list of tenants',
+            )
+            .optional(),
+          session: duration(60_000, 30 * 86_400_000).default('8h'),
         })
         .optional(),
     })
@@ -69,24 +99,35 @@ export function origins() {
   return z.array(z.string(message).regex(/^https?:\/\/[^/?#@*\s]+$/, message)).default([])
 }
 
+interface Asking {
+  readonly tokens: boolean
+  readonly jwt?: object | undefined
+  readonly oidc?: object | undefined
+}
+
+/** Whether anybody must say who they are. */
+export function asksWho({ tokens, jwt, oidc }: Asking): boolean {
+  return tokens || jwt !== undefined || oidc !== undefined
+}
+
 interface Exposed {
   readonly profile: 'development' | 'production'
   readonly source: { readonly url?: string | undefined; readonly directUrl?: string | undefined }
   readonly l2: { readonly redis?: string | undefined }
   readonly relay: { readonly redis?: string | undefined; readonly secret?: string | undefined }
-  readonly access: { readonly tokens: boolean; readonly jwt?: object | undefined }
+  readonly access: Asking & { readonly oidc?: { readonly clientSecret?: string | undefined } | undefined }
   readonly server: { readonly host: string }
 }
 
 /** What must not be so in production, or where others than this machine can reach the server. */
 export function checkExposure({ profile, source, l2, relay, access, server }: Exposed) {
-  const isKnown = access.tokens || access.jwt !== undefined
+  const isKnown = asksWho(access)
   if (!isKnown && !LOOPBACK.test(server.host)) {
     return [
       {
         path: ['server', 'host'],
         message:
-          'must be a loopback address (127.0.0.1, ::1 or localhost), or access.tokens or access.jwt must be set: nobody but this machine may come in unasked',
+          'must be a loopback address (127.0.0.1, ::1 or localhost), or access.tokens, access.jwt or access.oidc must be set: nobody but this machine may come in unasked',
       },
     ]
   }
@@ -97,6 +138,7 @@ export function checkExposure({ profile, source, l2, relay, access, server }: Ex
     { path: ['l2', 'redis'], secret: passwordOf(l2.redis) },
     { path: ['relay', 'redis'], secret: passwordOf(relay.redis) },
     { path: ['relay', 'secret'], secret: relay.secret },
+    { path: ['access', 'oidc', 'clientSecret'], secret: access.oidc?.clientSecret },
   ]
   return secrets
     .filter(({ secret }) => secret !== undefined && PLACEHOLDER.test(secret))
@@ -118,6 +160,11 @@ function passwordOf(url: string | undefined): string | undefined {
 function isKeysAddress(address: string): boolean {
   if (!/^https?:/.test(address)) return address !== ''
   return URL.canParse(address) && (address.startsWith('https:') || LOOPBACK.test(bareHost(new URL(address).hostname)))
+}
+
+/** Its tokens come from there: whoever can change them on their way is let in. */
+function isProviderAddress(address: string): boolean {
+  return /^https?:/.test(address) && !/[?#]/.test(address) && isKeysAddress(address)
 }
 
 function bareHost(hostname: string): string {

@@ -1,5 +1,6 @@
 import type { TreeLimits } from '@tidemark/trees'
 import type { Duration } from 'tidemark'
+import type { Role } from '../access/action.js'
 import type { ParameterTypeName } from '../resources/parameter-type.js'
 
 /** What a configuration file says, checked, with defaults filled in. */
@@ -102,13 +103,14 @@ export interface InvalidationConfig {
   readonly acksMaxMs: number
 }
 
-/** Who is let in. Neither tokens nor JWT: programs on this machine, for everything. */
+/** Who is let in. Neither tokens nor JWT nor OIDC: programs on this machine, for everything. */
 export interface AccessConfig {
   /** Tokens that `tidemark tokens create` made, in the database. */
   readonly tokens: boolean
   /** How long tokens that were looked up before are believed while the database cannot be asked, in ms. */
   readonly outageMaxMs: number
   readonly jwt: JwtConfig | undefined
+  readonly oidc: OidcConfig | undefined
 }
 
 /** How much may be done where it is asked who comes. */
@@ -136,6 +138,24 @@ export interface JwtConfig {
   readonly actorClaim: string
   readonly rolesClaim: string
   readonly tenantsClaim: string
+}
+
+/** Where people sign in with their browser. */
+export interface OidcConfig {
+  readonly issuer: string
+  readonly clientId: string
+  /** undefined: a public client. */
+  readonly clientSecret: string | undefined
+  readonly scopes: readonly string[]
+  readonly actorClaim: string
+  readonly rolesClaim: string
+  /** The role that each value of the claim stands for; undefined: the values are roles. */
+  readonly roles: Readonly<Record<string, Role>> | undefined
+  readonly tenantsClaim: string
+  /** Of whoever signs in, instead of the claim. */
+  readonly tenants: readonly string[] | 'all' | undefined
+  /** How long somebody stays signed in. */
+  readonly sessionMs: number
 }
 
 /** How processes that share L2 or relay know of each other. */

@@ -149,6 +149,20 @@ resources:
     for (const address of ['https://login.example/keys', 'http://127.0.0.1:9/keys', 'keys.json'])
       expect(jwks(address), address).toEqual([])
     expect(problems('access: { jwt: { issuer: i, audience: a, jwks: k, algorithms: [HS256] } }')).toHaveLength(1)
+    const oidc = (text: string, issuer = 'https://i.example/') =>
+      problems(`access: { oidc: { issuer: "${issuer}", clientId: us, ${text} } }`)
+    expect(oidc('roles: { staff: viewer }, tenants: [a], session: 1h')).toEqual([])
+    for (const text of [
+      'scopes: [profile]',
+      'clientSecret: changeme',
+      'roles: { staff: king }',
+      'tenants: []',
+      'session: 10s',
+      'more: 1',
+    ])
+      expect(oidc(text).length, text).toBeGreaterThan(0)
+    for (const issuer of ['http://i.example/', 'https://i.example/?a=b', 'i.example', ''])
+      expect(oidc('tenants: all', issuer), issuer).toHaveLength(1)
     expect(problems('access: { jwt: { issuer: i, audience: a, jwks: k, algorithms: [none] } }')).toHaveLength(1)
   })
 

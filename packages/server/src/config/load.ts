@@ -128,6 +128,18 @@ function configOf(
         rolesClaim: access.jwt.rolesClaim,
         tenantsClaim: access.jwt.tenantsClaim,
       },
+      oidc: access.oidc && {
+        issuer: access.oidc.issuer,
+        clientId: access.oidc.clientId,
+        clientSecret: access.oidc.clientSecret,
+        scopes: access.oidc.scopes,
+        actorClaim: access.oidc.actorClaim,
+        rolesClaim: access.oidc.rolesClaim,
+        roles: access.oidc.roles,
+        tenantsClaim: access.oidc.tenantsClaim,
+        tenants: access.oidc.tenants,
+        sessionMs: toMs(access.oidc.session),
+      },
     },
     cluster: { heartbeatMs: toMs(cluster.heartbeat) },
     limits: {

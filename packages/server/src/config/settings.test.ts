@@ -24,6 +24,7 @@ cache: { maxSilence: \${SILENCE:-7s} }
 relay:
   redis: redis://u:${SECRET}@h:6379
   secret: \${RELAY_SECRET}
+access: { oidc: { issuer: https://login.example/, clientId: us, clientSecret: ${SECRET} } }
 resources:
   one: { sql: select 1 as one }
 `,
@@ -48,7 +49,9 @@ test('each setting says where it is from, and no secret is among them', () => {
   expect(found.get('relay.secret')).toEqual(['***', '/tidemark.yaml:7, environment RELAY_SECRET_FILE (/secret)'])
   expect(found.get('server.host')).toEqual(['127.0.0.1', 'default'])
   expect(found.get('cache.maxEntries')).toEqual([undefined, 'default'])
-  expect(found.get('resources.one')).toEqual(['declared', '/tidemark.yaml:9'])
+  expect(found.get('resources.one')).toEqual(['declared', '/tidemark.yaml:10'])
+  expect(found.get('access.oidc.clientSecret')).toEqual(['***', '/tidemark.yaml:8'])
+  expect(found.get('access.oidc.session')).toEqual(['8h', 'default'])
   expect(JSON.stringify([...found])).not.toContain(SECRET)
 })
 

@@ -22,7 +22,7 @@ export interface Flags {
 }
 
 const MASKED = '***'
-const SECRETS = new Set(['relay.secret'])
+const SECRETS = new Set(['relay.secret', 'access.oidc.clientSecret'])
 
 /**
  * Every setting of a configuration, with where it comes from. Secrets are masked.

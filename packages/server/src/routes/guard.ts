@@ -13,11 +13,18 @@ export interface GuardOptions {
   readonly isKnownWho: boolean
 }
 
+/** How the client of a request reaches this server. Call it behind `guard`, which has looked at the Host. */
+export function ownOrigin(request: FastifyRequest, address: string | undefined): string {
+  const host = request.headers.host?.toLowerCase() ?? ''
+  const proxy = address === undefined ? undefined : new URL(address)
+  return proxy?.host === host ? proxy.origin : `${request.protocol}://${host}`
+}
+
 /**
  * Lets in only who names this server, and of web pages only this server's and those of `origins`. A browser sends requests
  * for any page: by a name that resolves to this machine (DNS rebinding, told by Host), or across origins (told by Origin and
- * Sec-Fetch-Site). There are no cookies, so a page can do nothing without a token of its own; where none is asked for, this
- * is what keeps pages of others out.
+ * Sec-Fetch-Site). A page of others has no token, and its browser's cookie counts for our own pages alone; where nobody is
+ * asked who they are, this is what keeps pages of others out.
  */
 export function guard(app: FastifyInstance, options: GuardOptions): void {
   const proxy = options.address === undefined ? undefined : new URL(options.address)
@@ -34,7 +41,7 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
       reply.headers(corsHeaders(origin))
       if (request.method === 'OPTIONS' && request.headers['access-control-request-method'] !== undefined)
         return reply.code(204).headers(PREFLIGHT_HEADERS).send()
-    } else if (!isFromHere(request, isProxied ? proxy!.origin : `${request.protocol}://${host}`)) {
+    } else if (!isFromHere(request, ownOrigin(request, options.address))) {
       throw new ForeignOriginError()
     }
     if (options.isDraining()) throw new DrainingError()
@@ -56,7 +63,7 @@ export const SECURITY_HEADERS = {
 
 export const TRANSPORT_SECURITY = { 'strict-transport-security': 'max-age=31536000' }
 
-/** Without credentials: there are none that a browser would add by itself. */
+/** Without credentials: a cookie counts for our own pages alone. */
 function corsHeaders(origin: string) {
   return {
     'access-control-allow-origin': origin,

@@ -1,0 +1,150 @@
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { type Access, accessOf, LOCAL } from '../access/access.js'
+import { ROLES } from '../access/action.js'
+import { ProviderError, SignInError, SignInOffError } from '../access/errors.js'
+import { isOwnPath, type Sent, type SignIn } from '../access/sign-in.js'
+import { problemResponse } from './schemas.js'
+
+const SIGN_IN = '/auth/sign-in'
+const SIGN_OUT = '/auth/sign-out'
+
+const ownPath = z
+  .string()
+  .max(1_000)
+  .refine(isOwnPath, 'must be a path of this server, e.g. /dashboard/')
+  .default('/')
+  .describe('The page that is shown afterwards: a path of this server')
+
+const nothing = z.strictObject({})
+
+const meSchema = z.object({
+  known: z.boolean().describe('Whether it is known who asks'),
+  actor: z.string().nullable().describe('As the journal names them'),
+  roles: z.array(z.enum(ROLES)),
+  tenants: z.union([z.literal('all'), z.array(z.string())]).describe('Where each of the roles counts'),
+  by: z.enum(['local', 'token', 'jwt', 'session']).nullable().describe('How they said it'),
+  sign_in: z.string().nullable().describe('Where a page sends who is not known; null: nobody can sign in here'),
+  sign_out: z.string().nullable().describe('Where a page POSTs to sign out, with the header `Tidemark-Csrf: 1`'),
+})
+
+const sentSchema = z.null().describe('The browser is sent on')
+
+/** `/auth/sign-in`, `/auth/callback`, `/auth/sign-out` and `/auth/me`: people sign in with their browser, at an OIDC provider. */
+export function signInRoutes(app: FastifyInstance, signIn: SignIn | undefined): void {
+  const typed = app.withTypeProvider<ZodTypeProvider>()
+  const config = { action: 'open' } as const
+  typed.get(
+    SIGN_IN,
+    {
+      config,
+      exposeHeadRoute: false,
+      schema: {
+        summary: 'Sign in with a browser: sends it to the OIDC provider',
+        tags: ['access'],
+        querystring: z.strictObject({ return_to: ownPath }),
+        response: { 302: sentSchema, default: problemResponse },
+      },
+    },
+    async (request, reply) => {
+      const known = signIn ?? off()
+      return send(reply, await told(request.log, () => known.begin(request, request.query.return_to)))
+    },
+  )
+  typed.get(
+    '/auth/callback',
+    {
+      config,
+      exposeHeadRoute: false,
+      schema: {
+        summary: 'Where the OIDC provider sends the browser back to',
+        tags: ['access'],
+        // Providers add parameters of their own.
+        querystring: z.looseObject({ code: z.string().optional(), state: z.string().optional() }),
+        response: { 302: sentSchema, default: problemResponse },
+      },
+    },
+    async (request, reply) => {
+      const known = signIn ?? off()
+      return send(reply, await told(request.log, () => known.finish(request)))
+    },
+  )
+  typed.post(
+    SIGN_OUT,
+    {
+      config,
+      schema: {
+        summary: 'Sign out: the session counts nowhere within 5 s, and its streams are ended',
+        tags: ['access'],
+        querystring: nothing,
+        response: {
+          200: z.object({
+            provider: z.string().nullable().describe('Where to send the browser to sign out at the provider too'),
+          }),
+          default: problemResponse,
+        },
+      },
+    },
+    async (request, reply) => {
+      const known = signIn ?? off()
+      reply.headers({ 'set-cookie': [...(await known.end(request))], 'cache-control': 'no-store' })
+      return { provider: known.providerSignOut ?? null }
+    },
+  )
+  typed.get(
+    '/auth/me',
+    {
+      config,
+      schema: {
+        summary: 'Who asks, and what they may do',
+        tags: ['access'],
+        querystring: nothing,
+        response: { 200: meSchema, default: problemResponse },
+      },
+    },
+    (request, reply) => {
+      reply.header('cache-control', 'no-store')
+      const access = accessOf(request)
+      const { actor, roles, tenants, isAnonymous = false, sessionId } = access
+      return {
+        known: !isAnonymous,
+        actor: isAnonymous ? null : actor,
+        roles: [...roles],
+        tenants: tenants === 'all' ? ('all' as const) : [...tenants],
+        by: wayOf(access),
+        sign_in: signIn ? SIGN_IN : null,
+        sign_out: sessionId === undefined ? null : SIGN_OUT,
+      }
+    },
+  )
+}
+
+function wayOf(access: Access): 'local' | 'token' | 'jwt' | 'session' | null {
+  if (access.isAnonymous) return null
+  if (access === LOCAL) return 'local'
+  if (access.sessionId !== undefined) return 'session'
+  return access.tokenId === undefined ? 'jwt' : 'token'
+}
+
+function off(): never {
+  throw new SignInOffError()
+}
+
+function send(reply: FastifyReply, { url, cookies }: Sent): FastifyReply {
+  return reply.headers({ 'set-cookie': [...cookies], 'cache-control': 'no-store' }).redirect(url, 302)
+}
+
+/** Who runs the server is told why nobody could sign in; who wanted to, only that. */
+async function told<Result>(
+  log: { warn(fields: object, text: string): void },
+  run: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await run()
+  } catch (error) {
+    if (error instanceof ProviderError || error instanceof SignInError)
+      log.warn({ err: error, code: error.code }, 'Nobody was signed in')
+    throw error
+  }
+}
