@@ -2,15 +2,18 @@ import { testDatabase } from '@tidemark/embedded/testing'
 import type { FastifyInstance } from 'fastify'
 import { parseConfig, serve } from '../src/index.js'
 import { startIssuer } from './issuer.js'
+import { CLIENT, startProvider } from './provider.js'
 import { CONFIG, SCHEMA, sql, temporaryFolder } from './serving.js'
 import { until } from './until.js'
 
-/** A server of all that there is: resources, config trees, a journal, tokens and JWT, on a real PostgreSQL. */
+/** A server of all that there is: resources, config trees, a journal, tokens, JWT and sign-in, on a real PostgreSQL. */
 export async function fullServer(more = '') {
   const database = await testDatabase({ settings: {} })
   const issuer = await startIssuer()
+  const provider = await startProvider(() => ['admin'])
   const folder = temporaryFolder()
-  const access = issuer.config.replace('access: {', 'access: { tokens: true,')
+  const oidc = `oidc: { issuer: "${provider.issuer}", clientId: ${CLIENT.id}, clientSecret: "${CLIENT.secret}", rolesClaim: groups }`
+  const access = issuer.config.replace('access: {', `access: { tokens: true, ${oidc},`)
   await sql(database.url, SCHEMA)
   const config = parseConfig(
     `source: { url: "${database.url}", slot: tidemark_full }\ntrees: { enabled: true }\n${access}${more}${CONFIG}`,
@@ -38,6 +41,7 @@ export async function fullServer(more = '') {
       })
     },
   })
+  await provider.start(`${running.url}/auth/callback`)
   await until(() => running.cache.status().keeping)
   return {
     app: app!,
@@ -53,6 +57,7 @@ export async function fullServer(more = '') {
       await running.close()
       await database.drop()
       issuer.close()
+      await provider.close()
       folder.remove()
     },
   }

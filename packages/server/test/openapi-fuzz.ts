@@ -321,7 +321,8 @@ export class Judge {
   faultsOf(operation: Operation | undefined, answer: Answered): string[] {
     const faults = answer.status >= 500 ? ['the server failed'] : []
     if (answer.status >= 400) faults.push(...problemFaults(answer))
-    if (!operation) return answer.status === 404 || answer.status === 405 ? faults : [...faults, 'answered by no route']
+    // Where a body cannot be read, that is said first.
+    if (!operation) return answer.status >= 400 ? faults : [...faults, 'answered by no route']
     const { [answer.status]: exact, default: other } = operation.responses
     const described = exact ?? (answer.status >= 400 ? other : undefined)
     if (!described) return [...faults, 'a status that is not in the document']

@@ -76,11 +76,12 @@ export class SignIn {
     }
   }
 
-  /** Ends the session that a request comes with, if it counts. @returns what the browser keeps of it */
+  /** Ends the session that a request comes with, if it counts. @returns by which the browser forgets it */
   async end(request: FastifyRequest): Promise<readonly string[]> {
     const { sessionId } = accessOf(request)
     if (sessionId !== undefined) await this.endSession(sessionId)
-    return [clearCookie('session', this.#originOf(request))]
+    const origin = this.#originOf(request)
+    return cookieIn(request, 'session', origin) === undefined ? [] : [clearCookie('session', origin)]
   }
 
   async endSession(id: string): Promise<boolean> {

@@ -11,6 +11,8 @@ const HEADERS = {
   Age: 'Seconds since it was read at its source',
   'Content-Disposition': 'The name of the file, where a download was asked for',
   'Retry-After': 'With 429 and 503: seconds to wait',
+  Location: 'Where the browser is sent',
+  'Set-Cookie': 'What the browser keeps, or forgets',
   'WWW-Authenticate': 'With 401: how to say who asks',
   RateLimit: 'What is left of the limit, and when all of it is there again',
   'RateLimit-Policy': 'The limit',

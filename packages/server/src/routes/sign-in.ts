@@ -29,7 +29,9 @@ const meSchema = z.object({
   sign_out: z.string().nullable().describe('Where a page POSTs to sign out, with the header `Tidemark-Csrf: 1`'),
 })
 
-const sentSchema = z.null().describe('The browser is sent on')
+const sentResponse = z.undefined().describe('The browser is sent on')
+/** Of those by which a browser comes to be signed in. */
+const sending = { action: 'open', headers: ['Location', 'Set-Cookie'] } as const
 
 /** `/auth/sign-in`, `/auth/callback`, `/auth/sign-out` and `/auth/me`: people sign in with their browser, at an OIDC provider. */
 export function signInRoutes(app: FastifyInstance, signIn: SignIn | undefined): void {
@@ -38,13 +40,13 @@ export function signInRoutes(app: FastifyInstance, signIn: SignIn | undefined): 
   typed.get(
     SIGN_IN,
     {
-      config,
+      config: sending,
       exposeHeadRoute: false,
       schema: {
         summary: 'Sign in with a browser: sends it to the OIDC provider',
         tags: ['access'],
         querystring: z.strictObject({ return_to: ownPath }),
-        response: { 302: sentSchema, default: problemResponse },
+        response: { 302: sentResponse, default: problemResponse },
       },
     },
     async (request, reply) => {
@@ -55,14 +57,14 @@ export function signInRoutes(app: FastifyInstance, signIn: SignIn | undefined): 
   typed.get(
     '/auth/callback',
     {
-      config,
+      config: sending,
       exposeHeadRoute: false,
       schema: {
         summary: 'Where the OIDC provider sends the browser back to',
         tags: ['access'],
         // Providers add parameters of their own.
         querystring: z.looseObject({ code: z.string().optional(), state: z.string().optional() }),
-        response: { 302: sentSchema, default: problemResponse },
+        response: { 302: sentResponse, default: problemResponse },
       },
     },
     async (request, reply) => {
@@ -73,7 +75,7 @@ export function signInRoutes(app: FastifyInstance, signIn: SignIn | undefined): 
   typed.post(
     SIGN_OUT,
     {
-      config,
+      config: { ...config, headers: ['Set-Cookie'] },
       schema: {
         summary: 'Sign out: the session counts nowhere within 5 s, and its streams are ended',
         tags: ['access'],
@@ -88,7 +90,9 @@ export function signInRoutes(app: FastifyInstance, signIn: SignIn | undefined): 
     },
     async (request, reply) => {
       const known = signIn ?? off()
-      reply.headers({ 'set-cookie': [...(await known.end(request))], 'cache-control': 'no-store' })
+      const cookies = await known.end(request)
+      if (cookies.length > 0) reply.header('set-cookie', [...cookies])
+      reply.header('cache-control', 'no-store')
       return { provider: known.providerSignOut ?? null }
     },
   )
