@@ -44,7 +44,7 @@ interface Row {
 
 /** Makes the table if there is none, and one session; those that have expired go. @returns the cookie's value */
 export async function createSession(sql: Queries, wanted: NewSession): Promise<string> {
-  if (!(await isThere(sql))) await sql.query(`begin; select pg_advisory_xact_lock(${LOCK}); ${SCHEMA}; commit`)
+  if (!(await isThere(sql))) await sql.query(`select pg_advisory_xact_lock(${LOCK}); ${SCHEMA}`)
   const { id, token, hash } = drawToken('session')
   const { name, principal, roles, tenants, expiresInMs } = wanted
   await sql.query(

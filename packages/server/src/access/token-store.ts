@@ -51,7 +51,7 @@ interface Row {
  */
 export async function createToken(sql: Queries, wanted: NewToken): Promise<StoredToken & { readonly token: string }> {
   check(wanted)
-  await sql.query(`begin; select pg_advisory_xact_lock(${LOCK}); ${SCHEMA}; commit`)
+  await sql.query(`select pg_advisory_xact_lock(${LOCK}); ${SCHEMA}`)
   const { id, token, hash } = drawToken()
   const { rows } = await sql.query(
     `insert into tidemark.tokens (id, name, hash, roles, tenants, expires_at)
@@ -145,7 +145,7 @@ export const tokensBackup = {
   content: ['tidemark.tokens'],
 
   async prepare(sql: Queries): Promise<void> {
-    await sql.query(`begin; select pg_advisory_xact_lock(${LOCK}); ${SCHEMA}; commit`)
+    await sql.query(`select pg_advisory_xact_lock(${LOCK}); ${SCHEMA}`)
   },
 
   async clear(sql: Queries): Promise<void> {
