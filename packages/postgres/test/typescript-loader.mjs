@@ -1,5 +1,5 @@
 // Lets a child process of a test run the TypeScript sources, as vitest does.
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { register } from 'node:module'
 import { fileURLToPath } from 'node:url'
@@ -36,8 +36,8 @@ async function compile(text, compiled) {
   const options = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 }
   const source = ts.transpileModule(text, { compilerOptions: options }).outputText
   await mkdir(cache, { recursive: true })
-  // Others read it only when it is whole.
-  const unfinished = new URL(`${compiled.href}.${process.pid}`)
+  // Others read it only when it is whole. One process, too, may compile two files of the same text at once.
+  const unfinished = new URL(`${compiled.href}.${randomUUID()}`)
   await writeFile(unfinished, source)
   await rename(unfinished, compiled)
   return source
