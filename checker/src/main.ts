@@ -9,7 +9,7 @@ import { checkWorld, describeMismatch } from './check.js'
 import { BUGS, type Bug } from './plant.js'
 import type { Identities } from './schema.js'
 import { startServer } from './server.js'
-import { addTally, report, type Tally, zeroTally } from './tally.js'
+import { addTally, report, reportExamples, type Tally, zeroTally } from './tally.js'
 
 const options = {
   /** The first world's; printed, so that a run can be repeated. */
@@ -24,8 +24,8 @@ const options = {
   rounds: { type: 'string', default: '60' },
   /** Ends at so many mismatches. */
   mismatches: { type: 'string', default: '3' },
-  /** Shows what was dropped needlessly, by cause. */
-  examples: { type: 'boolean', default: false },
+  /** Shows so many of the shortest examples of what was dropped needlessly, by cause. */
+  needless: { type: 'string', default: '0' },
   /** With a tier beside L1. */
   l2: { type: 'boolean', default: false },
   /** A bug that is to be found. */
@@ -48,14 +48,11 @@ async function checkAll(): Promise<void> {
     `npm run check:sql -- --seed ${seed} --server ${given.server}${given.l2 ? ' --l2' : ''}${given.worlds === undefined ? ` --minutes ${given.minutes}` : ` --worlds ${given.worlds}`}`,
   )
   const began = performance.now()
-  const tally = zeroTally()
+  const tally = zeroTally(Number(given.needless))
   const ends = await Promise.all(
     [...Array(processes).keys()].map((part) => ended(forkPart(part, processes, seed), tally)),
   )
-  console.log(report(tally).join('\n'))
-  if (given.examples)
-    for (const [name, examples] of Object.entries(tally.examples))
-      console.log(`\n${name}\n  - ${examples.join('\n  - ')}`)
+  console.log([...report(tally), ...reportExamples(tally)].join('\n'))
   const seconds = (performance.now() - began) / 1000
   console.log(
     `\n${tally.kept === 0 ? 'NOTHING was checked' : tally.mismatches === 0 ? 'No wrong answer' : `${tally.mismatches} WRONG`} in ${seconds.toFixed(0)} s, PostgreSQL ${given.server}.`,
@@ -88,7 +85,7 @@ async function checkPart(part: number): Promise<void> {
   const parts = numberOf(given.processes, 1)
   const end = given.worlds === undefined ? performance.now() + Number(given.minutes) * 60_000 : Number.POSITIVE_INFINITY
   const worlds = numberOf(given.worlds, Number.POSITIVE_INFINITY)
-  const tally = zeroTally()
+  const tally = zeroTally(Number(given.needless))
   const server = await startServer(given.server)
   let isStopped = false
   const stop = (): void => {

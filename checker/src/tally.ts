@@ -25,7 +25,8 @@ export interface Tally {
   byKeys: Record<string, { dropped: number; needless: number }>
   /** `identities cause` → needless ones. */
   causes: Record<string, number>
-  /** An example or two of each cause. */
+  /** So many examples of each cause are kept: the shortest. */
+  readonly examplesMax: number
   examples: Record<string, string[]>
 }
 
@@ -34,7 +35,7 @@ export const CLASSES: Readonly<Record<QueryClass, string>> = {
   wide: 'everything else',
 }
 
-export function zeroTally(): Tally {
+export function zeroTally(examplesMax = 0): Tally {
   return {
     worlds: 0,
     kept: 0,
@@ -51,6 +52,7 @@ export function zeroTally(): Tally {
     drops: {},
     byKeys: {},
     causes: {},
+    examplesMax,
     examples: {},
   }
 }
@@ -69,8 +71,6 @@ const SUMS = [
   'selfCheckMismatches',
 ] as const
 
-const EXAMPLES_MAX = 4
-
 export function noteDrop(
   tally: Tally,
   { identities, hasKeys }: Pick<World, 'identities' | 'hasKeys'>,
@@ -85,8 +85,7 @@ export function noteDrop(
   if (cause === undefined) return
   const named = `${identities} ${of} ${cause}`
   tally.causes[named] = (tally.causes[named] ?? 0) + 1
-  tally.examples[named] ??= []
-  if (tally.examples[named].length < EXAMPLES_MAX) tally.examples[named].push(example())
+  if (tally.examplesMax > 0) addExamples(tally, named, [example()])
 }
 
 export function addTally(to: Tally, other: Tally): void {
@@ -95,13 +94,24 @@ export function addTally(to: Tally, other: Tally): void {
   for (const [name, count] of Object.entries(other.notKept)) to.notKept[name] = (to.notKept[name] ?? 0) + count
   for (const [name, drops] of Object.entries(other.drops)) add(to.drops, name, drops)
   for (const [name, drops] of Object.entries(other.byKeys)) add(to.byKeys, name, drops)
-  for (const [name, examples] of Object.entries(other.examples))
-    to.examples[name] = [...(to.examples[name] ?? []), ...examples].slice(0, EXAMPLES_MAX)
+  for (const [name, examples] of Object.entries(other.examples)) addExamples(to, name, examples)
+}
+
+function addExamples({ examples, examplesMax }: Tally, name: string, more: readonly string[]): void {
+  // What shows the same twice shows no more.
+  const all = [...new Set([...(examples[name] ?? []), ...more])]
+  examples[name] = all.sort((left, right) => left.length - right.length).slice(0, examplesMax)
 }
 
 function add(to: Tally['drops'], name: string, { dropped, needless }: Tally['drops'][string]): void {
   const sum = to[name] ?? { dropped: 0, needless: 0 }
   to[name] = { dropped: sum.dropped + dropped, needless: sum.needless + needless }
+}
+
+/** The shortest needless invalidations of each cause, those of the most frequent cause first, as lines of text. */
+export function reportExamples({ examples, causes }: Tally): string[] {
+  const names = Object.keys(examples).sort((left, right) => (causes[right] ?? 0) - (causes[left] ?? 0))
+  return names.flatMap((name) => ['', `${name} (${causes[name]})`, ...examples[name]!.map((each) => `  - ${each}`)])
 }
 
 /** The figures as lines of text. */

@@ -32,6 +32,8 @@ beforeAll(async () => {
     create function lies(int) returns text immutable language plpgsql as $$ begin return (select word from secrets where id = $1); end $$;
     create function lies_of_both(int) returns text immutable language plpgsql as $$
       begin return (select note from marked where id = $1) || (select word from secrets where id = $1); end $$;
+    create sequence numbers;
+    create function draws() returns bigint immutable language plpgsql as $$ begin return (select last_value from numbers); end $$;
     create function says(int) returns text stable language plpgsql as $$ begin return (select word from secrets where id = $1); end $$;
   `)
 })
@@ -99,6 +101,18 @@ it('reports nothing of a function whose reads are not looked for', async () => {
   const text = 'select title, says(1) as word from posts where id = 1'
   expect(await notKept(cache, ({ sql }) => sql.query(text).then(({ rows }) => rows))).toBe('function')
   expect(notices.filter((notice) => notice.startsWith('self-check'))).toEqual([])
+})
+
+it('reports no sequence that a query draws from, but one that a function hides', async () => {
+  const { cache, notices } = await opened({ selfCheck: 'always' })
+  const draw = cache.define('draw', ({ sql }) => sql.one`select nextval('numbers') as n`, { ttl: '1h' })
+  const { n } = (await draw()) as { n: string }
+  expect(await draw()).toEqual({ n })
+  expect(cache.counters).toMatchObject({ selfChecks: 1, selfCheckMismatches: 0 })
+  expect(notices).toEqual([])
+  const load = ({ sql }: { sql: Sql }) => sql.many`select draws() as n, title from posts where id = 1`
+  await cache.get('hidden', load)
+  expect(notices).toEqual([expect.stringMatching(/^self-check .*public\.numbers/)])
 })
 
 it('looks at nothing when it is off', async () => {

@@ -77,7 +77,9 @@ function missingFrom(analysis: Analysis, touched: readonly Touched[]): readonly 
   const { rows, tables, unfollowable } = analysis
   const known = new Set([...rows, ...tables].map(({ relation }) => relation.table))
   for (const { table } of unfollowable) known.add(table)
-  const isKnown = ({ names }: Touched): boolean => names.some((name) => known.has(name))
+  // What a sequence gives is not kept without an expiry; that `nextval` opened it is no news.
+  const isDrawn = ({ kind }: Touched): boolean => kind === 'S' && analysis.reasons.has('time')
+  const isKnown = (each: Touched): boolean => isDrawn(each) || each.names.some((name) => known.has(name))
   return touched.filter((each) => !isKnown(each) && !isOnlyParent(each, touched, isKnown))
 }
 

@@ -1,4 +1,4 @@
-import type { Range } from 'tidemark'
+import { compareKeys, keyOf, type Order, type Range } from 'tidemark'
 import type { FollowedTable } from '../wal/tables.js'
 import { type Asked, askedOf, type Standing } from './asked.js'
 import type { Node, SelectStmt } from './ast.js'
@@ -8,7 +8,7 @@ import type { Column } from './catalogue.js'
 import { columnOf } from './conditions.js'
 import type { Item } from './from.js'
 import { placeOf } from './outputs.js'
-import type { RowSet } from './row-set.js'
+import { noRow, type RowSet } from './row-set.js'
 import type { BoundColumn, Level } from './scope.js'
 import { readValue, type Value } from './values.js'
 
@@ -100,19 +100,38 @@ export function shortened(
   end: string,
   identity: FollowedTable | undefined,
 ): readonly RowSet[] {
+  const order = orderOf(column)!
   const isBound = set.equal.some((each) => each.column.number === column.number)
+  if (isBound) return [withoutBehind(set, column, (value) => isBehind(value, end, order, isDescending))]
   // What names rows by their identity needs no old values.
   const isNamed = identity?.columns.every((name) => set.equal.some((each) => each.column.name === name)) ?? false
-  if (isBound || isNamed) return [set]
+  if (isNamed) return [set]
   const range: Range = {
     column: column.name,
-    order: orderOf(column)!,
+    order,
     [isDescending ? 'from' : 'to']: { value: end, isIncluded: true },
   }
   const own = { ...set, ...(set.range ? { also: [...set.also, { is: 'range', ...range } as const] } : { range }) }
   const isRange = set.range?.column === column.name || set.also.some((each) => each.column === column.name)
   // NULL is in no range.
   return takesNull && !isRange ? [own, { ...set, equal: withNull(set, column) }] : [own]
+}
+
+/** Of the values that are named those that are not behind the end. */
+function withoutBehind(set: RowSet, column: Column, isOut: (value: string) => boolean): RowSet {
+  const equal = set.equal.map((each) =>
+    each.column.number === column.number
+      ? { column: each.column, values: each.values.filter((value) => value === null || !isOut(value)) }
+      : each,
+  )
+  return equal.some(({ values }) => values.length === 0) ? noRow(column) : { ...set, equal }
+}
+
+function isBehind(value: string, end: string, order: Order, isDescending: boolean): boolean {
+  const [key, last] = [keyOf(order, value), keyOf(order, end)]
+  if (key === undefined || last === undefined) return false
+  const side = compareKeys(order, key, last)
+  return isDescending ? side < 0 : side > 0
 }
 
 function withNull({ equal }: RowSet, column: Column): RowSet['equal'] {

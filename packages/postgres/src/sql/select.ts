@@ -3,6 +3,7 @@ import { as, strings, walk } from './ast.js'
 import { Calls } from './calls.js'
 import type { Facts, Relation } from './catalogue.js'
 import { conjunctionOf, type Formula, NONE, neverHolds, withoutPresence } from './conditions.js'
+import { countedOf } from './counted.js'
 import { cutOf } from './cut.js'
 import { combined } from './derived.js'
 import { type FromContext, fromItems, levelOf } from './from.js'
@@ -154,6 +155,18 @@ class Walkthrough {
       parts: [
         conjunctionOf(select.whereClause, level),
         ...(cut ? [{ kind: 'cut', column: cut.by, cut: cut.cut } as const] : []),
+        ...(kind.isWhole
+          ? [
+              countedOf(
+                select,
+                level,
+                levelOf(from, undefined),
+                this.#facts,
+                (call) => this.#isAggregate(call),
+                isStatement,
+              ),
+            ]
+          : []),
       ],
     }
     for (const occurrence of from.occurrences) {

@@ -9,6 +9,7 @@ import { type FollowedThrough, LossWatch } from './loss-watch.js'
 import type { Mark, Marks } from './marks.js'
 import { needsMessageTable } from './message-table.js'
 import { DDL_PREFIX, MARK_PREFIX, type Messages } from './messages.js'
+import { netOf } from './net.js'
 import { pause } from './pause.js'
 import { ProvenPlace } from './proven-place.js'
 import type { Recording, Stretch } from './recording.js'
@@ -294,7 +295,7 @@ export class Following {
     // Of a transaction that changed nothing that is followed, only its end counts.
     if (changes.length === 0) return this.#listener.progress(endLsn)
     const { visibility } = this.#options
-    this.#listener.commit({ lsn: endLsn, xid: widenXid(xid, visibility.xmax), committedAt, changes })
+    this.#listener.commit({ lsn: endLsn, xid: widenXid(xid, visibility.xmax), committedAt, changes: netOf(changes) })
   }
 
   async #watchLoss(signal: AbortSignal): Promise<void> {
