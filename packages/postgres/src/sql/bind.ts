@@ -36,6 +36,8 @@ export interface BindingLimits {
 
 /** All rows of a table. */
 const ALL: RowSet = { equal: [], range: undefined, also: [] }
+/** What leaves out few rows of a table, or none. */
+const LOOSE: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>(['not-null', 'cut', 'beside'])
 /** More dependencies than this of one table and query are not kept one by one: columns are left out, which only widens. */
 const ROWS_MAX = 1_000
 
@@ -88,7 +90,7 @@ export class Binding {
     const bounds = this.#analysis.rows.flatMap(({ ways }) => (typeof ways === 'string' ? [] : ways.flat()))
     const steps = stepsOf(bounds)
     // Worth a question of its own only where a table would be followed as a whole.
-    const isWorth = steps.length > 0 || this.#analysis.rows.some(({ uncut, isAll }) => uncut !== undefined && !isAll)
+    const isWorth = steps.length > 0 || this.#analysis.rows.some(isNearlyWhole)
     const presences = isWorth ? bounds.flatMap(({ choice }) => (choice.kind === 'beside' ? choice.tables : [])) : []
     steps.push(...presences.flatMap((each) => stepsOf(each.bounds)))
     // Without the values the bounds are wider; what is wrong with the connection the statement itself will show.
@@ -299,6 +301,12 @@ export class Binding {
       for (const dependency of dependenciesOf(relation.table, own, 'ignored')) this.#depend(dependency, reads)
     this.#dependOnChains(bounds, answered)
   }
+}
+
+/** Where its bounds leave out next to nothing. */
+function isNearlyWhole({ ways, uncut, isAll }: RowRead): boolean {
+  if (isAll || typeof ways === 'string') return !isAll && uncut !== undefined
+  return uncut !== undefined || ways.some((way) => way.every(({ choice }) => LOOSE.has(choice.kind)))
 }
 
 /** All chains of some bounds, and those that they lead through. */

@@ -22,6 +22,8 @@ export interface Column {
   /** citext: upper and lower case are equal. */
   readonly isFolded: boolean
   readonly isGenerated: boolean
+  /** NOT NULL. */
+  readonly isRequired?: boolean
   /** Somebody defined an operator `=` of their own for its type. */
   readonly hasOwnEquality: boolean
   /** The same for `<`, `<=`, `>`, `>=` and `<>`. */
@@ -203,7 +205,7 @@ select json_build_object(
     'columns', case when c.relkind in ('r', 'p') then (
       select json_agg(json_build_object('number', a.attnum, 'name', a.attname, 'type', t.oid::int8, 'modifier', b.modifier,
         'kind', t.typtype, 'labels', case when t.typtype = 'e' then (
-          select json_agg(l.enumlabel order by l.enumsortorder) from pg_catalog.pg_enum l where l.enumtypid = t.oid) end, 'arrayType', t.typarray::int8, 'collation', a.attcollation::int8, 'isGenerated', a.attgenerated <> '',
+          select json_agg(l.enumlabel order by l.enumsortorder) from pg_catalog.pg_enum l where l.enumtypid = t.oid) end, 'arrayType', t.typarray::int8, 'collation', a.attcollation::int8, 'isGenerated', a.attgenerated <> '', 'isRequired', a.attnotnull,
         'isDeterministic', coalesce((select l.collisdeterministic from pg_catalog.pg_collation l where l.oid = a.attcollation), true),
         'isBytewise', a.attcollation in (select oid from bytewise), 'isFolded', t.oid in (select oid from folded),
         'hasOwnEquality', exists (select from own where name = '=' and ("left" in (a.atttypid, t.oid) or "right" in (a.atttypid, t.oid))),

@@ -116,16 +116,15 @@ function partOf(call: FuncCall, own: Level, facts: Facts, isAlone: boolean, show
     (schema ?? 'pg_catalog') === 'pg_catalog'
   const conditions: Node[] = []
   if (call.agg_filter) conditions.push(isAlone ? call.agg_filter : structuredClone(call.agg_filter))
-  if (isSkipping) {
+  if (isSkipping && !column.column.isRequired) {
     const isOnlyCounted = isAlone && name === 'count' && !call.agg_distinct && !call.agg_order
     const arg = isOnlyCounted ? argument! : structuredClone(argument!)
     conditions.push({ NullTest: { arg, nulltesttype: 'IS_NOT_NULL' } } as Node)
   }
-  if (conditions.length === 0) return undefined
   const place = shown.findIndex((node) => as('FuncCall', as('ResTarget', node)?.val) === call)
   const hasStar = shown.slice(0, place + 1).some((node) => as('ColumnRef', as('ResTarget', node)?.val))
   const isShown = isSkipping && isExtreme && place >= 0 && !hasStar && orderOf(column.column)
-  if (!isShown) return { conditions, cut: undefined }
+  if (!isShown) return conditions.length === 0 ? undefined : { conditions, cut: undefined }
   const cut: Cut = {
     column: column.column,
     isDescending: name === 'max',
