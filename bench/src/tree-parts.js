@@ -43,4 +43,51 @@ export const treeParts = ({ page, scale }) => ({
     page.goal('from a commit until 100 affected views are new, p99 ms', last.affected.p99, 10)
     page.goal('a cold read of 10,000 nodes, ms', last.coldMs, 50)
   },
+
+  async live() {
+    const kinds = { library: '`node.watch()` in the process', sse: '`~live`, clients in two processes' }
+    const figures = new Map()
+    let postgres
+    await withDatabase({ isDurable: false }, async ({ url, version }) => {
+      postgres = version
+      for (const kind of Object.keys(kinds))
+        figures.set(
+          kind,
+          await runAlone('trees-live.js', [kind, url, scale.liveSubscribers, scale.treeEdits], ['--expose-gc']),
+        )
+    })
+    const count = scale.liveSubscribers.toLocaleString('en')
+    page.table(
+      `${count} live subscribers, each to a node of its own`,
+      [
+        `PostgreSQL ${postgres}`,
+        'subscribers',
+        'from an edit to its own p50 ms',
+        'p99',
+        'others that it woke',
+        'bytes of one',
+      ],
+      Object.entries(kinds).map(([kind, name]) => {
+        const { subscribers, p50, p99, others, subscriberBytes } = figures.get(kind)
+        return [
+          name,
+          subscribers.toLocaleString('en'),
+          p50.toFixed(1),
+          p99.toFixed(1),
+          others,
+          Math.round(subscriberBytes).toLocaleString('en'),
+        ]
+      }),
+    )
+    const { nodeBytes } = figures.get('library')
+    page.table(
+      'A cached node',
+      ['', 'bytes'],
+      [['a leaf, with all that it depends on', Math.round(nodeBytes).toLocaleString('en')]],
+    )
+    for (const [kind, { subscribers, p99, others }] of figures) {
+      page.goal(`${kind}: an edit reaches its own of ${subscribers.toLocaleString('en')}, p99 ms`, p99, 100)
+      page.goal(`${kind}: others that ${scale.treeEdits} edits woke`, others, 0)
+    }
+  },
 })

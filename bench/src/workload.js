@@ -32,6 +32,7 @@ export const scales = {
       [1_000, 1_000],
     ],
     treeEdits: 300,
+    liveSubscribers: 10_000,
   },
   smoke: {
     entries: 1_000,
@@ -58,6 +59,7 @@ export const scales = {
     journalRecords: 2_000,
     trees: [[2, 200]],
     treeEdits: 5,
+    liveSubscribers: 60,
   },
 }
 

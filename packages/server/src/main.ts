@@ -189,7 +189,9 @@ function l2Options({ redis, name }: L2Config): { l2?: L2 } {
   return redis === undefined ? {} : { l2: redisL2({ url: redis, ...(name === undefined ? {} : { name }) }) }
 }
 
-function cacheOptions({ cache, access, limits }: Config): Omit<CacheOptions<object>, 'source'> {
+const WATCH_MAX = 10_000
+
+function cacheOptions({ cache, access, limits, server }: Config): Omit<CacheOptions<object>, 'source'> {
   const { maxEntries, maxBytes, maxSilence, waitMax } = cache
   // Where nobody is asked who they are, all of it is this machine's.
   return {
@@ -198,6 +200,8 @@ function cacheOptions({ cache, access, limits }: Config): Omit<CacheOptions<obje
       ...(maxBytes === undefined ? {} : { maxBytes }),
       ...(asksWho(access) ? { tenantShare: limits.memoryShare } : {}),
     },
+    // Each stream may be of an entry of its own.
+    watchMax: Math.max(WATCH_MAX, server.streamsMax),
     ...(maxSilence === undefined ? {} : { maxSilence }),
     ...(waitMax === undefined ? {} : { waitMax }),
   }

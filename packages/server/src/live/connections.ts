@@ -20,6 +20,10 @@ type WatchAccess = (access: Access, end: (error: unknown) => void, signal: Abort
 const RETRY_MIN_MS = 500
 const RETRY_SPREAD_MS = 2_500
 
+// A heartbeat is spread over its interval, in parts: to write to ten thousand clients at once would hold up everything else meanwhile.
+const BEAT_PARTS_MAX = 50
+const BEAT_PART_MIN_MS = 20
+
 /** The streams that are open: their limits, their heartbeat, and their end. */
 export class Connections {
   readonly #limits: StreamLimits
@@ -29,6 +33,8 @@ export class Connections {
   readonly #byAddress = new Map<string, number>()
   readonly #byTenant = new Map<string, number>()
   #beating: { cancel(): void } | undefined
+  /** Whose turn it is, of how many; who comes meanwhile waits for the next round. */
+  #round = { left: this.#open.values(), size: 0, beaten: 0, part: 0 }
   #isDraining = false
   /** Streams refused because of a limit. */
   refused = 0
@@ -111,10 +117,23 @@ export class Connections {
   }
 
   #beat(): { cancel(): void } {
-    return this.#clock.after(this.#limits.heartbeatMs, () => {
-      for (const connection of this.#open) connection.beat(this.retryMs())
+    const { heartbeatMs } = this.#limits
+    const parts = Math.max(1, Math.min(BEAT_PARTS_MAX, Math.floor(heartbeatMs / BEAT_PART_MIN_MS)))
+    return this.#clock.after(heartbeatMs / parts, () => {
+      if (this.#round.part === parts || this.#round.part === 0)
+        this.#round = { left: this.#open.values(), size: this.#open.size, beaten: 0, part: 0 }
+      this.#beatPart(++this.#round.part / parts)
       this.#beating = this.#open.size > 0 ? this.#beat() : undefined
     })
+  }
+
+  #beatPart(share: number): void {
+    const round = this.#round
+    for (const due = Math.ceil(round.size * share); round.beaten < due; round.beaten++) {
+      const next = round.left.next()
+      if (next.done) return
+      next.value.beat(this.retryMs())
+    }
   }
 }
 
