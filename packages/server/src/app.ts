@@ -25,7 +25,10 @@ import { SharedMemory } from './invalidation/shared-memory.js'
 import type { NoJournal } from './journal-start.js'
 import { Activity } from './live/activity.js'
 import { Connections } from './live/connections.js'
+import { followedOf } from './live/followed.js'
 import { Hubs } from './live/hubs.js'
+import { Quota } from './live/quota.js'
+import { Sockets } from './live/sockets.js'
 import { Resources } from './resources/resources.js'
 import type { ResourceContext, ResourceSource } from './resources/source.js'
 import { describeHeaders } from './routes/answer-headers.js'
@@ -47,6 +50,7 @@ import { resourceRoutes } from './routes/resources.js'
 import { sessionRoutes } from './routes/sessions.js'
 import { shortFormRoutes } from './routes/short-forms.js'
 import { signInRoutes } from './routes/sign-in.js'
+import { socketRoute } from './routes/sockets.js'
 import { staticRoutes } from './routes/static.js'
 import { streamRoutes } from './routes/streams.js'
 import { tokenRoutes } from './routes/tokens.js'
@@ -112,16 +116,13 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const resources = new Resources(config, cache, source, clock)
   await resources.start()
 
-  const connections = new Connections(
-    {
-      ...config.server,
-      bufferMaxBytes: config.server.streamBufferMaxBytes,
-      // Where nobody is asked who they are, there is one tenant's worth of people: this machine's.
-      streamsPerTenantMax: who.areNeeded ? config.limits.streamsPerTenant : Number.POSITIVE_INFINITY,
-    },
-    clock,
-    who.watch,
-  )
+  const quota = new Quota({
+    ...config.server,
+    // Where nobody is asked who they are, there is one tenant's worth of people: this machine's.
+    streamsPerTenantMax: who.areNeeded ? config.limits.streamsPerTenant : Number.POSITIVE_INFINITY,
+  })
+  const connectionLimits = { ...config.server, bufferMaxBytes: config.server.streamBufferMaxBytes }
+  const connections = new Connections(connectionLimits, quota, clock, who.watch)
   const hubs = new Hubs({ clock, retryMs: () => connections.retryMs(), epoch: () => epochOf(cache) })
   const hasL2 = config.l2.redis !== undefined
   const { requestsKeepMs, appliedMaxMs, acksMaxMs: waitMaxMs } = config.invalidation
@@ -129,12 +130,12 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const requests = source.journal?.requests({ keepMs: requestsKeepMs, runMaxMs: 2 * appliedMaxMs })
   const shared = requests && new SharedMemory(requests, clock, appliedMaxMs)
   const invalidator = new Invalidator({ cache, clock, hasL2, cluster, acknowledging, shared, ...config.invalidation })
-  const live = { connections, hubs, activity: new Activity(cache, clock) }
-  app.addHook('preClose', () => {
+  app.addHook('preClose', async () => {
     isDraining = true
     resources.close()
     connections.drain()
     who.close()
+    await sockets?.drain()
   })
   app.addHook('onClose', async () => acknowledging.close())
 
@@ -150,6 +151,22 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   guard(app, { ...config.server, isDraining: () => isDraining, isKnownWho: who.areNeeded })
   checkAccess(app, who.identify)
   const takeOne = who.areNeeded ? limitRates(app, config.limits, clock) : undefined
+  const sources = { trees: options.trees, resources: resources.all, nodesMax: config.socketio.nodesMax }
+  const sockets = config.socketio.enabled
+    ? new Sockets({
+        ...connectionLimits,
+        limits: config.socketio,
+        hubs,
+        quota,
+        follow: (wanted) => followedOf(wanted, sources),
+        takeOne,
+        who,
+        clock,
+        retryMs: () => connections.retryMs(),
+        onFailure: (err) => app.log.error({ err }, 'A message of a socket could not be handled'),
+      })
+    : undefined
+  const live = { quota, connections, hubs, activity: new Activity(cache, clock), sockets }
   const bodies = new ValueBodies(new Set(config.resources.map(({ name }) => name)))
   const hits = new Hits({ cache, bodies, clock, isDraining: () => isDraining, takeOne })
   answerErrors(app)
@@ -171,6 +188,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     refuseOtherMethods(routes)
     resourceRoutes(routes, resources.all)
     streamRoutes(routes, resources.all, live)
+    if (sockets) socketRoute(routes, sockets)
     explainRoutes(routes, source)
     journalRoutes(routes, source.journal)
     tokenRoutes(routes, config.access.tokens ? options.tokens : undefined)

@@ -52,7 +52,8 @@ describe('the routes', () => {
   it('are those of the OpenAPI document, each with what it does (API9)', () => {
     expect(operations.length).toBeGreaterThan(50)
     expect(operations.filter(({ action }) => !(action in ACTIONS))).toEqual([])
-    const hidden = ['GET /api/openapi.json', 'GET /api/resources/:name', 'GET /api/streams/:name']
+    const others = ['GET /socket.io/', 'POST /socket.io/'] // a protocol of its own
+    const hidden = ['GET /api/openapi.json', 'GET /api/resources/:name', 'GET /api/streams/:name', ...others]
     expect([...server.routes].sort()).toEqual([...operations.map(routeOf), ...hidden].sort())
   })
 

@@ -18,7 +18,7 @@ declare module 'fastify' {
 
 /**
  * Lets a request through only if who asks may do what its route does. The one place where that is decided, for whatever
- * comes over HTTP: answers and streams alike. `identify` says who asks; it may take time, and throw.
+ * comes over HTTP: answers, streams and sockets alike (what a socket then asks for, `permit` decides by the same table). `identify` says who asks; it may take time, and throw.
  */
 export function checkAccess(
   app: FastifyInstance,
@@ -45,8 +45,12 @@ export function requireActions(app: FastifyInstance): void {
  * @throws UnauthenticatedError; UnknownTenantError; ForbiddenError
  */
 export function authorise(request: FastifyRequest, action: Action, tenant: string): void {
+  permit(accessOf(request), action, tenant)
+}
+
+/** The same of who has come, by whatever way. */
+export function permit({ roles, tenants, isAnonymous }: Access, action: Action, tenant: string): void {
   const { role, reach } = ACTIONS[action]
-  const { roles, tenants, isAnonymous } = accessOf(request)
   if (reach === 'open') return
   if (isAnonymous) throw new UnauthenticatedError()
   const isForAll = tenants === 'all'

@@ -38,16 +38,20 @@ export class ForbiddenError extends TidemarkError {
 export class RateError extends TidemarkError {
   readonly code = 'TIDEMARK_RATE'
   constructor(
-    readonly limit: 'requests' | 'patterns',
+    readonly limit: keyof typeof RATES,
     readonly retryInMs: number,
   ) {
-    super(
-      limit === 'requests'
-        ? 'That is more than you may do for now: requests count, and the keys that they touch. Wait as Retry-After says.'
-        : 'That is more patterns than this tenant may ask for in a second. Wait as Retry-After says.',
-    )
+    super(RATES[limit])
   }
 }
+
+const RATES = {
+  requests:
+    'That is more than you may do for now: requests count, and the keys that they touch. Wait as Retry-After says, on a socket a second.',
+  patterns: 'That is more patterns than this tenant may ask for in a second. Wait as Retry-After says.',
+  messages:
+    'That is more than a socket may send in a second (socketio.messages), so it was closed. Connect again, and send less at once.',
+} as const
 
 /** There is no such tenant, as far as who asks may know. */
 export class UnknownTenantError extends TidemarkError {

@@ -14,6 +14,8 @@ export interface Identities {
   readonly areNeeded: boolean
   /** @throws UnauthenticatedError, AccessUnknownError, CsrfError */
   identify(request: FastifyRequest): Access | Promise<Access>
+  /** Who carries this token, however it came. @throws UnauthenticatedError, AccessUnknownError */
+  ofToken(token: string): Access | Promise<Access>
   /** Calls `end` with why once somebody who was let in for long no longer counts: within 5 s. */
   watch(access: Access, end: (error: unknown) => void, signal: AbortSignal): void
   close(): void
@@ -30,20 +32,25 @@ export function identities(
   signIn: SignIn | undefined,
   clock: Clock,
 ): Identities {
-  if (!asksWho(config)) return { areNeeded: false, identify: () => LOCAL, watch: () => {}, close: () => {} }
+  if (!asksWho(config))
+    return { areNeeded: false, identify: () => LOCAL, ofToken: () => LOCAL, watch: () => {}, close: () => {} }
   if (config.tokens && !findTokens) throw new OptionError('access.tokens needs the database that has them.')
   const book = config.tokens ? new TokenBook({ find: findTokens!, outageMaxMs: config.outageMaxMs, clock }) : undefined
   const verify = config.jwt && jwtVerifier(config.jwt)
+  const ofToken = async (token: string): Promise<Access> => {
+    if (token.startsWith('tdm_') && book) return book.check(token)
+    if (!verify) throw new UnauthenticatedError()
+    return verify(token)
+  }
   return {
     areNeeded: true,
+    ofToken,
     async identify(request) {
       const { authorization } = request.headers
       if (authorization === undefined) return signIn?.identify(request) ?? ANONYMOUS
       const token = bearerOf(authorization)
       if (token === undefined) throw new UnauthenticatedError()
-      if (token.startsWith('tdm_') && book) return book.check(token)
-      if (!verify) throw new UnauthenticatedError()
-      return verify(token)
+      return ofToken(token)
     },
     watch({ tokenId, sessionId, expiresAt }, end, signal) {
       if (tokenId !== undefined) book?.watch(tokenId, end, signal)

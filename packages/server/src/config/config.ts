@@ -19,6 +19,7 @@ export interface Config {
   readonly cluster: ClusterConfig
   readonly limits: LimitsConfig
   readonly trees: TreesConfig
+  readonly socketio: SocketConfig
   readonly resources: readonly ResourceConfig[]
   readonly server: ServerConfig
 }
@@ -65,6 +66,19 @@ export interface TreesConfig {
   /** Whether `/api/:tenant/:config` and `/metrics/:tenant/:config` are served too. */
   readonly shortForms: boolean
   readonly limits: Partial<TreeLimits>
+}
+
+/** Socket.IO. */
+export interface SocketConfig {
+  readonly enabled: boolean
+  /** What one socket may follow at once. */
+  readonly subscriptionsMax: number
+  /** What one socket may send in a second, of any kind, before it is closed. */
+  readonly messagesPerSecond: number
+  /** How large each of these may be. */
+  readonly messageMaxBytes: number
+  /** How many nodes a path with wildcards may name. */
+  readonly nodesMax: number
 }
 
 /** The record of all changes. */

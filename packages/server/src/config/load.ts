@@ -78,7 +78,7 @@ export function readConfigFile(file: string): string {
 function configOf(
   file: string,
   profile: Config['profile'],
-  { source, cache, l2, relay, cluster, journal, invalidation, access, limits, trees, server }: Document,
+  { source, cache, l2, relay, cluster, journal, invalidation, access, limits, trees, socketio, server }: Document,
   resources: readonly ResourceConfig[],
 ): Config {
   return {
@@ -151,6 +151,13 @@ function configOf(
       memoryShare: limits.memory,
     },
     trees: { enabled: trees.enabled, shortForms: trees.shortForms, limits: definedOf(trees.limits) },
+    socketio: {
+      enabled: socketio.enabled,
+      subscriptionsMax: socketio.subscriptions,
+      messagesPerSecond: socketio.messages,
+      messageMaxBytes: socketio.messageBytes,
+      nodesMax: socketio.nodes,
+    },
     resources,
     server: {
       port: server.port,

@@ -85,6 +85,15 @@ export const documentSchema = z
             .prefault({}),
         })
         .prefault({}),
+      socketio: z
+        .strictObject({
+          enabled: z.boolean('must be true or false').default(true),
+          subscriptions: whole(1, 100_000).default(200),
+          messages: whole(1, 100_000).default(250),
+          messageBytes: whole(1_024, 2 ** 24).default(65_536),
+          nodes: whole(1, 1_000_000).default(10_000),
+        })
+        .prefault({}),
       resources: z
         .record(z.string(), z.looseObject({}, 'must be a mapping with `params` and `sql`'))
         .optional()
@@ -115,7 +124,7 @@ export const documentSchema = z
         })
         .prefault({}),
     },
-    'must be a mapping with `resources`, and optionally `profile`, `source`, `cache`, `l2`, `relay`, `cluster`, `journal`, `invalidation`, `access`, `limits`, `trees` and `server`',
+    'must be a mapping with `resources`, and optionally `profile`, `source`, `cache`, `l2`, `relay`, `cluster`, `journal`, `invalidation`, `access`, `limits`, `trees`, `socketio` and `server`',
   )
   .superRefine(({ journal }, context) => {
     if (!journal.required || journal.enabled !== false) return

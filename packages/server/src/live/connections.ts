@@ -2,15 +2,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from 'tidemark'
 import { type Access, accessOf } from '../access/access.js'
 import { tenantOfRoute } from '../access/authorise.js'
-import { DrainingError, StreamLimitError } from '../errors.js'
+import { DrainingError } from '../errors.js'
 import { problemOf } from '../problem.js'
 import { Connection, type ConnectionLimits } from './connection.js'
+import type { Quota } from './quota.js'
 
 export interface StreamLimits extends ConnectionLimits {
   readonly heartbeatMs: number
-  readonly streamsMax: number
-  readonly streamsPerAddressMax: number
-  readonly streamsPerTenantMax: number
 }
 
 /** Calls `end` once somebody no longer counts. */
@@ -29,18 +27,16 @@ export class Connections {
   readonly #limits: StreamLimits
   readonly #clock: Clock
   readonly #watchAccess: WatchAccess
+  readonly #quota: Quota
   readonly #open = new Set<Connection>()
-  readonly #byAddress = new Map<string, number>()
-  readonly #byTenant = new Map<string, number>()
   #beating: { cancel(): void } | undefined
   /** Whose turn it is, of how many; who comes meanwhile waits for the next round. */
   #round = { left: this.#open.values(), size: 0, beaten: 0, part: 0 }
   #isDraining = false
-  /** Streams refused because of a limit. */
-  refused = 0
 
-  constructor(limits: StreamLimits, clock: Clock, watchAccess: WatchAccess) {
+  constructor(limits: StreamLimits, quota: Quota, clock: Clock, watchAccess: WatchAccess) {
     this.#limits = limits
+    this.#quota = quota
     this.#clock = clock
     this.#watchAccess = watchAccess
   }
@@ -60,7 +56,8 @@ export class Connections {
    * @throws StreamLimitError, DrainingError
    */
   open(request: FastifyRequest, reply: FastifyReply): Connection {
-    this.#admit(request)
+    if (this.#isDraining) throw new DrainingError()
+    const leave = this.#quota.take({ server: true, address: request.ip, tenant: tenantOfRoute(request) })
     reply.hijack()
     reply.raw.writeHead(200, {
       ...Object.fromEntries(Object.entries(reply.getHeaders()).filter(([, value]) => value !== undefined)),
@@ -69,7 +66,7 @@ export class Connections {
       'x-accel-buffering': 'no',
     })
     const connection = new Connection(reply.raw, this.#limits, this.#clock)
-    this.#add(connection, request)
+    this.#add(connection, leave)
     connection.send(`retry: ${this.retryMs()}\n\n`)
     this.#watchAccess(accessOf(request), (error) => this.#refuse(connection, error), connection.signal)
     return connection
@@ -88,31 +85,12 @@ export class Connections {
     connection.end(this.retryMs())
   }
 
-  #admit(request: FastifyRequest): void {
-    if (this.#isDraining) throw new DrainingError()
-    const { streamsMax, streamsPerAddressMax, streamsPerTenantMax } = this.#limits
-    const told =
-      this.#open.size >= streamsMax
-        ? `This server has ${streamsMax} streams open, its limit. Ask again later, ask another one, or raise server.streams.`
-        : (this.#byAddress.get(request.ip) ?? 0) >= streamsPerAddressMax
-          ? `Your address has ${streamsPerAddressMax} streams open, its limit. Close some, or raise server.streamsPerAddress.`
-          : (this.#byTenant.get(tenantOfRoute(request)) ?? 0) >= streamsPerTenantMax
-            ? `This tenant has ${streamsPerTenantMax} streams open, its limit. Close some, or raise limits.streams.`
-            : undefined
-    if (told === undefined) return
-    this.refused++
-    throw new StreamLimitError(told)
-  }
-
-  #add(connection: Connection, request: FastifyRequest): void {
-    const leaveAddress = count(this.#byAddress, request.ip)
-    const leaveTenant = count(this.#byTenant, tenantOfRoute(request))
+  #add(connection: Connection, leave: () => void): void {
     this.#open.add(connection)
     this.#beating ??= this.#beat()
     connection.signal.addEventListener('abort', () => {
       this.#open.delete(connection)
-      leaveAddress()
-      leaveTenant()
+      leave()
     })
   }
 
@@ -134,15 +112,5 @@ export class Connections {
       if (next.done) return
       next.value.beat(this.retryMs())
     }
-  }
-}
-
-/** Counts one more. @returns how to count it no longer */
-function count(counts: Map<string, number>, name: string): () => void {
-  counts.set(name, (counts.get(name) ?? 0) + 1)
-  return () => {
-    const left = counts.get(name)! - 1
-    if (left === 0) counts.delete(name)
-    else counts.set(name, left)
   }
 }

@@ -8,14 +8,12 @@ export interface Mark {
   readonly hash: string
 }
 
-/** One state of an entry, written as an event once for all who get it. */
+/** One state of an entry. */
 export interface Frame extends Mark {
-  readonly bytes: Buffer
   readonly of: Representation
+  /** As an event, written once for all who get it. */
+  readonly bytes: Buffer
 }
-
-/** What leads a client from one state to another, as an event; undefined if the whole state is to be sent. */
-export type Delta = (from: Frame, to: Frame) => Buffer | undefined
 
 /** A value as an event: `id` is the position as of which it holds and its hash, `data` its JSON on one line. */
 export function frameOf(asOf: string, representation: Representation): Frame {
@@ -23,7 +21,15 @@ export function frameOf(asOf: string, representation: Representation): Frame {
   const id = `${asOf}-${hash}`
   const mark = parseEventId(id)
   if (!mark) throw new PositionError('A stream can only carry positions with an epoch.')
-  return { ...mark, of: representation, bytes: eventOf(id, event, body) }
+  let bytes: Buffer | undefined
+  return {
+    ...mark,
+    of: representation,
+    get bytes() {
+      bytes ??= eventOf(id, event, body)
+      return bytes
+    },
+  }
 }
 
 /** An event; `data` is one line. */

@@ -1,8 +1,8 @@
 import { type Answer, BehindError, type CallOptions, type Clock, ClosedError, formatPosition } from 'tidemark'
-import { isFinal, problemOf } from '../problem.js'
+import { isFinal } from '../problem.js'
 import type { Representation } from '../resources/representation.js'
-import type { Connection } from './connection.js'
-import { type Delta, type Frame, frameOf, judge, type Mark, parseEventId } from './frame.js'
+import { type Frame, frameOf, judge, type Mark, parseEventId } from './frame.js'
+import type { Sink } from './sink.js'
 import { Subscriber } from './subscriber.js'
 
 /** An entry that can be followed. */
@@ -50,12 +50,12 @@ export class Hub {
     return this.#subscribers.size
   }
 
-  /** Sends the value now, unless the client has it, and then every new one. `lastEventId` is where the client left off; `delta` says what is different, for one that wants that. */
-  subscribe(connection: Connection, lastEventId: string | undefined, delta?: Delta): void {
+  /** Sends the value now, unless the client has it, and then every new one. `lastEventId` is where the client left off. */
+  subscribe(sink: Sink, lastEventId: string | undefined): void {
     const seen = parseEventId(lastEventId)
-    const subscriber = new Subscriber(connection, seen, delta)
+    const subscriber = new Subscriber(sink, seen)
     this.#subscribers.add(subscriber)
-    connection.signal.addEventListener('abort', () => this.#leave(subscriber))
+    sink.signal.addEventListener('abort', () => this.#leave(subscriber))
     void this.#begin(subscriber, seen)
   }
 
@@ -71,7 +71,7 @@ export class Hub {
    * that a change has just made stale. It is a hit, or joins the recomputation that the watch has begun.
    */
   async #begin(subscriber: Subscriber, seen: Mark | undefined): Promise<void> {
-    const { signal } = subscriber.connection
+    const { signal } = subscriber.sink
     const floor = this.#floor(seen)
     for (
       let delayMs = BACKOFF_MIN_MS;
@@ -85,13 +85,13 @@ export class Hub {
         if (signal.aborted) return
         if (error instanceof BehindError) break
         if (isFinal(error)) return this.#refuse(subscriber, error)
-        subscriber.connection.send(waiting(error))
+        subscriber.sink.waiting(error)
       }
       // A read has waited for the position for as long as reads do: another process may have reached it. Others wait on.
       if (subscriber.isCurrent || floor.minPosition !== undefined) break
       await this.#pause(delayMs, signal)
     }
-    if (!subscriber.isCurrent) subscriber.connection.end(this.#options.retryMs())
+    if (!subscriber.isCurrent) subscriber.sink.end(this.#options.retryMs())
   }
 
   /** A position of this epoch must have been reached; those of other epochs are not ordered. */
@@ -114,7 +114,7 @@ export class Hub {
       } catch (error) {
         if (error instanceof ClosedError) return this.#endAll()
         if (isFinal(error)) return this.#refuseAll(error)
-        for (const { connection } of this.#subscribers) connection.send(waiting(error))
+        for (const { sink } of this.#subscribers) sink.waiting(error)
       }
       await this.#pause(delayMs, signal)
     }
@@ -136,16 +136,15 @@ export class Hub {
   }
 
   #endAll(): void {
-    for (const { connection } of this.#subscribers) connection.end(this.#options.retryMs())
+    for (const { sink } of this.#subscribers) sink.end(this.#options.retryMs())
   }
 
   #refuseAll(error: unknown): void {
     for (const subscriber of this.#subscribers) this.#refuse(subscriber, error)
   }
 
-  #refuse({ connection }: Subscriber, error: unknown): void {
-    connection.send(`event: problem\ndata: ${JSON.stringify(problemOf(error))}\n\n`)
-    connection.end(REFUSED_RETRY_MS + this.#options.retryMs())
+  #refuse({ sink }: Subscriber, error: unknown): void {
+    sink.refuse(error, REFUSED_RETRY_MS + this.#options.retryMs())
   }
 
   #pause(ms: number, signal: AbortSignal): Promise<void> {
@@ -160,8 +159,4 @@ export class Hub {
       signal.addEventListener('abort', wake)
     })
   }
-}
-
-function waiting(error: unknown): string {
-  return `: waiting ${problemOf(error).code}\n\n`
 }

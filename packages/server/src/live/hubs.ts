@@ -1,6 +1,5 @@
-import type { Connection } from './connection.js'
-import type { Delta } from './frame.js'
 import { type Followed, Hub, type HubOptions } from './hub.js'
+import type { Sink } from './sink.js'
 
 /** The entries that are streamed now: one hub for each, however many clients it has. */
 export class Hubs {
@@ -16,7 +15,7 @@ export class Hubs {
     return this.#hubs.size
   }
 
-  subscribe(bound: Followed, connection: Connection, lastEventId: string | undefined, delta?: Delta): void {
+  subscribe(bound: Followed, sink: Sink, lastEventId: string | undefined): void {
     let hub = this.#hubs.get(bound.key)
     if (!hub) {
       const opened: Hub = new Hub(bound, this.#options, () => {
@@ -25,6 +24,6 @@ export class Hubs {
       hub = opened
       this.#hubs.set(bound.key, hub)
     }
-    hub.subscribe(connection, lastEventId, delta)
+    hub.subscribe(sink, lastEventId)
   }
 }

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { systemClock } from 'tidemark'
 import { describe, expect, it } from 'vitest'
 import { Connection } from './connection.js'
+import { EventSink } from './event-sink.js'
 import { type Frame, frameOf, parseEventId } from './frame.js'
 import { Subscriber } from './subscriber.js'
 
@@ -62,7 +63,7 @@ function run(script: readonly Step[], seen: string | undefined) {
     { bufferMaxBytes: BUFFER_MAX_BYTES, stuckMaxMs: 1_000 },
     systemClock,
   )
-  const subscriber = new Subscriber(connection, parseEventId(seen))
+  const subscriber = new Subscriber(new EventSink(connection), parseEventId(seen))
   let most = 0
   for (const step of script) {
     if (step.kind === 'take') response.take()
@@ -111,7 +112,7 @@ describe('a subscriber', () => {
       { bufferMaxBytes: BUFFER_MAX_BYTES, stuckMaxMs: 1_000 },
       systemClock,
     )
-    const subscriber = new Subscriber(connection, parseEventId(`e:0/9-${hashOf(1)}`))
+    const subscriber = new Subscriber(new EventSink(connection), parseEventId(`e:0/9-${hashOf(1)}`))
     subscriber.offer(frame('f', 2, 1))
     subscriber.offer(frame('f', 1, 2))
     response.takeAll()

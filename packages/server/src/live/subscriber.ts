@@ -1,26 +1,24 @@
-import type { Connection } from './connection.js'
-import { type Delta, type Frame, judge, type Mark } from './frame.js'
+import { type Frame, judge, type Mark } from './frame.js'
+import type { Sink } from './sink.js'
 
 /** A client of one entry's stream: gets states in the log's order, and only the newest while it is slow. */
 export class Subscriber {
-  readonly connection: Connection
+  readonly sink: Sink
   /** The newest state that was offered; nothing older is sent. */
   #newest: Mark | undefined
   /** What the client has. */
   #sent: Mark | undefined
   /** The same, where it was sent here: deltas lead on from it. */
   #base: Frame | undefined
-  readonly #delta: Delta | undefined
   #pending: Frame | undefined
   #isCurrent = false
 
-  /** `seen` is what the client had when it came; `delta` is for one that wants to be told what is different. */
-  constructor(connection: Connection, seen: Mark | undefined, delta?: Delta) {
-    this.connection = connection
-    this.#delta = delta
+  /** `seen` is what the client had when it came. */
+  constructor(sink: Sink, seen: Mark | undefined) {
+    this.sink = sink
     this.#newest = seen
     this.#sent = seen
-    connection.onRoom(() => this.#flush())
+    sink.onRoom(() => this.#flush())
   }
 
   /** Whether the client was offered a state that is not before what it had when it came. */
@@ -33,17 +31,14 @@ export class Subscriber {
     this.#isCurrent = true
     this.#newest = frame
     this.#pending = judge(frame, this.#sent) === 'same' ? undefined : frame
-    this.#flush()
+    if (this.#pending) this.#flush()
+    else this.sink.unchanged()
   }
 
   #flush(): void {
-    if (!this.#pending || !this.connection.send(this.#bytes(this.#pending))) return
+    if (!this.#pending || !this.sink.state(this.#pending, this.#base)) return
     this.#sent = this.#pending
     this.#base = this.#pending
     this.#pending = undefined
-  }
-
-  #bytes(frame: Frame): Buffer {
-    return (this.#base && this.#delta?.(this.#base, frame)) ?? frame.bytes
   }
 }

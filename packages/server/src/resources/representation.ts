@@ -11,6 +11,8 @@ export interface Representation {
   readonly hash: string
   /** The event's name, where it is not the usual one. */
   readonly event?: string
+  /** Of nodes that a path with wildcards names: the JSON of each, by its path. */
+  readonly nodes?: ReadonlyMap<string, string>
 }
 
 export function represent(columns: readonly Column[], rows: readonly TextRow[], isOne: boolean): Representation {

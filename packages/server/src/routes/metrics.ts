@@ -191,12 +191,14 @@ function relayGauges(registry: Registry, cache: Cache): void {
   )
 }
 
-function streamMetrics(registry: Registry, { connections, hubs, activity }: Live): void {
+function streamMetrics(registry: Registry, { quota, connections, hubs, activity, sockets }: Live): void {
   gauge(registry, 'tidemark_streams', 'Streams that are open', () => connections.size)
+  gauge(registry, 'tidemark_sockets', 'Sockets (Socket.IO) that are open', () => sockets?.size ?? 0)
+  gauge(registry, 'tidemark_socket_subscriptions', 'What sockets follow', () => sockets?.subscriptions ?? 0)
   gauge(registry, 'tidemark_streamed_entries', 'Entries that are streamed to at least one client', () => hubs.size)
   gauge(registry, 'tidemark_activity_clients', 'Clients that follow what the cache does', () => activity.size)
-  copied(registry, 'tidemark_streams_refused_total', 'Streams refused because of a limit', () => [
-    [connections.refused, {}],
+  copied(registry, 'tidemark_streams_refused_total', 'Streams and sockets refused because of a limit', () => [
+    [quota.refused, {}],
   ])
 }
 

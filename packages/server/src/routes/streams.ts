@@ -3,22 +3,28 @@ import { z } from 'zod'
 import { UnknownResourceError } from '../errors.js'
 import type { Activity } from '../live/activity.js'
 import type { Connections } from '../live/connections.js'
+import { EventSink } from '../live/event-sink.js'
 import type { Hubs } from '../live/hubs.js'
+import type { Quota } from '../live/quota.js'
+import { SOCKET_PATH, type Sockets } from '../live/sockets.js'
 import type { Argument } from '../resources/parameter-type.js'
 import type { Resource } from '../resources/resource.js'
 import { eventStreamResponse, problemResponse } from './schemas.js'
 
 export interface Live {
+  readonly quota: Quota
   readonly connections: Connections
   readonly hubs: Hubs
   readonly activity: Activity
+  /** Where there is Socket.IO. */
+  readonly sockets: Sockets | undefined
 }
 
 /** `GET /api/streams/:name`: a resource's value now, and every new one. `GET /api/activity`: what the cache does. */
 export function streamRoutes(
   app: FastifyInstance,
   resources: readonly Resource[],
-  { connections, hubs, activity }: Live,
+  { connections, hubs, activity }: Pick<Live, 'connections' | 'hubs' | 'activity'>,
 ): void {
   for (const resource of resources) {
     app.get(`/api/streams/${resource.config.name}`, {
@@ -36,7 +42,7 @@ export function streamRoutes(
         const lastEventId = request.headers['last-event-id']
         hubs.subscribe(
           bound,
-          connections.open(request, reply),
+          new EventSink(connections.open(request, reply)),
           typeof lastEventId === 'string' ? lastEventId : undefined,
         )
       },
@@ -70,5 +76,7 @@ const headers = z.looseObject({
 
 /** Whether a route's answers last as long as their clients stay. */
 export function isStream(route: string): boolean {
-  return route.startsWith('/api/streams/') || route === '/api/activity' || route.endsWith('/~live')
+  return (
+    route.startsWith('/api/streams/') || route === '/api/activity' || route.endsWith('/~live') || route === SOCKET_PATH
+  )
 }
