@@ -45,6 +45,11 @@ test('of a table that is joined to itself, each place has its own columns', asyn
   )
 })
 
+test('conditions that are tested on each row are shown', async () => {
+  const ran = await explain(['select title from posts where author_id + 1 = $1'])
+  expect(ran.out).toMatch(/^ {2}all of public\.posts \(condition\)\n {4}tested on each row: author_id \+ 1 = \$1$/m)
+})
+
 test('what is not kept is said, and what depends on nothing', async () => {
   expect((await explain(['select now() from posts'])).out).toContain('needs an expiry: time')
   expect((await explain(['select 1'])).out).toContain('depends on nothing')

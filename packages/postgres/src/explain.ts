@@ -1,11 +1,16 @@
 import type { Analysis, RowRead } from './sql/analyse.js'
 import type { Ask, Relation } from './sql/catalogue.js'
-import { explainReasons, explainRows, explainTable, explainUnfollowable } from './sql/explain.js'
+import { explainReasons, explainRows, explainTable, explainTests, explainUnfollowable } from './sql/explain.js'
 
 /** One place where a statement reads a table: of one that is joined to itself there are several. */
 export interface PlaceExplanation {
   /** `rows of public.posts where author_id = $1`, `all of public.posts (condition)`. */
   readonly line: string
+  /**
+   * Conditions that are tested on a row before and after a change, where the log has its values before (`REPLICA IDENTITY FULL`): one that
+   * meets them neither before nor after touches nothing, nor does an update of what only they name while they hold.
+   */
+  readonly tests: readonly string[]
   /** The columns that are read there. undefined: all, or that is not known. */
   readonly reads: readonly string[] | undefined
   /** Which updates touch the answer there, in a sentence; undefined where the table sends no changes. */
@@ -62,8 +67,13 @@ function explainRelation(relation: Relation, analysis: Analysis, facts: TableFac
   const tables = analysis.tables.filter(isOf)
   const isUnfollowable = analysis.unfollowable.some(({ table }) => table === relation.table)
   const isWhole = tables.length > 0 || rows.some(({ ways }) => typeof ways === 'string')
-  const place = (line: string, reads: readonly string[] | undefined): PlaceExplanation => ({
+  const place = (
+    line: string,
+    reads: readonly string[] | undefined,
+    tests: readonly string[] = [],
+  ): PlaceExplanation => ({
     line,
+    tests,
     reads: isUnfollowable ? undefined : reads,
     updates: isUnfollowable || !facts ? undefined : updatesOf(reads, facts),
   })
@@ -72,7 +82,7 @@ function explainRelation(relation: Relation, analysis: Analysis, facts: TableFac
     table,
     follows: isUnfollowable ? 'nothing' : isWhole ? 'table' : 'rows',
     places: [
-      ...rows.map((row) => place(explainRows(row), row.reads)),
+      ...rows.map((row) => place(explainRows(row), row.reads, explainTests(row))),
       ...tables.map((whole) => place(explainTable(whole), whole.reads)),
       ...(isUnfollowable ? [place(explainUnfollowable(relation), undefined)] : []),
     ],

@@ -32,10 +32,16 @@ it('each place of a table that is joined to itself has the columns that are read
   expect(people!.places).toEqual([
     {
       line: 'rows of public.people where id = $1 (old values: self-join)',
+      tests: [],
       reads: ['boss', 'id', 'name'],
       updates: expect.stringContaining('did not'),
     },
-    { line: expect.stringContaining('in (boss of public.people where id = $1)'), reads: ['id'], updates: OTHERS },
+    {
+      line: expect.stringContaining('in (boss of public.people where id = $1)'),
+      tests: [],
+      reads: ['id'],
+      updates: OTHERS,
+    },
   ])
 })
 
@@ -52,6 +58,27 @@ it('which updates count depends on what the log tells of old values', async () =
   expect(await updates('select * from people where id = 1')).toMatch(/^Every update counts/)
   expect(await updates('select name from names where id = 1')).toMatch(/^An update of other columns touches nothing/)
   expect(await updates('select count(*) from people')).toMatch(/^No update counts/)
+})
+
+it('conditions that are tested on each row are told as they are written', async () => {
+  const tests = async (condition: string) =>
+    (await tables(`select name from fully where ${condition}`))[0]!.places[0]!.tests
+  for (const condition of [
+    'wage + 1 = $1',
+    'coalesce(wage, 0) in (1, $1)',
+    'case when wage > 5 then boss = 1 else boss = 2 end',
+    "(wage = $1) or ((boss <> id) and not (name like 'a''%'))",
+    'wage not between boss - 1 and (boss + 1) * 2',
+    '(wage, boss) < ($1, 2)',
+    'wage is distinct from boss',
+    '(wage > 5) is not true',
+  ])
+    expect(await tests(condition)).toEqual([condition])
+  expect(await tests('id = $1')).toEqual([])
+  expect((await tables('select count(wage) from fully where boss + 1 = $1'))[0]!.places[0]!.tests).toEqual([
+    'boss + 1 = $1',
+    'wage is not null',
+  ])
 })
 
 it('what sends no changes, or cannot be followed, is told with what to do', async () => {

@@ -62,8 +62,9 @@ function formatExplanation({ tables, notKept }: Explanation): string {
   const blocks = tables.map(({ table, places, identity, advice }) =>
     [
       `${table}${identity ? ` (replica identity ${identity})` : ''}`,
-      ...places.flatMap(({ line, reads, updates }) => [
+      ...places.flatMap(({ line, tests, reads, updates }) => [
         `  ${line}`,
+        ...tests.map((each) => `    tested on each row: ${each}`),
         ...(reads ? [`    columns read: ${reads.join(', ') || 'none'}`] : []),
         ...(updates ? [`    ${updates}`] : []),
       ]),

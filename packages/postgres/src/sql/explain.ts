@@ -2,6 +2,7 @@ import type { Analysis, RowRead, TableRead } from './analyse.js'
 import type { Bounds, Choice } from './bounds.js'
 import { BOOL, INTEGERS, NUMERIC } from './canonical.js'
 import type { Relation } from './catalogue.js'
+import { conditionText } from './condition-text.js'
 import type { Value } from './values.js'
 
 /** Types whose constants are written without quotes. */
@@ -43,6 +44,11 @@ export function explainRows({ relation, ways, uncut, hidden }: RowRead): string 
   const where = texts.has('') ? '' : ` where ${[...texts].join(' or ')}`
   const old = hidden ? ` (old values: ${hidden})` : ''
   return `rows of ${relation.table}${where}${explainCut(ways)}${old}`
+}
+
+/** The conditions that are tested on each row before and after a change. */
+export function explainTests({ tested }: RowRead): string[] {
+  return [...new Set((tested?.testings ?? []).map(({ condition }) => conditionText(condition)))]
 }
 
 function explainWay(bounds: Bounds): string {

@@ -19,6 +19,8 @@ import { readArray, valueFits } from './values.js'
 /** A condition of a statement as a test of rows: the parameters' values make it one. */
 export interface Testing {
   readonly occurrence: Occurrence
+  /** As it is written. */
+  readonly condition: Node
   readonly columns: readonly string[]
   /** Where it names them. */
   readonly references: ReadonlySet<ColumnRef>
@@ -38,6 +40,7 @@ export function testingOf(condition: Node, level: Level, types: readonly number[
   if (!make || !first || terms.columns.some(({ occurrence }) => occurrence !== first.occurrence)) return undefined
   return {
     occurrence: first.occurrence,
+    condition,
     columns: [...new Set(terms.columns.map(({ column }) => column.name))].sort(),
     references: terms.references,
     holds: make,

@@ -23,6 +23,7 @@ export interface Explanation {
     readonly follows: 'rows' | 'table' | 'nothing'
     readonly places: readonly {
       readonly line: string
+      readonly tests: readonly string[]
       readonly reads: readonly string[] | undefined
       readonly updates: string | undefined
     }[]

@@ -30,6 +30,11 @@ const explanation = z.object({
         .array(
           z.object({
             line: z.string().describe('What it depends on there, and why'),
+            tests: z
+              .array(z.string())
+              .describe(
+                'Conditions that are tested on a row before and after a change, where the log has the old values',
+              ),
             reads: z
               .array(z.string())
               .optional()
@@ -85,8 +90,9 @@ function toAnswer({ tables, notKept }: Explanation): z.infer<typeof explanation>
   return {
     tables: tables.map(({ places, advice, ...table }) => ({
       ...table,
-      places: places.map(({ line, reads, updates }) => ({
+      places: places.map(({ line, tests, reads, updates }) => ({
         line,
+        tests: [...tests],
         ...(reads && { reads: [...reads] }),
         ...(updates && { updates }),
       })),
