@@ -8,6 +8,7 @@ import type { Change, RowChange } from 'tidemark'
  * answer; so neither does which row is taken for which: a row that moves to another partition comes as a delete with an insert behind it.
  */
 export function netOf(changes: readonly Change[]): readonly Change[] {
+  if (changes.length < 2) return changes
   const tables = writtenAnew(changes)
   if (tables.size === 0) return changes
   const net: (Change | undefined)[] = [...changes]
@@ -21,7 +22,6 @@ export function netOf(changes: readonly Change[]): readonly Change[] {
 /** Tables of which rows were deleted and inserted. */
 function writtenAnew(changes: readonly Change[]): Set<string> {
   const found = new Set<string>()
-  if (changes.length < 2) return found
   const ops = { insert: new Set<string>(), delete: new Set<string>() }
   let last: string | undefined
   let op: string | undefined
