@@ -87,8 +87,8 @@ class EmbeddedL2 implements LmdbL2 {
   }
 
   async fill(key: string, entry: L2Fill): Promise<'stored' | 'refused'> {
-    return this.#write((environment) =>
-      fill(
+    return this.#write(async (environment) => {
+      const filled = await fill(
         {
           environment,
           numbers: this.#numbers,
@@ -100,8 +100,10 @@ class EmbeddedL2 implements LmdbL2 {
         },
         key,
         entry,
-      ),
-    )
+      )
+      if (filled === 'stored' && entry.holder !== undefined) await release(environment, key, entry.holder)
+      return filled
+    })
   }
 
   async invalidate(batch: L2Batch): Promise<L2Answer> {

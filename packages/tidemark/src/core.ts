@@ -98,7 +98,14 @@ export class Core implements Keeper, Applier {
   }
 
   context(fill: Fill): object {
-    const own = { signal: fill.signal, tenant: fill.tenant, tag: (...tags: string[]) => fill.tag(tagsOf(tags)) }
+    const own = {
+      // Most loaders never look at it, and one costs more than all else that a fill needs.
+      get signal() {
+        return fill.signal
+      },
+      tenant: fill.tenant,
+      tag: (...tags: string[]) => fill.tag(tagsOf(tags)),
+    }
     return this.options.source ? Object.assign(own, this.options.source.context(fill)) : own
   }
 

@@ -113,7 +113,14 @@ export async function set(core: Core, setting: Setting): Promise<SetOutcome> {
       if (slot < 0) notKept = 'too-large'
       else {
         core.counters.kept++
-        core.shared?.kept(space, key, setByHand, { value, lsn, dependencies, itself, filledAt: now, lifetimeMs })
+        core.shared?.kept(core.shared.nameOf(space, key, setByHand), {
+          value,
+          lsn,
+          dependencies,
+          itself,
+          filledAt: now,
+          lifetimeMs,
+        })
       }
     }
     if (notKept) core.counters.notKept[notKept] = (core.counters.notKept[notKept] ?? 0) + 1

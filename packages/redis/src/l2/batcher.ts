@@ -1,6 +1,6 @@
 interface Waiting<Item, Answer> {
   readonly item: Item
-  resolve(answer: Answer): void
+  resolve(answer: Answer | Promise<Answer>): void
   reject(error: unknown): void
 }
 
@@ -13,11 +13,15 @@ export interface Load {
 export class Batcher<Item, Answer> {
   readonly #sizeMax: number
   readonly #load: Load
-  readonly #send: (items: readonly Item[]) => Promise<readonly Answer[]>
+  readonly #send: (items: readonly Item[]) => Promise<readonly (Answer | Promise<Answer>)[]>
   #waiting: Waiting<Item, Answer>[] = []
 
   /** @param send answers in the order of the items */
-  constructor(sizeMax: number, load: Load, send: (items: readonly Item[]) => Promise<readonly Answer[]>) {
+  constructor(
+    sizeMax: number,
+    load: Load,
+    send: (items: readonly Item[]) => Promise<readonly (Answer | Promise<Answer>)[]>,
+  ) {
     this.#sizeMax = sizeMax
     this.#load = load
     this.#send = send

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { L2Ask, L2Batch, L2Fill, L2Read } from 'tidemark'
 import { Batcher, type Load } from './batcher.js'
-import type { Envelope, Sealed } from './envelope.js'
+import type { Envelope, Sealed, Unsealable } from './envelope.js'
 import { L2BucketsError } from './errors.js'
 import type { Guard } from './guard.js'
 import { type BucketKeys, bucketKeys } from './keys.js'
@@ -9,7 +9,7 @@ import type { MarkSlice } from './marks.js'
 import type { Settings } from './options.js'
 import { fillScript } from './scripts/fill.js'
 import { invalidateScript } from './scripts/invalidate.js'
-import { Leased, Outcome, Verdict } from './scripts/layout.js'
+import { FillFlag, Leased, Outcome, Verdict } from './scripts/layout.js'
 import { leaseScript, releaseScript } from './scripts/lease.js'
 import { readScript } from './scripts/read.js'
 import type { Argument, RedisClient } from './scripts/script.js'
@@ -48,8 +48,7 @@ interface Releasing {
   readonly holder: string
 }
 
-/** `crowded`: there was no room for its shapes; `widened` gives it others. */
-export type Filled = 'stored' | 'refused' | 'crowded'
+type Filled = 'stored' | 'refused'
 
 /** An answer of a script, texts as bytes. */
 type Reply = [outcome: number, ...rest: unknown[]]
@@ -105,15 +104,24 @@ export class Bucket {
     return this.#reads.add({ key, ask })
   }
 
+  /** @param isWide it is tried again: there was no room for its shapes */
+  fill(key: string, fill: L2Fill, isWide = false): Promise<Filled> {
+    const sealed = this.#parts.envelope.seal(this.#widened(fill))
+    return sealed instanceof Promise
+      ? sealed.then((each) => this.#store(key, fill, each, isWide))
+      : this.#store(key, fill, sealed, isWide)
+  }
+
+  #store(key: string, fill: L2Fill, sealed: Sealed | Unsealable, isWide: boolean): Promise<Filled> {
+    if (typeof sealed === 'string') return Promise.resolve(this.#refuse(sealed))
+    return this.#fills.add({ key, fill, sealed, isWide })
+  }
+
   /** With the wide stamps for those whose shapes there was no room for. */
-  widened(fill: L2Fill): L2Fill {
+  #widened(fill: L2Fill): L2Fill {
     if (this.#crowded.size === 0) return fill
     const stamps = fill.stamps.map((stamp) => (this.#crowded.has(stamp.shape) ? (stamp.wide ?? stamp) : stamp))
     return { ...fill, stamps }
-  }
-
-  fill(key: string, fill: L2Fill, sealed: Sealed, isWide: boolean): Promise<Filled> {
-    return this.#fills.add({ key, fill, sealed, isWide })
   }
 
   async lease(key: string, holder: string, ms: number): Promise<boolean> {
@@ -243,18 +251,36 @@ export class Bucket {
       .catch(() => {})
   }
 
-  async #fillAll(fillings: readonly Filling[]): Promise<Filled[]> {
+  /** One script call for all of one history and of one holder: usually for all. */
+  async #fillAll(fillings: readonly Filling[]): Promise<(Filled | Promise<Filled>)[]> {
+    const { epoch } = fillings[0]!.fill
+    const holder = fillings.find(({ fill }) => fill.holder !== undefined)?.fill.holder
+    if (fillings.every(({ fill }) => fill.epoch === epoch && (fill.holder ?? holder) === holder))
+      return this.#fillAlike(fillings, epoch, holder)
+    const fills = fillings.map((filling) => this.#fillAlike([filling], filling.fill.epoch, filling.fill.holder))
+    return (await Promise.all(fills)).flat()
+  }
+
+  async #fillAlike(
+    fillings: readonly Filling[],
+    epoch: string,
+    holder: string | undefined,
+  ): Promise<(Filled | Promise<Filled>)[]> {
     const isKnown = fillings.every(({ sealed }) => sealed.shapes.every((shape) => this.#registered.has(shape)))
-    let verdicts = await this.#send(fillings, !isKnown)
+    let verdicts = await this.#send(fillings, epoch, holder, !isKnown)
     if (isKnown && verdicts?.includes(Verdict.unknownShape)) {
       this.#registered.clear()
       this.#crowded.clear()
-      verdicts = await this.#send(fillings, true)
+      verdicts = await this.#send(fillings, epoch, holder, true)
     }
-    return fillings.map(({ sealed, isWide }, i) => {
+    return fillings.map(({ key, fill, sealed, isWide }, i) => {
       if (!verdicts) return this.#refuse('no-tidemark')
       const verdict = verdicts[i]!
-      if (typeof verdict !== 'number') return isWide ? this.#refuse('too-many-shapes') : this.#crowd(sealed, verdict)
+      if (typeof verdict !== 'number') {
+        if (isWide) return this.#refuse('too-many-shapes')
+        this.#crowd(sealed, verdict)
+        return this.fill(key, fill, true)
+      }
       if (verdict !== Verdict.none) return this.#refuse(REFUSALS[verdict] ?? 'unwritable')
       if (this.#registered.size > this.#parts.settings.shapesMax) this.#registered.clear()
       for (const shape of sealed.shapes) this.#registered.add(shape)
@@ -263,24 +289,29 @@ export class Bucket {
     })
   }
 
-  #crowd({ shapes }: Sealed, [, ...missing]: readonly number[]): 'crowded' {
+  #crowd({ shapes }: Sealed, [, ...missing]: readonly number[]): void {
     if (this.#crowded.size > CROWDED_MAX) this.#crowded.clear()
     for (const number of missing) this.#crowded.add(shapes[number - 1]!)
-    return 'crowded'
   }
 
   /** @returns the verdicts; undefined if there is nothing to be stored in */
-  async #send(fillings: readonly Filling[], isDescribed: boolean): Promise<(number | number[])[] | undefined> {
+  async #send(
+    fillings: readonly Filling[],
+    epoch: string,
+    holder: string | undefined,
+    isDescribed: boolean,
+  ): Promise<(number | number[])[] | undefined> {
     const { settings, client } = this.#parts
     const { deadlineMs, buckets, shapesMax } = settings
     const keys = [this.#keys.state, this.#keys.stamps]
     // Of each bucket: the same table may be in all of them.
-    const args: Argument[] = [buckets, randomBytes(8)]
+    const args: Argument[] = [buckets, epoch, isDescribed ? randomBytes(8) : '', shapesMax, holder ?? '']
     for (const { key, fill, sealed, isWide } of fillings) {
       keys.push(this.#keys.entry(key))
-      args.push(fill.epoch, fill.lsn, sealed.keepMs, sealed.bytes, isDescribed ? JSON.stringify(sealed.shapes) : '')
-      args.push(isWide ? 2 * shapesMax : shapesMax)
+      sealed.bytes[0] = (isWide ? FillFlag.wide : 0) + (fill.holder === undefined ? 0 : FillFlag.release)
+      args.push(sealed.bytes)
     }
+    if (isDescribed) for (const { sealed } of fillings) args.push(JSON.stringify(sealed.shapes))
     const [outcome, ...verdicts] = await this.#run(deadlineMs, false, () => fillScript.run(client, keys, args))
     return outcome === Outcome.lost ? undefined : (verdicts as (number | number[])[])
   }

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import type { L2Fill } from 'tidemark'
 import { expect, test } from 'vitest'
 import { Envelope, type EnvelopeOptions, type Sealed } from './envelope.js'
-import { CHECKSUM_AT, POSITION_AT, STORED_AT } from './scripts/layout.js'
+import { CHECKSUM_AT, FILL_BYTES, POSITION_AT, STORED_AT } from './scripts/layout.js'
 import { msgpack } from './serializer.js'
 
 // An entry might come back as another one if a byte of it is damaged, or if another serializer or a newer version wrote it; it might grow
@@ -32,7 +32,11 @@ test('an entry comes back, older by the time that passed in Redis', async () => 
     const envelope = made({ compressAbove })
     const sealed = await sealedBy(envelope, fill)
     const { value, dependencies } = fill
-    expect([sealed.keepMs, sealed.shapes]).toEqual([1_000, ['tag', 'key']])
+    expect([sealed.bytes.readDoubleBE(1), sealed.bytes.readDoubleBE(9), sealed.shapes]).toEqual([
+      7,
+      1_000,
+      ['tag', 'key'],
+    ])
     expect(await envelope.open(inRedis(sealed), STORED + 100)).toEqual({
       value,
       lsn: 9,
@@ -111,5 +115,5 @@ function inRedis(sealed: Sealed): Buffer {
     head.writeDoubleBE(number, at)
     head.writeDoubleBE(-1 - number, at + 8)
   }
-  return Buffer.concat([head, sealed.bytes])
+  return Buffer.concat([head, sealed.bytes.subarray(FILL_BYTES)])
 }

@@ -3,7 +3,15 @@ import { promisify } from 'node:util'
 import { crc32, deflateRaw, inflateRaw } from 'node:zlib'
 import type { Dependency, L2Entry, L2Fill } from 'tidemark'
 import { shapeId, writeDependencyId } from './ids.js'
-import { CHECKSUM_AT, DEPENDENCY_BYTES, HEAD_BYTES, POSITION_AT, SHAPE_BYTES, STORED_AT } from './scripts/layout.js'
+import {
+  CHECKSUM_AT,
+  DEPENDENCY_BYTES,
+  FILL_BYTES,
+  HEAD_BYTES,
+  POSITION_AT,
+  SHAPE_BYTES,
+  STORED_AT,
+} from './scripts/layout.js'
 import type { Serializer } from './serializer.js'
 import { Packer, UnpackableError } from './values/pack.js'
 import { unpack } from './values/unpack.js'
@@ -18,8 +26,8 @@ const AGE_AT = 5
 const REMAINING_AT = 13
 const LENGTH_AT = 21
 const BODY_BYTES = 25
-/** What a client writes of the head: checksum and counts. */
-const OWN_BYTES = HEAD_BYTES - CHECKSUM_AT
+/** What a client writes of the head: checksum and counts. Before it stands what `fillScript` is told of the entry. */
+const OWN_BYTES = FILL_BYTES + HEAD_BYTES - CHECKSUM_AT
 
 const DEFLATED = 1
 /** More shapes or dependencies than a script should look up for one entry. */
@@ -37,9 +45,8 @@ export interface EnvelopeOptions {
 
 /** An entry ready for `fillScript`. */
 export interface Sealed {
+  /** As `fillScript` takes it, but for the flags at its begin. */
   readonly bytes: Buffer
-  /** How long Redis keeps it, in whole ms. */
-  readonly keepMs: number
   /** Its shapes, in the order in which the bytes have them. */
   readonly shapes: readonly string[]
 }
@@ -67,12 +74,13 @@ export class Envelope {
     const keepMs = Math.floor(Math.min(fill.remainingMs, this.#options.keepMaxMs))
     if (keepMs < 1) return 'expired'
     if (fill.stamps.length > STAMPS_MAX) return 'too-many-dependencies'
-    const shapes = [...new Set(fill.stamps.map(({ shape }) => shape))]
+    const shapes: string[] = []
+    for (const { shape } of fill.stamps) if (!shapes.includes(shape)) shapes.push(shape)
     const value = this.#encode(fill.value)
     if (typeof value === 'string') return value
-    const seal = (packed: Buffer, flags: number) => this.#put(fill, packed, flags, keepMs, shapes)
-    if (value.length <= this.#options.compressAbove) return seal(value, 0)
-    return deflate(value).then((packed) => seal(packed, DEFLATED))
+    if (value.length <= this.#options.compressAbove) return this.#put(fill, value, 0, keepMs, shapes)
+    // The serializer may write over what it returned.
+    return deflate(Buffer.from(value)).then((packed) => this.#put(fill, packed, DEFLATED, keepMs, shapes))
   }
 
   /**
@@ -113,12 +121,15 @@ export class Envelope {
     }
   }
 
-  #put(fill: L2Fill, value: Buffer, flags: number, keepMs: number, shapes: readonly string[]): Sealed | Unsealable {
+  #put(fill: L2Fill, value: Uint8Array, flags: number, keepMs: number, shapes: readonly string[]): Sealed | Unsealable {
     const dependencies = this.#packer.pack(fill.dependencies)
     const body = OWN_BYTES + SHAPE_BYTES * shapes.length + DEPENDENCY_BYTES * fill.stamps.length
     const size = body + BODY_BYTES + dependencies.length + value.length
-    if (size > this.#options.bytesMax) return 'too-large'
+    if (size - FILL_BYTES > this.#options.bytesMax) return 'too-large'
     const bytes = Buffer.allocUnsafe(size)
+    bytes[0] = 0
+    bytes.writeDoubleBE(fill.lsn, 1)
+    bytes.writeDoubleBE(keepMs, 9)
     writeStamps(bytes, shapes, fill)
     bytes[body + FLAGS_AT] = flags
     bytes.writeUInt32BE(this.#serializer, body + SERIALIZER_AT)
@@ -126,16 +137,15 @@ export class Envelope {
     bytes.writeDoubleBE(fill.remainingMs, body + REMAINING_AT)
     bytes.writeUInt32BE(dependencies.length, body + LENGTH_AT)
     dependencies.copy(bytes, body + BODY_BYTES)
-    value.copy(bytes, body + BODY_BYTES + dependencies.length)
-    bytes.writeUInt32BE(crc32(bytes.subarray(4)), 0)
-    return { bytes, keepMs, shapes }
+    bytes.set(value, body + BODY_BYTES + dependencies.length)
+    bytes.writeUInt32BE(crc32(bytes.subarray(FILL_BYTES + 4)), FILL_BYTES)
+    return { bytes, shapes }
   }
 
-  /** Bytes of its own: the serializer may write over what it returned. */
-  #encode(value: unknown): Buffer | Unsealable {
+  #encode(value: unknown): Uint8Array | Unsealable {
     try {
       const encoded = this.#options.serializer.encode(value)
-      return encoded.length > this.#options.bytesMax ? 'too-large' : Buffer.from(encoded)
+      return encoded.length > this.#options.bytesMax ? 'too-large' : encoded
     } catch (error) {
       return error instanceof UnpackableError && error.reason === 'size' ? 'too-large' : 'not-serializable'
     }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { L2, L2Answer, L2Ask, L2Batch, L2Fill, L2Read } from 'tidemark'
 import { Bucket, type BucketAnswer } from './bucket.js'
 import { Connection } from './connection.js'
-import { Envelope, type Sealed, type Unsealable } from './envelope.js'
+import { Envelope } from './envelope.js'
 import { L2DownError } from './errors.js'
 import { Guard } from './guard.js'
 import { bucketOf } from './keys.js'
@@ -82,8 +82,7 @@ class RedisTier implements RedisL2 {
 
   fill(key: string, fill: L2Fill): Promise<'stored' | 'refused'> {
     const refusal = this.#refusal()
-    if (refusal) return Promise.reject(refusal)
-    return this.#fill(key, fill, false)
+    return refusal ? Promise.reject(refusal) : this.#bucketOf(key).fill(key, fill)
   }
 
   async invalidate(batch: L2Batch): Promise<L2Answer> {
@@ -134,30 +133,6 @@ class RedisTier implements RedisL2 {
     } as const
     if (state !== 'shapes') return answer
     return { ...answer, shapes: [...new Set(this.#buckets.flatMap(({ known }) => known?.shapes ?? []))] }
-  }
-
-  /** @param isWide it is tried again: there was no room for its shapes */
-  #fill(key: string, fill: L2Fill, isWide: boolean): Promise<'stored' | 'refused'> {
-    const taken = this.#bucketOf(key).widened(fill)
-    const sealed = this.#envelope.seal(taken)
-    return sealed instanceof Promise
-      ? sealed.then((each) => this.#store(key, fill, taken, each, isWide))
-      : this.#store(key, fill, taken, sealed, isWide)
-  }
-
-  async #store(
-    key: string,
-    fill: L2Fill,
-    taken: L2Fill,
-    sealed: Sealed | Unsealable,
-    isWide: boolean,
-  ): Promise<'stored' | 'refused'> {
-    if (typeof sealed === 'string') {
-      count(this.#counters.refused, sealed)
-      return 'refused'
-    }
-    const filled = await this.#bucketOf(key).fill(key, taken, sealed, isWide)
-    return filled === 'crowded' ? this.#fill(key, fill, true) : filled
   }
 
   async #bounded<Answer>(run: () => Promise<Answer>): Promise<Answer> {

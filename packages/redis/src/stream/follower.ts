@@ -7,8 +7,8 @@ const READ_COUNT = 200
 /** How long a read waits for a record before the stream is looked at: an emptied or rewound one sends nothing. */
 const READ_WAIT_MS = 1_000
 const RETRY_FIRST_MS = 50
-/** Who was cut off for long is there again within a second. */
-const RETRY_MAX_MS = 400
+/** Who was cut off for long is there again within a second: of that up to 1.5 times this may be spent waiting. */
+const RETRY_MAX_MS = 200
 const STEADY_MS = 5_000
 
 export interface TakenUp {

@@ -38,8 +38,6 @@ local function born(epoch, token)
   redis.call('XADD', key, id, 'e', epoch, 'p', '', 'q', '', 't', token)
   return { id = id, epoch = epoch, token = token }
 end
-local replication = redis.call('INFO', 'replication')
-if not string.find(replication, 'role:master', 1, true) then return redis.error_reply('READONLY it is a replica') end
 local tail = newest()
 if not tail or not tail.epoch then tail = born(ARGV[1], ARGV[2]) end
 `
@@ -49,7 +47,11 @@ if not tail or not tail.epoch then tail = born(ARGV[1], ARGV[2]) end
  * Returns the run of the server; the newest record's id, epoch, token; the token at the place, or ''; and of the first record after the
  * place the predecessor's id and token that it names, or ''.
  */
-export const LOOK: Script = script(`${COMMON}
+export const LOOK: Script = script(`
+-- A replica refuses writes by itself; what it would answer here lags.
+local replication = redis.call('INFO', 'replication')
+if not string.find(replication, 'role:master', 1, true) then return redis.error_reply('READONLY it is a replica') end
+${COMMON}
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
 local at, before, token = '', '', ''
 if ARGV[3] ~= '' then

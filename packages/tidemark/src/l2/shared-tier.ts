@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { Clock } from '../clock.js'
 import type { Counters } from '../counters.js'
 import type { Dependency } from '../dependencies/dependency.js'
@@ -6,9 +6,10 @@ import type { Follower } from '../follow/follower.js'
 import type { Change, Commit } from '../log/change.js'
 import type { Keyspace } from '../read/keyspace.js'
 import { sessionText } from '../read/keyspaces.js'
-import type { L2, L2Ask, L2Entry, L2Fill, L2Read } from '../tiers/l2.js'
+import type { L2, L2Entry, L2Fill, L2Read } from '../tiers/l2.js'
 import type { SlotKey } from '../tiers/space.js'
 import { meantBy, stampsOf } from '../tiers/stamps.js'
+import { type Lease, Leases } from './leases.js'
 import { L2Sender } from './sender.js'
 
 /** More fills than this are not on their way to L2 at once; what is beyond stays in L1 only. */
@@ -48,12 +49,6 @@ export interface Keeping {
   readonly lifetimeMs: number
 }
 
-/** The right to load a key, while others wait for what comes of it. */
-export interface Lease {
-  /** It is of use no longer; where something is on its way to L2, once that is there. */
-  end(): void
-}
-
 /**
  * What comes of asking L2: an entry; that another process loads the key; that this one should, and with which right. Meanwhile grace may
  * serve what L2 has, if it only `expired`.
@@ -69,9 +64,6 @@ const HELD: Found = { kind: 'held' }
 /** A cache that was closed holds the log back for so long at most. */
 const HOLD_CLOSED_MS = 10_000
 
-/** So long a process that was killed keeps the others from loading. */
-const LEASE_MS = 2_000
-
 /** The cache's side of L2: what is believed of it, and what it is told. */
 export class SharedTier {
   readonly #options: SharedOptions
@@ -79,9 +71,9 @@ export class SharedTier {
   readonly #release: () => void
   readonly #acknowledge: (() => void) | undefined
   readonly #names = new WeakMap<Keyspace, string>()
-  /** What is on its way to L2. */
-  readonly #stores = new Map<string, Promise<void>>()
-  readonly #lessee: L2Ask = { holder: randomUUID(), ms: LEASE_MS }
+  /** What is on its way to L2; of each name the last. */
+  readonly #stores = new Map<string, L2Fill>()
+  readonly #leases: Leases
   #isClosed = false
 
   constructor(options: SharedOptions) {
@@ -89,6 +81,7 @@ export class SharedTier {
     const { l2, follower, clock, counters, maxSilenceMs, changesMax } = options
     const epoch = (): string | undefined => this.#epoch
     this.#sender = new L2Sender({ l2, follower, clock, counters, everyMs: maxSilenceMs / 3, changesMax, epoch })
+    this.#leases = new Leases({ l2, clock, counters, isStoring: (name) => this.#stores.has(name) })
     const hold = { name: 'l2', upTo: () => this.#sender.m, isBounded: true }
     this.#acknowledge = follower.log.hold?.(hold)
     this.#release = follower.holdFor(this.#sender)
@@ -109,21 +102,30 @@ export class SharedTier {
     return this.#sender.m
   }
 
+  /** What an entry is called in L2. */
+  nameOf(space: Keyspace, key: SlotKey, load: object, version = ''): string {
+    let name = this.#names.get(space)
+    if (name === undefined) {
+      name = JSON.stringify([this.#options.version, space.tenant, space.name ?? null, sessionText(space.session)])
+      this.#names.set(space, name)
+    }
+    return `${name}${versionRules.fingerprint(load, version)}${space.text(key)}`
+  }
+
   /**
    * The entry as L2 has it, valid as of this process's tidemark; else whether this process is to load it. Who asked L2 in vain loads: it is
    * not asked a second time. Never rejects.
    */
-  async find(space: Keyspace, key: SlotKey, load: object, version = ''): Promise<Found> {
+  async find(name: string, space: Keyspace, key: SlotKey): Promise<Found> {
     const { l2, clock, counters, follower } = this.#options
     if (this.#isClosed) return LOAD
-    const name = this.#keyOf(space, key, load, version)
     const { generation } = follower
     const epoch = this.#epoch
     if (epoch === undefined || !follower.isFollowing) return this.#lease(name)
     const askedAt = clock.now()
     let found: L2Read
     try {
-      found = await l2.read(name, l2.lease && this.#lessee)
+      found = await l2.read(name, l2.lease && this.#leases.lessee)
     } catch {
       counters.l2Errors++
       return LOAD
@@ -162,7 +164,7 @@ export class SharedTier {
   }
 
   /** Sends what was kept to L2, behind the reader's back. */
-  kept(space: Keyspace, key: SlotKey, load: object, keeping: Keeping, version = ''): void {
+  kept(name: string, keeping: Keeping): void {
     const { l2, counters, clock } = this.#options
     const epoch = this.#epoch
     if (epoch === undefined || this.#isClosed) return
@@ -173,16 +175,32 @@ export class SharedTier {
     const { value, lsn, dependencies, itself, lifetimeMs } = keeping
     const ageMs = clock.now() - keeping.filledAt
     const stamps = stampsOf([...dependencies, itself])
-    const fill = { epoch, value, lsn, dependencies, stamps, ageMs, remainingMs: lifetimeMs - ageMs }
-    const name = this.#keyOf(space, key, load, version)
-    const storing = this.#fill(l2, name, fill, counters).finally(() => {
-      if (this.#stores.get(name) === storing) this.#stores.delete(name)
-    })
-    this.#stores.set(name, storing)
+    const holder = this.#leases.holderOf(name)
+    const entry = { epoch, value, lsn, dependencies, stamps, ageMs, remainingMs: lifetimeMs - ageMs }
+    const fill: L2Fill = holder === undefined ? entry : { ...entry, holder }
+    this.#stores.set(name, fill)
+    l2.fill(name, fill).then(
+      (outcome) => {
+        if (outcome === 'stored') counters.l2Stored++
+        else counters.l2Refused++
+        this.#sent(name, fill, outcome === 'stored')
+      },
+      () => {
+        counters.l2Errors++
+        this.#sent(name, fill, false)
+      },
+    )
+  }
+
+  #sent(name: string, fill: L2Fill, isStored: boolean): void {
+    if (this.#stores.get(name) === fill) this.#stores.delete(name)
+    // Stored, it let go by itself.
+    if (!isStored && fill.holder !== undefined) this.#leases.letGo(name)
   }
 
   async close(): Promise<void> {
     this.#isClosed = true
+    this.#leases.close()
     this.#release()
     // What L2 was not told yet must come again to whoever takes the log up next; others may go on with this one.
     const { clock, follower } = this.#options
@@ -194,74 +212,18 @@ export class SharedTier {
 
   /** Asks to be the one process that loads the key. */
   async #lease(name: string): Promise<Found> {
-    const { l2 } = this.#options
-    if (!l2.lease || this.#isClosed) return LOAD
-    return (await this.#ask(name)) ? this.#leased(name) : HELD
+    if (!this.#options.l2.lease || this.#isClosed) return LOAD
+    return (await this.#leases.ask(name)) ? this.#leased(name) : HELD
   }
 
-  async #ask(name: string): Promise<boolean> {
-    const { l2, counters } = this.#options
-    const { holder, ms } = this.#lessee
-    try {
-      return await l2.lease!(name, holder, ms)
-    } catch {
-      counters.l2Errors++
-      return true
-    }
-  }
-
-  /** Held until it ends, however long the load takes. */
   #leased(name: string): Found {
-    let timer: { cancel(): void }
-    let hasEnded = false
-    const renew = (): void => {
-      timer = this.#options.clock.after(LEASE_MS / 2, () => {
-        void this.#ask(name)
-        renew()
-      })
-    }
-    renew()
-    const end = (): void => {
-      if (hasEnded) return
-      hasEnded = true
-      timer.cancel()
-      void this.#letGo(name)
-    }
-    return { kind: 'load', lease: { end } }
-  }
-
-  async #letGo(name: string): Promise<void> {
-    const { l2, counters } = this.#options
-    try {
-      await this.#stores.get(name)
-      if (!this.#isClosed) await l2.release?.(name, this.#lessee.holder)
-    } catch {
-      counters.l2Errors++
-    }
-  }
-
-  async #fill(l2: L2, key: string, fill: L2Fill, counters: Counters): Promise<void> {
-    try {
-      if ((await l2.fill(key, fill)) === 'stored') counters.l2Stored++
-      else counters.l2Refused++
-    } catch {
-      counters.l2Errors++
-    }
+    return { kind: 'load', lease: this.#leases.take(name) }
   }
 
   /** Processes share L2 if they follow the same history through logs that deliver the same. */
   get #epoch(): string | undefined {
     const { log, epoch } = this.#options.follower
     return epoch === undefined ? undefined : epochRules.name(epoch, log.name)
-  }
-
-  #keyOf(space: Keyspace, key: SlotKey, load: object, version: string): string {
-    let name = this.#names.get(space)
-    if (name === undefined) {
-      name = JSON.stringify([this.#options.version, space.tenant, space.name ?? null, sessionText(space.session)])
-      this.#names.set(space, name)
-    }
-    return `${name}${versionRules.fingerprint(load, version)}${space.text(key)}`
   }
 }
 
@@ -309,19 +271,24 @@ export const versionRules = {
   },
 }
 
-/** So many versions of one loader have a fingerprint that is remembered. */
+/** So many versions of one loader, and so many texts, have a fingerprint that is remembered. */
 const VERSIONS_MAX = 100
-const texts = new WeakMap<object, Map<string, string>>()
+const TEXTS_MAX = 1_000
+const loaders = new WeakMap<object, Map<string, string>>()
+const texts = new Map<string, string>()
 
 function fingerprintOf(load: object, version: string): string {
-  const versions = texts.get(load) ?? new Map<string, string>()
-  texts.set(load, versions)
-  let fingerprint = versions.get(version)
-  if (fingerprint === undefined) {
-    // NUL stands in no program: text and version cannot run into each other. Without a version it is as it always was.
-    const named = version === '' ? String(load) : `${String(load)}\0${version}`
-    fingerprint = createHash('sha256').update(named).digest('base64url').slice(0, 16)
-    if (versions.size < VERSIONS_MAX) versions.set(version, fingerprint)
-  }
-  return fingerprint
+  const known = loaders.get(load)?.get(version)
+  if (known !== undefined) return known
+  // NUL stands in no program: text and version cannot run into each other. Without a version it is as it always was.
+  const text = version === '' ? String(load) : `${String(load)}\0${version}`
+  const fingerprint = texts.get(text)
+  // A loader that is made anew for each call is not worth remembering: its text is.
+  if (fingerprint !== undefined) return fingerprint
+  const made = createHash('sha256').update(text).digest('base64url').slice(0, 16)
+  if (texts.size >= TEXTS_MAX) texts.clear()
+  texts.set(text, made)
+  const versions = loaders.get(load) ?? new Map<string, string>()
+  if (versions.size < VERSIONS_MAX) loaders.set(load, versions.set(version, made))
+  return made
 }

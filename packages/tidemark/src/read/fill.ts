@@ -23,7 +23,6 @@ export class Fill implements Reading {
   readonly flight: Flight
   /** What its strictest reader may take: so may its loader's reads. */
   readonly floor: Floor | undefined
-  readonly signal: AbortSignal
   readonly tenant: string
   readonly session: Session | undefined
   readonly #counters: Counters
@@ -44,24 +43,18 @@ export class Fill implements Reading {
   /** Monotonic ms. */
   readonly startedAt: number
 
-  constructor(
-    flight: Flight,
-    floor: Floor | undefined,
-    running: RunningFill,
-    startedAt: number,
-    signal: AbortSignal,
-    tenant: string,
-    session: Session | undefined,
-    counters: Counters,
-  ) {
+  constructor(flight: Flight, floor: Floor | undefined, running: RunningFill, startedAt: number, counters: Counters) {
     this.flight = flight
     this.floor = floor
     this.running = running
     this.startedAt = startedAt
-    this.signal = signal
-    this.tenant = tenant
-    this.session = session
+    this.tenant = flight.space.tenant
+    this.session = flight.space.session
     this.#counters = counters
+  }
+
+  get signal(): AbortSignal {
+    return this.flight.signal
   }
 
   /** What it both read itself and took over may be among them twice. */

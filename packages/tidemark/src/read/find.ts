@@ -70,7 +70,7 @@ async function inL2(core: Core, sought: Sought): Promise<Found | undefined> {
   const space = spaces.get(sought.tenant, undefined, sought.session)
   space.asking++
   try {
-    const asked = await shared.find(space, sought.key, setByHand)
+    const asked = await shared.find(shared.nameOf(space, sought.key, setByHand), space, sought.key)
     // Nobody loads what was set: whoever is told to may let others go on.
     if (asked.kind === 'load') asked.lease?.end()
     if (asked.kind !== 'shared') return undefined

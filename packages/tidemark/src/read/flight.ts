@@ -1,16 +1,17 @@
-import { BehindError, LoaderTimeoutError } from '../errors.js'
+import { BehindError } from '../errors.js'
 import { rules } from '../fence/fence.js'
 import type { Follower } from '../follow/follower.js'
-import type { Lease, Shared, SharedTier } from '../l2/shared-tier.js'
+import type { Lease } from '../l2/leases.js'
+import type { Found, Shared, SharedTier } from '../l2/shared-tier.js'
 import type { Policy } from '../options.js'
 import type { SlotKey } from '../tiers/space.js'
-import { enter, leave } from './current.js'
 import { Fill } from './fill.js'
 import { behind, type Floor, isLoadedFor, isShown, strictest } from './floor.js'
 import { mayServe } from './grace.js'
 import { type Keeper, type Kept, keep, keepExpired, keepShared } from './keep.js'
 import type { Keyspace } from './keyspace.js'
 import type { Reader } from './reader.js'
+import { type Run, run } from './run.js'
 import { deadline } from './wait.js'
 
 export type AnyLoader = (context: never, ...args: never[]) => unknown
@@ -45,7 +46,12 @@ export class Flight {
   readonly #args: readonly unknown[]
   readonly #policy: Policy
   readonly #ended: () => void
-  readonly #abort = new AbortController()
+  /** What it is called in the tier that processes share, where there is one. */
+  readonly #sharedName: string | undefined
+  /** Made when somebody looks at the signal. */
+  #abort: AbortController | undefined
+  #stopped: { readonly reason: unknown } | undefined
+  #running: Run | undefined
   #readers = new Set<Waiting>()
   /** A refill that nobody waits for goes on all the same. */
   #isWanted = false
@@ -76,6 +82,7 @@ export class Flight {
     this.#args = args
     this.#policy = policy
     this.#ended = ended
+    this.#sharedName = keeper.shared?.nameOf(space, key, load, policy.version)
     space.flights.set(key, this)
   }
 
@@ -102,8 +109,21 @@ export class Flight {
 
   cancel(reason: unknown): void {
     if (!this.#isFlying) return
-    this.#abort.abort(reason)
+    this.#stop(reason)
     this.#fail(reason)
+  }
+
+  /** Aborted when the flight is cancelled, or a load takes too long. It lives as long as the flight, which may load many times. */
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController()
+    if (this.#stopped && !this.#abort.signal.aborted) this.#abort.abort(this.#stopped.reason)
+    return this.#abort.signal
+  }
+
+  #stop(reason: unknown): void {
+    this.#stopped ??= { reason }
+    this.#abort?.abort(reason)
+    this.#running?.stop(reason)
   }
 
   /** Tells a developer something, once for this definition. */
@@ -112,20 +132,15 @@ export class Flight {
   }
 
   async fly(): Promise<void> {
-    if (this.#keeper.shared && (await this.#isShared(this.#keeper.shared))) return
+    const tier = this.#keeper.shared
+    if (tier && !this.#floor()?.isFromSource) {
+      const next = this.#found(await tier.find(this.#sharedName!, this.space, this.key))
+      if (next === 'answered' || (next === 'held' && (await this.#isAnsweredByOther(tier)))) return
+    }
     while (this.#isFlying) {
       const running = this.follower.begin(this.#policy.sourceLagMs)
       const { clock, counters } = this.#keeper
-      const fill = new Fill(
-        this,
-        this.#floor(),
-        running,
-        clock.now(),
-        this.#abort.signal,
-        this.space.tenant,
-        this.space.session,
-        counters,
-      )
+      const fill = new Fill(this, this.#floor(), running, clock.now(), counters)
       fill.tag(this.#policy.tags)
       let value: unknown
       try {
@@ -152,24 +167,24 @@ export class Flight {
     }
   }
 
-  /**
-   * Answers from the tier that processes share, if it can; else this process loads. Where another one does so now, it waits for what
-   * comes of that.
-   */
-  async #isShared(tier: SharedTier): Promise<boolean> {
+  /** What the tier that processes share says: the answer; that another process loads the key; that this one is to. */
+  #found(found: Found): 'answered' | 'held' | 'load' {
+    if (found.kind === 'load') this.#lease = found.lease
+    if (!this.#isFlying) {
+      this.#lease?.end()
+      return 'answered'
+    }
+    if (found.kind === 'shared') return this.#isLandedFrom(found.shared) ? 'answered' : 'load'
+    if (found.expired) this.#offer(found.expired)
+    return found.kind
+  }
+
+  /** Another process loads: waits for what comes of that, within bounds. False: this one is to load after all. */
+  async #isAnsweredByOther(tier: SharedTier): Promise<boolean> {
     const { clock } = this.#keeper
     const waitUntil = clock.now() + LEASE_WAIT_MAX_MS
     for (let waitMs = LEASE_WAIT_MS; ; waitMs = Math.min(waitMs * 1.5, LEASE_WAIT_STEP_MAX_MS)) {
-      if (this.#floor()?.isFromSource) return false
-      const found = await tier.find(this.space, this.key, this.#load, this.#policy.version)
-      if (found.kind === 'load') this.#lease = found.lease
-      if (!this.#isFlying) {
-        this.#lease?.end()
-        return true
-      }
-      if (found.kind === 'shared') return this.#isLandedFrom(found.shared)
-      if (found.expired) this.#offer(found.expired)
-      if (found.kind === 'load' || this.#isHurried || clock.now() >= waitUntil) return false
+      if (this.#isHurried || clock.now() >= waitUntil) return false
       await new Promise<void>((resolve) => {
         const timer = clock.after(waitMs, resolve)
         this.#hurry = () => {
@@ -178,7 +193,9 @@ export class Flight {
         }
       })
       if (!this.#isFlying) return true
-      if (this.#isHurried) return false
+      if (this.#isHurried || this.#floor()?.isFromSource) return false
+      const next = this.#found(await tier.find(this.#sharedName!, this.space, this.key))
+      if (next !== 'held') return next === 'answered'
     }
   }
 
@@ -241,40 +258,24 @@ export class Flight {
     return this.space.flights.get(this.key) === this
   }
 
-  async #run(fill: Fill): Promise<unknown> {
-    this.#keeper.counters.loads++
+  #run(fill: Fill): Promise<unknown> {
+    const { clock, counters } = this.#keeper
+    counters.loads++
     const context = this.#keeper.context(fill)
-    let timer: { cancel(): void } | undefined
-    let abort = (): void => {}
-    const hardTimeoutMs = this.#policy.hardTimeoutMs
-    const aborted = new Promise<never>((_, reject) => {
-      abort = () => reject(fill.signal.reason)
-      fill.signal.addEventListener('abort', abort, { once: true })
-      if (hardTimeoutMs === Number.POSITIVE_INFINITY) return
-      timer = this.#keeper.clock.after(hardTimeoutMs, () => {
-        const error = new LoaderTimeoutError(
-          `The loader of ${this.space.text(this.key)} ran longer than ${hardTimeoutMs} ms and was cancelled. Make it faster, or raise hardTimeout.`,
-        )
-        this.#abort.abort(error)
-      })
+    this.#running = run({
+      fill,
+      clock,
+      text: this.space.text(this.key),
+      hardTimeoutMs: this.#policy.hardTimeoutMs,
+      load: () => this.#load(context as never, ...(this.#args as never[])),
+      timedOut: (reason) => this.#stop(reason),
     })
-    try {
-      return await Promise.race([
-        enter(fill, async () => this.#load(context as never, ...(this.#args as never[]))),
-        aborted,
-      ])
-    } finally {
-      timer?.cancel()
-      // The signal lives as long as the flight, which may load many times.
-      fill.signal.removeEventListener('abort', abort)
-      fill.isEnded = true
-      leave()
-    }
+    return this.#running.ended
   }
 
   /** The loader has ended: keep the result if the fence allows, answer who may have it, and return who may not. */
   #land(fill: Fill, value: unknown): Waiting[] {
-    const kept = keep(this.#keeper, this.space, this.key, this.#load, this.#policy, fill, value, this.#isHurried)
+    const kept = keep(this.#keeper, this.space, this.key, this.#sharedName, this.#policy, fill, value, this.#isHurried)
     const tidemark = this.follower.tidemark
     const again: Waiting[] = []
     for (const reader of [...this.#readers]) {
@@ -369,7 +370,7 @@ export class Flight {
       if (reader.asked > asked) asked = reader.asked
       if (reader.proofDeadline < until) until = reader.proofDeadline
     }
-    const bound = deadline(this.#keeper.clock, until - this.#keeper.clock.now(), this.#abort.signal)
+    const bound = deadline(this.#keeper.clock, until - this.#keeper.clock.now(), this.signal)
     this.#loadNow = bound.abort
     const isProven = await this.follower.whenProven(asked, fill.dependencies, bound.signal)
     if (isProven && !this.follower.isKeeping && this.follower.isFollowing)

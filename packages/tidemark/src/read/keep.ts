@@ -58,6 +58,7 @@ export const KEY_BYTES = 64
 /**
  * Ends a fill: the fence's verdict, and the store if it is kept. All in one step: no change can come between.
  *
+ * @param sharedName what the entry is called in the tier that processes share, where there is one
  * @param isAwaitedByLoaders  entries that are computed from this one will take over its dependencies
  * @throws ValueError (`TIDEMARK_VALUE`) if the value cannot be kept as it is
  */
@@ -65,7 +66,7 @@ export function keep(
   keeper: Keeper,
   space: Keyspace,
   key: SlotKey,
-  load: object,
+  sharedName: string | undefined,
   policy: Policy,
   fill: Fill,
   value: unknown,
@@ -84,7 +85,8 @@ export function keep(
   const isBelievable = keeper.follower.isBelievable(fill.running)
   // The entry's own key is a dependency too: a request may name it.
   const itself: Dependency = { kind: 'key', tenant: space.tenant, key: space.text(key) }
-  const overtaken = isBelievable ? keeper.follower.overtaken(fill.running, [...dependencies, itself]) : undefined
+  const touching = [...dependencies, itself]
+  const overtaken = isBelievable ? keeper.follower.overtaken(fill.running, touching) : undefined
   let notKept = whyNot(keeper, policy, fill, lifetimeMs, isBelievable, overtaken, now)
   let slot = -1
   if (notKept === undefined) {
@@ -100,8 +102,8 @@ export function keep(
     else {
       keeper.counters.kept++
       const lsn = keeper.follower.tidemark
-      const keeping = { value: own, lsn, dependencies, itself, filledAt: now, lifetimeMs }
-      keeper.shared?.kept(space, key, load, keeping, policy.version)
+      if (sharedName !== undefined)
+        keeper.shared?.kept(sharedName, { value: own, lsn, dependencies, itself, filledAt: now, lifetimeMs })
     }
   }
   if (notKept) keeper.counters.notKept[notKept] = (keeper.counters.notKept[notKept] ?? 0) + 1
@@ -109,7 +111,7 @@ export function keep(
   keeper.filled(space, key, slot, now - fill.startedAt, notKept)
   const isStale = fill.isStale && !fill.isFenced
   const areHanded = isAwaitedByLoaders && slot >= 0
-  const dropped = isStale ? keeper.follower.dropped(fill.running, [...dependencies, itself]) : undefined
+  const dropped = isStale ? keeper.follower.dropped(fill.running, touching) : undefined
   return {
     value: own,
     isCopied,

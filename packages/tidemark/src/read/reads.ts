@@ -84,45 +84,53 @@ export class Reads {
   }
 
   /** The whole read. `proofWaitMs` is Infinity for watches. */
-  async ask(request: Request, proofWaitMs = this.#limits.proofWaitMs): Promise<Answer<unknown>> {
-    request.space.asking++
+  ask(request: Request, proofWaitMs = this.#limits.proofWaitMs): Promise<Answer<unknown>> {
+    const ask = (): Promise<Answer<unknown>> => this.#ask(request, proofWaitMs)
+    return request.call?.shows ? this.#asking(request.space, () => askShown(ask, request, this.#keeper)) : ask()
+  }
+
+  async #asking<Result>(space: Keyspace, ask: () => Promise<Result>): Promise<Result> {
+    space.asking++
     try {
-      const ask = (): Promise<Answer<unknown>> => this.#ask(request, proofWaitMs)
-      return await (request.call?.shows ? askShown(ask, request, this.#keeper) : ask())
+      return await ask()
     } finally {
-      request.space.asking--
+      space.asking--
     }
   }
 
+  /** One function, and few promises: each costs more while loaders run, as what they read is gathered along promises. */
   async #ask(request: Request, proofWaitMs: number): Promise<Answer<unknown>> {
-    this.#mustBeOpen()
     const { space, key, call } = request
-    const reader = currentFill()
-    call?.signal?.throwIfAborted()
-    const own = call?.minPosition === undefined ? undefined : await this.floor(request, call)
-    const floor = reader?.floor ? strictest([own, reader.floor]) : own
-    if (!floor?.isFromSource) {
-      const slot = this.fresh(space, key)
-      if (slot >= 0) {
-        this.#keeper.counters.hits++
-        if (reader) this.#inheritStored(reader, space, key, slot, undefined)
-        this.refreshEarly(request, slot)
-        return this.#stored(slot, 'fresh')
-      }
-    }
-    this.#keeper.counters.misses++
-    // A read that carries a position takes nothing that expired: it asked for something newer.
-    const isGraceful = floor === undefined && proofWaitMs !== Number.POSITIVE_INFINITY
-    if (isGraceful && mayServe(this.#keeper, space, key, request.policy.graceRefillMs, false)) {
-      const answer = await this.#whileRefilling(request, reader)
-      if (answer) return this.#given(answer.answer, answer.landed, request, reader)
-    }
+    let isGraceful = false
+    let reader: Fill | undefined
+    space.asking++
     try {
-      const landing = await this.#fly(request, reader, floor, proofWaitMs, isGraceful)
-      if (landing.landed !== 'expired') {
-        const answer = this.#landed(landing.landed, landing.isJoined, floor)
-        return this.#given(answer, landing.landed, request, reader)
+      this.#mustBeOpen()
+      reader = currentFill()
+      call?.signal?.throwIfAborted()
+      const own = call?.minPosition === undefined ? undefined : await this.floor(request, call)
+      const floor = reader?.floor ? strictest([own, reader.floor]) : own
+      if (!floor?.isFromSource) {
+        const slot = this.fresh(space, key)
+        if (slot >= 0) {
+          this.#keeper.counters.hits++
+          if (reader) this.#inheritStored(reader, space, key, slot, undefined)
+          this.refreshEarly(request, slot)
+          return this.#stored(slot, 'fresh')
+        }
       }
+      this.#keeper.counters.misses++
+      // A read that carries a position takes nothing that expired: it asked for something newer.
+      const mayBeOld = floor === undefined && proofWaitMs !== Number.POSITIVE_INFINITY
+      if (mayBeOld && mayServe(this.#keeper, space, key, request.policy.graceRefillMs, false)) {
+        const answer = await this.#whileRefilling(request, reader)
+        if (answer) return this.#given(answer.answer, answer.landed, request, reader)
+      }
+      isGraceful = mayBeOld
+      const { flight, isJoined } = this.#flightFor(request, reader)
+      const signal = either(call?.signal, reader?.signal)
+      const landed = await this.#join(flight, reader, floor, proofWaitMs, isGraceful, signal)
+      if (landed !== 'expired') return this.#given(this.#landed(landed, isJoined, floor), landed, request, reader)
       const answer = await this.#whileRefilling(request, reader)
       if (answer) return this.#given(answer.answer, answer.landed, request, reader)
       // It was dropped meanwhile.
@@ -137,6 +145,8 @@ export class Reads {
         return this.#given(this.#stored(space.slots.get(key)!, 'stale'), undefined, request, reader)
       }
       throw error
+    } finally {
+      space.asking--
     }
   }
 
@@ -202,13 +212,8 @@ export class Reads {
     return { answer: this.#stored(slot, isFresh ? 'fresh' : 'stale'), landed: undefined }
   }
 
-  async #fly(
-    request: Request,
-    reader: Fill | undefined,
-    floor: Floor | undefined,
-    proofWaitMs: number,
-    isGraceful: boolean,
-  ): Promise<{ landed: Landed | 'expired'; isJoined: boolean }> {
+  /** @throws CycleError (`TIDEMARK_CYCLE`) */
+  #flightFor(request: Request, reader: Fill | undefined): { flight: Flight; isJoined: boolean } {
     const running = request.space.flights.get(request.key)
     const outer = reader?.flight
     if (running && outer && waitsFor(running, outer)) {
@@ -216,17 +221,9 @@ export class Reads {
         `The loader of ${outer.space.text(outer.key)} reads ${request.space.text(request.key)}, which waits for it. Break the cycle: one of them must load what it needs itself.`,
       )
     }
-    const { flight, isJoined } = this.#flightOf(request)
-    if (isJoined) this.#keeper.counters.joined++
-    const landed = await this.#join(
-      flight,
-      reader,
-      floor,
-      proofWaitMs,
-      isGraceful,
-      either(request.call?.signal, reader?.signal),
-    )
-    return { landed, isJoined }
+    const found = this.#flightOf(request)
+    if (found.isJoined) this.#keeper.counters.joined++
+    return found
   }
 
   #flightOf(request: Request): { flight: Flight; isJoined: boolean } {
@@ -255,7 +252,7 @@ export class Reads {
   }
 
   /** Waits for the flight; who waits is seen by those who look for cycles. */
-  async #join(
+  #join(
     flight: Flight,
     reader: Fill | undefined,
     floor: Floor | undefined,
@@ -263,15 +260,19 @@ export class Reads {
     isGraceful: boolean,
     signal: AbortSignal | undefined,
   ): Promise<Landed | 'expired'> {
-    if (reader) flight.hurry()
-    const waiting = reader?.flight.waitsFor
-    waiting?.set(flight, (waiting.get(flight) ?? 0) + 1)
+    const landing = this.#landing(flight, floor, proofWaitMs, isGraceful, signal)
+    return reader ? this.#waitFrom(reader, flight, landing) : landing
+  }
+
+  async #waitFrom<Result>({ flight: { waitsFor } }: Fill, flight: Flight, landing: Promise<Result>): Promise<Result> {
+    flight.hurry()
+    waitsFor.set(flight, (waitsFor.get(flight) ?? 0) + 1)
     try {
-      return await this.#landing(flight, floor, proofWaitMs, isGraceful, signal)
+      return await landing
     } finally {
-      const count = (waiting?.get(flight) ?? 0) - 1
-      if (count > 0) waiting?.set(flight, count)
-      else waiting?.delete(flight)
+      const count = (waitsFor.get(flight) ?? 0) - 1
+      if (count > 0) waitsFor.set(flight, count)
+      else waitsFor.delete(flight)
     }
   }
 

@@ -236,6 +236,20 @@ export function l2Contract(open: (limits: L2Limits) => Promise<L2UnderTest>): L2
     equal(await l2.lease('a', 'two', 60_000), false)
   })
 
+  test('who stores what it holds the lease of lets go of it in the same step, and of no other', async (l2) => {
+    if (!l2.lease) return
+    await l2.invalidate(batch(90, 100))
+    for (const key of ['a', 'b', 'c']) equal(await l2.lease(key, 'one', 60_000), true)
+    const fills = [
+      l2.fill('a', { ...fill(100), holder: 'one' }),
+      l2.fill('b', { ...fill(100), holder: 'two' }),
+      l2.fill('c', { ...fill(99), holder: 'one' }),
+    ]
+    equal(await Promise.all(fills), ['stored', 'stored', 'refused'])
+    // What was not stored is nobody's news: its lease stays.
+    equal(await Promise.all(['a', 'b', 'c'].map((key) => l2.lease!(key, 'two', 60_000))), [true, false, false])
+  })
+
   test('a pattern is told to whoever reads an older entry of its shape, and leaves the entry where it is', async (l2) => {
     await l2.invalidate(batch(90, 100))
     await l2.fill('a', fill(100, 'key', 'a'))

@@ -104,7 +104,7 @@ export class MemoryL2 implements L2 {
     return later.length === 0 ? held : { ...held, patterns: later }
   }
 
-  async fill(key: string, { epoch, ...entry }: L2Fill): Promise<'stored' | 'refused'> {
+  async fill(key: string, { epoch, holder, ...entry }: L2Fill): Promise<'stored' | 'refused'> {
     this.#mustBeUp()
     const { tide, entries } = this.#held
     if (tide?.epoch !== epoch) return 'refused'
@@ -114,6 +114,7 @@ export class MemoryL2 implements L2 {
     const isStale = !this.#isValid(entry.lsn, stamps) || this.#isExpired(entry.lsn, stamps)
     if (isStale || (former && l2Rules.isOlder(entry.lsn, former.lsn))) return 'refused'
     entries.set(key, { ...entry, stamps, value: copyOf(entry.value), storedAt: this.#now() })
+    if (holder !== undefined) this.#release(key, holder)
     return 'stored'
   }
 
@@ -163,6 +164,10 @@ export class MemoryL2 implements L2 {
 
   async release(key: string, holder: string): Promise<void> {
     this.#mustBeUp()
+    this.#release(key, holder)
+  }
+
+  #release(key: string, holder: string): void {
     if (this.#leases.get(key)?.holder === holder) this.#leases.delete(key)
   }
 

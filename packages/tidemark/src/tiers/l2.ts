@@ -95,6 +95,8 @@ export interface L2Fill extends L2Entry {
   readonly epoch: string
   /** What a mark in a batch names it by; at least one. */
   readonly stamps: readonly L2Stamp[]
+  /** Who lets go of the lease of the key, in the same step, if the entry is stored; as `release` does it. */
+  readonly holder?: string
 }
 
 /** Texts without a meaning to L2, of up to a few hundred characters each. */

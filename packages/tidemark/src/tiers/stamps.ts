@@ -13,6 +13,9 @@ import type { L2Mark, L2Stamp } from './l2.js'
  */
 
 const PATTERN_MAX = 1_000
+const FEW = 8
+/** The texts of so many tenants' shapes are remembered. */
+const TENANTS_MAX = 1_000
 
 /** A dependency without its values. */
 type Shape = NameShape | readonly ['table', table: string, reads: readonly string[] | null] | RowsShape
@@ -31,12 +34,15 @@ type RowsShape = readonly [
 
 /** The stamps of an entry; each once. */
 export function stampsOf(dependencies: readonly Dependency[]): L2Stamp[] {
-  const stamps = new Map<string, L2Stamp>()
-  for (const dependency of dependencies) {
-    const stamp = stampOf(dependency)
-    stamps.set(`${stamp.shape}\u0000${stamp.name}`, stamp)
-  }
-  return [...stamps.values()]
+  const stamps = dependencies.map(stampOf)
+  // Few are compared with each other faster than they are put into a Map.
+  if (stamps.length <= FEW)
+    return stamps.filter((stamp, i) => !stamps.some((other, j) => j < i && isSame(stamp, other)))
+  return [...new Map(stamps.map((stamp) => [`${stamp.shape}\u0000${stamp.name}`, stamp])).values()]
+}
+
+function isSame(one: L2Stamp, other: L2Stamp): boolean {
+  return one.name === other.name && one.shape === other.shape
 }
 
 function stampOf(dependency: Dependency): L2Stamp {
@@ -66,8 +72,37 @@ function tableStamp(table: string, reads: readonly string[] | null): L2Stamp {
 }
 
 function nameStamp(kind: 'tag' | 'key', tenant: string, name: string): L2Stamp {
-  const wide = { shape: textOf([kind, null]), name: wideName(tenant, name) }
-  return { shape: textOf([kind, tenant]), name, wide }
+  return new NameStamp(kind, tenant, name)
+}
+
+/** Every fill has some, and hardly one needs the wide one. */
+class NameStamp implements L2Stamp {
+  readonly shape: string
+  readonly name: string
+  readonly #kind: 'tag' | 'key'
+  readonly #tenant: string
+
+  constructor(kind: 'tag' | 'key', tenant: string, name: string) {
+    this.shape = nameShape(kind, tenant)
+    this.name = name
+    this.#kind = kind
+    this.#tenant = tenant
+  }
+
+  get wide(): L2Stamp {
+    return { shape: textOf([this.#kind, null]), name: wideName(this.#tenant, this.name) }
+  }
+}
+
+const nameShapes = { tag: new Map<string, string>(), key: new Map<string, string>() }
+
+function nameShape(kind: 'tag' | 'key', tenant: string): string {
+  const known = nameShapes[kind].get(tenant)
+  if (known !== undefined) return known
+  if (nameShapes[kind].size >= TENANTS_MAX) nameShapes[kind].clear()
+  const text = textOf([kind, tenant])
+  nameShapes[kind].set(tenant, text)
+  return text
 }
 
 /** Without its further conditions a row counts that they may begin or cease to hold for. */

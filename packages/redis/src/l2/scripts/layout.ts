@@ -30,6 +30,11 @@ export const STORED_AT = POSITION_AT + 16
 export const CHECKSUM_AT = STORED_AT + 16
 export const HEAD_BYTES = CHECKSUM_AT + 4 + 4
 
+/** What `fillScript` is told of an entry, before the bytes from the checksum on: flags; its position, its time in Redis (ms), doubles. */
+export const FILL_BYTES = 1 + 8 + 8
+/** Its wide stamps are used where there is no room for others; and who stores it lets go of the lease of its key. */
+export const FillFlag = { wide: 1, release: 2 } as const
+
 /** The id of a shape: long enough that nobody finds two that collide, which would leave one of them without stamps. */
 export const SHAPE_BYTES = 16
 
@@ -88,6 +93,8 @@ end
 
 /** Lua for the scripts that judge entries. */
 export const JUDGE = `
+-- The lease lies beside the entry, under the same hash tag.
+local function leaseOf(key) return string.sub(S, 1, -2) .. 'l' .. string.sub(key, #S) end
 local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)

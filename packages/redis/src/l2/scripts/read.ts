@@ -21,9 +21,9 @@ if not st then return {${Outcome.lost}} end
 if st.b ~= ARGV[1] then return {${Outcome.buckets}, st.b} end
 local function lease(key, verdict)
   if not ARGV[2] then return verdict end
-  local name = string.sub(S, 1, -2) .. 'l' .. string.sub(key, #S)
-  local holder = redis.pcall('GET', name)
-  if type(holder) == 'string' and holder ~= ARGV[2] then return verdict + ${Leased.held} end
+  local name = leaseOf(key)
+  if redis.pcall('SET', name, ARGV[2], 'PX', ARGV[3], 'NX') then return verdict + ${Leased.given} end
+  if redis.pcall('GET', name) ~= ARGV[2] then return verdict + ${Leased.held} end
   redis.pcall('SET', name, ARGV[2], 'PX', ARGV[3])
   return verdict + ${Leased.given}
 end

@@ -11,7 +11,6 @@ const SEEDS_MAX = 10_000
 const BEGINS: Readonly<Record<string, number>> = {
   'Trim, by the limit': 685,
   'Restart, time': 130,
-  'Nested grace': 240,
   'Columns read': 165,
   'Relay, start': 165,
   'Relay, proven': 110,
