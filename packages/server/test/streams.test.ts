@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { listen } from '../src/listen.js'
 import { EventStream } from './event-stream.js'
 import { CONFIG, FakeDatabase, fakeServer } from './fake-database.js'
+import { SocketClient } from './socket-client.js'
 
 const BOUND = { timeout: 20_000 }
 
@@ -231,6 +232,50 @@ describe('GET /api/streams/:name', () => {
     await expect.poll(async () => (await server!.app.inject('/metrics')).body, BOUND).toMatch(/^tidemark_streams 1$/m)
     put(1, 'end')
     await expect.poll(() => titles(quick).at(-1), BOUND).toBe('end')
+  })
+})
+
+describe('a resource that a socket follows', () => {
+  it('is told as a stream tells it; what is not declared, or not so, is refused', async () => {
+    await start()
+    const client = await new SocketClient(url).connected()
+    const subscribe = (resource: string, parameters: object) => client.ask('subscribe', { resource, parameters })
+    expect((await subscribe('none', {})).problem?.code).toBe('TIDEMARK_RESOURCE_UNKNOWN')
+    expect((await subscribe('post', { id: 'x' })).problem?.code).toBe('TIDEMARK_PARAMETER')
+    expect((await subscribe('post', { id: 1, more: 2 })).problem?.code).toBe('TIDEMARK_PARAMETER')
+    expect((await client.subscribe('T1', 'C1')).problem?.code).toBe('TIDEMARK_NOT_FOUND')
+    expect((await subscribe('post', { id: 1 })).value).toMatchObject({ title: 'a' })
+    put(1, 'b')
+    await expect.poll(() => client.told.map(({ value }) => (value as { title: string }).title), BOUND).toEqual(['b'])
+    client.close()
+    await expect.poll(() => server!.cache.status().watched, BOUND).toBe(0)
+    expect((await server!.app.inject('/metrics')).body).toMatch(/^tidemark_sockets 0$/m)
+  })
+
+  it('is told to a slow one as it is when that takes again, by WebSocket and by polling', async () => {
+    await start({ config: `server: { streamBuffer: 1024 }\n${CONFIG}` })
+    const filler = 'x'.repeat(1 << 20)
+    const slow = await new SocketClient(url).connected()
+    const polling = await new SocketClient(url, { transports: ['polling'] }).connected()
+    const quick = await new SocketClient(url).connected()
+    for (const client of [slow, polling, quick])
+      await client.ask('subscribe', { resource: 'post', parameters: { id: 1 } })
+    const numbers = (client: SocketClient) =>
+      client.told.map(({ value }) => Number.parseInt((value as { title: string }).title, 10))
+    const { ws } = slow.socket.io.engine.transport as unknown as { ws: { pause(): void; resume(): void } }
+    ws.pause()
+    const changes = 30
+    for (let change = 1; change <= changes; change++) {
+      put(1, `${change}${filler}`)
+      await expect.poll(() => numbers(quick).at(-1), BOUND).toBe(change)
+    }
+    ws.resume()
+    for (const client of [slow, polling]) {
+      await expect.poll(() => numbers(client).at(-1), BOUND).toBe(changes)
+      expect(numbers(client)).toEqual([...new Set(numbers(client))].sort((one, other) => one - other))
+    }
+    expect(slow.told.length).toBeLessThan(changes)
+    for (const client of [slow, polling, quick]) client.close()
   })
 })
 

@@ -4,6 +4,7 @@ import { parseConfig, type Running, serve } from '../src/index.js'
 import { EventStream } from './event-stream.js'
 import { startIssuer } from './issuer.js'
 import { BOUND, CONFIG, SCHEMA, sql, temporaryFolder } from './serving.js'
+import { SocketClient } from './socket-client.js'
 import { until } from './until.js'
 
 /* `/api/tokens`, with the first admins out of an issuer's JWT. */
@@ -71,11 +72,13 @@ describe('an admin of all tenants', () => {
 
     const stream = new EventStream(`${server.url}/api/streams/post?id=1`, { authorization: `Bearer ${token}` })
     await until(() => stream.events.length === 1)
+    const socket = await new SocketClient(server.url, { auth: { token } }).connected()
     const revoked = await ask(all, 'DELETE', `/api/tokens/${id}`)
     expect(revoked).toMatchObject({ status: 200, body: { id, revoked_at: expect.any(String) } })
     // Within 5 s, streams too; slow machines get more, to end at all.
-    await until(() => stream.isEnded)
+    await until(() => stream.isEnded && socket.isEnded)
     expect(stream.last).toMatchObject({ event: 'problem' })
+    expect(socket.told).toMatchObject([{ event: 'problem', problem: { code: 'TIDEMARK_UNAUTHENTICATED' } }])
     stream.close()
     expect((await ask(token, 'GET', '/api/tokens')).status).toBe(401)
     expect((await ask(all, 'DELETE', '/api/tokens/0000000000000000')).body.code).toBe('TIDEMARK_TOKEN_UNKNOWN')
