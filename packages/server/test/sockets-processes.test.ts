@@ -94,7 +94,7 @@ resources: {}
     )
     servers.push(await startProcess({ config, port: 0, logLevel: 'silent' }))
     servers.push(await startProcess({ config, port: 0, logLevel: 'silent' }))
-  }, 120_000)
+  }, 360_000)
   afterAll(async () => {
     for (const each of closing) each.close()
     front?.close()

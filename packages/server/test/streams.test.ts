@@ -252,6 +252,18 @@ describe('a resource that a socket follows', () => {
     expect((await server!.app.inject('/metrics')).body).toMatch(/^tidemark_sockets 0$/m)
   })
 
+  it('ends where the position that a client has seen does not come: it is told to come back, not only in the answer', async () => {
+    await start({ config: `cache: { waitMax: 300ms }\n${CONFIG}` })
+    const client = await new SocketClient(url).connected()
+    const wanted = { resource: 'post', parameters: { id: 1 } }
+    const [epoch] = (await client.ask('subscribe', wanted)).id!.split(':')
+    const ahead = await client.ask('subscribe', { ...wanted, from: `${epoch}:FFFFF/0-${'0'.repeat(32)}` })
+    expect(ahead).toEqual({ subscription: '2', ended: true })
+    await expect.poll(() => client.told.length, BOUND).toBe(1)
+    expect(client.told).toMatchObject([{ event: 'end', subscription: '2', retryMs: expect.any(Number) }])
+    client.close()
+  })
+
   it('is told to a slow one as it is when that takes again, by WebSocket and by polling', async () => {
     await start({ config: `server: { streamBuffer: 1024 }\n${CONFIG}` })
     const filler = 'x'.repeat(1 << 20)

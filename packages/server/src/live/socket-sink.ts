@@ -6,7 +6,7 @@ import { patchOf } from './patches.js'
 import type { Sink } from './sink.js'
 import type { As } from './socket-messages.js'
 
-/** Sends a message of a subscription: the first as the answer to `subscribe`, where the client asked for one. */
+/** Sends a message of a subscription: the first as the answer to `subscribe`, where the client asked for one; `end` always as itself. */
 export type Tell = (event: 'value' | 'patch' | 'absent' | 'nodes' | 'problem' | 'end', message: object) => void
 
 export interface SocketSinkOptions {
@@ -66,7 +66,9 @@ export class SocketSink implements Sink {
   }
 
   end(retryMs: number): void {
-    this.#end('end', { ended: true, retryMs })
+    // Who subscribes again on `end` does so too where there was no value yet.
+    this.#options.answer({ subscription: this.#options.subscription, ended: true })
+    this.#end('end', { retryMs })
   }
 
   #end(event: 'problem' | 'end', message: object): void {
