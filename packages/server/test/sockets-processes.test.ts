@@ -108,7 +108,7 @@ resources: {}
   })
 
   it('tell the clients of both what is edited through either; whoever loses one goes on at the other', {
-    timeout: 120_000,
+    timeout: 360_000,
   }, async () => {
     const [first, second] = servers as [ServerProcess, ServerProcess]
     await expect.poll(() => roleOf(first), BOUND).toBe('leader')
