@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Sql } from '@tidemark/postgres'
 import { type Cache, CycleError } from 'tidemark'
 import { TreeCycleError } from './errors.js'
@@ -82,7 +82,7 @@ export class Views {
       if (json === null) return null
       let version = 0
       for (const node of nodes.values()) version = Math.max(version, node.version)
-      return { json, version, hash: createHash('sha256').update(json).digest('base64url').slice(0, 16) }
+      return { json, version, hash: hash('sha256', json, 'base64url').slice(0, 16) }
     }
   }
 
