@@ -120,6 +120,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     ...config.server,
     // Where nobody is asked who they are, there is one tenant's worth of people: this machine's.
     streamsPerTenantMax: who.areNeeded ? config.limits.streamsPerTenant : Number.POSITIVE_INFINITY,
+    streamsOfTenantMax: (tenant) => (who.areNeeded ? config.limits.tenants.get(tenant)?.streams : undefined),
   })
   const connectionLimits = { ...config.server, bufferMaxBytes: config.server.streamBufferMaxBytes }
   const connections = new Connections(connectionLimits, quota, clock, who.watch)
@@ -150,7 +151,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   }
   guard(app, { ...config.server, isDraining: () => isDraining, isKnownWho: who.areNeeded })
   checkAccess(app, who.identify)
-  const takeOne = who.areNeeded ? limitRates(app, config.limits, clock) : undefined
+  const limits = who.areNeeded ? limitRates(app, config.limits, clock) : undefined
   const sources = { trees: options.trees, resources: resources.all, nodesMax: config.socketio.nodesMax }
   const sockets = config.socketio.enabled
     ? new Sockets({
@@ -159,7 +160,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
         hubs,
         quota,
         follow: (wanted) => followedOf(wanted, sources),
-        takeOne,
+        takeOne: limits?.takeOne,
         who,
         clock,
         retryMs: () => connections.retryMs(),
@@ -168,7 +169,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     : undefined
   const live = { quota, connections, hubs, activity: new Activity(cache, clock), sockets }
   const bodies = new ValueBodies(new Set(config.resources.map(({ name }) => name)))
-  const hits = new Hits({ cache, bodies, clock, isDraining: () => isDraining, takeOne })
+  const hits = new Hits({ cache, bodies, clock, isDraining: () => isDraining, takeOne: limits?.takeOne })
   answerErrors(app)
   await app.register(swagger, {
     openapi: {
@@ -197,7 +198,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     const cached = { cache, invalidator, bodies }
     cacheRoutes(routes, { ...cached, hits })
     cacheListRoutes(routes, cached)
-    cacheMetricsRoute(routes, cache, invalidator)
+    const counting = { cache, cluster, live, refused: limits?.refused }
+    cacheMetricsRoute(routes, counting, invalidator)
     invalidateRoutes(routes, invalidator)
     shortFormRoutes(routes, invalidator)
     healthRoutes(routes, {
@@ -208,7 +210,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       cluster,
       isDraining: () => isDraining,
     })
-    hits.answered = metricsRoute(routes, { cache, cluster, live })
+    hits.answered = metricsRoute(routes, counting)
     clusterRoute(routes, cluster)
     routes.get('/api/openapi.json', { config: { action: 'describe' }, schema: { hide: true } }, () => app.swagger())
   })

@@ -3,6 +3,7 @@ import { redisL2, redisRelay } from '@tidemark/redis'
 import { openTrees } from '@tidemark/trees'
 import type { FastifyInstance } from 'fastify'
 import { type Cache, type CacheOptions, createCache, type L2, OptionError } from 'tidemark'
+import { quotasOf } from './access/limits.js'
 import { tokenDatabase } from './access/token-database.js'
 import { buildApp, version } from './app.js'
 import { callsOf, joinCluster, meetInDatabase, stateOf } from './cluster/joining.js'
@@ -199,6 +200,7 @@ function cacheOptions({ cache, access, limits, server }: Config): Omit<CacheOpti
       ...(maxEntries === undefined ? {} : { maxEntries }),
       ...(maxBytes === undefined ? {} : { maxBytes }),
       ...(asksWho(access) ? { tenantShare: limits.memoryShare } : {}),
+      quotas: quotasOf(limits),
     },
     // Each stream may be of an entry of its own.
     watchMax: Math.max(WATCH_MAX, server.streamsMax),

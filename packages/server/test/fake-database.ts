@@ -1,5 +1,6 @@
 import { createCache, SourceDownError, TidemarkError } from 'tidemark'
 import { FakeSource } from 'tidemark/testing'
+import { quotasOf } from '../src/access/limits.js'
 import { buildApp } from '../src/app.js'
 import { parseConfig } from '../src/config/load.js'
 import type { Description, ResourceContext, ResourceSource } from '../src/resources/source.js'
@@ -101,7 +102,8 @@ export async function fakeServer({
 }: FakeServerOptions = {}) {
   const parsed = parseConfig(config)
   const { waitMax } = parsed.cache
-  const cache = createCache({ source: database, ...(waitMax === undefined ? {} : { waitMax }) })
+  const l1 = { quotas: quotasOf(parsed.limits) }
+  const cache = createCache({ source: database, l1, ...(waitMax === undefined ? {} : { waitMax }) })
   const app = await buildApp({ config: parsed, cache, source: database, logLevel: 'silent', ...options }).catch(
     async (error: unknown) => {
       await cache.close()

@@ -3,6 +3,7 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { PortTakenError } from '../src/errors.js'
 import { DEFAULT_PORT, listen } from '../src/listen.js'
+import { expositionFaults } from './exposition.js'
 import { fakeServer } from './fake-database.js'
 
 let server: Awaited<ReturnType<typeof fakeServer>>
@@ -221,7 +222,7 @@ describe('GET /metrics', () => {
     await server.app.inject('/api/resources/unheard-of?x=1')
     const { body, headers } = await server.app.inject('/metrics')
     expect(headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/)
-    expect(faults(body)).toEqual([])
+    expect(expositionFaults(body)).toEqual([])
     expect(body).toMatch(/^tidemark_hits_total 1$/m)
     expect(body).toMatch(/^tidemark_loads_total 1$/m)
     expect(body).toMatch(/^tidemark_entries 1$/m)
@@ -249,44 +250,3 @@ describe('a port', () => {
     }
   })
 })
-
-/** What `promtool check metrics` would complain about. */
-function faults(text: string): string[] {
-  const types = new Map<string, string>()
-  const helped = new Set<string>()
-  const seen = new Set<string>()
-  const found: string[] = []
-  if (!text.endsWith('\n')) found.push('no line break at the end')
-  for (const line of text.split('\n').filter(Boolean)) {
-    const [, kind, subject, rest] = /^# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$/.exec(line) ?? []
-    if (kind === 'HELP') helped.add(subject!)
-    else if (kind === 'TYPE') types.set(subject!, rest!)
-    else if (line.startsWith('#')) found.push(`a strange comment: ${line}`)
-    else found.push(...sampleFaults(line, types, helped, seen))
-  }
-  return found
-}
-
-function sampleFaults(
-  line: string,
-  types: ReadonlyMap<string, string>,
-  helped: ReadonlySet<string>,
-  seen: Set<string>,
-): string[] {
-  const sample =
-    /^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\["\\n])*",?)*\})? (?:[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|Inf)|NaN)$/.exec(
-      line,
-    )
-  if (!sample) return [`not a sample: ${line}`]
-  const [, name = '', labels = ''] = sample
-  const family = types.has(name) ? name : name.replace(/_(?:bucket|sum|count)$/, '')
-  const found: string[] = []
-  if (!name.startsWith('tidemark_')) found.push(`no prefix: ${name}`)
-  if (!types.has(family) || !helped.has(family)) found.push(`no type or help: ${name}`)
-  if (types.get(family) === 'counter' && !name.endsWith('_total')) found.push(`a counter without _total: ${name}`)
-  if (types.get(family) !== 'counter' && name.endsWith('_total')) found.push(`_total, and no counter: ${name}`)
-  if (/milliseconds|_ms\b|minutes|kilobytes/.test(name)) found.push(`not a base unit: ${name}`)
-  if (seen.has(name + labels)) found.push(`twice: ${name}${labels}`)
-  seen.add(name + labels)
-  return found
-}

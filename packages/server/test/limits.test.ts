@@ -75,6 +75,21 @@ describe('requests', () => {
     expect((await ask(await as('ann'), { keys: ['x'] })).status).toBe(200)
   })
 
+  it('with patterns have another number for a tenant of whom that is said, and what is refused is counted', async () => {
+    await start('patterns: 1000, tenants: { small: { patterns: 1 } }')
+    const ask20 = async (tenant: string) => {
+      const who = await as('ann', tenant)
+      const asked = Array.from({ length: 20 }, () => ask(who, { pattern: 'a*' }, '/api/invalidate/pattern'))
+      return (await Promise.all(asked)).filter(({ status }) => status === 429).length
+    }
+    const refused = await ask20('small')
+    expect(refused).toBeGreaterThan(0)
+    expect(await ask20('large')).toBe(0)
+    const all = await issuer!.sign({ roles: ['viewer'], tenants: ['*'] })
+    const { json } = await ask({ authorization: `Bearer ${all}` }, undefined, '/api/metrics')
+    expect(json.refused).toEqual({ requests: 0, patterns: refused, streams: 0 })
+  })
+
   it('are not limited where nobody is asked who they are: that is this machine', async () => {
     server = await fakeServer({ config: `${CONFIG}limits: { requests: 1, window: 1h }\n` })
     await server.cache.settled()
@@ -98,9 +113,35 @@ describe('requests', () => {
   })
 })
 
+describe('memory', () => {
+  it('holds of a tenant no more than its numbers: what it stores takes the place of its oldest', async () => {
+    const config = 'limits: { keys: 1000, tenants: { small: { keys: 3, bytes: 3000 } } }\n'
+    server = await fakeServer({ config: `${CONFIG}${config}` })
+    await server.cache.settled()
+    const put = async (key: string, value: unknown, tenant = 'small') => {
+      const asked = { method: 'PUT', url: `/api/cache/${key}?tenant=${tenant}`, payload: { value } } as const
+      return (await server!.app.inject(asked)).json()
+    }
+    await put('own', 1, 'large')
+    for (const n of [1, 2, 3, 4, 5]) expect(await put(`key:${n}`, n)).toMatchObject({ success: true, kept: true })
+    expect(await put('huge', 'x'.repeat(3_000))).toMatchObject({ kept: false, not_kept: 'too-large' })
+    const { keys } = (await server.app.inject('/api/cache/keys?tenant=small')).json()
+    expect(keys.map(({ key }: { key: string }) => key).sort()).toEqual(['key:3', 'key:4', 'key:5'])
+    const used = { bytes: expect.any(Number) }
+    expect((await server.app.inject('/api/metrics')).json().tenants).toEqual([
+      { ...used, tenant: 'small', keys: 3, keys_max: 3, bytes_max: 3_000 },
+      { ...used, tenant: 'large', keys: 1, keys_max: 1_000, bytes_max: null },
+    ])
+    const text = (await server.app.inject('/metrics')).body
+    expect(text).toContain('tidemark_tenant_entries{tenant="small"} 3\n')
+    expect(text).toContain('tidemark_tenant_bytes_max{tenant="large"} +Inf\n')
+    expect(text).toMatch(/^tidemark_evicted_for_quota_total 2$/m)
+  })
+})
+
 describe('streams', () => {
   it('are so many for a tenant, and another client may come when one has left', async () => {
-    await start('streams: 2')
+    await start('streams: 100, tenants: { default: { streams: 2 } }')
     const port = await listen(server!.app, '127.0.0.1', 0)
     const open = async (sub: string) => {
       const stream = new EventStream(`http://127.0.0.1:${port}/api/streams/posts`, await as(sub))

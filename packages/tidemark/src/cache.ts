@@ -9,6 +9,8 @@ import type { Mode, RowChange } from './log/change.js'
 import type { Log, LogStatus } from './log/log.js'
 import type { NotKept, Session, Source } from './source.js'
 import type { L2 } from './tiers/l2.js'
+import type { Quotas } from './tiers/limits.js'
+import type { TenantUse } from './tiers/shares.js'
 
 export interface CacheOptions<Context extends object> {
   /** What loaders read and the log follows. Without one, entries leave by explicit invalidation and expiry only. */
@@ -20,9 +22,15 @@ export interface CacheOptions<Context extends object> {
   readonly log?: Log
   /**
    * The memory tier's limits. Defaults: 100,000 entries, 256 MiB (approximate size of keys and values). `tenantShare` (above 0, at most 1;
-   * default 1) is how much of both a tenant may have while others need room: what is beyond leaves first.
+   * default 1) is how much of both a tenant may have while others need room: what is beyond leaves first. `quotas` (default: none) are
+   * numbers of a tenant's own: its oldest entries leave for its new ones, room or not, and no value of more bytes is kept.
    */
-  readonly l1?: { readonly maxEntries?: number; readonly maxBytes?: number; readonly tenantShare?: number }
+  readonly l1?: {
+    readonly maxEntries?: number
+    readonly maxBytes?: number
+    readonly tenantShare?: number
+    readonly quotas?: Quotas
+  }
   /** A tier that processes share. It needs a source that all of them follow. Default: none. */
   readonly l2?: L2
   /**
@@ -313,6 +321,8 @@ export interface Cache<Context extends object = object> {
   on<Name extends keyof CacheEvents>(name: Name, listener: (event: CacheEvents[Name]) => void): () => void
   readonly counters: Readonly<Counters>
   status(): CacheStatus
+  /** What each tenant has of L1 in this process, and may have; empty without `l1.quotas` and `l1.tenantShare`. Cost: the tenants. */
+  uses(): readonly TenantUse[]
   /** Resolves when all that the source had committed before the call is applied and no fill runs. */
   settled(options?: { readonly signal?: AbortSignal }): Promise<void>
   /** Aborts running fills (loaders that ignore their signal run on), ends every watch, and gives up the log. */

@@ -22,8 +22,9 @@ import { Refusals } from './read/refusals.js'
 import type { NotKept, Source } from './source.js'
 import { Watch, watchAfter } from './streams/watch.js'
 import type { PatternLimits } from './targets.js'
-import { L1, type L1Limits } from './tiers/l1.js'
+import { L1 } from './tiers/l1.js'
 import type { L2 } from './tiers/l2.js'
+import type { L1Limits } from './tiers/limits.js'
 import type { SlotKey } from './tiers/space.js'
 
 export interface CoreOptions extends ReadLimits, SweepLimits {
@@ -64,8 +65,9 @@ export class Core implements Keeper, Applier {
     this.clock = options.clock
     this.follower = acquired.follower
     this.#acquired = acquired
-    this.l1 = new L1(options.l1, (count) => {
+    this.l1 = new L1(options.l1, (count, forQuota) => {
       this.counters.evicted += count
+      this.counters.evictedForQuota += forQuota
     })
     this.spaces = new Keyspaces(this.l1)
     this.reads = new Reads(this, options)

@@ -32,6 +32,8 @@ export interface Counters {
   /** Entries dropped or expired by changes; entries evicted for room; entries lost to a gap in the log. */
   invalidated: number
   evicted: number
+  /** Of the evicted ones, those that left because their tenant had as much as its quota. */
+  evictedForQuota: number
   emptied: number
   /** Dependencies wider than their query, by `reason`. */
   coarse: Record<string, number>
@@ -69,6 +71,7 @@ export function zeroCounters(): Counters {
     changes: 0,
     invalidated: 0,
     evicted: 0,
+    evictedForQuota: 0,
     emptied: 0,
     coarse: {},
     coarseOldValues: 0,

@@ -6,6 +6,7 @@ import { milliseconds } from './duration.js'
 import { OptionError } from './errors.js'
 import { acquireFollower } from './follow/registry.js'
 import { countOf, ENTRY_OPTIONS, namesOf, policyOf } from './options.js'
+import { quotaBookOf } from './tiers/limits.js'
 import { View } from './view.js'
 
 const NAMES = [
@@ -47,7 +48,7 @@ export function createCache<Context extends object = object>(options: CacheOptio
     throw new OptionError('version must be a text: it names what computes the values.')
   if (log !== undefined && typeof log?.follow !== 'function')
     throw new OptionError("log must be a log, like redisLog({ url }) of '@tidemark/redis'.")
-  namesOf(l1, ['maxEntries', 'maxBytes', 'tenantShare'], 'l1')
+  namesOf(l1, ['maxEntries', 'maxBytes', 'tenantShare', 'quotas'], 'l1')
   const { tenantShare = 1 } = l1
   if (typeof tenantShare !== 'number' || !(tenantShare > 0 && tenantShare <= 1))
     throw new OptionError('l1.tenantShare is a number above 0, and at most 1: the part of L1 that one tenant may fill.')
@@ -61,6 +62,7 @@ export function createCache<Context extends object = object>(options: CacheOptio
       maxEntries: countOf(l1.maxEntries, 'l1.maxEntries', 100_000),
       maxBytes: countOf(l1.maxBytes, 'l1.maxBytes', 256 * 2 ** 20),
       tenantShare,
+      quotas: quotaBookOf(l1.quotas),
     },
     maxSilenceMs: milliseconds(options.maxSilence ?? '5s', 'maxSilence'),
     waitMaxMs: milliseconds(options.waitMax ?? '1s', 'waitMax'),

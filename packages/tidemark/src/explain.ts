@@ -34,7 +34,7 @@ const ADVICE: Record<NotKept, string> = {
   replica: 'it read a replica whose lag could not be compared with the log',
   'self-check':
     'it really read a table that its SQL was not found to depend on; from now on it depends on whole tables, see the notice',
-  'too-large': 'it is larger than l1.maxBytes allows',
+  'too-large': "it is larger than l1.maxBytes, or its tenant's quota, allows, or what must stay leaves no room",
 }
 
 export function explain(core: Core, tenant: string, session: Session | undefined, text: string): Explanation {

@@ -37,6 +37,7 @@ import { Slices } from './slices.js'
 import type { Session } from './source.js'
 import { valuesOf } from './streams/watch.js'
 import { byOf, checkEvicted, checkPreview, modeOf, targetsOf } from './targets.js'
+import type { TenantUse } from './tiers/shares.js'
 
 /** The tenant of a cache until `tenant()` names another. */
 const DEFAULT_TENANT = 'default'
@@ -224,6 +225,10 @@ export class View<Context extends object> implements Cache<Context> {
       filling: reads.flights.size,
       sweeping: sweeps.pending,
     }
+  }
+
+  uses(): readonly TenantUse[] {
+    return this.#core.l1.uses
   }
 
   async settled(options: { readonly signal?: AbortSignal } = {}): Promise<void> {

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Clock } from 'tidemark'
+import type { Clock, Quotas } from 'tidemark'
 import type { LimitsConfig } from '../config/config.js'
+import { definedOf } from '../defined.js'
 import { accessOf } from './access.js'
 import { ACTIONS } from './action.js'
 import { tenantOfRoute } from './authorise.js'
@@ -15,16 +16,25 @@ const SECOND_MS = 1_000
  *
  * Each process counts for itself. Who is not asked who they are is not limited: that is this machine.
  */
-export function limitRates(app: FastifyInstance, config: LimitsConfig, clock: Clock): TakeOne {
+export function limitRates(app: FastifyInstance, config: LimitsConfig, clock: Clock): RateLimits {
   const requests = new Buckets({ units: config.requests, windowMs: config.windowMs, clock })
-  const patterns = new Buckets({ units: config.patternsPerSecond, windowMs: SECOND_MS, clock })
+  const patternsOf = (units: number) => new Buckets({ units, windowMs: SECOND_MS, clock })
+  const patterns = patternsOf(config.patternsPerSecond)
+  const ownPatterns = new Map<string, Buckets>()
+  for (const [tenant, { patternsPerSecond: units }] of config.tenants)
+    if (units !== undefined) ownPatterns.set(tenant, patternsOf(units))
+  const refused = { requests: 0, patterns: 0 }
+  const refuse = (limit: keyof typeof refused, retryInMs: number): never => {
+    refused[limit]++
+    throw new RateError(limit, retryInMs)
+  }
   const policy = `"requests";q=${config.requests};w=${Math.ceil(config.windowMs / 1_000)}`
   const unitsOf = (keys: number) => Math.floor(keys / config.keysPerUnit)
 
   const take = (request: FastifyRequest, reply: FastifyReply, units: number) => {
     const taking = requests.take(nameOf(request), units)
     reply.headers({ 'ratelimit-policy': policy, ratelimit: stateOf(taking) })
-    if (!taking.isTaken) throw new RateError('requests', taking.retryInMs)
+    if (!taking.isTaken) refuse('requests', taking.retryInMs)
   }
   app.addHook('onRequest', async (request, reply) => {
     if (isLimited(request)) take(request, reply, 1)
@@ -34,16 +44,33 @@ export function limitRates(app: FastifyInstance, config: LimitsConfig, clock: Cl
     const units = unitsOf(keysIn(request.body))
     if (units > 0) take(request, reply, units)
     if (!hasPattern(request)) return
-    const taking = patterns.take(tenantOfRoute(request))
-    if (!taking.isTaken) throw new RateError('patterns', taking.retryInMs)
+    const tenant = tenantOfRoute(request)
+    const taking = (ownPatterns.get(tenant) ?? patterns).take(tenant)
+    if (!taking.isTaken) refuse('patterns', taking.retryInMs)
   })
   app.addHook('preSerialization', async (request, _, payload) => {
     if (isLimited(request)) requests.charge(nameOf(request), unitsOf(touchedBy(payload) - keysIn(request.body)))
     return payload
   })
-  return (principal, tenant) => {
+  const takeOne: TakeOne = (principal, tenant) => {
     const taking = requests.take(pairOf(principal, tenant), 1)
     return taking.isTaken ? ['ratelimit-policy', policy, 'ratelimit', stateOf(taking)] : undefined
+  }
+  return { takeOne, refused }
+}
+
+export interface RateLimits {
+  readonly takeOne: TakeOne
+  /** How many requests were refused, by what was too much. */
+  readonly refused: Readonly<Record<'requests' | 'patterns', number>>
+}
+
+/** What tenants may have in memory, as the cache takes it. */
+export function quotasOf({ keysPerTenant, bytesPerTenant, tenants }: LimitsConfig): Quotas {
+  const quota = (entries: number | undefined, bytes: number | undefined) => definedOf({ entries, bytes })
+  return {
+    default: quota(keysPerTenant, bytesPerTenant),
+    tenants: Object.fromEntries([...tenants].map(([tenant, { keys, bytes }]) => [tenant, quota(keys, bytes)])),
   }
 }
 

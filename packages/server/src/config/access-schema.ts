@@ -77,6 +77,19 @@ export function limitsSchema() {
       patterns: whole(1).default(20),
       streams: whole(1).default(5_000),
       memory: z.number('must be a part, above 0 and at most 1').gt(0).max(1).default(0.5),
+      keys: whole(1).optional(),
+      bytes: whole(1_024).optional(),
+      tenants: z
+        .record(
+          z.string().min(1).max(256),
+          z.strictObject({
+            keys: whole(1).optional(),
+            bytes: whole(1_024).optional(),
+            patterns: whole(1).optional(),
+            streams: whole(1).optional(),
+          }),
+        )
+        .default({}),
     })
     .prefault({})
 }

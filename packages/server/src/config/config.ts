@@ -139,6 +139,19 @@ export interface LimitsConfig {
   readonly streamsPerTenant: number
   /** The part of the entries and bytes in memory that one tenant may have while others need room. */
   readonly memoryShare: number
+  /** What one tenant may have in memory in any case; undefined: no number of its own. */
+  readonly keysPerTenant: number | undefined
+  readonly bytesPerTenant: number | undefined
+  /** Those of whom something else is said. */
+  readonly tenants: ReadonlyMap<string, TenantLimits>
+}
+
+/** What is said of one tenant; undefined: as of all. */
+export interface TenantLimits {
+  readonly keys: number | undefined
+  readonly bytes: number | undefined
+  readonly patternsPerSecond: number | undefined
+  readonly streams: number | undefined
 }
 
 /** Signed tokens of somebody else's. */

@@ -149,6 +149,14 @@ function configOf(
       patternsPerSecond: limits.patterns,
       streamsPerTenant: limits.streams,
       memoryShare: limits.memory,
+      keysPerTenant: limits.keys,
+      bytesPerTenant: limits.bytes,
+      tenants: new Map(
+        Object.entries(limits.tenants).map(([tenant, { keys, bytes, patterns, streams }]) => [
+          tenant,
+          { keys, bytes, patternsPerSecond: patterns, streams },
+        ]),
+      ),
     },
     trees: { enabled: trees.enabled, shortForms: trees.shortForms, limits: definedOf(trees.limits) },
     socketio: {

@@ -4,6 +4,8 @@ export interface QuotaLimits {
   readonly streamsMax: number
   readonly streamsPerAddressMax: number
   readonly streamsPerTenantMax: number
+  /** Of tenants of whom another number is said. */
+  readonly streamsOfTenantMax?: (tenant: string) => number | undefined
 }
 
 /** Who a stream, a socket or a subscription is counted for; a socket counts for its principal, and each of its subscriptions for a tenant. */
@@ -35,7 +37,7 @@ export class Quota {
   take(seats: Seats): () => void {
     const names = Object.entries(seats).map(([kind, name]) => `${kind} ${name}`)
     for (const [at, kind] of (Object.keys(seats) as (keyof Seats)[]).entries()) {
-      const { max, told } = this.#limitOf(kind)
+      const { max, told } = this.#limitOf(kind, seats)
       if ((this.#taken.get(names[at]!) ?? 0) < max) continue
       this.refused++
       throw new StreamLimitError(told)
@@ -54,8 +56,9 @@ export class Quota {
     else this.#taken.set(name, left)
   }
 
-  #limitOf(kind: keyof Seats): { readonly max: number; readonly told: string } {
-    const { streamsMax, streamsPerAddressMax, streamsPerTenantMax } = this.#limits
+  #limitOf(kind: keyof Seats, { tenant = '' }: Seats): { readonly max: number; readonly told: string } {
+    const { streamsMax, streamsPerAddressMax, streamsPerTenantMax, streamsOfTenantMax } = this.#limits
+    const tenantMax = streamsOfTenantMax?.(tenant) ?? streamsPerTenantMax
     switch (kind) {
       case 'server':
         return {
@@ -74,8 +77,8 @@ export class Quota {
         }
       case 'tenant':
         return {
-          max: streamsPerTenantMax,
-          told: `This tenant has ${streamsPerTenantMax} streams open, its limit. Close some, or raise limits.streams.`,
+          max: tenantMax,
+          told: `This tenant has ${tenantMax} streams open, its limit. Close some, or raise limits.streams.`,
         }
       default:
         return kind satisfies never

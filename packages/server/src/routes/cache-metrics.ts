@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
-import type { Cache } from 'tidemark'
+import type { TenantUse } from 'tidemark'
 import { z } from 'zod'
 import type { Invalidator } from '../invalidation/invalidator.js'
+import { type Counting, largestTenants } from './metrics.js'
 import { problemResponse } from './schemas.js'
 
 const counts = z.record(z.string(), z.number())
@@ -17,10 +18,28 @@ const schema = z.object({
   log: z.object({ state: z.string(), reason: z.string(), position: z.string().optional() }),
   current: z.boolean().describe('Whether this process may call anything fresh'),
   invalidations: counts,
+  tenants: z
+    .array(
+      z.object({
+        tenant: z.string(),
+        keys: z.int(),
+        bytes: z.int(),
+        keys_max: z.int().nullable().describe('Its quota; null: none'),
+        bytes_max: z.int().nullable(),
+      }),
+    )
+    .describe('The 50 that have most in memory, where tenants have limits'),
+  refused: z
+    .object({ requests: z.int(), patterns: z.int(), streams: z.int() })
+    .describe('What was refused, by what was too much'),
 })
 
 /** `GET /api/metrics`: what this process has done, for people and their pages. For Prometheus there is `/metrics`. */
-export function cacheMetricsRoute(app: FastifyInstance, cache: Cache, { tally }: Invalidator): void {
+export function cacheMetricsRoute(
+  app: FastifyInstance,
+  { cache, live, refused }: Counting,
+  { tally }: Invalidator,
+): void {
   app.withTypeProvider<ZodTypeProvider>().get(
     '/api/metrics',
     {
@@ -52,7 +71,18 @@ export function cacheMetricsRoute(app: FastifyInstance, cache: Cache, { tally }:
           failed: tally.failed,
           repeated: tally.repeated,
         },
+        tenants: largestTenants(cache).map(useOf),
+        refused: {
+          requests: refused?.requests ?? 0,
+          patterns: refused?.patterns ?? 0,
+          streams: live.quota.refused,
+        },
       }
     },
   )
+}
+
+function useOf({ tenant, entries, bytes, quota }: TenantUse): z.infer<typeof schema>['tenants'][number] {
+  const known = (limit: number) => (Number.isFinite(limit) ? limit : null)
+  return { tenant, keys: entries, bytes, keys_max: known(quota.entries), bytes_max: known(quota.bytes) }
 }

@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { Cache, Counters } from 'tidemark'
+import type { Cache, Counters, TenantUse } from 'tidemark'
 import { z } from 'zod'
+import type { RateLimits } from '../access/limits.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { Answered } from './hits.js'
 import { problemResponse } from './schemas.js'
@@ -10,11 +11,24 @@ import { isStream, type Live } from './streams.js'
 /** A reason that is not one of a fixed few is counted as this once there are so many. */
 const LABELS_MAX = 50
 
+/** What is counted. */
+export interface Counting {
+  readonly cache: Cache
+  readonly cluster: Cluster
+  readonly live: Live
+  /** Where there are limits. */
+  readonly refused: RateLimits['refused'] | undefined
+}
+
+/** The tenants that have most: so many of them are named. */
+const TENANTS_MAX = 50
+
+export function largestTenants(cache: Cache): readonly TenantUse[] {
+  return [...cache.uses()].sort((a, b) => b.entries - a.entries).slice(0, TENANTS_MAX)
+}
+
 /** `GET /metrics`: what the cache, the log and the streams have done, for Prometheus. Read when it is asked for. */
-export function metricsRoute(
-  app: FastifyInstance,
-  { cache, cluster, live }: { readonly cache: Cache; readonly cluster: Cluster; readonly live: Live },
-): Answered {
+export function metricsRoute(app: FastifyInstance, { cache, cluster, live, refused }: Counting): Answered {
   const registry = new Registry()
   cacheCounters(registry, cache)
   cacheGauges(registry, cache)
@@ -26,7 +40,9 @@ export function metricsRoute(
     'Processes that share L2 or relay, as far as this one knows; itself included',
     () => cluster.processes().length,
   )
+  tenantGauges(registry, cache)
   streamMetrics(registry, live)
+  refusals(registry, refused)
   const answered = requestMetrics(registry, app)
   app.get(
     '/metrics',
@@ -69,6 +85,7 @@ const PLAIN: readonly (readonly [name: string, counter: keyof Counters, help: st
   ['changes', 'changes', 'Changes applied'],
   ['invalidated', 'invalidated', 'Entries made stale by changes'],
   ['evicted', 'evicted', 'Entries evicted for room'],
+  ['evicted_for_quota', 'evictedForQuota', 'Entries evicted as their tenant had as much as its quota'],
   ['emptied', 'emptied', 'Entries lost to a gap in the log'],
   ['self_checks', 'selfChecks', 'Queries whose analysis was compared with what they really read'],
   ['self_check_mismatches', 'selfCheckMismatches', 'Queries that really read more than their analysis said'],
@@ -152,6 +169,49 @@ function cacheGauges(registry: Registry, cache: Cache): void {
     Number(cache.status().log.state === 'following'),
   )
   gauge(registry, 'tidemark_keeping', '1 while fills are kept', () => Number(cache.status().keeping))
+}
+
+/** Only where tenants have limits. */
+function tenantGauges(registry: Registry, cache: Cache): void {
+  const uses = [
+    [
+      'tidemark_tenant_entries',
+      'Entries of a tenant in memory; of those that have most',
+      (use: TenantUse) => use.entries,
+    ],
+    [
+      'tidemark_tenant_bytes',
+      'Approximate size of keys and values of a tenant in memory',
+      (use: TenantUse) => use.bytes,
+    ],
+    ['tidemark_tenant_entries_max', 'Entries that a tenant may have', ({ quota }: TenantUse) => quota.entries],
+    ['tidemark_tenant_bytes_max', 'Bytes that a tenant may have', ({ quota }: TenantUse) => quota.bytes],
+  ] as const
+  for (const [name, help, read] of uses)
+    new Gauge({
+      name,
+      help,
+      labelNames: ['tenant'],
+      registers: [registry],
+      collect() {
+        this.reset()
+        for (const use of largestTenants(cache)) this.set({ tenant: use.tenant }, read(use))
+      },
+    })
+}
+
+function refusals(registry: Registry, refused: Counting['refused']): void {
+  if (!refused) return
+  new Counter({
+    name: 'tidemark_rate_limited_total',
+    help: 'Requests that were refused, by what was too much',
+    labelNames: ['limit'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [limit, count] of Object.entries(refused)) this.inc({ limit }, count)
+    },
+  })
 }
 
 /** Only where processes share a slot. */

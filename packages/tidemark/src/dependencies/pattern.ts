@@ -14,6 +14,8 @@ export interface Matcher {
   readonly isPrefix: boolean
   /** `coarse`: it would take too long to say, so it counts as a match. */
   reach(key: string): 'none' | 'exact' | 'coarse'
+  /** What `reach` takes for this key at most: 1 is about 10 ms, and no more is ever taken. */
+  effort(key: string): number
 }
 
 /** No pattern that the log brings is read beyond this, whatever the options of the process that asked. */
@@ -55,7 +57,7 @@ export function matcherOf(target: PatternTarget): Matcher {
   }
 }
 
-const ANY_KEY: Matcher = { prefix: '', suffix: '', isPrefix: false, reach: () => 'coarse' }
+const ANY_KEY: Matcher = { prefix: '', suffix: '', isPrefix: false, reach: () => 'coarse', effort: () => 0 }
 
 function bounded(pattern: Glob | Regex, stepsMax: number): Matcher {
   const lengthMax = stepsMax / pattern.width
@@ -64,7 +66,13 @@ function bounded(pattern: Glob | Regex, stepsMax: number): Matcher {
     suffix: pattern.suffix,
     isPrefix: pattern instanceof Glob && pattern.isPrefix,
     reach: (key) => (key.length > lengthMax ? 'coarse' : pattern.matches(key) ? 'exact' : 'none'),
+    effort: (key) => (key.length > lengthMax ? 0 : key.length / lengthMax),
   }
+}
+
+/** What `reachOfKey` takes at most: 1 is about 10 ms. */
+export function effortOfKey(target: Target, tenant: string, key: string): number {
+  return target.kind === 'pattern' && target.tenant === tenant ? matcherOf(target).effort(key) : 0
 }
 
 /** Whether a target names a key of a tenant. Pure. */

@@ -250,6 +250,21 @@ describe('a sweep in slices', () => {
     expect(cache.status().entries).toBe(30)
   })
 
+  test('a read that many of them may mean is not held up: what would take too long to say counts as meant', async () => {
+    const { cache, clock } = bed()
+    // 84 instructions for each of 1,000 characters: less than a match may take, and twelve in a row hold up everybody.
+    const long = 'x'.repeat(1_000)
+    await fill(cache, [...users(200), long, 'short'])
+    clock.lookMs = 3
+    await Promise.all(Array.from({ length: 12 }, (_, i) => cache.invalidate({ pattern: { regex: `(x?){20}y${i}` } })))
+    clock.lookMs = 0
+    expect(cache.counters.coarse.pattern ?? 0).toBe(0)
+    expect(isThere(cache, ['short', long])).toEqual([true, false])
+    expect(cache.counters.coarse.pattern).toBeGreaterThan(0)
+    await clock.advance(60_000)
+    expect(cache.status().entries).toBe(201)
+  })
+
   test('a wider one ends those before it', async () => {
     const { cache, clock, swept } = bed()
     await fill(cache, users(60))

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js'
-import { reachOfKey } from '../dependencies/pattern.js'
+import { effortOfKey, reachOfKey } from '../dependencies/pattern.js'
 import type { Mode } from '../log/change.js'
 import type { Keyspaces } from '../read/keyspaces.js'
 import { candidatesOf, type WideTarget } from './candidates.js'
@@ -163,7 +163,7 @@ export class Sweeps {
 
   /** The sweeps that make the entry stale, by its own key or by one that it depends on. */
   #naming(slot: number): Sweep[] {
-    const { l1 } = this.#context
+    const { l1, counters } = this.#context
     if (this.#pending.length === 0) return []
     const lsn = l1.lsnOf(slot)
     const sweeps = this.#pending.filter((sweep) => lsn < sweep.lsn)
@@ -171,7 +171,16 @@ export class Sweeps {
     const { tenant, text } = l1.spaceOf(slot)
     const keys = [{ tenant, key: text(l1.keyOf(slot)) }]
     for (const dependency of l1.dependenciesOf(slot)) if (dependency.kind === 'key') keys.push(dependency)
-    return sweeps.filter(({ target }) => keys.some((each) => reachOfKey(target, each.tenant, each.key) !== 'none'))
+    // One match is bounded; a reader must not wait for a thousand of them: what is beyond counts as named.
+    let effort = 0
+    return sweeps.filter(({ target }) =>
+      keys.some((each) => {
+        effort += effortOfKey(target, each.tenant, each.key)
+        if (effort <= 1) return reachOfKey(target, each.tenant, each.key) !== 'none'
+        counters.coarse.pattern = (counters.coarse.pattern ?? 0) + 1
+        return true
+      }),
+    )
   }
 
   #touch({ lsn, mode, at, touches }: Sweep, slot: number): void {

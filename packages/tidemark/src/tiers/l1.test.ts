@@ -2,7 +2,9 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Dependency } from '../dependencies/dependency.js'
 import type { Change } from '../log/change.js'
-import { type Fill, L1, type L1Limits } from './l1.js'
+import type { Fill } from './fill.js'
+import { L1 } from './l1.js'
+import type { L1Limits } from './limits.js'
 import { Space } from './space.js'
 
 const fill: Fill = { lsn: 1, filledAt: 0, lifetimeMs: 100, dependencies: [], bytes: 10 }

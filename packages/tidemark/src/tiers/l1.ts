@@ -4,34 +4,13 @@ import { DependencyIndex, type Tally } from '../dependencies/lookup.js'
 import type { Change } from '../log/change.js'
 import { copyOf } from '../values.js'
 import type { Eviction } from './eviction.js'
+import type { Fill } from './fill.js'
 import { floored } from './floored.js'
 import { type Keyed, KeyOrder } from './key-order.js'
-import { Shares } from './shares.js'
+import type { L1Limits } from './limits.js'
+import { Shares, type TenantUse } from './shares.js'
 import { Sieve } from './sieve.js'
 import type { SlotKey, Space } from './space.js'
-
-/** What is known of an entry when it is stored. */
-export interface Fill {
-  /** The position as of which the value is valid. */
-  readonly lsn: number
-  /** Monotonic ms. */
-  readonly filledAt: number
-  /** How long it is fresh, in ms after `filledAt`; `Infinity` if it does not expire by time. */
-  readonly lifetimeMs: number
-  readonly dependencies: readonly Dependency[]
-  /** The approximate size of key and value. */
-  readonly bytes: number
-  /** The value holds what cannot be frozen (binary data): each reader gets a copy. Default: all share it. */
-  readonly copied?: boolean
-}
-
-export interface L1Limits {
-  /** At most 2^24 - 1: a Map holds no more. */
-  readonly maxEntries: number
-  readonly maxBytes: number
-  /** How much of both a tenant may have while others need room: 1 (the default) for all of it. */
-  readonly tenantShare?: number
-}
 
 const SLOTS_MAX = 2 ** 24 - 1
 const [SHARED, COPIED, FREE] = [0, 1, 2]
@@ -45,9 +24,9 @@ const [SHARED, COPIED, FREE] = [0, 1, 2]
  */
 export class L1 {
   readonly #limits: L1Limits
-  readonly #evicted: (count: number) => void
+  readonly #evicted: (count: number, forQuota: number) => void
   #eviction: Eviction = new Sieve()
-  /** Only where a tenant may not have all. */
+  /** Only where a tenant may not have all, or has a quota. */
   readonly #shares: Shares | undefined
   readonly #takeHit = (slot: number): boolean => this.#eviction.takeHit(slot)
   #index = new DependencyIndex()
@@ -76,13 +55,13 @@ export class L1 {
   /** Looks at what `find` is about to return, which it may remove or expire; undefined while there is nothing to look for. */
   judge: ((slot: number) => void) | undefined
 
-  /** @param evicted hears how many entries had to leave for room */
-  constructor(limits: L1Limits, evicted: (count: number) => void) {
+  /** @param evicted hears how many entries had to leave for room, and how many of these for their tenant's quota */
+  constructor(limits: L1Limits, evicted: (count: number, forQuota: number) => void) {
     const maxEntries = Math.min(limits.maxEntries, SLOTS_MAX)
     this.#limits = { maxEntries, maxBytes: limits.maxBytes }
-    const { tenantShare = 1 } = limits
-    if (tenantShare < 1)
-      this.#shares = new Shares({ entries: maxEntries * tenantShare, bytes: limits.maxBytes * tenantShare })
+    const { tenantShare = 1, quotas } = limits
+    if (tenantShare < 1 || quotas)
+      this.#shares = new Shares({ entries: maxEntries * tenantShare, bytes: limits.maxBytes * tenantShare }, quotas)
     this.#evicted = evicted
   }
 
@@ -92,6 +71,11 @@ export class L1 {
 
   get bytes(): number {
     return this.#bytes
+  }
+
+  /** What each tenant has; nothing where that is not counted. */
+  get uses(): TenantUse[] {
+    return this.#shares?.uses() ?? []
   }
 
   /** What the dependencies of all entries take: distinct ones, and what is held for them. */
@@ -355,7 +339,8 @@ export class L1 {
     this.#bytes -= this.#sizes[slot]!
     this.#shares?.resized(this.spaceOf(slot).tenant, -this.#sizes[slot]!)
     this.#sizes[slot] = 0
-    if (this.#bytes + bytes <= this.#limits.maxBytes) return slot
+    const { tenant } = this.spaceOf(slot)
+    if (this.#bytes + bytes <= this.#limits.maxBytes && !this.#shares?.isOverQuota(tenant, 0, bytes)) return slot
     // It must not be its own victim.
     const spared = !this.#pinned.has(slot)
     if (spared) this.pin(slot)
@@ -368,19 +353,26 @@ export class L1 {
 
   #makeRoom({ tenant }: Space, entries: number, bytes: number): boolean {
     const { maxEntries, maxBytes } = this.#limits
-    if (bytes > maxBytes) return false
+    if (bytes > maxBytes || this.#shares?.canHold(tenant, bytes) === false) return false
     let count = 0
-    let fits = true
-    while (this.#size + entries > maxEntries || this.#bytes + bytes > maxBytes) {
-      const owed = this.#shares?.victim(tenant, { entries, bytes }, this.#takeHit) ?? -1
-      const victim = owed === -1 ? this.#eviction.victim() : owed
-      fits = victim !== -1
-      if (!fits) break
+    let forQuota = 0
+    let victim = 0
+    while (victim !== -1) {
+      const isOverQuota = this.#shares?.isOverQuota(tenant, entries, bytes)
+      if (!isOverQuota && this.#size + entries <= maxEntries && this.#bytes + bytes <= maxBytes) break
+      victim = isOverQuota ? this.#shares!.ownVictim(tenant, this.#takeHit) : this.#victim(tenant, entries, bytes)
+      if (victim === -1) break
       this.remove(victim)
       count++
+      if (isOverQuota) forQuota++
     }
-    if (count > 0) this.#evicted(count)
-    return fits
+    if (count > 0) this.#evicted(count, forQuota)
+    return victim !== -1
+  }
+
+  #victim(tenant: string, entries: number, bytes: number): number {
+    const owed = this.#shares?.victim(tenant, { entries, bytes }, this.#takeHit) ?? -1
+    return owed === -1 ? this.#eviction.victim() : owed
   }
 
   #resize(capacity: number): void {

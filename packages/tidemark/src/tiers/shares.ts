@@ -1,7 +1,9 @@
 import { enlarged, NONE } from '../arrays.js'
+import type { Quota, QuotaBook } from './limits.js'
 
 /** What a tenant has, and its slots that may be evicted, in the order of insertion. */
 interface Share {
+  readonly quota: Required<Quota>
   entries: number
   bytes: number
   newest: number
@@ -15,6 +17,16 @@ interface Wanted {
 }
 
 const NOTHING: Wanted = { entries: 0, bytes: 0 }
+const UNLIMITED: Required<Quota> = { entries: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
+
+/** What a tenant has of L1 in this process, and may have at most. */
+export interface TenantUse {
+  readonly tenant: string
+  readonly entries: number
+  readonly bytes: number
+  /** Infinity: as much as L1 holds. */
+  readonly quota: Required<Quota>
+}
 
 /** Where a slot's neighbours in its tenant's queue lie. */
 const WIDTH = 2
@@ -23,27 +35,35 @@ const OLDER = 1
 
 /**
  * How much of L1 each tenant has. Where there is no room, a tenant that has more than its share gives it: its own entries leave, and
- * nobody else's, by the same hits and the same order as SIEVE has. Where there is room, a tenant may have all of it.
+ * nobody else's, by the same hits and the same order as SIEVE has. Where there is room, a tenant may have all of it, up to its quota: that is
+ * a number of its own, and what is beyond leaves at once, room or not.
  *
  * Cost: 8 bytes per slot; a hit costs nothing.
  */
 export class Shares {
-  readonly #limit: { readonly entries: number; readonly bytes: number }
+  readonly #limit: Wanted
+  readonly #quotas: QuotaBook | undefined
   readonly #tenants = new Map<string, Share>()
   /** Those that have more than their share. */
   readonly #over = new Set<Share>()
   #queue = new Uint32Array(0)
 
   /** @param limit  one tenant's share */
-  constructor(limit: { readonly entries: number; readonly bytes: number }) {
+  constructor(limit: Wanted, quotas?: QuotaBook) {
     this.#limit = limit
+    this.#quotas = quotas
+  }
+
+  /** What each tenant has that has anything. */
+  uses(): TenantUse[] {
+    return [...this.#tenants].map(([tenant, { entries, bytes, quota }]) => ({ tenant, entries, bytes, quota }))
   }
 
   /** A slot has a new entry of the tenant, which may be evicted. */
   add(slot: number, tenant: string): void {
     let share = this.#tenants.get(tenant)
     if (!share) {
-      share = { entries: 0, bytes: 0, newest: NONE, oldest: NONE, hand: NONE }
+      share = { quota: this.#quotaOf(tenant), entries: 0, bytes: 0, newest: NONE, oldest: NONE, hand: NONE }
       this.#tenants.set(tenant, share)
     }
     this.#link(share, slot)
@@ -89,6 +109,24 @@ export class Shares {
     return -1
   }
 
+  /** Whether a tenant may have an entry of so many bytes at all. */
+  canHold(tenant: string, bytes: number): boolean {
+    return bytes <= this.#quotaOf(tenant).bytes
+  }
+
+  /** Whether the tenant would have more than its quota with so much more. */
+  isOverQuota(tenant: string, entries: number, bytes: number): boolean {
+    if (this.#quotas === undefined) return false
+    const { quota, ...own } = this.#tenants.get(tenant) ?? { quota: this.#quotaOf(tenant), entries: 0, bytes: 0 }
+    return own.entries + entries > quota.entries || own.bytes + bytes > quota.bytes
+  }
+
+  /** The tenant's own entry that leaves next; -1 if all that it has must stay. */
+  ownVictim(tenant: string, takeHit: (slot: number) => boolean): number {
+    const own = this.#tenants.get(tenant)
+    return own === undefined ? -1 : this.#victimOf(own, takeHit)
+  }
+
   resize(capacity: number): void {
     this.#queue = enlarged(this.#queue, capacity * WIDTH)
   }
@@ -97,6 +135,10 @@ export class Shares {
     this.#tenants.clear()
     this.#over.clear()
     this.#queue = new Uint32Array(0)
+  }
+
+  #quotaOf(tenant: string): Required<Quota> {
+    return this.#quotas === undefined ? UNLIMITED : (this.#quotas.tenants.get(tenant) ?? this.#quotas.default)
   }
 
   #victimOf(share: Share, takeHit: (slot: number) => boolean): number {
