@@ -1,5 +1,6 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { Agent, request } from 'node:http'
+import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Tokens of an issuer that lives as long as the run: the server reads its keys from a file. */
@@ -36,11 +37,13 @@ export class Client {
   /** Resolves with the answer, and how long it took. A server that hangs up before all was sent may have answered, too. */
   ask(method, path, body) {
     const began = performance.now()
-    const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
+    const isChunked = body?.isChunked === true
+    const text = body === undefined || typeof body === 'string' || isChunked ? body : JSON.stringify(body)
     const { hostname, port } = this.#address
     const headers = {
       ...this.#headers,
-      ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+      ...(text === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(text === undefined || isChunked ? {} : { 'content-length': Buffer.byteLength(text) }),
     }
     return new Promise((resolve, reject) => {
       const asked = request({ hostname, port, agent: this.#agent, method, path, headers }, (response) => {
@@ -58,8 +61,29 @@ export class Client {
         response.on('end', end).on('error', end)
       })
       asked.on('error', reject)
-      asked.end(text)
+      if (!isChunked) return asked.end(text)
+      Readable.from(text).pipe(asked)
     })
+  }
+
+  /** Opens so many streams at once, and closes them when each was answered. */
+  async streams(path, count) {
+    const { hostname, port } = this.#address
+    const opened = await Promise.all(
+      Array.from(
+        { length: count },
+        () =>
+          new Promise((resolve, reject) => {
+            const asked = request({ hostname, port, path, headers: this.#headers, agent: false }, (response) =>
+              resolve({ status: response.statusCode, headers: response.headers, asked }),
+            )
+            asked.on('error', reject)
+            asked.end()
+          }),
+      ),
+    )
+    for (const { asked } of opened) asked.on('error', () => {}).destroy()
+    return opened
   }
 
   /** Asks again and again until told to end, `gapMs` apart. Returns the times of all answers. */

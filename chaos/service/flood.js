@@ -4,10 +4,18 @@ import { quantile } from './quantile.js'
 const CALM_KEYS = 1_000
 /** Less than they may. */
 const GAP_MS = 20
+/** Of a tenant that floods, too. */
+const NUMBERS = { keys: 5_000, bytes: 2_000_000, streams: 5, patterns: 2 }
 
 export const flood = {
   title: 'F30: one tenant floods: a hundred times its rate, keys beyond all memory, tags, regexes',
-  limits: ({ isSmoke }) => ({ requests: isSmoke ? 2_000 : 6_000, window: '1m', keysPerUnit: 10, patterns: 20 }),
+  limits: ({ isSmoke }) => ({
+    requests: isSmoke ? 2_000 : 6_000,
+    window: '1m',
+    keysPerUnit: 10,
+    patterns: 20,
+    tenants: { numbered: NUMBERS },
+  }),
   async run({ server, scale, entries, open }, lines) {
     const seconds = scale.isSmoke ? 1.5 : 10
     const calm = open('ann', 'calm', 2)
@@ -25,6 +33,8 @@ export const flood = {
     await server.ask({ do: 'fill', tenant: 'flood', count: entries + 1_000, prefix: 'flood' })
     const { stored } = await server.ask({ do: 'stored', tenant: 'calm', count: CALM_KEYS, prefix: 'calm' })
     lines.goal("of the others' entries, those that the flood pushed out", CALM_KEYS - stored, 0)
+
+    await numbered({ server, open }, lines)
 
     const flooder = open('eve', 'flood', 16)
     // What may be asked for at once after a rest is used up first: what follows is a hundred times what it may.
@@ -58,6 +68,25 @@ export const flood = {
       scale.isSmoke ? 100 : 1.5,
     )
   },
+}
+
+/** A tenant with numbers of its own: it never has more, and what it asks for beyond is refused with when to come. */
+async function numbered({ server, open }, lines) {
+  const tenant = 'numbered'
+  await server.ask({ do: 'fill', tenant, count: 10 * NUMBERS.keys, prefix: 'n' })
+  const { entries, bytes } = await server.ask({ do: 'uses', tenant })
+  lines.goal('keys in memory of a tenant that may have 5,000', entries, NUMBERS.keys)
+  lines.goal('bytes in memory of a tenant that may have 2,000,000', bytes, NUMBERS.bytes)
+  const client = open('nat', tenant, 50)
+  const patterns = await Promise.all(
+    Array.from({ length: 30 }, () => client.ask('POST', '/api/invalidate/pattern', { pattern: 'none:*' })),
+  )
+  const streams = await client.streams('/api/trees/numbered/none/~live', 20)
+  const refused = (answers) => answers.filter(({ status }) => status === 429)
+  lines.goal('patterns beyond the number that were refused', refused(patterns).length, 1, 'least')
+  lines.goal('streams beyond the number that were refused', refused(streams).length, 20 - NUMBERS.streams, 'least')
+  const silent = [...refused(patterns), ...refused(streams)].filter(({ headers }) => !headers['retry-after'])
+  lines.goal('of these, without Retry-After', silent.length, 0)
 }
 
 /** What it asks for: keys by the thousand, tags by the thousand, and regexes. */

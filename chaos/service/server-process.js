@@ -8,6 +8,7 @@ const config = parseConfig(
 cache: { maxEntries: ${entries}, maxBytes: 2000000000 }
 access: { jwt: { issuer: "https://issuer.test/", audience: tidemark, jwks: ${JSON.stringify(jwks)}, algorithms: [ES256] } }
 limits: ${JSON.stringify(limits)}
+trees: { enabled: true }
 `,
   'chaos.yaml',
   {},
@@ -36,6 +37,8 @@ const acts = {
     for (let i = 0; i < count; i++) if (view.look(`${prefix}:${i}`)) stored++
     return { stored }
   },
+  /** What a tenant has in memory. */
+  uses: ({ tenant }) => cache.uses().find((use) => use.tenant === tenant) ?? { entries: 0, bytes: 0 },
   watchLoop: () => {
     delay.enable()
     delay.reset()
