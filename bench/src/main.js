@@ -251,6 +251,7 @@ const parts = {
         [['chained, in ten tenants', rate.toFixed(0)]],
       )
       page.goal('the journal: records/s, sustained', rate, 10_000, 'least')
+      await journalWaits(url, version)
     }),
 
   analyse: () =>
@@ -315,6 +316,34 @@ const parts = {
       ]
       page.table('Reads of a row that changes up to 4,000 times a second', head, rows)
     }),
+}
+
+/** Nothing waits for the journal, whether it can be written or not. */
+async function journalWaits(url, version) {
+  const modes = { 'without a journal': 'off', 'with one': 'on', 'while its database lets nobody in': 'stopped' }
+  const p99 = new Map(Object.keys(modes).map((name) => [name, []]))
+  const p50 = await alternate(
+    Object.keys(modes),
+    Math.min(scale.rounds, 5),
+    async (name) => {
+      const printed = await runAlone('journal-wait.js', [modes[name], url, scale.journalWaits])
+      p99.get(name).push(printed.p99)
+      return printed
+    },
+    (printed) => printed.p50,
+  )
+  const [off] = p50.keys()
+  page.table(
+    'An invalidation until it is answered, four at a time',
+    [`PostgreSQL ${version}`, 'p50 ms', 'p99 ms', 'p50 × the first', 'p99 × the first'],
+    [...p50].map(([name, ms]) => {
+      const late = median(p99.get(name))
+      const ratios = [ms / p50.get(off), late / median(p99.get(off))]
+      return [name, ...[ms, late, ...ratios].map((figure) => figure.toFixed(2))]
+    }),
+  )
+  for (const name of Object.keys(modes).slice(1))
+    page.goal(`an invalidation ${name}: p50 ÷ that without a journal`, p50.get(name) / p50.get(off), 1.25)
 }
 
 const RAW = 'a bare pgoutput connection'

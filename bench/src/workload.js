@@ -25,6 +25,7 @@ export const scales = {
     missRounds: 20,
     cutSeconds: 60,
     journalRecords: 200_000,
+    journalWaits: 4_000,
     trees: [
       [1, 1_000],
       [10, 1_000],
@@ -57,6 +58,7 @@ export const scales = {
     missRounds: 2,
     cutSeconds: 1,
     journalRecords: 2_000,
+    journalWaits: 60,
     trees: [[2, 200]],
     treeEdits: 5,
     liveSubscribers: 60,

@@ -1,9 +1,9 @@
 import type { Clock } from 'tidemark'
-import { startError } from '../wal/errors.js'
 import { pause } from '../wal/pause.js'
 import type { Delivery, Recording, Stretch } from '../wal/recording.js'
 import type { Transaction } from '../wal/transaction.js'
 import type { Head } from './chain.js'
+import { whyNotWritten } from './errors.js'
 import { happeningsOf } from './happenings.js'
 import type { Happening } from './record.js'
 import type { Appended, Batch, Step } from './store.js'
@@ -275,8 +275,7 @@ export class JournalWriter implements Recording {
   #failed(error: unknown): void {
     this.#isRetry = true
     this.#state = 'waiting'
-    const { message } = startError(error)
-    this.#reason = `The journal can't be written, so what is to be recorded waits, at last in the log. ${message}`
+    this.#reason = `The journal can't be written, so what is to be recorded waits, at last in the log. ${whyNotWritten(error)}`
   }
 }
 
