@@ -50,6 +50,11 @@ const ways: readonly { command: RegExp; by: string; named: RegExp }[] = [
     named: /startFlags/,
   },
   { command: /^npm run check:sql( -- [\w. -]+)?$/, by: '.ci/run', named: /npm run check:sql/ },
+  {
+    command: /^npm run check:trees( -- [\w -]+)?$/,
+    by: 'packages/trees/test/model.property.test.ts',
+    named: /npm run check:trees/,
+  },
   { command: /^npm run (lint|build)$/, by: '.ci/run', named: /biome|npm test/ },
 ]
 

@@ -1,6 +1,6 @@
 import type { Sql } from '@tidemark/postgres'
 import type { PoolClient } from 'pg'
-import type { Kind, Node } from './nodes.js'
+import type { Node } from './nodes.js'
 import { ancestorsOf, below, nameOf, type Path } from './pointer.js'
 
 /** A node of a config. */
@@ -20,7 +20,6 @@ export interface StoredNodes {
   readonly nodes: ReadonlyMap<Path, Node>
   /** Of the nodes above. */
   readonly references: References
-  readonly base: ConfigName | undefined
   /** Nodes that take this one along when they change, as declared. */
   readonly dependencies: readonly Path[]
 }
@@ -38,9 +37,6 @@ from tidemark_trees.configs b where b.tenant = $1 and b.config = $2 and b.path >
 union all
 select 'reference', r.path, r.value::text, null, null
 from tidemark_trees.configs r where r.tenant = $1 and r.config = $2 and r.path = any($6::text[])
-union all
-select 'head', h.base_tenant, h.base_config, null, null
-from tidemark_trees.config_heads h where h.tenant = $1 and h.config = $2
 union all
 select 'dependency', d.path, d.dependent, null, null
 from tidemark_trees.config_dependencies d where d.tenant = $1 and d.config = $2 and d.dependent = any($7::text[])
@@ -61,47 +57,48 @@ export function nodesOf(rows: StoredRows): StoredNodes {
   const nodes = new Map<Path, Node>()
   const references = new Map<Path, string>()
   const dependencies: Path[] = []
-  let base: ConfigName | undefined
   for (const [what, at, text, order, version] of rows) {
     if (what === 'node') nodes.set(at!, { path: at!, text: text!, order: Number(order), version: Number(version) })
     else if (what === 'reference') references.set(ownerOf(at!), text!)
-    else if (what === 'dependency') dependencies.push(at!)
-    else base = baseOf(at, text)
+    else dependencies.push(at!)
   }
-  return { nodes, references, base, dependencies }
+  return { nodes, references, dependencies }
 }
 
-export interface StoredKind {
-  /** undefined where there is no such node. */
-  readonly kind: Kind | undefined
-  /** Of the node, and of those above. */
-  readonly references: References
-  readonly base: ConfigName | undefined
+/** Which config a config extends. */
+export async function readBase(sql: Sql, { tenant, config }: ConfigName): Promise<ConfigName | null> {
+  const { rows } = await sql.texts(
+    'select h.base_tenant, h.base_config from tidemark_trees.config_heads h where h.tenant = $1 and h.config = $2',
+    [tenant, config],
+  )
+  const [baseTenant, baseConfig] = rows[0] ?? []
+  return baseTenant && baseConfig ? { tenant: baseTenant, config: baseConfig } : null
 }
 
-/** The same of what a node is alone. */
-const READ_KIND = `
-select 'node' as what, n.path, n.kind as text
-from tidemark_trees.configs n where n.tenant = $1 and n.config = $2 and n.path = $3
+/** Whether a node is an object: what else it may be is not read. */
+const READ_OBJECT = `
+select 'node' as what, n.path, null as text
+from tidemark_trees.configs n where n.tenant = $1 and n.config = $2 and n.path = $3 and n.kind = 'object'
 union all
 select 'reference', r.path, r.value::text
-from tidemark_trees.configs r where r.tenant = $1 and r.config = $2 and r.path = any($4::text[])
-union all
-select 'head', h.base_tenant, h.base_config
-from tidemark_trees.config_heads h where h.tenant = $1 and h.config = $2`
+from tidemark_trees.configs r where r.tenant = $1 and r.config = $2 and r.path = any($4::text[])`
 
-export async function readKind(sql: Sql, { tenant, config, path }: Place): Promise<StoredKind> {
-  const above = [...ancestorsOf(path), path]
-  const { rows } = await sql.texts(READ_KIND, [tenant, config, path, above.map(referenceAt)])
+export interface StoredObject {
+  readonly isObject: boolean
+  /** Of the node, and of those above. */
+  readonly references: References
+}
+
+export async function readObject(sql: Sql, { tenant, config, path }: Place): Promise<StoredObject> {
+  const places = [...ancestorsOf(path), path]
+  const { rows } = await sql.texts(READ_OBJECT, [tenant, config, path, places.map(referenceAt)])
   const references = new Map<Path, string>()
-  let kind: Kind | undefined
-  let base: ConfigName | undefined
+  let isObject = false
   for (const [what, at, text] of rows) {
-    if (what === 'node') kind = text as Kind
-    else if (what === 'reference') references.set(ownerOf(at!), text!)
-    else base = baseOf(at, text)
+    if (what === 'node') isObject = true
+    else references.set(ownerOf(at!), text!)
   }
-  return { kind, references, base }
+  return { isObject, references }
 }
 
 /** The names of an object's members, in their order: what these hold is not read. */
@@ -161,16 +158,52 @@ export async function readWatched(sql: Sql, { tenant, config, path }: Place): Pr
   return rows.map(([at]) => at!)
 }
 
-/**
- * Whether a value or an array of the config itself stands above a path: it covers what the base has there. Asked only where there is a
- * base, so that nothing else depends on what stands above it.
- */
-export async function isHidden(sql: Sql, { tenant, config, path }: Place): Promise<boolean> {
+/** Whether a value or an array of the config itself is at one of these paths: it covers what the base has there, and below. */
+export async function readCovered(sql: Sql, { tenant, config }: ConfigName, paths: readonly Path[]): Promise<boolean> {
   const { rows } = await sql.texts(
-    'select u.path, u.kind from tidemark_trees.configs u where u.tenant = $1 and u.config = $2 and u.path = any($3::text[])',
-    [tenant, config, ancestorsOf(path)],
+    `select u.path from tidemark_trees.configs u
+     where u.tenant = $1 and u.config = $2 and u.path = any($3::text[]) and u.kind <> 'object'`,
+    [tenant, config, paths],
   )
-  return rows.some(([, kind]) => kind !== 'object')
+  return rows.length > 0
+}
+
+/** At which of these paths the config itself has a node. */
+export async function readOwned(sql: Sql, { tenant, config }: ConfigName, paths: readonly Path[]): Promise<Path[]> {
+  if (paths.length === 0) return []
+  const { rows } = await sql.texts(
+    'select u.path from tidemark_trees.configs u where u.tenant = $1 and u.config = $2 and u.path = any($3::text[])',
+    [tenant, config, paths],
+  )
+  return rows.map(([path]) => path!)
+}
+
+/** Which nodes of the config itself from the root down to this one are arrays, what references are among them, and whether this one is there. */
+export async function readArrays(
+  sql: Sql,
+  { tenant, config, path }: Place,
+): Promise<{ readonly arrays: readonly Path[]; readonly references: References; readonly isThere: boolean }> {
+  const paths = [...ancestorsOf(path), path]
+  const { rows } = await sql.texts(
+    `select 'array' as what, n.path, null as text
+     from tidemark_trees.configs n where n.tenant = $1 and n.config = $2 and n.path = any($3::text[]) and n.kind = 'array'
+     union all
+     select 'reference', r.path, r.value::text
+     from tidemark_trees.configs r where r.tenant = $1 and r.config = $2 and r.path = any($4::text[])
+     union all
+     select 'there', o.path, null
+     from tidemark_trees.configs o where o.tenant = $1 and o.config = $2 and o.path = $5`,
+    [tenant, config, paths, paths.map(referenceAt), path],
+  )
+  const arrays: Path[] = []
+  const references = new Map<Path, string>()
+  let isThere = false
+  for (const [what, at, text] of rows) {
+    if (what === 'array') arrays.push(at!)
+    else if (what === 'there') isThere = true
+    else references.set(ownerOf(at!), text!)
+  }
+  return { arrays, references, isThere }
 }
 
 /** Where a path leads if a node above it is a reference. */
@@ -198,8 +231,4 @@ export function targetOf(text: string, { tenant, config }: ConfigName): Place | 
 
 function ownerOf(reference: Path): Path {
   return reference.slice(0, -'/$ref'.length)
-}
-
-function baseOf(tenant: string | null | undefined, config: string | null | undefined): ConfigName | undefined {
-  return tenant && config ? { tenant, config } : undefined
 }

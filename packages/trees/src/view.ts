@@ -1,18 +1,22 @@
+import { AsyncResource } from 'node:async_hooks'
 import { hash } from 'node:crypto'
 import type { Sql } from '@tidemark/postgres'
 import { type Cache, CycleError } from 'tidemark'
 import { TreeCycleError } from './errors.js'
 import { valueIn } from './json.js'
 import { childrenOf, kindOf, type Node } from './nodes.js'
-import { childOf, nameOf, type Path } from './pointer.js'
+import { ancestorsOf, childOf, isWithin, nameOf, type Path } from './pointer.js'
 import {
   type ConfigName,
-  isHidden,
   movedTo,
   nodesOf,
   type Place,
-  readKind,
+  readArrays,
+  readBase,
+  readCovered,
   readNames,
+  readObject,
+  readOwned,
   readRows,
   readWatched,
   referenceAt,
@@ -44,11 +48,15 @@ type Load<Value> = (context: TreesContext) => Promise<Value>
 /**
  * How the entries of nodes are computed. Each is an entry of its tenant, under `config:path`, made of the rows of that config alone and of
  * other entries: of the base, for what it does not override, and of what references lead to.
+ *
+ * A view depends on what decided it, and on no more: what is decided is looked at first, unseen by the entry that is being filled
+ * (`#unseen`), and then read again, as it is now, by that entry. If it changed meanwhile, the entry depends on both.
  */
 export class Views {
   readonly #cacheOf: (tenant: string) => TreesCache
   /** Views that were last made of others too, by tenant and key, the oldest first. */
   readonly #composed = new Set<string>()
+  readonly #outside = new AsyncResource('tidemark-trees')
 
   /** @param cacheOf  the cache as a tenant sees it, with the session that row security goes by */
   constructor(cacheOf: (tenant: string) => TreesCache) {
@@ -67,18 +75,15 @@ export class Views {
   load(place: Place, counted?: { loads: number }): Load<View | null> {
     return async ({ sql }) => {
       if (counted) counted.loads++
-      const stored = nodesOf(await this.#rows(sql, place))
-      const { nodes, references, base, dependencies } = stored
-      this.#remember(place, stored)
+      const { nodes, references, dependencies } = nodesOf(await this.#rows(sql, place))
       await this.#watch(sql, place, dependencies)
       const moved = movedTo(references, place)
-      if (moved) return this.#other(moved)
+      if (moved) return this.#other(place, moved)
       const top = nodes.get(place.path)
-      if (!top) return base ? this.#inherited(sql, place, base) : null
-      const json = await new Assembly(this, place, nodes).text(
-        place.path,
-        await this.#baseOf(sql, place, top.text, base),
-      )
+      if (!top) return this.#inherited(place)
+      const base = await this.#baseOf(place, nodes)
+      if (base || [...nodes.keys()].some((path) => path.endsWith('/$ref'))) this.#remember(place)
+      const json = await new Assembly(this, place, nodes).text(place.path, base)
       if (json === null) return null
       let version = 0
       for (const node of nodes.values()) version = Math.max(version, node.version)
@@ -96,11 +101,9 @@ export class Views {
     return this.#cacheOf(place.tenant).get(`${place.config}:rows:${place.path}`, load)
   }
 
-  #remember(place: Place, { nodes, references, base }: StoredNodes): void {
+  #remember(place: Place): void {
     const name = nameOfPlace(place)
-    const isComposed =
-      base !== undefined || references.size > 0 || [...nodes.keys()].some((path) => path.endsWith('/$ref'))
-    if (!isComposed || this.#composed.has(name)) return
+    if (this.#composed.has(name)) return
     if (this.#composed.size === COMPOSED_MAX) this.#composed.delete(this.#composed.values().next().value!)
     this.#composed.add(name)
   }
@@ -108,47 +111,126 @@ export class Views {
   /** The names below an object, with those that it inherits: what they hold is not asked for. */
   names(place: Place): Promise<Names> {
     const load: Load<Names> = async ({ sql }) => {
-      const { kind, references, base } = await readKind(sql, place)
+      const { isObject, references } = await readObject(sql, place)
       const reference = references.get(place.path)
       const moved = movedTo(references, place) ?? (reference === undefined ? undefined : targetOf(reference, place))
       if (moved) return this.names(moved)
-      if (kind !== undefined && kind !== 'object') return null
-      const own = kind === undefined ? null : await readNames(sql, place)
-      const inherited = base
-        ? await this.#unlessHidden(sql, place, () => this.names({ ...base, path: place.path }))
-        : null
+      const own = isObject ? await readNames(sql, place) : null
+      // Where it is no object, it may be there all the same: then it covers the base's.
+      const covers = isObject ? ancestorsOf(place.path) : [...ancestorsOf(place.path), place.path]
+      const inherited = await this.#unlessCovered(place, covers, (base) => this.names({ ...base, path: place.path }))
       if (!inherited) return own
       return own ? [...new Set([...inherited, ...own])] : inherited
     }
     return this.#cacheOf(place.tenant).get(`${place.config}:names:${place.path}`, load) as Promise<Names>
   }
 
-  /** What the base has there, unless something above covers it; that is asked last, as it is one more thing to depend on. */
-  async #inherited(sql: Sql, place: Place, base: ConfigName): Promise<View | null> {
-    return this.#unlessHidden(sql, place, () => this.#other({ ...base, path: place.path }))
+  /** What the base has there. */
+  #inherited(place: Place): Promise<View | null> {
+    return this.#unlessCovered(place, ancestorsOf(place.path), (base) =>
+      this.#other(place, { ...base, path: place.path }),
+    )
   }
 
-  /** What a base has, where nothing covers it. What is covered may lead back to here: nobody follows it. */
-  async #unlessHidden<Value>(sql: Sql, place: Place, read: () => Promise<Value | null>): Promise<Value | null> {
+  /**
+   * What a config inherits, where no value or array of its own is at one of these paths. Where one is, that alone is depended on; but where
+   * there is nothing to inherit, it does not matter whether one is. What is covered may lead back to here: nobody follows it.
+   */
+  async #unlessCovered<Value>(
+    place: Place,
+    paths: readonly Path[],
+    read: (base: ConfigName) => Promise<Value | null>,
+  ): Promise<Value | null> {
+    if ((await this.#unseen(() => this.#hasCovered(place, paths))) && (await this.#isCovered(place, paths))) return null
+    const base = await this.#base(place)
+    if (!base) return null
     try {
-      const found = await read()
-      return found && !(await isHidden(sql, place)) ? found : null
+      const found = await read(base)
+      return found && (await this.#isInherited(place, base, paths)) ? found : null
     } catch (error) {
-      if (isCycle(error) && (await isHidden(sql, place))) return null
+      if (isCycle(error) && !(await this.#isInherited(place, base, paths))) return null
       throw error
     }
   }
 
-  /** The base, where it adds members to an object: an array or a value is the config's own, and so is what stands below one. */
-  async #baseOf(sql: Sql, place: Place, text: string, base: ConfigName | undefined): Promise<ConfigName | undefined> {
-    if (!base || kindOf(text) !== 'object') return undefined
-    const names = await this.#unlessHidden(sql, place, () => this.names({ ...base, path: place.path }))
-    return names ? base : undefined
+  /** The base, where it adds members to an object: an array or a value is the config's own, a reference leads elsewhere. */
+  async #baseOf(place: Place, nodes: StoredNodes['nodes']): Promise<ConfigName | undefined> {
+    if (kindOf(nodes.get(place.path)!.text) !== 'object') return undefined
+    const reference = nodes.get(referenceAt(place.path))?.text
+    if (reference !== undefined && targetOf(reference, place)) return undefined
+    const base = await this.#unlessCovered(place, ancestorsOf(place.path), async (found) =>
+      (await this.names({ ...found, path: place.path })) ? found : null,
+    )
+    return base ?? undefined
+  }
+
+  /** A guess at what decides: whether the base has a row there, and something covers it. A wrong one makes the entry depend on more. */
+  async #hasCovered(place: Place, paths: readonly Path[]): Promise<boolean> {
+    const base = await this.#base(place)
+    if (!base || !(await this.#isCovered(place, paths))) return false
+    const load: Load<boolean> = async ({ sql }) => (await readOwned(sql, base, [place.path])).length > 0
+    return this.#cacheOf(base.tenant).get(`${base.config}:has:${place.path}`, load) as Promise<boolean>
+  }
+
+  #base(config: ConfigName): Promise<ConfigName | null> {
+    const load: Load<ConfigName | null> = ({ sql }) => readBase(sql, config)
+    return this.#cacheOf(config.tenant).get(`${config.config}:base`, load) as Promise<ConfigName | null>
+  }
+
+  /** @param paths  from the root down, each below the one before */
+  async #isCovered(config: ConfigName, paths: readonly Path[]): Promise<boolean> {
+    const last = paths.at(-1)
+    if (last === undefined) return false
+    const load: Load<boolean> = ({ sql }) => readCovered(sql, config, paths)
+    return this.#cacheOf(config.tenant).get(`${config.config}:covered:${last}`, load) as Promise<boolean>
+  }
+
+  async #isInherited(config: ConfigName, base: ConfigName, paths: readonly Path[]): Promise<boolean> {
+    return !(await this.#isCovered(config, paths)) && !(await this.#isReplaced(config, base, paths))
+  }
+
+  /** Whether the config has a node of its own where its base has an array: what is in that is not inherited. */
+  async #isReplaced(config: ConfigName, base: ConfigName, paths: readonly Path[]): Promise<boolean> {
+    const last = paths.at(-1)
+    if (last === undefined) return false
+    const load: Load<boolean> = async ({ sql }) =>
+      (await readOwned(sql, config, await this.#arrays({ ...base, path: last }))).length > 0
+    return this.#cacheOf(config.tenant).get(`${config.config}:replaced:${last}`, load) as Promise<boolean>
+  }
+
+  /** Which nodes from the root down to this one are arrays, as readers see them. */
+  #arrays(place: Place): Promise<readonly Path[]> {
+    const load: Load<readonly Path[]> = async ({ sql }) => {
+      const { arrays, references, isThere } = await readArrays(sql, place)
+      for (const at of [...ancestorsOf(place.path), place.path]) {
+        const text = references.get(at)
+        const target = text === undefined ? undefined : targetOf(text, place)
+        if (!target) continue
+        const there = await this.#arrays({ ...target, path: target.path + place.path.slice(at.length) })
+        const moved = there.filter((path) => isWithin(path, target.path))
+        return [
+          ...arrays.filter((path) => isWithin(at, path)),
+          ...moved.map((path) => at + path.slice(target.path.length)),
+        ]
+      }
+      const base = isThere || arrays.length > 0 ? null : await this.#base(place)
+      if (!base) return arrays
+      const inherited = await this.#arrays({ ...base, path: place.path })
+      const owned = await readOwned(sql, place, inherited)
+      return inherited.filter((path) => !owned.some((own) => isWithin(path, own)))
+    }
+    return this.#cacheOf(place.tenant).get(`${place.config}:arrays:${place.path}`, load) as Promise<readonly Path[]>
+  }
+
+  /** Outside of the entry that is being filled. Only for what asks nothing but rows: nobody would find a circle here. */
+  #unseen<Value>(read: () => Promise<Value>): Promise<Value> {
+    return this.#outside.runInAsyncScope(read)
   }
 
   /** The same tree as another; nothing of it is of a version of this config. */
-  async #other(place: Place): Promise<View | null> {
-    const view = await this.get(place)
+  async #other(place: Place, target: Place): Promise<View | null> {
+    this.#remember(place)
+    const view = await this.get(target)
     return view && { ...view, version: 0 }
   }
 
@@ -207,7 +289,9 @@ class Assembly {
     const members: string[] = []
     for (const name of inherited ? new Set([...inherited, ...own.keys()]) : own.keys()) {
       const child = own.get(name)
-      const text = child ? await this.#textOf(child, base) : await this.#other({ ...base!, path: childOf(path, name) })
+      const text = child
+        ? await this.#textOf(child, inherited ? base : undefined)
+        : await this.#other({ ...base!, path: childOf(path, name) })
       if (text !== null) members.push(`${JSON.stringify(name)}:${text}`)
     }
     return `{${members.join(',')}}`

@@ -1,4 +1,4 @@
-import { childOf, isWithin, nameOf, type Path, parentOf } from '../src/pointer.js'
+import { ancestorsOf, childOf, isWithin, nameOf, type Path, parentOf } from '../src/pointer.js'
 
 /** JSON as the model has it: members in their order, scalars as JSON's text. */
 export type Tree = Map<string, Tree> | Tree[] | string
@@ -8,6 +8,21 @@ export interface Config {
   base: string | undefined
   /** By the node that takes others along. */
   readonly dependents: Map<Path, Set<Path>>
+}
+
+/** A node, and the config that has it. */
+export interface Place {
+  readonly name: string
+  readonly path: Path
+}
+
+/** What a reader sees of a node. */
+export interface Seen {
+  /** JSON's text; undefined where there is no such node. */
+  readonly text: string | undefined
+  readonly tree: Tree | undefined
+  /** The node, and all that it was made of: of bases, and what references led to. */
+  readonly madeOf: readonly Place[]
 }
 
 /** What trees promise, on plain objects, computed anew each time. */
@@ -22,43 +37,57 @@ export class Model {
     return config
   }
 
-  /** The text of a node as readers see it; undefined where there is none. Throws 'cycle' where it has no end. */
-  view(name: string, path: Path, running: readonly string[] = []): string | undefined {
-    const tree = this.#resolved(name, path, running)
+  /** Throws 'cycle' where it has no end. */
+  see(name: string, path: Path): Seen {
+    const madeOf: Place[] = []
+    const tree = this.#resolved(name, path, [], madeOf)
+    return { text: tree === undefined ? undefined : print(tree), tree, madeOf }
+  }
+
+  /** Nodes whose change takes one of these along, as declared, one through another. */
+  takeAlong(places: readonly Place[]): Place[] {
+    const found = new Map<string, Place>()
+    const look = ({ name, path: at }: Place): void => {
+      for (const [source, dependents] of this.config(name).dependents)
+        for (const dependent of dependents)
+          if ((isWithin(at, dependent) || isWithin(dependent, at)) && !found.has(`${name} ${source}`)) {
+            found.set(`${name} ${source}`, { name, path: source })
+            look({ name, path: source })
+          }
+    }
+    for (const place of places) look(place)
+    return [...found.values()]
+  }
+
+  /** The text of a config's own node. */
+  own({ name, path }: Place): string | undefined {
+    const tree = find(this.config(name).tree, path)
     return tree === undefined ? undefined : print(tree)
   }
 
-  /** Nodes whose change takes a node along, as declared, one through another. */
-  takesAlong(name: string, path: Path): Set<Path> {
-    const found = new Set<Path>()
-    const look = (at: Path): void => {
-      for (const [source, dependents] of this.config(name).dependents)
-        for (const dependent of dependents)
-          if ((isWithin(at, dependent) || isWithin(dependent, at)) && !found.has(source)) {
-            found.add(source)
-            look(source)
-          }
-    }
-    look(path)
-    return found
-  }
-
-  #resolved(name: string, path: Path, running: readonly string[]): Tree | undefined {
+  #resolved(name: string, path: Path, running: readonly string[], madeOf: Place[]): Tree | undefined {
     const key = `${name} ${path}`
     if (running.includes(key) || running.length > 60) throw new Error('cycle')
+    madeOf.push({ name, path })
     const inner = [...running, key]
     const { tree, base } = this.config(name)
     let covered = false
-    for (const at of aboveOf(path)) {
+    for (const at of ancestorsOf(path)) {
       const own = find(tree, at)
       const target = referenceOf(own, name)
       if (target && `${at}/$ref` !== path)
-        return this.#resolved(target.name, target.path + path.slice(at.length), inner)
-      if (own !== undefined && !(own instanceof Map)) covered = true
+        return this.#resolved(target.name, target.path + path.slice(at.length), inner, madeOf)
+      if (this.#covers(own, base, at, running)) covered = true
     }
     const own = find(tree, path)
-    if (own !== undefined) return this.#expanded(name, own, path, covered ? undefined : base, inner)
-    return base !== undefined && !covered ? this.#resolved(base, path, inner) : undefined
+    if (own !== undefined) return this.#expanded(name, own, path, covered ? undefined : base, inner, madeOf)
+    return base !== undefined && !covered ? this.#resolved(base, path, inner, madeOf) : undefined
+  }
+
+  /** Whether nothing below is inherited: a value, an array, or an object in place of one of them. */
+  #covers(own: Tree | undefined, base: string | undefined, at: Path, running: readonly string[]): boolean {
+    if (own === undefined || base === undefined) return false
+    return !(own instanceof Map) || this.#names(base, at, running) === undefined
   }
 
   /** The names below an object in their order, also of members that lead nowhere; undefined where there is no object. */
@@ -68,11 +97,11 @@ export class Model {
     const inner = [...running, key]
     const { tree, base } = this.config(name)
     let covered = false
-    for (const at of [...aboveOf(path), path]) {
+    for (const at of [...ancestorsOf(path), path]) {
       const own = find(tree, at)
       const target = referenceOf(own, name)
       if (target) return this.#names(target.name, target.path + path.slice(at.length), inner)
-      if (at !== path && own !== undefined && !(own instanceof Map)) covered = true
+      if (at !== path && this.#covers(own, base, at, inner)) covered = true
     }
     const own = find(tree, path)
     if (own !== undefined && !(own instanceof Map)) return undefined
@@ -87,19 +116,24 @@ export class Model {
     path: Path,
     base: string | undefined,
     running: readonly string[],
+    madeOf: Place[],
   ): Tree | undefined {
     if (typeof own === 'string') return own
     if (Array.isArray(own))
-      return own.map((item, index) => this.#expanded(name, item, `${path}/${index}`, undefined, running) ?? 'null')
+      return own.map(
+        (item, index) => this.#expanded(name, item, `${path}/${index}`, undefined, running, madeOf) ?? 'null',
+      )
     const target = referenceOf(own, name)
-    if (target) return this.#resolved(target.name, target.path, running)
-    const inherited = base === undefined ? [] : (this.#names(base, path, running) ?? [])
+    if (target) return this.#resolved(target.name, target.path, running, madeOf)
+    const inherited = base === undefined ? undefined : this.#names(base, path, running)
     const members = new Map<string, Tree>()
-    for (const member of new Set([...inherited, ...own.keys()])) {
+    for (const member of new Set([...(inherited ?? []), ...own.keys()])) {
       const mine = own.get(member)
       const at = childOf(path, member)
       const tree =
-        mine === undefined ? this.#resolved(base!, at, running) : this.#expanded(name, mine, at, base, running)
+        mine === undefined
+          ? this.#resolved(base!, at, running, madeOf)
+          : this.#expanded(name, mine, at, inherited && base, running, madeOf)
       if (tree !== undefined) members.set(member, tree)
     }
     return members
@@ -111,11 +145,6 @@ function referenceOf(tree: Tree | undefined, name: string): { readonly name: str
   if (typeof text !== 'string' || text[0] !== '"') return undefined
   const [, other, path] = /^([A-Za-z0-9]+)?#((?:\/.*)?)$/.exec(JSON.parse(text) as string) ?? []
   return path === undefined ? undefined : { name: other ?? name, path }
-}
-
-function aboveOf(path: Path): Path[] {
-  const parent = parentOf(path)
-  return parent === undefined ? [] : [...aboveOf(parent), parent]
 }
 
 export function find(tree: Tree | undefined, path: Path): Tree | undefined {

@@ -4,9 +4,13 @@ import pg from 'pg'
 import { type Cache, createCache } from 'tidemark'
 import { openTrees, type Trees, type TreesOptions } from '../src/index.js'
 
-/** Waits for a condition; fails after 20 s. */
-export async function until(condition: () => boolean | Promise<boolean>, what: () => string = () => ''): Promise<void> {
-  const bound = Date.now() + 20_000
+/** Waits for a condition; fails after `boundMs`. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: () => string = () => '',
+  boundMs = 20_000,
+): Promise<void> {
+  const bound = Date.now() + boundMs
   while (!(await condition())) {
     if (Date.now() > bound) throw new Error(`never came true: ${condition} ${what()}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
