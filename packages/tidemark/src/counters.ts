@@ -41,6 +41,8 @@ export interface Counters {
   coarseOldValues: number
   /** Dependencies that updates left alone because they changed no column that is read: needless invalidations saved, or more. */
   unchanged: number
+  /** Entries that a change left alone because the row has no join partner there. */
+  alone: number
   /** Queries whose tables were compared with what they really read; those that read more. */
   selfChecks: number
   selfCheckMismatches: number
@@ -76,6 +78,7 @@ export function zeroCounters(): Counters {
     coarse: {},
     coarseOldValues: 0,
     unchanged: 0,
+    alone: 0,
     selfChecks: 0,
     selfCheckMismatches: 0,
     gaps: 0,

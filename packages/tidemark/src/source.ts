@@ -1,4 +1,5 @@
 import type { Dependency } from './dependencies/dependency.js'
+import type { Partners } from './dependencies/partners.js'
 import type { CacheEvents } from './events.js'
 import type { Log } from './log/log.js'
 
@@ -48,8 +49,13 @@ export interface Reading {
   readonly name: string
   /** The loader has ended: what is read from now on is no part of the entry. */
   readonly isEnded: boolean
-  /** Adds what was read. Call it before or after the read, but before the loader can return what it read. */
-  depend(dependency: Dependency): void
+  /**
+   * Adds what was read. Call it before or after the read, but before the loader can return what it read.
+   *
+   * @param ways  the ways in which a row of the dependency's table can matter to this read: where in each of them a row lacks a partner, it
+   *   does not. The partners were asked for since the fill began. Default: any row of the dependency matters.
+   */
+  depend(dependency: Dependency, ways?: readonly Partners[]): void
   /** What is read may be answered but not kept. */
   unkept(reason: NotKept): void
   /** What is read may be kept only if the entry has an expiry; `reason` is told if it has none. */

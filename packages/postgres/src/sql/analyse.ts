@@ -2,7 +2,7 @@ import type { NotKept } from 'tidemark'
 import type { A_Const, Node } from './ast.js'
 import { as } from './ast.js'
 import type { Behind } from './behind.js'
-import { type Bounds, boundsOf, isAlwaysThere, type Unbound } from './bounds.js'
+import { type Bounded, type Bounds, boundsOf, isAlwaysThere, type Unbound } from './bounds.js'
 import type { Facts, Relation } from './catalogue.js'
 import { type ColumnsRead, columnsRead } from './columns-read.js'
 import type { Formula } from './conditions.js'
@@ -32,6 +32,8 @@ export interface RowRead {
   readonly isExact: boolean
   /** What more decides whether a row counts; undefined if nothing does that is worth it. */
   readonly tested: Tested | undefined
+  /** What must be there beside a row: as of Bounded. */
+  readonly partners: Bounded['partners']
   /** No condition says which rows are read: then nothing is wider than the statement. */
   readonly isAll: boolean
   /** The columns that are read of it here; undefined: all, or that is not known. */

@@ -62,6 +62,7 @@ function analysis(ways: RowRead['ways'], over: Partial<Analysis> & Partial<RowRe
           isExact: true,
           places: undefined,
           tested: undefined,
+          partners: undefined,
         },
         reads: over.columns?.get(POSTS.oid),
         decides: undefined,

@@ -1,4 +1,12 @@
-import { judge, type Reading, type RowsDependency, type RowTest, type TableDependency, VERSION } from 'tidemark'
+import {
+  judge,
+  type Partners,
+  type Reading,
+  type RowsDependency,
+  type RowTest,
+  type TableDependency,
+  VERSION,
+} from 'tidemark'
 import type { FollowedTable } from '../wal/tables.js'
 import type { Analysis, RowRead } from './analyse.js'
 import type { Bounds, Choice, Presence } from './bounds.js'
@@ -8,6 +16,7 @@ import { Chains, type Step } from './chains.js'
 import { shortened } from './cut.js'
 import { Ends } from './ends.js'
 import { namesMoment } from './mentions.js'
+import { pairedWays, partnerSteps } from './paired.js'
 import type { Coarse } from './reads.js'
 import { areOldValuesKnown, dependenciesOf, noRow, ordersOf, type RowSet, rowSetOf } from './row-set.js'
 import { testOf } from './row-test.js'
@@ -53,6 +62,8 @@ export class Binding {
   readonly #followed = new Map<string, FollowedTable>()
   readonly #chains: Chains
   readonly #ends: Ends
+  /** By table, the partners that its rows need. */
+  #paired: ReadonlyMap<string, readonly Partners[]> = new Map()
   readonly #membersMax: number
   readonly #partnersMax: number
 
@@ -93,6 +104,7 @@ export class Binding {
     const isWorth = steps.length > 0 || this.#analysis.rows.some(isNearlyWhole)
     const presences = isWorth ? bounds.flatMap(({ choice }) => (choice.kind === 'beside' ? choice.tables : [])) : []
     steps.push(...presences.flatMap((each) => stepsOf(each.bounds)))
+    if (isWorth && this.#partnersMax > 0) steps.push(...partnerSteps(this.#analysis))
     // Without the values the bounds are wider; what is wrong with the connection the statement itself will show.
     await this.#chains.resolve(steps, presences, ask).catch(() => {})
     for (const { relation, ways } of this.#analysis.rows) {
@@ -127,6 +139,7 @@ export class Binding {
     if (followed)
       for (const table of this.#followed.keys()) if (!followed.followed(table)) this.#missing(table, followed)
     const { rows, tables, views, functions } = this.#analysis
+    this.#paired = pairedWays(this.#analysis, this.#chains.values)
     // No row changes under the name of a view or a function, but its definition may.
     for (const table of [...views, ...functions]) this.#reading.depend({ kind: 'table', table, reads: [] })
     for (const { relation, reason, reads } of tables) this.#dependOnTable(relation, reason, reads)
@@ -162,8 +175,9 @@ export class Binding {
   }
 
   #depend(dependency: TableDependency | RowsDependency, reads: readonly string[] | undefined): void {
-    this.#reading.depend(reads ? { ...dependency, reads } : dependency)
-    if (this.#analysis.isVersionRead) this.#reading.depend({ ...dependency, reads: [VERSION] })
+    const ways = this.#paired.get(dependency.table)
+    this.#reading.depend(reads ? { ...dependency, reads } : dependency, ways)
+    if (this.#analysis.isVersionRead) this.#reading.depend({ ...dependency, reads: [VERSION] }, ways)
   }
 
   #dependOnRows(read: RowRead, answered: Answered | undefined): void {

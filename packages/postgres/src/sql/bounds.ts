@@ -1,9 +1,9 @@
-import { areAlike, BOOL, elementsFit, equalityOf, incomparable, isRanked, orderOf, TEXT, VARCHAR } from './canonical.js'
+import { areAlike, elementsFit, equalityOf, incomparable, isRanked, orderOf, TEXT, VARCHAR } from './canonical.js'
 import type { Column, Relation } from './catalogue.js'
 import { Classes } from './classes.js'
 import type { Formula, Operator } from './conditions.js'
 import type { Cut } from './cut.js'
-import { byRank, type Joined, type Step, stepsBetween, TABLES_MAX } from './joined.js'
+import { byNames, byRank, isNarrow, joinedAs, type Step, stepsBetween, TABLES_MAX } from './joined.js'
 import { type Atom, decided, isRefused } from './presence.js'
 import { type Testing, testingOf } from './row-test.js'
 import { type BoundColumn, isSameColumn, type Occurrence, type TableOccurrence } from './scope.js'
@@ -44,6 +44,12 @@ export interface Presence {
 /** One way for a row to matter: all of these hold for it. */
 export type Bounds = readonly { readonly column: Column; readonly choice: Choice }[]
 
+/** A column of a row that must be among the values of another table's, which are asked for as those of a chain. */
+export interface PartnerBound {
+  readonly column: Column
+  readonly chain: Extract<Choice, { kind: 'chain' }>
+}
+
 /** Why no condition bounds the rows that matter. */
 export type Unbound = 'condition' | 'generated' | 'operator' | 'collation' | 'type'
 
@@ -59,11 +65,14 @@ export interface Bounded {
   readonly testings: readonly Testing[]
   /** Nothing else is written of any row. */
   readonly isTested: boolean
+  /** By way, what must be there beside a row, as far as it is likely to be little; undefined where not all ways are known. */
+  readonly partners: readonly (readonly PartnerBound[])[] | undefined
 }
 
 /** More ways than this are not followed: conditions are left out, which only widens. */
 const WAYS_MAX = 64
-const NAMING: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>(['in', 'any', 'null', 'chain'])
+/** Of more tables beside one it is not asked who its partners are. */
+const PARTNERS_MAX = 8
 
 /**
  * The ways in which a row of the occurrence can matter: a disjunction of conjunctions of bounds on its columns.
@@ -77,6 +86,7 @@ const NAMING: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>(['in', 'any'
  */
 export function boundsOf(occurrence: TableOccurrence, given: Formula, types: readonly number[]): Bounded {
   const ways: Bounds[] = []
+  const partners: (readonly PartnerBound[])[] = []
   let uncut: Unbound | undefined
   let isExact = true
   const texts = new Set<string>()
@@ -96,7 +106,8 @@ export function boundsOf(occurrence: TableOccurrence, given: Formula, types: rea
     if (bounds.every(({ choice }) => choice.kind === 'cut')) uncut ??= way.unboundReason(occurrence)
     const tables = way.tablesBeside(occurrence)
     if (tables.length > 0) bounds.push({ column: occurrence.relation.columns[0]!, choice: { kind: 'beside', tables } })
-    if (bounds.length === 0) return { ways: uncut!, uncut, isExact: false, ...tested }
+    if (bounds.length === 0) return { ways: uncut!, uncut, isExact: false, ...tested, partners: undefined }
+    partners.push(way.partnersOf(occurrence))
     const text = textOf(bounds)
     if (!texts.has(text)) ways.push(bounds)
     texts.add(text)
@@ -104,7 +115,7 @@ export function boundsOf(occurrence: TableOccurrence, given: Formula, types: rea
   // It can match nothing: a bound that names no row.
   if (ways.length === 0)
     ways.push([{ column: occurrence.relation.columns[0]!, choice: { kind: 'in', values: [], takesNull: false } }])
-  return { ways, uncut, isExact: isExact && !conjuncts.some(hasUnknown), ...tested }
+  return { ways, uncut, isExact: isExact && !conjuncts.some(hasUnknown), ...tested, partners }
 }
 
 /**
@@ -198,6 +209,27 @@ class Way {
     return bounds
   }
 
+  /** What a row of it must be joined to, of tables with few rows: in either direction of a chain it is as true. */
+  partnersOf(occurrence: TableOccurrence): readonly PartnerBound[] {
+    const { named } = joinedAs(occurrence, this.#ownBounds(occurrence))
+    const partners = this.#joinable().flatMap((members) =>
+      members.flatMap((each) => {
+        if (each.occurrence !== occurrence || named.includes(each.column)) return []
+        return members.flatMap((other) => (isPair(each, other) ? (this.#partnerOf(each.column, other) ?? []) : []))
+      }),
+    )
+    return partners.length > PARTNERS_MAX ? [] : partners
+  }
+
+  #partnerOf(column: Column, other: BoundColumn): PartnerBound | undefined {
+    const occurrence = other.occurrence as TableOccurrence
+    const { relation } = occurrence
+    const bounds = this.#ownBounds(occurrence)
+    const { rank } = joinedAs(occurrence, bounds)
+    if (!relation.isReadable || (rank !== 'one' && rank !== 'named' && !relation.isSmall)) return undefined
+    return { column, chain: { kind: 'chain', relation, column: other.column, bounds, isExtra: true } }
+  }
+
   /** Whether each atom that says something of its columns bounds it. */
   isExactFor(occurrence: TableOccurrence): boolean {
     return this.#atoms.every(
@@ -261,10 +293,15 @@ class Way {
     }
   }
 
-  #join(): ReadonlyMap<Occurrence, Step> {
+  /** Columns of tables that must be equal. */
+  #joinable(): readonly (readonly BoundColumn[])[] {
     const isUsable = ({ occurrence, column }: BoundColumn): boolean =>
       occurrence.relation !== undefined && equalityOf(column) !== undefined
-    const classes = this.#equal.classes.map((members) => members.filter(isUsable)).filter(({ length }) => length > 1)
+    return this.#equal.classes.map((members) => members.filter(isUsable)).filter(({ length }) => length > 1)
+  }
+
+  #join(): ReadonlyMap<Occurrence, Step> {
+    const classes = this.#joinable()
     const tables = [...new Set(classes.flat().map(({ occurrence }) => occurrence as TableOccurrence))]
     return stepsBetween(
       tables.map((occurrence) => joinedAs(occurrence, this.#ownBounds(occurrence))),
@@ -338,27 +375,9 @@ class Way {
   }
 }
 
-/** Whether it may be said to name few rows: one of many values. */
-function isNarrow({ column, choice }: Bounds[number]): boolean {
-  if (column.type === BOOL || column.kind === 'e') return false
-  return ['in', 'any', 'chain', 'compare', 'prefix'].includes(choice.kind)
-}
-
-function joinedAs(occurrence: TableOccurrence, bounds: Bounds): Joined {
-  const { keys, isSmall } = occurrence.relation
-  const naming = bounds.filter(({ choice }) => NAMING.has(choice.kind))
-  const named = naming.map(({ column }) => column)
-  const isOne = keys.length > 0 && keys.every((key) => named.some(({ name }) => name === key))
-  const rank = isOne
-    ? 'one'
-    : naming.some(isNarrow)
-      ? 'named'
-      : bounds.some(isNarrow)
-        ? 'range'
-        : isSmall
-          ? 'part'
-          : 'many'
-  return { occurrence, rank, named }
+function isPair(own: BoundColumn, other: BoundColumn): boolean {
+  if (own.occurrence === other.occurrence || !areAlike(own.column, other.column)) return false
+  return equalityOf(own.column) === equalityOf(other.column)
 }
 
 /** What is one of some values is not NULL. */
@@ -372,14 +391,4 @@ function withoutNeedless(bounds: Bounds): Bounds {
 
 function textOf(choice: Choice | Bounds): string {
   return JSON.stringify(choice, (key, value) => (key === 'node' ? undefined : key === 'relation' ? value.oid : value))
-}
-
-/** What names rows first, and of that what names the fewest. */
-function byNames(left: Choice, right: Choice): number {
-  return sizeOf(left) - sizeOf(right)
-}
-
-function sizeOf(choice: Choice): number {
-  if (!NAMING.has(choice.kind)) return 10_000
-  return choice.kind === 'in' ? choice.values.length : choice.kind === 'null' ? 1 : 10
 }

@@ -1,4 +1,5 @@
-import { areAlike } from './canonical.js'
+import type { Bounds, Choice } from './bounds.js'
+import { areAlike, BOOL } from './canonical.js'
 import type { Column } from './catalogue.js'
 import type { BoundColumn, Occurrence, TableOccurrence } from './scope.js'
 
@@ -26,6 +27,9 @@ const RANKS: readonly Rank[] = ['one', 'named', 'range', 'part', 'many']
 /** Through so many tables a chain may go, and so many tables are looked at. */
 const STEPS_MAX = 5
 export const TABLES_MAX = 30
+
+/** What names the rows by values. */
+const NAMING: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>(['in', 'any', 'null', 'chain'])
 
 interface Placed {
   readonly occurrence: TableOccurrence
@@ -86,4 +90,38 @@ function nextOf(
     }
   }
   return undefined
+}
+
+/** Whether it may be said to name few rows: one of many values. */
+export function isNarrow({ column, choice }: Bounds[number]): boolean {
+  if (column.type === BOOL || column.kind === 'e') return false
+  return ['in', 'any', 'chain', 'compare', 'prefix'].includes(choice.kind)
+}
+
+/** @param bounds  its own */
+export function joinedAs(occurrence: TableOccurrence, bounds: Bounds): Joined {
+  const { keys, isSmall } = occurrence.relation
+  const naming = bounds.filter(({ choice }) => NAMING.has(choice.kind))
+  const named = naming.map(({ column }) => column)
+  const isOne = keys.length > 0 && keys.every((key) => named.some(({ name }) => name === key))
+  const rank = isOne
+    ? 'one'
+    : naming.some(isNarrow)
+      ? 'named'
+      : bounds.some(isNarrow)
+        ? 'range'
+        : isSmall
+          ? 'part'
+          : 'many'
+  return { occurrence, rank, named }
+}
+
+/** What names rows first, and of that what names the fewest. */
+export function byNames(left: Choice, right: Choice): number {
+  return sizeOf(left) - sizeOf(right)
+}
+
+function sizeOf(choice: Choice): number {
+  if (!NAMING.has(choice.kind)) return 10_000
+  return choice.kind === 'in' ? choice.values.length : choice.kind === 'null' ? 1 : 10
 }

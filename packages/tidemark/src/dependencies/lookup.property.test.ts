@@ -301,7 +301,7 @@ function check(steps: readonly Step[]): void {
       const all = new Map([...model].flatMap(([, own]) => own.map((one) => [normal(one), one])))
       const reached = (how: Reach) => [...all.values()].filter((one) => reach(one, step.change) === how)
       const shapes = new Set(reached('coarse').map(shapeOf))
-      const tally = { coarseOldValues: 0, unchanged: 0 }
+      const tally = { coarseOldValues: 0, unchanged: 0, alone: 0 }
       const touched: number[] = []
       const touch = (slot: number) => {
         touched.push(slot)

@@ -7,6 +7,7 @@ import { Links } from './links.js'
 import { isUnchanged, type Reach, rowReach, rules, valueAfter, valueBefore } from './match.js'
 import { DependencyNames, type KeyListener, type Table } from './names.js'
 import { keyOf } from './order.js'
+import { Pairings, type PartnersByTable } from './partners.js'
 import { type Tuple, tupleFrom } from './tuple.js'
 
 /** What `resolve` counts. */
@@ -15,6 +16,15 @@ export interface Tally {
   coarseOldValues: number
   /** Dependencies that an update would have touched, had it changed a column that they read. */
   unchanged: number
+  /** Entries that a row would have touched, had it a partner there. */
+  alone: number
+}
+
+/** What an entry depends on. */
+export interface Dependent {
+  readonly dependencies: readonly Dependency[]
+  /** Rows of these tables matter only with a partner. `missed`: changes that the value may not show. */
+  readonly pairing?: { readonly ways: PartnersByTable; readonly missed: readonly Change[] } | undefined
 }
 
 /**
@@ -24,6 +34,7 @@ export interface Tally {
 export class DependencyIndex {
   readonly #names = new DependencyNames()
   readonly #links = new Links()
+  readonly #pairings = new Pairings()
   readonly #release = (id: number): void => this.#names.release(id)
 
   /** Distinct dependencies, for tests and metrics. */
@@ -69,7 +80,8 @@ export class DependencyIndex {
   }
 
   /** Gives the dependencies to a slot that has none. */
-  add(slot: number, dependencies: readonly Dependency[]): void {
+  add(slot: number, dependencies: readonly Dependency[], pairing?: Dependent['pairing']): void {
+    if (pairing) this.#pairings.hold(slot, pairing.ways, pairing.missed)
     if (dependencies.length === 1) {
       const id = this.#names.id(dependencies[0]!)
       this.#links.addOnly(slot, id, this.#names.heads)
@@ -82,6 +94,7 @@ export class DependencyIndex {
   }
 
   remove(slot: number): void {
+    if (!this.#pairings.isEmpty) this.#pairings.release(slot)
     this.#links.remove(slot, this.#names.heads, this.#release)
   }
 
@@ -95,13 +108,14 @@ export class DependencyIndex {
   }
 
   /**
-   * Calls `touch` once or more for every slot that has a dependency which the change touches. `touch` may remove the
-   * slot that it is given; it must not add or remove others. Of targets, keys and tags alone are looked up here: what others
-   * name is found by sweeps (follow/sweeps.ts).
+   * Calls `touch` once or more for every slot that has a dependency which the change touches, but for rows that have no partner
+   * there. `touch` may remove the slot that it is given; it must not add or remove others. Of targets, keys and tags alone are looked
+   * up here: what others name is found by sweeps (follow/sweeps.ts).
    */
   resolve(change: Change, touch: (slot: number) => void, tally: Tally): void {
     switch (change.kind) {
       case 'row': {
+        if (!this.#pairings.isEmpty) return this.#resolvePaired(change, touch, tally)
         const table = this.#names.tables.get(change.table)
         if (table) this.#touchRow(table, change, touch, tally)
         return
@@ -116,6 +130,31 @@ export class DependencyIndex {
         for (const target of change.targets)
           if (target.kind === 'key' || target.kind === 'tag') this.#touchList(this.idOf(target), touch)
     }
+  }
+
+  #resolvePaired(change: RowChange, touch: (slot: number) => void, tally: Tally): void {
+    this.#pairings.note(change)
+    const table = this.#names.tables.get(change.table)
+    if (!table) return
+    let passed: Map<number, readonly Dependency[]> | undefined
+    const judged = (slot: number): void => {
+      if (passed?.has(slot)) return
+      const awaited = this.#pairings.pass(slot, change)
+      if (!awaited) return touch(slot)
+      passed ??= new Map()
+      passed.set(slot, awaited)
+    }
+    this.#touchRow(table, change, judged, tally)
+    for (const [slot, awaited] of passed ?? []) this.#extend(slot, awaited)
+    tally.alone += passed?.size ?? 0
+  }
+
+  /** Links of a slot are added in a row, so those that it has are added anew. */
+  #extend(slot: number, more: readonly Dependency[]): void {
+    if (more.length === 0) return
+    const ids = new Set([...this.#links.dependenciesOf(slot), ...more.map((each) => this.#names.id(each))])
+    this.#links.remove(slot, this.#names.heads, () => {})
+    for (const id of ids) this.#links.add(slot, id, this.#names.heads)
   }
 
   #touchRow(table: Table, change: RowChange, touch: (slot: number) => void, tally: Tally): void {

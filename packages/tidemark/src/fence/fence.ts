@@ -85,6 +85,11 @@ export function droppedBy(fill: FencedFill, dependencies: readonly Dependency[],
   return missedBy(fill, dependencies, ring, (change) => change.kind !== 'target' || change.mode === 'drop')
 }
 
+/** All changes that the ring holds and a fill may have missed, whether they touch it or not. */
+export function missedChanges(fill: FencedFill, ring: Ring): Change[] {
+  return ring.select((record) => mayHaveMissed(fill, record)).flatMap(({ changes }) => changes)
+}
+
 /** Nothing is known of what it may have missed. */
 export const FORGOTTEN: Overtaken = { at: Number.NEGATIVE_INFINITY, reason: 'forgotten' }
 

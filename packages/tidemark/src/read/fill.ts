@@ -1,5 +1,6 @@
 import type { Counters } from '../counters.js'
 import type { Dependency } from '../dependencies/dependency.js'
+import type { Partners, PartnersByTable } from '../dependencies/partners.js'
 import type { RunningFill } from '../follow/follower.js'
 import type { NotKept, Reading, Session } from '../source.js'
 import type { Flight } from './flight.js'
@@ -29,6 +30,8 @@ export class Fill implements Reading {
   readonly #dependencies = new Map<string, Dependency>()
   /** Those that L1 handed out: the same object for the same dependency, so that no names are compared. */
   readonly #handed = new Set<Dependency>()
+  /** By table; undefined: a row may matter without a partner. */
+  #ways: Map<string, Set<Partners> | undefined> | undefined
   /** The earliest expiry of what it read (monotonic ms): a time, as the loader may go on for long after the read. */
   expiresAt = Number.POSITIVE_INFINITY
   unkeptReason: NotKept | undefined
@@ -66,12 +69,33 @@ export class Fill implements Reading {
     return this.#dependencies.size + this.#handed.size > 0
   }
 
-  depend(dependency: Dependency): void {
-    if (!this.isEnded) this.#dependencies.set(nameOf(dependency), dependency)
+  /** The partners that rows of tables need. */
+  get partners(): PartnersByTable | undefined {
+    const known = [...(this.#ways ?? [])].flatMap(([table, ways]) => (ways ? [[table, [...ways]] as const] : []))
+    return known.length > 0 ? new Map(known) : undefined
+  }
+
+  depend(dependency: Dependency, ways?: readonly Partners[]): void {
+    if (this.isEnded) return
+    this.#pair(dependency, ways)
+    this.#dependencies.set(nameOf(dependency), dependency)
   }
 
   dependOnHanded(dependency: Dependency): void {
-    if (!this.isEnded) this.#handed.add(dependency)
+    if (this.isEnded) return
+    this.#pair(dependency, undefined)
+    this.#handed.add(dependency)
+  }
+
+  /** What one read says of a table's rows is true of the entry only as far as the others say it too. */
+  #pair(dependency: Dependency, ways: readonly Partners[] | undefined): void {
+    if (!('table' in dependency) || (!ways && !this.#ways)) return
+    this.#ways ??= new Map(this.dependencies.flatMap((each) => ('table' in each ? [[each.table, undefined]] : [])))
+    const { table } = dependency
+    const before = this.#ways.get(table)
+    if (!ways) this.#ways.set(table, undefined)
+    else if (before) for (const way of ways) before.add(way)
+    else if (!this.#ways.has(table)) this.#ways.set(table, new Set(ways))
   }
 
   unkept(reason: NotKept): void {
@@ -148,8 +172,10 @@ function nameOf(dependency: Dependency): string {
       let name = `r\u0000${dependency.old}\u0000${dependency.table}`
       for (const column of dependency.columns) name += `\u0000${column}`
       for (const value of dependency.values) name += value === null ? '\u0001' : `\u0000${value.length}:${value}`
-      const { orders, range, also, reads } = dependency
-      return orders || range || also || reads ? name + JSON.stringify([orders, range, also, reads]) : name
+      const { orders, range, also, reads, test } = dependency
+      return orders || range || also || reads || test
+        ? name + JSON.stringify([orders, range, also, reads, test?.holds])
+        : name
     }
   }
 }

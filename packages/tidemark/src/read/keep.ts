@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js'
 import type { Counters } from '../counters.js'
 import type { Dependency } from '../dependencies/dependency.js'
-import type { Overtaken } from '../fence/fence.js'
+import { missedChanges, type Overtaken } from '../fence/fence.js'
 import type { Follower } from '../follow/follower.js'
 import type { Shared, SharedTier } from '../l2/shared-tier.js'
 import type { Policy } from '../options.js'
@@ -90,11 +90,13 @@ export function keep(
   let notKept = whyNot(keeper, policy, fill, lifetimeMs, isBelievable, overtaken, now)
   let slot = -1
   if (notKept === undefined) {
+    const ways = fill.partners
     slot = keeper.l1.store(space, key, own, {
       lsn: keeper.follower.tidemark,
       filledAt: now,
       lifetimeMs,
       dependencies,
+      pairing: ways && { ways, missed: missedChanges(fill.running, keeper.follower.ring) },
       bytes: sealed.bytes + KEY_BYTES,
       copied: isCopied,
     })

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { createCache } from '../create.js'
+import type { RowsDependency } from '../dependencies/dependency.js'
 import { FakeSource, ManualClock } from '../testing/index.js'
+import { currentReading } from './current.js'
 
 async function bed() {
   const clock = new ManualClock()
@@ -141,4 +143,29 @@ test('a frozen value that a loader embeds in a cloned one stays as it was', asyn
   o.inner.a.push(2)
   expect(await inner()).toEqual({ a: [1] })
   expect(await outer()).toEqual({ inner: { a: [1] } })
+})
+
+test('reads that differ only in what rows are tested for are told apart', async () => {
+  const { source, cache } = await bed()
+  const titled = (value: string): RowsDependency => ({
+    ...{ kind: 'rows', table: 'public.posts', columns: [], values: [], old: 'coarse' },
+    test: {
+      columns: ['title'],
+      holds: {
+        ...{ is: 'compared', operator: '=', order: 'text' },
+        left: { of: 'column', column: 'title' },
+        right: { of: 'constant', value },
+      },
+    },
+  })
+  const both = cache.define('both', () => {
+    for (const value of ['a', 'b']) currentReading()?.depend(titled(value))
+    return 1
+  })
+  for (const [id, title] of ['c', 'a', 'b'].entries()) {
+    await both()
+    source.put('public.posts', { id: id + 2, title })
+    await cache.settled()
+    expect(both.peek()).toBe(title === 'c' ? 1 : undefined)
+  }
 })

@@ -143,7 +143,7 @@ class World {
   }
 
   drop(change: Change): void {
-    this.l1.resolve(change, (slot) => this.l1.remove(slot), { coarseOldValues: 0, unchanged: 0 })
+    this.l1.resolve(change, (slot) => this.l1.remove(slot), { coarseOldValues: 0, unchanged: 0, alone: 0 })
     for (const [name, kept] of this.model)
       if (kept.dependencies.some((one) => touches(one, change))) this.model.delete(name)
   }

@@ -109,7 +109,7 @@ test('an eviction takes the entry out of the lists of its dependencies', () => {
   const touched: unknown[] = []
   const touch = (slot: number) => touched.push(l1.keyOf(slot))
   const change: Change = { kind: 'target', targets: [{ kind: 'tag', tenant: 't', tag: 'x' }], mode: 'drop' }
-  l1.resolve(change, touch, { coarseOldValues: 0, unchanged: 0 })
+  l1.resolve(change, touch, { coarseOldValues: 0, unchanged: 0, alone: 0 })
   expect(touched.sort()).toEqual([2, 3])
 })
 

@@ -210,7 +210,7 @@ export class L1 {
     this.#states[slot] = fill.copied ? COPIED : SHARED
     this.#bytes += bytes
     this.#shares?.resized(space.tenant, bytes)
-    if (fill.dependencies.length > 0) this.#index.add(slot, fill.dependencies)
+    if (fill.dependencies.length > 0) this.#index.add(slot, fill.dependencies, fill.pairing)
     return slot
   }
 
