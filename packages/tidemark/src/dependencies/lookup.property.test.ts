@@ -311,7 +311,7 @@ function check(steps: readonly Step[]): void {
       expect(sorted(touched)).toEqual(sorted(expected.map(([slot]) => slot)))
       // A drop may empty a shape before its turn.
       if (step.do === 'resolve')
-        expect(tally).toEqual({ coarseOldValues: shapes.size, unchanged: reached('unchanged').length })
+        expect(tally).toEqual({ coarseOldValues: shapes.size, unchanged: reached('unchanged').length, alone: 0 })
     }
     for (const [slot, own] of model) {
       const kept = new Set(index.of(slot).map(normal))
