@@ -1,5 +1,6 @@
 import type { Sql } from '@tidemark/postgres'
 import type { PoolClient } from 'pg'
+import { TreeLimitError } from './errors.js'
 import type { Node } from './nodes.js'
 import { ancestorsOf, below, nameOf, type Path } from './pointer.js'
 
@@ -212,9 +213,22 @@ export function movedTo(references: References, { path, ...config }: Place): Pla
     const text = references.get(at)
     // What the reference itself says can be read.
     const place = text === undefined || referenceAt(at) === path ? undefined : targetOf(text, config)
-    if (place) return { ...place, path: place.path + path.slice(at.length) }
+    if (place) return placeBelow(place, path.slice(at.length))
   }
   return undefined
+}
+
+/** More than twice the levels of any config: what a reference leads to, and what is below it. */
+const LEVELS_MAX = 1_000
+
+/** @throws TreeLimitError for a reference that leads below itself, as only SQL can write one: each reading of it would lead further down */
+export function placeBelow(target: Place, rest: Path): Place {
+  const path = target.path + rest
+  if (ancestorsOf(path).length > LEVELS_MAX)
+    throw new TreeLimitError(
+      `References of "${target.config}" lead further down each time, more than ${LEVELS_MAX} levels.`,
+    )
+  return { ...target, path }
 }
 
 /** The path of the member that makes a node a reference. */

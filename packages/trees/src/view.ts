@@ -11,6 +11,7 @@ import {
   movedTo,
   nodesOf,
   type Place,
+  placeBelow,
   readArrays,
   readBase,
   readCovered,
@@ -164,12 +165,26 @@ export class Views {
     return base ?? undefined
   }
 
-  /** A guess at what decides: whether the base has a row there, and something covers it. A wrong one makes the entry depend on more. */
+  /** A guess at what decides: whether something covers what a base has. A wrong one makes the entry depend on more. */
   async #hasCovered(place: Place, paths: readonly Path[]): Promise<boolean> {
-    const base = await this.#base(place)
+    let base = await this.#base(place)
     if (!base || !(await this.#isCovered(place, paths))) return false
-    const load: Load<boolean> = async ({ sql }) => (await readOwned(sql, base, [place.path])).length > 0
-    return this.#cacheOf(base.tenant).get(`${base.config}:has:${place.path}`, load) as Promise<boolean>
+    // Two may extend each other, where each covers what the other has.
+    const seen = new Set<string>()
+    for (; base; base = await this.#base(base)) {
+      const name = `${base.tenant}:${base.config}`
+      if (seen.has(name)) return false
+      if (await this.#has({ ...base, path: place.path })) return true
+      seen.add(name)
+    }
+    return false
+  }
+
+  /** Whether a config has a row there, or a reference above: it may lead back to who covers it, further down each time. */
+  #has(place: Place): Promise<boolean> {
+    const rows = [place.path, ...ancestorsOf(place.path).map(referenceAt)]
+    const load: Load<boolean> = async ({ sql }) => (await readOwned(sql, place, rows)).length > 0
+    return this.#cacheOf(place.tenant).get(`${place.config}:has:${place.path}`, load) as Promise<boolean>
   }
 
   #base(config: ConfigName): Promise<ConfigName | null> {
@@ -206,7 +221,7 @@ export class Views {
         const text = references.get(at)
         const target = text === undefined ? undefined : targetOf(text, place)
         if (!target) continue
-        const there = await this.#arrays({ ...target, path: target.path + place.path.slice(at.length) })
+        const there = await this.#arrays(placeBelow(target, place.path.slice(at.length)))
         const moved = there.filter((path) => isWithin(path, target.path))
         return [
           ...arrays.filter((path) => isWithin(at, path)),

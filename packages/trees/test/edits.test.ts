@@ -265,3 +265,36 @@ it('a base may refer to a node of whoever inherits it, where that is covered: no
   expect(await config.node('/a/b/c').get(at)).toBe(undefined)
   expect(await config.node().get(at)).toEqual({ a: { b: null } })
 })
+
+it('nor where the reference leads further down each time', async () => {
+  const base = tree('deepening')
+  const config = tree('covered')
+  await config.put('', { value: { a: [] } })
+  await config.extend({ config: 'deepening' })
+  const { position } = await base.put('', { value: { a: { $ref: 'covered#/a/0' } } })
+  const at = position === undefined ? {} : { minPosition: position }
+  expect(await config.node('/a/0').get(at)).toBe(undefined)
+  expect(await base.node('/a').get(at)).toBe(undefined)
+  expect(await config.node().get(at)).toEqual({ a: [] })
+})
+
+it('a reference below itself is refused; where SQL has written one, its readers are told so', async () => {
+  await tree('endless').put('', { value: { a: { b: 1 } } })
+  await expect(tree('endless').put('/a', { value: { $ref: '#/a/b' } })).rejects.toMatchObject({
+    code: 'TIDEMARK_TREE_LIMIT',
+  })
+  await world.admin.query(
+    `insert into tidemark_trees.configs (tenant, config, path, value) values ('T1', 'endless', '/a/$ref', '"#/a/b"')`,
+  )
+  await expect
+    .poll(
+      () =>
+        tree('endless')
+          .node('/a')
+          .get()
+          .catch(({ code }) => code),
+      { timeout: 20_000 },
+    )
+    .toBe('TIDEMARK_TREE_LIMIT')
+  expect(await tree('beside').node().get()).toBe(undefined)
+})
