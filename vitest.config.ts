@@ -1,7 +1,32 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 // Tests run the TypeScript sources of every package, never a stale build.
 const conditions = ['source']
+
+/** What takes longest begins first, what waits beside what computes: a run ends with short files, on all workers. */
+const LONG = [
+  'postgres/test/shared-slot-silence',
+  'simulation/planted',
+  'checker/test/checker',
+  'postgres/test/shared-slot.test',
+  'simulation/seeds-odd',
+  'server/test/faults.fault',
+  'postgres/test/failover-slot',
+  'simulation/seeds-even',
+  'postgres/test/shared-slot-restart',
+  'redis/test/relay-postgres',
+]
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification) => {
+      const found = LONG.findIndex((part) => moduleId.includes(part))
+      return found === -1 ? LONG.length : found
+    }
+    return (await super.sort(files)).sort((one, other) => place(one) - place(other))
+  }
+}
 
 export default defineConfig({
   resolve: { conditions },
@@ -21,5 +46,6 @@ export default defineConfig({
     hookTimeout: 120_000,
     // More than the machines have cores: most tests wait for servers.
     maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
   },
 })

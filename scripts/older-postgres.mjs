@@ -27,19 +27,7 @@ const WHOLE = [FOLDER, ...SAME_EVERYWHERE.map((name) => `--exclude=**/${FOLDER}$
 
 /** What a version brought or lacks, and what reads the catalogue or the log; the whole of it by `npm test -- --postgres 16`. */
 const FILES = {
-  13: files(
-    'catalogue',
-    'definitions',
-    'late-table',
-    'log-contract',
-    'message-table',
-    'messages',
-    'progress',
-    'replay',
-    'rows',
-    'source',
-    'start',
-  ),
+  13: files('catalogue', 'definitions', 'message-table', 'messages', 'progress', 'replay', 'rows', 'source'),
   14: files('catalogue', 'messages', 'rows', 'streaming'),
   15: WHOLE,
   16: files('catalogue', 'messages', 'replica', 'rows'),

@@ -2,7 +2,7 @@ import { type Outcome, report, simulate } from './run.js'
 
 /** What a run of the simulation was asked to do, from the environment: how many seeds, or the only one. */
 export interface Seeds {
-  /** SIM_SEEDS, default 6,000. */
+  /** SIM_SEEDS, default 4,000. */
   readonly count: number
   /** SIM_SEED: this seed alone. */
   readonly only: number | undefined
