@@ -4,6 +4,7 @@ import { checkSchema, compile } from './document-schema.js'
 import { Draft, type NodeChange } from './draft.js'
 import { TreeAbsentError, TreeValueError, TreeVersionError } from './errors.js'
 import type { TreeLimits } from './limits.js'
+import { kindOf } from './nodes.js'
 import { below, checkPath, type Path } from './pointer.js'
 import { dependencyRow, type Image, parentsOf, rowsOf } from './rows.js'
 import type { ConfigName, Place } from './stored.js'
@@ -90,8 +91,8 @@ export class Edits {
         await write(client, tenant, config, version, changes)
         await record(client, tenant, config, version, changes, options.by, draft.lastOrder)
         // A dry run is taken back, and must say what a real one would say.
-        if (head.schema !== null || changes.some(({ path: at }) => at.endsWith('/$ref')))
-          await this.#check(client, { tenant, config }, head.schema)
+        const mayCircle = changes.some((change) => change.path.endsWith('/$ref') || (head.base && uncovers(change)))
+        if (head.schema !== null || mayCircle) await this.#check(client, { tenant, config }, head.schema)
       }
       const rows = dryRun ? [...rowsOf({ tenant, config }, version, changes), ...declared] : []
       return { result: { version, changes, rows }, isKept: !dryRun }
@@ -138,6 +139,12 @@ export class Edits {
 
 /** What a config is besides its nodes; undefined takes it away. */
 export type HeadChange = { readonly base: ConfigName | undefined } | { readonly schema: string | undefined }
+
+/** Whether more is inherited than before: what this node, or all of an array, stood in front of. */
+function uncovers({ before, after }: NodeChange): boolean {
+  if (before === undefined) return false
+  return after === undefined || (kindOf(before.text) !== 'object' && kindOf(after.text) === 'object')
+}
 
 function summary({ path, before, after }: NodeChange): Edited['changes'][number] {
   return { path, change: before === undefined ? 'added' : after === undefined ? 'removed' : 'changed' }

@@ -298,3 +298,15 @@ it('a reference below itself is refused; where SQL has written one, its readers 
     .toBe('TIDEMARK_TREE_LIMIT')
   expect(await tree('beside').node().get()).toBe(undefined)
 })
+
+it('two may extend each other while one covers the other; an edit that uncovers the circle is refused', async () => {
+  const [one, other] = [tree('one'), tree('other')]
+  await one.put('', { value: 1 })
+  await other.put('', { value: { b: true } })
+  await other.extend({ config: 'one' })
+  await one.extend({ config: 'other' })
+  await expect(one.put('', { value: { a: 1 } })).rejects.toMatchObject({ code: 'TIDEMARK_TREE_CYCLE' })
+  await expect(one.delete('')).rejects.toMatchObject({ code: 'TIDEMARK_TREE_CYCLE' })
+  const { position } = await one.put('', { value: 2 })
+  expect(await one.node().get(position === undefined ? {} : { minPosition: position })).toBe(2)
+})
