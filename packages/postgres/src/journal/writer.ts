@@ -10,6 +10,8 @@ import type { Appended, Batch, Step } from './store.js'
 
 /** So many records go into the tables at once. */
 const BATCH_MAX = 1_000
+/** Batches that are not full begin so far apart: each one that commits has the server flush its log, as what it records had to. */
+const GATHER_MS = 20
 /** Where nothing is to be recorded, how far the log was read is noted only now and then: noting it moves the log too. */
 const COVER_BYTES = 2 ** 14
 const COVER_LEAST_MS = 1_000
@@ -192,6 +194,7 @@ export class JournalWriter implements Recording {
         await this.#write(queued, covers)
         await this.#sign()
         waitMs = RETRY_FIRST_MS
+        if (this.#records < BATCH_MAX && this.#drained.length === 0) await pause(clock, GATHER_MS, signal)
       } catch (error) {
         this.#failed(error)
         await pause(clock, waitMs * (0.5 + clock.random()), signal)
