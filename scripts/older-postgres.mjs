@@ -31,7 +31,7 @@ const FILES = {
   14: files('catalogue', 'messages', 'rows', 'streaming'),
   15: WHOLE,
   16: files('catalogue', 'messages', 'replica', 'rows'),
-  17: files('catalogue', 'failover-slot', 'messages', 'rows'),
+  17: files('catalogue', 'messages', 'rows'),
 }
 
 export const olderVersions = Object.keys(FILES)
