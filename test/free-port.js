@@ -2,7 +2,8 @@ import { createServer } from 'node:net'
 
 /**
  * A port that nobody listens on, below those that systems give to outgoing connections (32,768 on Linux, 49,152
- * elsewhere), as are those 10,000 above that a Redis Cluster takes too: where a server is killed and started again on its port, no connection of another has it meanwhile.
+ * elsewhere), as are those 10,000 above that a Redis Cluster takes too: where a server is killed and started again on
+ * its port, no connection of another has it meanwhile.
  *
  * @returns {Promise<number>}
  */

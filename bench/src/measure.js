@@ -38,3 +38,13 @@ export async function alternate(contenders, rounds, measureOne, pick) {
   }
   return new Map([...figures].map(([name, all]) => [name, median(all)]))
 }
+
+/** Bytes of heap and external memory that live, in a process with `--expose-gc`. */
+export async function usedBytes() {
+  for (let i = 0; i < 5; i++) {
+    await new Promise((resolve) => setImmediate(resolve))
+    globalThis.gc()
+  }
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}

@@ -10,7 +10,7 @@ import { parseConfig, serve } from '@tidemark/server'
 import { openTrees } from '@tidemark/trees'
 import pg from 'pg'
 import { createCache } from 'tidemark'
-import { quantile } from './measure.js'
+import { quantile, usedBytes } from './measure.js'
 
 // Queries are checked as often as in production.
 process.env.NODE_ENV ??= 'production'
@@ -39,14 +39,14 @@ await until(async () => {
 // The first edit of what a program wrote makes the config's head, which all of its nodes hear of.
 await put(0, 'first')
 await cache.settled()
-const before = await used()
+const before = await usedBytes()
 await until(async () => {
   await inParts((index) => tree.node(pathOf(index)).get())
   return cache.status().entries >= subscribers
 })
-const cached = await used()
+const cached = await usedBytes()
 await subscribe()
-const subscribed = await used()
+const subscribed = await usedBytes()
 
 const figures = []
 let others = 0
@@ -185,13 +185,4 @@ async function until(isDone) {
     if (performance.now() > end) throw new Error(`Waited for 60 s: ${isDone}`)
     await sleep(10)
   }
-}
-
-async function used() {
-  for (let i = 0; i < 5; i++) {
-    await new Promise((resolve) => setImmediate(resolve))
-    globalThis.gc()
-  }
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
 }
