@@ -1,4 +1,5 @@
-// Programs that tests need and npm cannot install.
+// Programs and rights that tests need and npm cannot install.
+import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { delimiter, isAbsolute, join } from 'node:path'
 import { exitOf } from './workspace.mjs'
@@ -25,6 +26,9 @@ const programs = [
   { name: 'psql', debianPackage: 'postgresql-client', commands: ['psql'] },
 ]
 
+/** What tests need and no package gives: `name` as above. */
+const rights = [{ name: 'mount', isThere: mayMount, how: 'as root, where file systems may be mounted' }]
+
 /** Installs what is missing where we may (root on Debian), and returns the names of what is missing still. */
 export async function findMissing() {
   let missing = programs.filter((program) => !isThere(program))
@@ -38,7 +42,15 @@ export async function findMissing() {
     console.log(`Missing: ${missing.map((program) => program.name).join(', ')}. The tests that need them are skipped.`)
     console.log(`To run them, first: sudo apt-get install ${packages}`)
   }
-  return missing.map((program) => program.name)
+  const refused = rights.filter((right) => !right.isThere())
+  for (const { name, how } of refused) console.log(`Not possible here: ${name}. The tests that need it run ${how}.`)
+  return [...missing, ...refused].map(({ name }) => name)
+}
+
+function mayMount() {
+  if (process.geteuid?.() !== 0 || process.platform !== 'linux') return false
+  // In a namespace of its own, which is gone with it.
+  return spawnSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'tidemark', '/mnt'], { stdio: 'ignore' }).status === 0
 }
 
 function isThere({ commands }) {

@@ -1,5 +1,5 @@
-/** Programs that some tests need and that npm cannot install. */
-export type Program = 'chromium' | 'curl' | 'haproxy' | 'postgresql-15' | 'psql' | 'redis-server'
+/** Programs, and the right to mount a file system, that some tests need and that npm cannot install. */
+export type Program = 'chromium' | 'curl' | 'haproxy' | 'mount' | 'postgresql-15' | 'psql' | 'redis-server'
 
 /**
  * Whether `npm test` found a program missing and may not install it. A suite that needs one says so in its name, so

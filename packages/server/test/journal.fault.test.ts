@@ -1,8 +1,12 @@
 import { once } from 'node:events'
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { lacks } from '../../../test/machine.js'
 import { SCHEMA, type ServerProcess, sql, startProcess, temporaryFolder } from './serving.js'
+import { smallDisk } from './small-disk.js'
 import { until } from './until.js'
 
 /*
@@ -18,6 +22,7 @@ let database: TestDatabase
 let folder: ReturnType<typeof temporaryFolder>
 let admin: pg.Client
 const processes: ServerProcess[] = []
+const disks: Awaited<ReturnType<typeof smallDisk>>[] = []
 
 beforeAll(async () => {
   folder = temporaryFolder()
@@ -32,6 +37,7 @@ afterAll(async () => {
   for (const each of processes) await kill(each)
   await admin?.end()
   await database?.drop()
+  for (const disk of disks) await disk.close()
   folder?.remove()
 })
 
@@ -42,10 +48,10 @@ function urlOf(name?: string, role = 'app'): string {
   return url.href
 }
 
-async function start(slot: string, journal = ''): Promise<ServerProcess> {
+async function start(slot: string, journal = '', heads = `${folder.path}/${slot}`): Promise<ServerProcess> {
   const config = folder.write(
     `${slot}.yaml`,
-    `source: { url: "${urlOf()}", slot: ${slot} }\njournal: { heads: "${folder.path}/${slot}", ${journal} }\nresources: {}\n`,
+    `source: { url: "${urlOf()}", slot: ${slot} }\njournal: { heads: "${heads}", ${journal} }\nresources: {}\n`,
   )
   const started = await startProcess({ config, port: 0, logLevel: 'silent' })
   processes.push(started)
@@ -208,3 +214,42 @@ test('while its rights or its database are taken away, records wait, health says
   await expectComplete(running, answered)
   expect(await journalPart(running)).toMatchObject({ state: 'writing', reason: '' })
 })
+
+test.skipIf(lacks('mount'))(
+  'while the disk of its tables, or of its signed heads, is full, records wait, health says so, and nothing is lost (needs mount)',
+  { timeout: 300_000 },
+  async () => {
+    const disk = async (size: string, owner: { uid: number; gid: number }) => {
+      const made = await smallDisk(size, owner)
+      disks.push(made)
+      return made
+    }
+    const tables = await disk('24m', statSync(join(database.server.dataDir, 'postgres')))
+    const heads = await disk('64k', { uid: process.getuid!(), gid: process.getgid!() })
+    await sql(database.url, `create tablespace small location '${tables.path}'`)
+    await sql(database.url, 'create database crowded owner app tablespace small')
+    const running = await start('crowded', `url: "${urlOf('crowded')}"`, heads.path)
+    await until(async () => (await journalPart(running)).state === 'writing')
+    const answered = await load(running, 'before')
+    await expectComplete(running, answered)
+
+    let rounds = 1
+    for (const [which, said] of [
+      [tables, /waits, at last in the log. The disk of its database is full \(53100\)/],
+      [heads, /waits, at last in the log. The disk of .*journal.heads.* is full/],
+    ] as const) {
+      which.fill()
+      // Until nothing more goes into what had been made larger before.
+      await until(async () => {
+        answered.push(...(await load(running, `full ${rounds++}`)))
+        return (await journalPart(running)).state === 'waiting'
+      })
+      answered.push(...(await load(running, `full ${rounds++}`)))
+      expect(answered.flat().length).toBe(rounds * CLIENTS * EACH)
+      expect(await journalPart(running)).toMatchObject({ ready: true, reason: expect.stringMatching(said) })
+      which.makeRoom()
+      await expectComplete(running, answered)
+      expect(await journalPart(running)).toMatchObject({ state: 'writing', reason: '' })
+    }
+  },
+)

@@ -24,3 +24,14 @@ export function whyNotWritten(error: unknown): string {
       return startError(error).message
   }
 }
+
+/** Why the signed heads were not written into their folder, and what to do. */
+export function headsError(error: unknown): unknown {
+  const { code, syscall } = error as NodeJS.ErrnoException
+  if (error instanceof TidemarkError || syscall === undefined) return error
+  const why =
+    code === 'ENOSPC' || code === 'EDQUOT'
+      ? `The disk of the folder of its signed heads (journal.heads) is full (${code}). Make room on it.`
+      : `Its signed heads can't be written into their folder, journal.heads (${code}). Correct the folder's owner and mode, or name another.`
+  return new JournalError(why, { cause: error })
+}

@@ -42,6 +42,22 @@ test('a line that another key signed, or that somebody changed, is counted and n
   expect(chains.get('source')!.heads).toEqual([{ seq: 1, hash: 'hash 1' }])
 })
 
+test('what was half written when the disk was full or the process was killed does not spoil the next line', async () => {
+  const first = await SignedHeads.open(folder)
+  await first.sign('j', 'heads', head(1))
+  const line = await readFile(file(), 'utf8')
+  for (const torn of [line.slice(0, 40), line.slice(0, -1), 'x']) {
+    await appendFile(file(), torn)
+    // The same process again, and one that comes anew.
+    await first.sign('j', 'heads', head(2))
+    await appendFile(file(), torn)
+    await (await SignedHeads.open(folder)).sign('j', 'heads', head(3))
+  }
+  const { chains, forged } = await first.read('j')
+  expect(forged).toBe(0)
+  expect(chains.get('source')!.heads.map(({ seq }) => seq)).toEqual([1, 2, 3, 2, 3, 2, 3])
+})
+
 test('a file that grew too large keeps the last head of each chain, and every anchor', async () => {
   const heads = await SignedHeads.open(folder)
   await heads.sign('j', 'anchors', head(1))

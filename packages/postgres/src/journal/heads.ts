@@ -8,7 +8,7 @@ import {
   sign,
   verify,
 } from 'node:crypto'
-import { appendFile, link, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { type FileHandle, link, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Head, Signed } from './chain.js'
 import { JournalError } from './errors.js'
@@ -18,6 +18,8 @@ const HEADS = 'journal-heads'
 /** The file is written anew, with the last head of each chain, when it is larger. */
 const FILE_MAX_BYTES = 2 ** 20
 const LINES_AT_ONCE = 100
+/** Ends what was only half written, so that it is not taken for a forgery: ASCII's CANCEL. */
+const TORN = '\u0018'
 
 /** heads: the last records of chains. anchors: the last ones that were removed on purpose. */
 export type SignedKind = 'heads' | 'anchors'
@@ -111,8 +113,15 @@ export class SignedHeads {
 
   async #append(journal: string, kind: SignedKind, heads: ReadonlyMap<string, Head>): Promise<void> {
     const path = join(this.#folder, HEADS)
-    await appendFile(path, this.#lineOf(journal, kind, heads), { mode: 0o600 })
-    if ((await stat(path)).size > FILE_MAX_BYTES) await this.#compact(path)
+    const file = await open(path, 'a+', 0o600)
+    try {
+      // The disk was full, or somebody was killed: whoever comes next, in whatever process, writes behind it.
+      const end = (await isTorn(file)) ? `${TORN}\n` : ''
+      await file.appendFile(end + this.#lineOf(journal, kind, heads))
+      if ((await file.stat()).size > FILE_MAX_BYTES) await this.#compact(path)
+    } finally {
+      await file.close()
+    }
   }
 
   #lineOf(journal: string, kind: SignedKind, heads: ReadonlyMap<string, Head>): string {
@@ -128,7 +137,7 @@ export class SignedHeads {
     let forged = 0
     let count = 0
     for (const line of text.split('\n')) {
-      if (line === '') continue
+      if (line === '' || line.endsWith(TORN)) continue
       if (++count % LINES_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve))
       const read = this.#readLine(line)
       if (read) lines.push(read)
@@ -168,9 +177,21 @@ export class SignedHeads {
       kept.push(`${line}\n`)
     }
     const fresh = `${path}.${randomBytes(6).toString('hex')}`
-    await writeFile(fresh, kept.reverse().join(''), { mode: 0o600 })
-    await rename(fresh, path)
+    try {
+      await writeFile(fresh, kept.reverse().join(''), { mode: 0o600 })
+      await rename(fresh, path)
+    } catch (error) {
+      await rm(fresh, { force: true })
+      throw error
+    }
   }
+}
+
+async function isTorn(file: FileHandle): Promise<boolean> {
+  const { size } = await file.stat()
+  if (size === 0) return false
+  const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1)
+  return buffer.toString() !== '\n'
 }
 
 function parseLine(json: string): Line | undefined {
@@ -191,8 +212,8 @@ async function makeKey(folder: string, path: string): Promise<void> {
   if (isThere) return
   const { privateKey } = generateKeyPairSync('ed25519')
   const fresh = join(folder, `${KEY}.${randomBytes(6).toString('hex')}`)
-  await writeFile(fresh, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600, flag: 'wx' })
   try {
+    await writeFile(fresh, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600, flag: 'wx' })
     await link(fresh, path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error

@@ -8,6 +8,7 @@ import type { Delivery, Recording, Stretch } from '../wal/recording.js'
 import { connectSql } from '../wal/server.js'
 import type { Head } from './chain.js'
 import { type Effect, effectOf } from './effect.js'
+import { headsError } from './errors.js'
 import { SignedHeads } from './heads.js'
 import { countOf, type JournalQuery, type ReadRecord, readPage } from './read.js'
 import { chainOf, monthOf } from './record.js'
@@ -207,7 +208,11 @@ export class Journal implements Recording {
   }
 
   async #sign(journal: string, kind: 'heads' | 'anchors', chains: ReadonlyMap<string, Head>): Promise<void> {
-    await (await this.#signed())?.sign(journal, kind, chains)
+    try {
+      await (await this.#signed())?.sign(journal, kind, chains)
+    } catch (error) {
+      throw headsError(error)
+    }
   }
 
   #signed(): Promise<SignedHeads> | undefined {
