@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Server as HttpsServer } from 'node:https'
 import swagger from '@fastify/swagger'
+import type { RefillEffect } from '@tidemark/postgres'
 import type { Calls } from '@tidemark/redis'
 import type { Trees } from '@tidemark/trees'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyServerOptions } from 'fastify'
@@ -130,7 +131,11 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const acknowledging = new Acknowledging({ cluster, calls: options.calls, cache, clock, waitMaxMs })
   const requests = source.journal?.requests({ keepMs: requestsKeepMs, runMaxMs: 2 * appliedMaxMs })
   const shared = requests && new SharedMemory(requests, clock, appliedMaxMs)
-  const invalidator = new Invalidator({ cache, clock, hasL2, cluster, acknowledging, shared, ...config.invalidation })
+  const refilled = source.journal && ((effect: RefillEffect) => source.journal?.refilled(effect))
+  const invalidator = new Invalidator({
+    ...{ cache, clock, hasL2, cluster, acknowledging, shared, refilled },
+    ...config.invalidation,
+  })
   app.addHook('preClose', async () => {
     isDraining = true
     resources.close()
@@ -139,6 +144,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     await sockets?.drain()
   })
   app.addHook('onClose', async () => acknowledging.close())
+  app.addHook('onClose', () => invalidator.close())
 
   logNotices(app, cache)
   if (options.whyNoJournal) {

@@ -95,6 +95,24 @@ test(
     await until(async () => !(await json('/api/invalidations/again')).refill.running)
     expect((await json('/api/invalidations/again')).refill).toMatchObject({ filled: 3, failed: 0 })
     for (const id of [1, 2, 3]) expect(await read(id)).toContain('from=l1')
+    // Asked again it is the same request, and was filled again once.
+    await invalidate(pattern, '/api/invalidate/pattern')
+    const refills = '/api/journal?request_id=again&origin=refill'
+    await until(async () => (await json(refills)).records.length > 0)
+    const { records } = await json(refills)
+    const [asked] = (await json('/api/journal?request_id=again&origin=request')).records
+    expect(records).toMatchObject([
+      {
+        tenant: 'default',
+        position: asked.position,
+        triggered_by: asked.triggered_by,
+        detail: { loads: 3, filled: 3, failed: 0 },
+      },
+    ])
+    expect(records[0].latency_ms).toBeGreaterThan(0)
+    // How long the invalidation itself took is not how long the refill did.
+    const [effect] = (await json(`/api/journal?origin=effect&position=${encodeURIComponent(asked.position)}`)).records
+    expect(asked.latency_ms).toBe(effect.latency_ms)
   },
 )
 
@@ -188,4 +206,22 @@ test('a database of your own without a slot has none, and health says how to hav
   } finally {
     await without.close()
   }
+})
+
+test('a refill that a closing server gives up is in the journal with what it had filled', BOUND, async () => {
+  const posts = [4, 5, 6].map((id) => `${server.url}/api/resources/post?id=${id}`)
+  for (const post of posts)
+    await until(async () => ((await fetch(post)).headers.get('cache-status') ?? '').includes('from=l1'))
+  const refill = { perSecond: 0.01, concurrency: 1 }
+  await invalidate({ keys: ['post(4)', 'post(5)', 'post(6)'], refill, request_id: 'slow' }, '/api/invalidate')
+  await until(async () => (await json('/api/invalidations/slow')).refill.filled === 1)
+  await server.close()
+  const records = await sql(
+    database.url,
+    "select origin, detail from tidemark_journal.invalidation_audit where request_id = 'slow' order by id",
+  )
+  expect(records).toMatchObject([
+    { origin: 'request' },
+    { origin: 'refill', detail: { loads: 3, filled: 1, failed: 0, givenUp: true } },
+  ])
 })

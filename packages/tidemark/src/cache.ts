@@ -127,7 +127,7 @@ export interface RefillOptions {
   readonly perSecond?: number
   /** Loads at once. Default 4. */
   readonly concurrency?: number
-  /** No more of them begin once it aborts. */
+  /** No more of them begin once it aborts, and `run` resolves with what is filled by then. */
   readonly signal?: AbortSignal
   readonly onProgress?: (refilled: Refilled) => void
 }

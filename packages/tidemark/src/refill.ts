@@ -58,6 +58,9 @@ class Refill {
   #turnAt: number
   #filled = 0
   #failed = 0
+  #giveUp = (): void => {}
+  /** Ends the waits of those that have no turn yet. */
+  readonly #waits = new Set<() => void>()
 
   constructor(core: Core, requests: readonly Request[], options: RefillOptions) {
     this.#core = core
@@ -68,8 +71,19 @@ class Refill {
   }
 
   async run(): Promise<Refilled> {
-    const { concurrency = CONCURRENCY } = this.#options
-    await Promise.all(Array.from({ length: Math.min(concurrency, this.#requests.length) }, () => this.#work()))
+    const { concurrency = CONCURRENCY, signal } = this.#options
+    const working = Array.from({ length: Math.min(concurrency, this.#requests.length) }, () => this.#work())
+    // Who gives it up does not wait for a slow loader: what that brings counts no more.
+    const givenUp = new Promise<void>((resolve) => {
+      this.#giveUp = () => {
+        this.#wake()
+        resolve()
+      }
+    })
+    signal?.addEventListener('abort', this.#giveUp)
+    if (signal?.aborted) this.#giveUp()
+    await Promise.race([Promise.all(working), givenUp])
+    signal?.removeEventListener('abort', this.#giveUp)
     return this.#refilled
   }
 
@@ -92,8 +106,9 @@ class Refill {
           () => true,
           () => false, // who reads it is told the error
         )
-        if (!isFilled) this.#failed++
+        if (!isFilled && !this.#options.signal?.aborted) this.#failed++
       }
+      if (this.#options.signal?.aborted) return
       if (reads.fresh(request.space, request.key) >= 0) this.#filled++
       this.#options.onProgress?.(this.#refilled)
     }
@@ -112,7 +127,20 @@ class Refill {
     const now = clock.now()
     const at = Math.max(this.#turnAt, now)
     this.#turnAt = at + this.#everyMs
-    if (at > now) await new Promise<void>((resolve) => clock.after(at - now, resolve))
+    if (at <= now) return
+    await new Promise<void>((resolve) => {
+      const turn = clock.after(at - now, () => end())
+      const end = (): void => {
+        turn.cancel()
+        this.#waits.delete(end)
+        resolve()
+      }
+      this.#waits.add(end)
+    })
+  }
+
+  #wake(): void {
+    for (const end of this.#waits) end()
   }
 }
 

@@ -10,7 +10,7 @@ const text = fc.string({ unit: 'binary', maxLength: 8 })
 const maybe = <Value>(value: fc.Arbitrary<Value>) => fc.option(value, { nil: null })
 
 const content = fc.record({
-  origin: fc.constantFrom('request', 'rows', 'effect'),
+  origin: fc.constantFrom('request', 'rows', 'effect', 'refill'),
   n: fc.nat(9),
   process: text,
   at: fc.nat(),

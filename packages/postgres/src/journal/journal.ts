@@ -12,6 +12,7 @@ import { headsError } from './errors.js'
 import { SignedHeads } from './heads.js'
 import { countOf, type JournalQuery, type ReadRecord, readPage } from './read.js'
 import { chainOf, monthOf } from './record.js'
+import { type RefillEffect, refilledOf } from './refilled.js'
 import { JournalRequests, type RequestsLimits } from './requests.js'
 import { removeBefore } from './retention.js'
 import { JournalStore, STATE } from './store.js'
@@ -118,6 +119,11 @@ export class Journal implements Recording {
   /** Records what a change did in this process, later. */
   effect(effect: Effect): void {
     this.#writer.effect(effectOf(effect, this.#process, ++this.#effects))
+  }
+
+  /** Records that a refill has ended which somebody had asked for, later. */
+  refilled(effect: RefillEffect): void {
+    this.#writer.effect(refilledOf(effect, this.#process, ++this.#effects))
   }
 
   status(): JournalStatus {

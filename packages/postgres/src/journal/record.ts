@@ -4,10 +4,10 @@ import type { Mode } from 'tidemark'
  * What a record tells of.
  *
  * request: somebody asked to invalidate. edit: somebody edited a config tree. rows: a transaction changed rows. ddl: the catalogue changed. effect: what a change did in one
- * process. gap: what was committed before `lsn` was not delivered to the journal. start: from here on the journal follows a log, or
+ * process. refill: what a request took was filled again, as it had asked for. gap: what was committed before `lsn` was not delivered to the journal. start: from here on the journal follows a log, or
  * another history of it. retention: older records were removed.
  */
-export type Origin = 'request' | 'edit' | 'rows' | 'ddl' | 'effect' | 'gap' | 'start' | 'retention'
+export type Origin = 'request' | 'edit' | 'rows' | 'ddl' | 'effect' | 'refill' | 'gap' | 'start' | 'retention'
 
 /** Something to be recorded, before it has its place in a chain. Never holds a value of a row or of an entry. */
 export interface Happening {
@@ -18,9 +18,9 @@ export interface Happening {
   readonly lsn: number
   /** Tells those of one position apart: what one process wrote of it has each number once. */
   readonly n: number
-  /** The process that tells of an effect; empty for what the log itself holds. */
+  /** The process that tells of an effect or a refill; empty for what the log itself holds. */
   readonly process: string
-  /** When it was committed, in µs since 1970. */
+  /** When it was committed, or began, in µs since 1970. */
   readonly at: number
   readonly pattern: string | null
   readonly keys: readonly string[]

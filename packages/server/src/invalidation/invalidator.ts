@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { RefillEffect } from '@tidemark/postgres'
 import {
   BehindError,
   type By,
@@ -31,6 +32,8 @@ export interface InvalidatorOptions extends RememberedLimits {
   readonly acknowledging?: Acknowledging | undefined
   /** What all processes know of requests' ids. Default: each knows its own. */
   readonly shared?: SharedMemory | undefined
+  /** Hears of each refill that was asked for, once, when it has ended. */
+  readonly refilled?: ((effect: RefillEffect) => void) | undefined
 }
 
 /** Somebody's request, checked. */
@@ -101,6 +104,9 @@ export class Invalidator {
   /** Requests that nobody can repeat, for those who page through what they matched: many of them forget none that has a name. */
   readonly #unnamed: Remembered<Outcome>
 
+  readonly #closing = new AbortController()
+  readonly #refilling = new Set<Promise<void>>()
+
   constructor(options: InvalidatorOptions) {
     this.#options = options
     this.#effects = new Effects(options.cache, options.clock)
@@ -134,6 +140,12 @@ export class Invalidator {
       this.tally.failed++
       throw error
     }
+  }
+
+  /** Gives up refills that are under way, and has what they did recorded. */
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await Promise.all(this.#refilling)
   }
 
   /** What a request would do. */
@@ -218,7 +230,10 @@ export class Invalidator {
       publishedAt,
       ms,
     }
-    if (plan) this.#refill(asked, outcome, plan)
+    if (plan) {
+      const refilling = this.#refill(asked, outcome, plan).finally(() => this.#refilling.delete(refilling))
+      this.#refilling.add(refilling)
+    }
     void done.ended?.then((effect) => {
       this.#ended(outcome, effect)
       this.#options.shared?.store({ tenant: asked.tenant, id: requestId }, outcome)
@@ -226,16 +241,35 @@ export class Invalidator {
     return outcome
   }
 
-  /** Behind the answer: whoever asks what came of the request is told how far it is. */
-  #refill({ tenant, refill }: Asked, outcome: Outcome, plan: RefillPlan): void {
+  /** Behind the answer: whoever asks what came of the request is told how far it is, and the journal what came of it. */
+  async #refill(
+    { tenant, refill, by, requestId }: Asked & { readonly requestId: string },
+    outcome: Outcome,
+    plan: RefillPlan,
+  ): Promise<void> {
+    const { clock, shared, refilled } = this.#options
+    const { signal } = this.#closing
     const { loads, sourceMs, unmeasured, unknown } = plan
+    const [beganAt, began] = [clock.wall(), clock.now()]
     const told = (done: Refilled, isRunning: boolean): void => {
       Object.assign(outcome, { refill: { loads, sourceMs, unmeasured, unknown, ...done, isRunning } })
     }
     told({ filled: 0, failed: 0 }, true)
-    void plan.run({ ...refill, onProgress: (done) => told(done, true) }).then((done) => {
-      told(done, false)
-      this.#options.shared?.store({ tenant, id: outcome.requestId }, outcome)
+    const done = await plan.run({ ...refill, signal, onProgress: (done) => told(done, true) })
+    told(done, false)
+    shared?.store({ tenant, id: outcome.requestId }, outcome)
+    if (outcome.position === undefined) return
+    const isGivenUp = signal.aborted && done.filled + done.failed < loads
+    const { position } = outcome
+    refilled?.({
+      tenant,
+      position,
+      by: { ...by, requestId },
+      beganAt,
+      ms: clock.now() - began,
+      loads,
+      ...done,
+      isGivenUp,
     })
   }
 

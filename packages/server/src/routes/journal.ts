@@ -10,7 +10,7 @@ import { exported } from './journal-export.js'
 import { problemResponse } from './schemas.js'
 import { tenantHeaders, tenantOf, tenantParameter } from './tenant.js'
 
-const ORIGINS = ['request', 'edit', 'rows', 'ddl', 'effect', 'gap', 'start', 'retention'] as const
+const ORIGINS = ['request', 'edit', 'rows', 'ddl', 'effect', 'refill', 'gap', 'start', 'retention'] as const
 const PAGE = 50
 const PAGE_MAX = 1_000
 const OFFSET_MAX = 1_000_000
@@ -29,7 +29,9 @@ const filters = {
   origin: z.enum(ORIGINS).optional(),
   target: text.describe('A key, a tag, a pattern or a table, as it was named'),
   request_id: text,
-  position: text.describe('Of one change: what was asked for or happened, and what that did in each process'),
+  position: text.describe(
+    'Of one change: what was asked for or happened, what that did in each process, what was filled again',
+  ),
   from: z.iso.datetime({ offset: true }).optional().describe('Committed at this time or later'),
   to: z.iso.datetime({ offset: true }).optional().describe('Committed before this time'),
   cursor: z
@@ -45,7 +47,7 @@ const recordSchema = z.object({
   tenant: z.string().nullable().describe('null: it concerns the source, and every tenant'),
   origin: z.enum(ORIGINS),
   position: z.string(),
-  timestamp: z.string().describe('When it was committed'),
+  timestamp: z.string().describe('When it was committed; of a refill, when it began'),
   pattern: z.string().nullable(),
   keys: z.array(z.string()),
   tags: z.array(z.string()),
@@ -54,8 +56,11 @@ const recordSchema = z.object({
   triggered_by: z.string().nullable(),
   request_id: z.string().nullable(),
   cause: z.string().nullable(),
-  latency_ms: z.number().nullable().describe('Until it took effect, in the process where that took longest'),
-  process: z.string().describe('Of an effect: where'),
+  latency_ms: z
+    .number()
+    .nullable()
+    .describe('Until it took effect, in the process where that took longest; of a refill, until it ended'),
+  process: z.string().describe('Of an effect or a refill: where'),
   detail: z.unknown(),
   created_at: z.string(),
   hash: z.string(),
