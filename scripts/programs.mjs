@@ -1,6 +1,7 @@
 // Programs and rights that tests need and npm cannot install.
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { delimiter, isAbsolute, join } from 'node:path'
 import { exitOf } from './workspace.mjs'
 
@@ -22,6 +23,7 @@ const programs = [
     debianPackage: 'redis-server',
     commands: ['redis-server'],
   },
+  { name: 'valkey-server', debianPackage: 'valkey-server', commands: ['valkey-server'] },
   { name: 'haproxy', debianPackage: 'haproxy', commands: ['haproxy', '/usr/sbin/haproxy'] },
   { name: 'psql', debianPackage: 'postgresql-client', commands: ['psql'] },
 ]
@@ -79,11 +81,47 @@ function wantNoCluster() {
 
 async function installPackages(packages) {
   console.log(`Installing with apt-get: ${packages.join(' ')}…`)
-  const options = { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }, stdio: ['ignore', 'ignore', 'inherit'] }
-  await exitOf('apt-get', ['update', '-qq'], options)
-  await exitOf(
-    'apt-get',
-    ['install', '-y', '-qq', '--no-install-recommends', '-o', 'Dpkg::Options::=--force-confold', ...packages],
-    options,
-  )
+  await exitOf('apt-get', ['update', '-qq'], aptOptions)
+  // One that apt does not know would have it install none.
+  const known = packages.filter(isKnown)
+  if (known.length > 0) await aptInstall(known)
+  const unknown = packages.filter((name) => !known.includes(name))
+  if (unknown.length > 0) await installBackports(unknown)
+}
+
+const aptOptions = {
+  env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+  stdio: ['ignore', 'ignore', 'inherit'],
+}
+
+function aptInstall(packages, options = []) {
+  const quiet = ['-y', '-qq', '--no-install-recommends', '-o', 'Dpkg::Options::=--force-confold']
+  return exitOf('apt-get', [...options, 'install', ...quiet, ...packages], aptOptions)
+}
+
+function isKnown(name) {
+  return /Candidate: \d/.test(answerOf('apt-cache', ['policy', name]))
+}
+
+/** Debian has some programs for a release only among its backports, which are named to apt for this once: its own lists stay as they are. */
+async function installBackports(packages) {
+  const release = /^VERSION_CODENAME=(\w+)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1]
+  const targets = answerOf('apt-get', ['indextargets', '--format', '$(REPO_URI) $(CODENAME)', 'Identifier: Packages'])
+  const mirror = targets.split('\n').find((line) => line.endsWith(`/debian/ ${release}`))
+  if (!mirror) return
+  const folder = mkdtempSync(join(tmpdir(), 'tidemark-apt-'))
+  try {
+    const list = join(folder, 'backports.list')
+    const own = existsSync('/etc/apt/sources.list') ? readFileSync('/etc/apt/sources.list', 'utf8') : ''
+    writeFileSync(list, `${own}\ndeb ${mirror.split(' ')[0]} ${release}-backports main\n`)
+    const withBackports = ['-o', `Dir::Etc::SourceList=${list}`]
+    await exitOf('apt-get', [...withBackports, 'update', '-qq'], aptOptions)
+    await aptInstall(packages, withBackports)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function answerOf(command, args) {
+  return spawnSync(command, args, { encoding: 'utf8' }).stdout ?? ''
 }

@@ -1,5 +1,13 @@
 /** Programs, and the right to mount a file system, that some tests need and that npm cannot install. */
-export type Program = 'chromium' | 'curl' | 'haproxy' | 'mount' | 'postgresql-15' | 'psql' | 'redis-server'
+export type Program =
+  | 'chromium'
+  | 'curl'
+  | 'haproxy'
+  | 'mount'
+  | 'postgresql-15'
+  | 'psql'
+  | 'redis-server'
+  | 'valkey-server'
 
 /**
  * Whether `npm test` found a program missing and may not install it. A suite that needs one says so in its name, so

@@ -1,14 +1,21 @@
 import { type L2Limits, l2Contract } from 'tidemark/testing'
 import { afterAll, beforeAll, describe, test } from 'vitest'
+import { lacks } from '../../../test/machine.js'
 import { openL2 } from './opened.js'
 import { RedisServer } from './redis-server.js'
 
-describe('the L2 in Redis keeps the contract', () => {
+describe('the L2 in Redis keeps the contract', () => keepsTheContract())
+
+describe.skipIf(lacks('valkey-server'))('the L2 in Valkey keeps the contract (needs valkey-server)', () =>
+  keepsTheContract('valkey-server'),
+)
+
+function keepsTheContract(program?: string): void {
   let server: RedisServer
   beforeAll(async () => {
-    server = await RedisServer.start()
+    server = await RedisServer.start([], program)
   })
-  afterAll(() => server.drop())
+  afterAll(() => server?.drop())
 
   // With several buckets shapes are registered in each on its own, and batches applied: cases about one key's effect on another.
   const inOneBucket = [
@@ -25,4 +32,4 @@ describe('the L2 in Redis keeps the contract', () => {
     for (const { name, run } of l2Contract(open))
       if (buckets === 1 || !inOneBucket.includes(name)) test(`${name} (buckets: ${buckets})`, run)
   }
-})
+}

@@ -22,22 +22,27 @@ const PROGRAM = process.env['TIDEMARK_REDIS_SERVER'] || 'redis-server'
 export class RedisServer {
   readonly port: number
   readonly folder: string
+  readonly #program: string
   readonly #command: readonly string[]
   #process: ChildProcess | undefined
   #admin: Redis | undefined
 
-  private constructor(port: number, folder: string, command: readonly string[]) {
+  private constructor(port: number, folder: string, command: readonly string[], program = PROGRAM) {
     this.port = port
     this.folder = folder
     this.#command = command
+    this.#program = program
   }
 
-  /** @param settings  as on the command line: `['--appendonly', 'yes']`. By default nothing is written to disk */
-  static async start(settings: readonly string[] = []): Promise<RedisServer> {
+  /**
+   * @param settings  as on the command line: `['--appendonly', 'yes']`. By default nothing is written to disk
+   * @param program  `redis-server` unless the environment names another
+   */
+  static async start(settings: readonly string[] = [], program = PROGRAM): Promise<RedisServer> {
     const folder = mkdtempSync(join(tmpdir(), 'tidemark-redis-'))
     const port = await freePort()
     const own = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--protected-mode', 'no']
-    const server = new RedisServer(port, folder, [...own, ...settings])
+    const server = new RedisServer(port, folder, [...own, ...settings], program)
     await server.start()
     return server
   }
@@ -65,9 +70,9 @@ export class RedisServer {
   /** Resolves when it answers. */
   async start(): Promise<void> {
     const { port } = this
-    this.#process = spawn(PROGRAM, this.#command, { stdio: 'ignore' })
+    this.#process = spawn(this.#program, this.#command, { stdio: 'ignore' })
     const failed = new Promise<never>((_, reject) => this.#process!.once('error', reject))
-    await Promise.race([failed, until(() => answers(port), `${PROGRAM} answers`)])
+    await Promise.race([failed, until(() => answers(port), `${this.#program} answers`)])
   }
 
   /** As if its machine had lost its power. */
