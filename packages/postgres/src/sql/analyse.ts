@@ -139,7 +139,8 @@ export function analyse(material: Material): Analysis | 'torn' {
   const types = parameterTypes.map((type) => facts.bases.get(type) ?? type)
   const reads = readsOf(statement, material.text, facts, types)
   if (reads.isTorn) return 'torn'
-  const columns = columnsRead(statement, reads.bodies, facts, (relation) => reads.hasSeen(relation))
+  const bodies = [...reads.bodies].map(([body, of]) => ({ statement: body, of }))
+  const columns = columnsRead(statement, bodies, reads.wholeBodies, facts, (relation) => reads.hasSeen(relation))
   const rows = reads.occurrences.map(({ occurrence, given }): RowRead => {
     const { testings, isTested, ...bounded } = boundsOf(occurrence, given, types)
     const read = {

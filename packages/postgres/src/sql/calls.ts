@@ -54,7 +54,7 @@ export class Calls {
     const { isSet, isRow } = body.code
     const called = { isSet, isValue: !isSet && !isRow }
     this.#seen.add(node)
-    this.#reads.bodies.add(body.statement)
+    this.#reads.bodies.set(body.statement, undefined)
     const isTooMuch = this.#count++ >= CALLS_MAX || this.#reads.next > OCCURRENCES_MAX
     if (isTooMuch || this.#open.includes(body)) {
       this.#addWhole(body)
@@ -105,7 +105,6 @@ export class Calls {
   #addWhole(body: Body): void {
     if (this.#whole.has(body)) return
     this.#whole.add(body)
-    this.#reads.bodies.add(body.statement)
     this.#reads.addWhole(body.statement)
     this.#addCallsOf([body.statement, ...body.defaults.flatMap((each) => each ?? [])])
   }

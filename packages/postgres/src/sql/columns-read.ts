@@ -2,6 +2,7 @@ import type { ColumnRef, JoinExpr, Node, RangeVar, SelectStmt } from './ast.js'
 import { as, strings, walk } from './ast.js'
 import type { Facts, Relation } from './catalogue.js'
 import { nameOfRelation, quoted } from './mentions.js'
+import { type Closed, loneStars, Needed, unreadStars } from './needed.js'
 
 /** What no image of the log has. */
 const SYSTEM_COLUMNS = ['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid']
@@ -22,46 +23,44 @@ export interface ColumnsRead {
  * Which columns of each table statements read, anywhere in them, sorted.
  *
  * It goes by names, wherever they stand: a column's value gets into an answer only if the statement names the column, a whole row, or
- * `*`. A bare name counts for every place of a table that has such a column, `p.title` for every place that is called `p`. So whatever
- * the statement means, no column is left out.
+ * `*`. A bare name counts for every place of a table that has such a column, `p.title` for every place that is called `p`; each of the
+ * statement, the views and the functions by itself, as none sees the names of another. What a subquery lists and nothing names is not read
+ * (needed.ts). So whatever the statement means, no column is left out.
  *
  * @param statement  the statement itself
  * @param bodies  what else is read by: views and functions that were looked into
+ * @param wholeBodies  those of them that are called where nobody looks
  * @param hasSeen  whether all that is read of a relation through views was looked into
  */
 export function columnsRead(
   statement: Node,
-  bodies: Iterable<Node>,
+  bodies: readonly Closed[],
+  wholeBodies: ReadonlySet<Node>,
   facts: Facts,
   hasSeen: (relation: Relation) => boolean,
 ): ColumnsRead {
-  const statements = [statement, ...bodies]
-  const names = namesIn(statements, facts, new Set())
-  let deciding: Names | undefined
+  const needed = new Needed(statement, bodies, wholeBodies, facts)
+  const statements = [statement, ...bodies.map((body) => body.statement)]
+  const namesIn = (without: ReadonlySet<object>): AllNames => new AllNames(statements, needed, facts, without)
+  const names = namesIn(new Set())
+  let deciding: AllNames | undefined
   const isKnown = (relation: Relation): boolean => isPlain(relation, hasSeen)
   return {
     of: (relation) => (isKnown(relation) ? names.columnsOf(relation) : undefined),
     at: (relation, place, without) => {
       if (!isKnown(relation)) return undefined
-      if (place && without) return namesIn(statements, facts, without).columnsAt(relation, place)
+      if (place && without) return namesIn(without).columnsAt(relation, place)
       return place ? names.columnsAt(relation, place) : names.columnsOf(relation)
     },
     deciding: (relation, place, without) => {
       if (!isKnown(relation)) return undefined
       const shown = shownBy(statement)
-      if (without) return namesIn(statements, facts, new Set([...shown, ...without])).columnsAt(relation, place)
-      deciding ??= namesIn(statements, facts, shown)
+      if (without) return namesIn(new Set([...shown, ...without])).columnsAt(relation, place)
+      deciding ??= namesIn(shown)
       return deciding.columnsAt(relation, place)
     },
     isVersionRead: names.isVersionRead || facts.relations.some(hasVersion),
   }
-}
-
-function namesIn(statements: readonly Node[], facts: Facts, without: ReadonlySet<object>): Names {
-  const names = new Names(facts)
-  for (const statement of statements) names.addTables(statement)
-  for (const statement of statements) names.addColumns(statement, without)
-  return names
 }
 
 /** Columns that stand in the list of the statement alone, and are not ordered by under the name that it gives them. */
@@ -91,6 +90,40 @@ function isPlain(relation: Relation, hasSeen: (relation: Relation) => boolean): 
 /** A view or a policy that names a system column, or a table with a column that the log does not have. */
 function hasVersion({ columns, definitions }: Relation): boolean {
   return columns.some(({ isGenerated }) => isGenerated) || definitions.some((text) => SYSTEM_NAMES.test(text))
+}
+
+/** The names of several statements, of which none sees those of another. */
+class AllNames {
+  readonly #each: readonly Names[]
+
+  constructor(statements: readonly Node[], needed: Needed, facts: Facts, without: ReadonlySet<object>) {
+    const { references, starred } = needed.unneeded(without)
+    const left = new Set([...without, ...references])
+    this.#each = statements.map((statement) => {
+      const names = new Names(facts)
+      names.addTables(statement)
+      names.addColumns(statement, left)
+      return names
+    })
+    for (const [place, columns] of starred)
+      for (const names of this.#each) if (names.has(place)) names.addAt(place, columns)
+  }
+
+  get isVersionRead(): boolean {
+    return this.#each.some((names) => names.isVersionRead)
+  }
+
+  /** undefined: all. */
+  columnsOf(relation: Relation): readonly string[] | undefined {
+    const all = this.#each.map((names) => names.columnsOf(relation))
+    return all.every((each) => each !== undefined) ? [...new Set(all.flat())].sort() : undefined
+  }
+
+  /** undefined: all. */
+  columnsAt(relation: Relation, place: RangeVar): readonly string[] | undefined {
+    const names = this.#each.find((each) => each.has(place))
+    return names ? names.columnsAt(relation, place) : this.columnsOf(relation)
+  }
 }
 
 class Names {
@@ -123,10 +156,18 @@ class Names {
   addColumns(statement: Node, without: ReadonlySet<object>): void {
     const stars = new Set<object>(without)
     walk(statement, (tag, content) => {
-      if (tag === 'SubLink') this.#existence(content, stars)
+      if (tag === 'SubLink') for (const star of unreadStars(content)) stars.add(star)
       if (tag === 'SelectStmt') this.#starsOf(content as SelectStmt, stars)
       if (tag === 'ColumnRef' && !stars.has(content)) this.#column(content as ColumnRef)
     })
+  }
+
+  has(place: RangeVar): boolean {
+    return this.#places.has(place)
+  }
+
+  addAt(place: RangeVar, columns: Iterable<string>): void {
+    this.#qualified.set(place, new Set([...(this.#qualified.get(place) ?? []), ...columns]))
   }
 
   /** undefined: all. */
@@ -168,14 +209,6 @@ class Names {
     if (join.alias?.colnames) this.#addWhole(join)
     for (const name of strings(join.usingClause)) this.#bare.add(name)
     if (join.isNatural) this.#addWhole(join)
-  }
-
-  /** EXISTS does not look at what its subquery selects. */
-  #existence(content: object, stars: Set<object>): void {
-    const { subLinkType, subselect } = content as { subLinkType?: string; subselect?: Node }
-    const select = as('SelectStmt', subselect)
-    if (subLinkType !== 'EXISTS_SUBLINK' || !select?.targetList) return
-    for (const star of loneStars(select)) stars.add(star)
   }
 
   /** `*` stands for all columns of what this FROM names; subqueries of it say themselves what they read. */
@@ -229,11 +262,4 @@ class Names {
       return true
     })
   }
-}
-
-function loneStars({ targetList }: SelectStmt): ColumnRef[] {
-  return (targetList ?? []).flatMap((node) => {
-    const reference = as('ColumnRef', as('ResTarget', node)?.val)
-    return reference?.fields?.length === 1 && as('A_Star', reference.fields[0]) ? [reference] : []
-  })
 }

@@ -44,8 +44,10 @@ export interface WholeRead {
 export class Reads {
   readonly occurrences: { readonly occurrence: TableOccurrence; readonly given: Formula }[] = []
   readonly whole: WholeRead[] = []
-  /** Bodies of functions that it calls, and of views that were looked into. */
-  readonly bodies = new Set<Node>()
+  /** Bodies of functions that it calls, and of views that were looked into; these with their views. */
+  readonly bodies = new Map<Node, Relation | undefined>()
+  /** Those that are called where the analysis does not look. */
+  readonly wholeBodies = new Set<Node>()
   /** The columns of the statement's answer, by their places; none where these can't be told. */
   shown: readonly Output[] = []
   /** What holds for the rows that each row of the statement's answer comes from. */
@@ -143,8 +145,10 @@ export class Reads {
     })
   }
 
-  /** All that it mentions is read as a whole. */
+  /** All that a body mentions is read as a whole. */
   addWhole(statement: Node): void {
+    this.bodies.set(statement, undefined)
+    this.wholeBodies.add(statement)
     walk(statement, (tag, content) => {
       if (tag === 'RangeVar') this.#addWhole(content as RangeVar)
     })

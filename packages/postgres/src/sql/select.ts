@@ -233,7 +233,7 @@ class Walkthrough {
     const select = as('SelectStmt', statement)
     if (!statement || !select) return undefined
     this.reads.lookedInto(relation)
-    this.reads.bodies.add(statement)
+    this.reads.bodies.set(statement, relation)
     const answer = this.#derive(select, { ...TOP, given, hidden })
     this.#addUnseen(statement)
     return answer
