@@ -65,6 +65,25 @@ export async function inference(): Promise<void> {
   same<typeof found, number | undefined>(true)
   for await (const seen of cache.watch('k', () => 'text')) same<typeof seen, string>(true)
 
+  const both = cache.define('both', ({ sql }, id: number) => sql.one<Post>`select 1 where ${id} = 1`, {
+    ttl: '1m',
+    loadMany: async ({ sql, of, tag }, ids) => {
+      same<typeof ids, readonly number[]>(true)
+      of(ids[0]!).tag('one')
+      tag('all')
+      await of(1).sql.one<Post>`select 1`
+      const rows = await sql.many<Post>`select * from posts`
+      return ids.map((id) => rows.find((row) => row.id === id) ?? null)
+    },
+  })
+  const posts: (Post | null)[] = await both.many([1, 2])
+  const answers: Answer<Post | null>[] = await both.with({ minPosition: '0/1' }).askMany([1])
+  const numbers = await cache.getMany(['a'], (_, keys) => new Map(keys.map((each) => [each, each.length])))
+  same<typeof numbers, (number | undefined)[]>(true)
+  const texts = await cache.askMany(['a'], (_, keys) => keys.map((each) => each.toUpperCase()))
+  same<typeof texts, Answer<string | undefined>[]>(true)
+  void [posts, answers, numbers, texts]
+
   const view = cache.tenant('acme').as({ role: 'reader', settings: { 'app.user': '7' }, timeZone: 'UTC' })
   same<typeof view, Cache<{ sql: Sql }>>(true)
   same<ReturnType<typeof view.in<[id: number], Post | null>>, typeof post>(true)
@@ -87,6 +106,10 @@ export async function inference(): Promise<void> {
   post(42, 1)
   // @ts-expect-error the same four ways take the same arguments
   post.peek('42')
+  // @ts-expect-error of several arguments there is no list
+  feed.many([1])
+  // @ts-expect-error a Map may lack a key, and undefined is no value here
+  cache.define('y', (_, id: number) => id, { loadMany: (_, ids) => new Map(ids.map((id) => [id, id])) })
   // @ts-expect-error no such event
   cache.on('aplied', () => undefined)
   // @ts-expect-error nothing else is known of who asks

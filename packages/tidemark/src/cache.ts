@@ -1,7 +1,7 @@
 import type { Answer } from './answer.js'
 import type { Clock } from './clock.js'
 import type { Counters } from './counters.js'
-import type { CallOptions, Definition, Duration, EntryOptions, Loader } from './definition.js'
+import type { CallOptions, Definition, Duration, EntryOptions, Loader, ManyLoader, ManyOptions } from './definition.js'
 import type { Dependency } from './dependencies/dependency.js'
 import type { CacheEvents } from './events.js'
 import type { By } from './log/by.js'
@@ -258,7 +258,7 @@ export interface Cache<Context extends object = object> {
   define<Args extends readonly unknown[], Value>(
     name: string,
     load: Loader<Context, Args, Value>,
-    options?: EntryOptions,
+    options?: EntryOptions & ManyOptions<Context, NoInfer<Args>, NoInfer<Value>>,
   ): Definition<Args, Value>
   get<Value>(key: string, load: Loader<Context, [], Value>, options?: EntryOptions & CallOptions): Promise<Value>
   ask<Value>(
@@ -266,6 +266,23 @@ export interface Cache<Context extends object = object> {
     load: Loader<Context, [], Value>,
     options?: EntryOptions & CallOptions,
   ): Promise<Answer<Value>>
+  /**
+   * The values of many keys, in their order: those of `get` keys, read as `get` reads them. What is missing is asked for in L2 together, and goes to
+   * one run of `load`; each key's value is kept, or not, by itself. Rejects if one of them would.
+   *
+   * @throws BatchAnswerError (`TIDEMARK_BATCH_ANSWER`) if the loader returns no value for each key
+   */
+  getMany<Value>(
+    keys: readonly string[],
+    load: ManyLoader<Context, string, Value | undefined>,
+    options?: EntryOptions & CallOptions,
+  ): Promise<(Value | undefined)[]>
+  /** The same, each with its state, origin, position and age. */
+  askMany<Value>(
+    keys: readonly string[],
+    load: ManyLoader<Context, string, Value | undefined>,
+    options?: EntryOptions & CallOptions,
+  ): Promise<Answer<Value | undefined>[]>
   peek<Value = unknown>(key: string): Value | undefined
   watch<Value>(
     key: string,

@@ -63,6 +63,13 @@ export interface Definition<Args extends readonly unknown[], Value> {
   (...args: Args): Promise<Value>
   /** The value with its state, origin, position and age. */
   ask(...args: Args): Promise<Answer<Value>>
+  /**
+   * The values of many at once, in the order of `asked`: what is missing goes to one run of `loadMany`, or where the definition has none, to a
+   * run of its loader for each. Rejects if one of them would. For definitions of one argument.
+   */
+  many(asked: AskedOf<Args>): Promise<Value[]>
+  /** The same, each with its state, origin, position and age. */
+  askMany(asked: AskedOf<Args>): Promise<Answer<Value>[]>
   /** The value if it is in L1 and fresh; never loads, never waits. */
   peek(...args: Args): Value | undefined
   /** The value now, and again after every change that touched it. Ends when the caller breaks off, or `signal` aborts. */
@@ -79,3 +86,39 @@ export type Loader<Context, Args extends readonly unknown[], Value> = (
   context: LoaderContext & Context,
   ...args: Args
 ) => Value | Promise<Value>
+
+/** Many of a definition's only argument. Of those with several, `many` takes none: make one object of them. */
+export type AskedOf<Args extends readonly unknown[]> = Args extends readonly [infer Only] ? readonly Only[] : never
+
+/** What a loader of many keys gets beside them. */
+export interface ManyContext<Asked, Context = object> {
+  /**
+   * The context of one of the keys: what is read and tagged through it counts for that key alone. Else it counts for all that are loaded with it.
+   *
+   * @throws OptionError (`TIDEMARK_OPTION`) if it is none of the keys
+   */
+  of(asked: Asked): LoaderContext & Context
+}
+
+/**
+ * Loads many keys at once. Returns a value for each of `asked`, in their order; or, where `undefined` is a value, a Map from what was asked for to
+ * values: what is not in it is `undefined`.
+ */
+export type ManyLoader<Context, Asked, Value> = (
+  context: LoaderContext & Context & ManyContext<Asked, Context>,
+  asked: readonly Asked[],
+) => ManyLoaded<Asked, Value> | Promise<ManyLoaded<Asked, Value>>
+
+/** What a loader of many returns. */
+export type ManyLoaded<Asked, Value> =
+  | readonly Value[]
+  | (undefined extends Value ? ReadonlyMap<Asked, Exclude<Value, undefined>> : never)
+
+/** Options of a definition that can load many at once. */
+export interface ManyOptions<Context, Args extends readonly unknown[], Value> {
+  /**
+   * Loads, in one run, what `many` does not find: of each what the loader would return. For definitions of one argument. Processes in which its text
+   * differs leave each other's entries in L2 alone, as with the loader's.
+   */
+  readonly loadMany?: ManyLoader<Context, Args[0], Value>
+}

@@ -4,9 +4,11 @@ import type { CallOptions, Definition, EntryOptions } from './definition.js'
 import { DefinedError, OptionError } from './errors.js'
 import { slotKey } from './keys.js'
 import { CALL_OPTIONS, ENTRY_OPTIONS, namesOf, type Policy, policyOf } from './options.js'
+import { type AnyManyLoader, Batches } from './read/batch.js'
 import { currentFill } from './read/current.js'
 import type { AnyLoader } from './read/flight.js'
 import type { Keyspace } from './read/keyspace.js'
+import type { ManyWanted } from './read/many.js'
 import type { Request } from './read/reads.js'
 import type { Session } from './source.js'
 import { valuesOf } from './streams/watch.js'
@@ -26,8 +28,10 @@ interface Defined {
   readonly name: string
   readonly load: AnyLoader
   readonly policy: Policy
+  readonly loadMany: AnyManyLoader | undefined
 }
 
+type DefinitionOptions = EntryOptions & { readonly loadMany?: unknown }
 type AnyDefinition = Definition<readonly unknown[], unknown>
 
 /** The definitions of a cache, and the functions that users call. */
@@ -50,7 +54,7 @@ export class Definitions {
     this.#lastPolicy = this.#defaultPolicy
   }
 
-  define(name: string, load: AnyLoader, options: EntryOptions, place: Place): AnyDefinition {
+  define(name: string, load: AnyLoader, { loadMany, ...options }: DefinitionOptions, place: Place): AnyDefinition {
     if (typeof name !== 'string' || !NAME_FORM.test(name)) {
       throw new OptionError(
         'A definition needs a name of 1 to 256 characters without parentheses, control characters or leading space.',
@@ -61,7 +65,12 @@ export class Definitions {
     if (this.#names.has(name))
       throw new DefinedError(`This cache has a definition '${name}' already: their keys would mix. Use another name.`)
     namesOf(options, ENTRY_OPTIONS, `the definition '${name}'`)
-    const defined = { name, load, policy: this.policy(options) }
+    if (loadMany !== undefined && typeof loadMany !== 'function')
+      throw new OptionError(`loadMany of the definition '${name}' is a function of (context, asked).`)
+    const own = this.policy(options)
+    // Another text of either is another definition.
+    const policy = loadMany ? { ...own, version: `${own.version}\0${String(loadMany)}` } : own
+    const defined = { name, load, policy, loadMany: loadMany as AnyManyLoader | undefined }
     this.#names.set(name, defined)
     return this.#callable(defined, place, undefined)
   }
@@ -105,6 +114,13 @@ export class Definitions {
     const request = (args: readonly unknown[]): Request => {
       return { space: home(), key: slotKey(args), load: defined.load, args, policy: defined.policy, call }
     }
+    const many = (asked: readonly unknown[]): ManyWanted => {
+      if (!Array.isArray(asked)) throw new OptionError(`many() of '${defined.name}' takes an array of its argument.`)
+      const { load, loadMany, policy } = defined
+      const space = home()
+      const batch = loadMany && new Batches({ keeper: core, space, policy, loadMany })
+      return { space, keys: asked.map((each) => slotKey([each])), asked, load, batch, policy, call }
+    }
     const isPlain = call?.minPosition === undefined && !call?.shows && defined.policy.earlyRefresh === 0
 
     const definition = (...args: readonly unknown[]): Promise<unknown> => {
@@ -129,6 +145,8 @@ export class Definitions {
         const hit = isPlain && currentFill() === undefined ? reads.hit(asked) : undefined
         return hit ?? reads.ask(asked)
       },
+      many: async (asked: readonly unknown[]) => reads.values(many(asked)),
+      askMany: async (asked: readonly unknown[]) => reads.answers(many(asked)),
       peek: (...args: readonly unknown[]): unknown => {
         if (call?.minPosition !== undefined && !reads.hasReached(call.minPosition)) {
           currentFill()?.unkept('peeked')

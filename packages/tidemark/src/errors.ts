@@ -19,6 +19,11 @@ export class OptionError extends TidemarkError {
   readonly code = 'TIDEMARK_OPTION'
 }
 
+/** A loader of many keys returned something else than a value for each of them. */
+export class BatchAnswerError extends TidemarkError {
+  readonly code = 'TIDEMARK_BATCH_ANSWER'
+}
+
 /** A pattern cannot be read, is of a kind that takes more than linear time, or is larger than the limits allow. */
 export class PatternError extends TidemarkError {
   readonly code = 'TIDEMARK_PATTERN'

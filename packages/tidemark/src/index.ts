@@ -23,7 +23,19 @@ export type {
 export { type Clock, systemClock } from './clock.js'
 export type { Counters } from './counters.js'
 export { createCache } from './create.js'
-export type { CallOptions, Definition, Duration, EntryOptions, Loader, LoaderContext } from './definition.js'
+export type {
+  AskedOf,
+  CallOptions,
+  Definition,
+  Duration,
+  EntryOptions,
+  Loader,
+  LoaderContext,
+  ManyContext,
+  ManyLoaded,
+  ManyLoader,
+  ManyOptions,
+} from './definition.js'
 export type {
   Bound,
   Condition,
@@ -46,6 +58,7 @@ export {
 } from './dependencies/predicate.js'
 export { milliseconds } from './duration.js'
 export {
+  BatchAnswerError,
   BehindError,
   ClosedError,
   CycleError,

@@ -17,7 +17,7 @@ import type {
 } from './cache.js'
 import type { Core } from './core.js'
 import type { Counters } from './counters.js'
-import type { CallOptions, Definition, EntryOptions, Loader } from './definition.js'
+import type { CallOptions, Definition, EntryOptions, Loader, ManyLoader, ManyOptions } from './definition.js'
 import type { Definitions } from './definitions.js'
 import { reachOfKey } from './dependencies/pattern.js'
 import { KeyError, OptionError } from './errors.js'
@@ -26,10 +26,12 @@ import { explain } from './explain.js'
 import { list } from './list.js'
 import type { Target } from './log/change.js'
 import { evict, preview } from './preview.js'
+import { type AnyManyLoader, alone, Batches } from './read/batch.js'
 import { currentFill } from './read/current.js'
 import { find, look } from './read/find.js'
 import type { AnyLoader } from './read/flight.js'
 import type { Keyspace } from './read/keyspace.js'
+import type { ManyWanted } from './read/many.js'
 import type { Request } from './read/reads.js'
 import { planRefill } from './refill.js'
 import { entryOptionsOf, readPosition, set } from './set.js'
@@ -66,7 +68,7 @@ export class View<Context extends object> implements Cache<Context> {
   define<Args extends readonly unknown[], Value>(
     name: string,
     load: Loader<Context, Args, Value>,
-    options: EntryOptions = {},
+    options: EntryOptions & ManyOptions<Context, NoInfer<Args>, NoInfer<Value>> = {},
   ): Definition<Args, Value> {
     return this.#definitions.define(name, load as unknown as AnyLoader, options, this.#place) as unknown as Definition<
       Args,
@@ -94,6 +96,22 @@ export class View<Context extends object> implements Cache<Context> {
     options?: EntryOptions & CallOptions,
   ): Promise<Answer<Value>> {
     return this.#core.reads.ask(this.#request(key, load as unknown as AnyLoader, options)) as Promise<Answer<Value>>
+  }
+
+  async getMany<Value>(
+    keys: readonly string[],
+    load: ManyLoader<Context, string, Value | undefined>,
+    options?: EntryOptions & CallOptions,
+  ): Promise<(Value | undefined)[]> {
+    return this.#core.reads.values(this.#many(keys, load, options)) as Promise<(Value | undefined)[]>
+  }
+
+  async askMany<Value>(
+    keys: readonly string[],
+    load: ManyLoader<Context, string, Value | undefined>,
+    options?: EntryOptions & CallOptions,
+  ): Promise<Answer<Value | undefined>[]> {
+    return this.#core.reads.answers(this.#many(keys, load, options)) as Promise<Answer<Value | undefined>[]>
   }
 
   peek<Value = unknown>(key: string): Value | undefined {
@@ -259,9 +277,24 @@ export class View<Context extends object> implements Cache<Context> {
   }
 
   #plain(key: string): Keyspace {
+    this.#check(key)
+    return this.#space()
+  }
+
+  #check(key: string): void {
     if (typeof key !== 'string' || key.length > KEY_MAX)
       throw new KeyError(`The key of get() and set() is a string of at most ${KEY_MAX} characters.`)
-    return this.#space()
+  }
+
+  #many(keys: readonly string[], load: unknown, call: (EntryOptions & CallOptions) | undefined): ManyWanted {
+    if (!Array.isArray(keys)) throw new OptionError('getMany() takes an array of keys.')
+    if (typeof load !== 'function') throw new OptionError('getMany() needs a loader: a function of (context, keys).')
+    for (const key of keys) this.#check(key)
+    const loadMany = load as AnyManyLoader
+    const space = this.#space()
+    const policy = this.#definitions.policy(call)
+    const batch = new Batches({ keeper: this.#core, space, policy, loadMany }, loadMany)
+    return { space, keys, asked: keys, load: alone(loadMany), batch, policy, call }
   }
 
   #request(key: string, load: AnyLoader, options: (EntryOptions & CallOptions) | undefined): Request {

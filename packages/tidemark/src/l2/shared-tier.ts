@@ -58,6 +58,24 @@ export type Found =
   | { readonly kind: 'held'; readonly expired?: Shared }
   | { readonly kind: 'load'; readonly lease: Lease | undefined; readonly expired?: Shared }
 
+/** An entry that is looked for. */
+export interface Sought {
+  readonly name: string
+  readonly space: Keyspace
+  readonly key: SlotKey
+}
+
+/** How things stood when L2 was asked. */
+interface Asking {
+  readonly epoch: string
+  readonly generation: number
+  /** Monotonic ms. */
+  readonly at: number
+}
+
+/** So many are asked for at once: L2 has to answer within its deadline. */
+const AT_ONCE_MAX = 1_000
+
 const LOAD: Found = { kind: 'load', lease: undefined }
 const HELD: Found = { kind: 'held' }
 
@@ -117,19 +135,55 @@ export class SharedTier {
    * not asked a second time. Never rejects.
    */
   async find(name: string, space: Keyspace, key: SlotKey): Promise<Found> {
-    const { l2, clock, counters, follower } = this.#options
-    if (this.#isClosed) return LOAD
-    const { generation } = follower
-    const epoch = this.#epoch
-    if (epoch === undefined || !follower.isFollowing) return this.#lease(name)
-    const askedAt = clock.now()
-    let found: L2Read
+    const { l2, counters } = this.#options
+    const asking = this.#asking()
+    if (!asking) return this.#lease(name)
+    let read: L2Read
     try {
-      found = await l2.read(name, l2.lease && this.#leases.lessee)
+      read = await l2.read(name, l2.lease && this.#leases.lessee)
     } catch {
       counters.l2Errors++
       return LOAD
     }
+    return this.#found(read, { name, space, key }, asking)
+  }
+
+  /** The same for many, in their order: they are asked for together, so many at once as L2 answers in time. */
+  async findAll(sought: readonly Sought[]): Promise<Found[]> {
+    const { l2, counters } = this.#options
+    const found: Found[] = []
+    for (let i = 0; i < sought.length; i += AT_ONCE_MAX) {
+      const part = sought.slice(i, i + AT_ONCE_MAX)
+      const asking = this.#asking()
+      if (!asking || !l2.readAll) {
+        found.push(...(await Promise.all(part.map(({ name, space, key }) => this.find(name, space, key)))))
+        continue
+      }
+      try {
+        const names = part.map(({ name }) => name)
+        const reads = await l2.readAll(names, l2.lease && this.#leases.lessee)
+        const judged = reads.map((read, j) => this.#found(read, part[j]!, asking))
+        const isLater = judged.some((each) => each instanceof Promise)
+        found.push(...(isLater ? await Promise.all(judged) : (judged as Found[])))
+      } catch {
+        counters.l2Errors += part.length
+        for (const _ of part) found.push(LOAD)
+      }
+    }
+    return found
+  }
+
+  /** As of when it is asked; undefined where it is not. */
+  #asking(): Asking | undefined {
+    const { clock, follower } = this.#options
+    const epoch = this.#epoch
+    if (this.#isClosed || epoch === undefined || !follower.isFollowing) return undefined
+    return { epoch, generation: follower.generation, at: clock.now() }
+  }
+
+  #found(found: L2Read, { name, space, key }: Sought, asking: Asking): Found | Promise<Found> {
+    const { counters, follower } = this.#options
+    const { epoch, generation } = asking
     const { tide, entry } = found
     if (tide?.epoch === epoch && generation === follower.generation) this.#sender.stands(tide.m)
     if (!entry) {
@@ -153,14 +207,15 @@ export class SharedTier {
     const { value, lsn, dependencies, ageMs, remainingMs } = entry
     const judgedAt = follower.tidemark
     // The answer was made after it was asked for: counted from there it is no younger than it is.
-    const times = { filledAt: askedAt - ageMs, lifetimeMs: ageMs + remainingMs }
+    const times = { filledAt: asking.at - ageMs, lifetimeMs: ageMs + remainingMs }
     const shared = { value, lsn, dependencies, ...times, judgedAt }
     if (!beliefRules.isExpired(follower, found, tide!.m, own)) return { kind: 'shared', shared }
     counters.l2Misses++
-    const next = await this.#lease(name)
-    // Something may have dropped it meanwhile.
-    if (next.kind === 'shared' || !isBelieved()) return next
-    return { ...next, expired: { ...shared, judgedAt: follower.tidemark } }
+    return this.#lease(name).then((next) => {
+      // Something may have dropped it meanwhile.
+      if (next.kind === 'shared' || !isBelieved()) return next
+      return { ...next, expired: { ...shared, judgedAt: follower.tidemark } }
+    })
   }
 
   /** Sends what was kept to L2, behind the reader's back. */

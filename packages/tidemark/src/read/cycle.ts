@@ -1,10 +1,10 @@
-import type { Flight } from './flight.js'
+import type { Loading } from './loading.js'
 
-/** Whether `flight` waits, directly or through others, for `target`: a join of `target` that waits for `flight` would never end. */
-export function waitsFor(flight: Flight, target: Flight, seen = new Set<Flight>()): boolean {
-  if (flight === target) return true
-  if (seen.has(flight)) return false
-  seen.add(flight)
-  for (const next of flight.waitsFor.keys()) if (waitsFor(next, target, seen)) return true
+/** Whether what loads waits, directly or through others, for `target`: a join of `target` that waits for it would never end. */
+export function waitsFor(loading: Loading, target: Loading, seen = new Set<Loading>()): boolean {
+  if (loading === target) return true
+  if (seen.has(loading)) return false
+  seen.add(loading)
+  for (const next of loading.waitsFor.keys()) if (waitsFor(next, target, seen)) return true
   return false
 }

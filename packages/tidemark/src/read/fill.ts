@@ -3,8 +3,8 @@ import type { Dependency } from '../dependencies/dependency.js'
 import type { Partners, PartnersByTable } from '../dependencies/partners.js'
 import type { RunningFill } from '../follow/follower.js'
 import type { NotKept, Reading, Session } from '../source.js'
-import type { Flight } from './flight.js'
 import type { Floor } from './floor.js'
+import type { Loading } from './loading.js'
 
 /** What a nested read hands to the entry that is being computed from it (design.md, Nested entries). */
 export interface Inherited {
@@ -21,7 +21,7 @@ export interface Inherited {
 
 /** One run of a loader: what it read, and whether the result may be kept. */
 export class Fill implements Reading {
-  readonly flight: Flight
+  readonly loading: Loading
   /** What its strictest reader may take: so may its loader's reads. */
   readonly floor: Floor | undefined
   readonly tenant: string
@@ -46,18 +46,18 @@ export class Fill implements Reading {
   /** Monotonic ms. */
   readonly startedAt: number
 
-  constructor(flight: Flight, floor: Floor | undefined, running: RunningFill, startedAt: number, counters: Counters) {
-    this.flight = flight
+  constructor(loading: Loading, floor: Floor | undefined, running: RunningFill, startedAt: number, counters: Counters) {
+    this.loading = loading
     this.floor = floor
     this.running = running
     this.startedAt = startedAt
-    this.tenant = flight.space.tenant
-    this.session = flight.space.session
+    this.tenant = loading.space.tenant
+    this.session = loading.space.session
     this.#counters = counters
   }
 
   get signal(): AbortSignal {
-    return this.flight.signal
+    return this.loading.signal
   }
 
   /** What it both read itself and took over may be among them twice. */
@@ -109,7 +109,7 @@ export class Fill implements Reading {
 
   readAsOf(lsn: number): void {
     if (lsn < this.running.seenTo) this.running.seenTo = lsn
-    this.flight.follower.retain(REPLICA_RETAIN_MS)
+    this.loading.follower.retain(REPLICA_RETAIN_MS)
   }
 
   coarse(_table: string, reason: string): void {
@@ -122,16 +122,26 @@ export class Fill implements Reading {
   }
 
   get name(): string {
-    const { space, key } = this.flight
-    return space.name ?? space.text(key)
+    return this.loading.space.name ?? this.loading.text
   }
 
   notice(code: string, message: string): void {
-    this.flight.notice(code, message)
+    this.loading.notice(code, message)
   }
 
   tag(tags: readonly string[]): void {
     for (const tag of tags) this.depend({ kind: 'tag', tenant: this.tenant, tag })
+  }
+
+  /** Adds what was read for this key and others together. Of join partners nothing is known then: any row of their tables matters. */
+  join(all: Fill): void {
+    for (const dependency of all.#dependencies.values()) this.depend(dependency)
+    for (const dependency of all.#handed) this.dependOnHanded(dependency)
+    if (all.expiresAt < this.expiresAt) this.expiresAt = all.expiresAt
+    this.unkeptReason ??= all.unkeptReason
+    this.expiryReason ??= all.expiryReason
+    this.isStale ||= all.isStale
+    this.isFenced ||= all.isFenced
   }
 
   /** Takes over what a nested read was computed from: evicting the inner entry then loses nothing. */

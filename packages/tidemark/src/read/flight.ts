@@ -1,31 +1,23 @@
 import { BehindError } from '../errors.js'
-import { rules } from '../fence/fence.js'
 import type { Follower } from '../follow/follower.js'
 import type { Lease } from '../l2/leases.js'
 import type { Found, Shared, SharedTier } from '../l2/shared-tier.js'
-import type { Policy } from '../options.js'
 import type { SlotKey } from '../tiers/space.js'
+import type { Batch } from './batch.js'
 import { Fill } from './fill.js'
-import { behind, type Floor, isLoadedFor, isShown, strictest } from './floor.js'
+import { behind, type Floor, strictest } from './floor.js'
 import { mayServe } from './grace.js'
 import { type Keeper, type Kept, keep, keepExpired, keepShared } from './keep.js'
 import type { Keyspace } from './keyspace.js'
+import type { Loading } from './loading.js'
 import type { Reader } from './reader.js'
+import type { Request } from './reads.js'
 import { type Run, run } from './run.js'
+import { askedAt, judge, mayTryAgain } from './verdict.js'
 import { deadline } from './wait.js'
 
 export type AnyLoader = (context: never, ...args: never[]) => unknown
 
-/** What a reader gets of a load: an answer in that state, another load, or TIDEMARK_BEHIND. */
-type Verdict = 'fresh' | 'fenced' | 'stale' | 'again' | 'behind'
-
-interface Waiting extends Reader {
-  proofDeadline: number
-  attempts: number
-}
-
-/** After so many loads a reader takes what there is, fenced: two are the rule, a third needs a dependency that changed. */
-const ATTEMPTS_MAX = 5
 /** How long to wait for another process that loads the same before looking again, at first and at most; and altogether. */
 const LEASE_WAIT_MS = 4
 const LEASE_WAIT_STEP_MAX_MS = 100
@@ -35,71 +27,70 @@ const LEASE_WAIT_MAX_MS = 10_000
  * The fill of one key, shared by all who read it meanwhile. It loads once; and again for those readers for whom a change came
  * between the load's start and their asking (rule Reader), after what that load must see is proven (rule Proof).
  */
-export class Flight {
+export class Flight implements Loading {
   readonly follower: Follower
   readonly space: Keyspace
   readonly key: SlotKey
-  /** Flights whose results this one's loader waits for. */
-  readonly waitsFor = new Map<Flight, number>()
   readonly #keeper: Keeper
-  readonly #load: AnyLoader
-  readonly #args: readonly unknown[]
-  readonly #policy: Policy
-  readonly #ended: () => void
+  readonly #request: Request
+  readonly #ended: (flight: Flight) => void
   /** What it is called in the tier that processes share, where there is one. */
-  readonly #sharedName: string | undefined
+  readonly sharedName: string | undefined
+  #waitsFor: Map<Loading, number> | undefined
+  /** The load of many that this one is part of, while it is. */
+  #batch: Batch | undefined
   /** Made when somebody looks at the signal. */
   #abort: AbortController | undefined
   #stopped: { readonly reason: unknown } | undefined
   #running: Run | undefined
-  #readers = new Set<Waiting>()
+  readonly #readers = new Set<Reader>()
   /** A refill that nobody waits for goes on all the same. */
   #isWanted = false
   /** Set while it waits for a proof before it loads again: ends that wait. */
   #loadNow: (() => void) | undefined
   /** Timers of those who joined that wait. */
-  #bounds: { cancel(): void }[] = []
+  #bounds: { cancel(): void }[] | undefined
   /** While other processes wait for what this one loads. */
   #lease: Lease | undefined
   #isHurried = false
   /** Ends the wait for what another process loads. */
-  #hurry = (): void => {}
+  #hurry: (() => void) | undefined
 
-  constructor(
-    keeper: Keeper,
-    space: Keyspace,
-    key: SlotKey,
-    load: AnyLoader,
-    args: readonly unknown[],
-    policy: Policy,
-    ended: () => void,
-  ) {
+  constructor(keeper: Keeper, request: Request, ended: (flight: Flight) => void) {
+    const { space, key, load, policy, batch } = request
     this.#keeper = keeper
     this.follower = keeper.follower
     this.space = space
     this.key = key
-    this.#load = load
-    this.#args = args
-    this.#policy = policy
+    this.#request = request
     this.#ended = ended
-    this.#sharedName = keeper.shared?.nameOf(space, key, load, policy.version)
+    this.sharedName = keeper.shared?.nameOf(space, key, batch?.named ?? load, policy.version)
     space.flights.set(key, this)
   }
 
-  /** Adds a reader; returns how it leaves before the flight has landed. */
-  join(reader: Reader): () => void {
-    const waiting: Waiting = { ...reader, proofDeadline: Number.POSITIVE_INFINITY, attempts: 0 }
-    this.#readers.add(waiting)
-    if (this.#loadNow && reader.proofWaitMs !== Number.POSITIVE_INFINITY) {
-      // Others wait for a proof, perhaps without a bound (a watch); this reader has its own.
-      this.#mayTryAgain(waiting)
-      this.#bounds.push(this.#keeper.clock.after(reader.proofWaitMs, () => this.#loadNow?.()))
-    }
-    return () => {
-      this.#readers.delete(waiting)
-      if (this.#readers.size === 0 && !this.#isWanted)
-        this.cancel(new DOMException('Nobody waits for this value any more.', 'AbortError'))
-    }
+  get waitsFor(): Map<Loading, number> {
+    this.#waitsFor ??= new Map()
+    return this.#waitsFor
+  }
+
+  get text(): string {
+    return this.space.text(this.key)
+  }
+
+  /** Adds a reader, until the flight has landed, or it leaves. */
+  join(reader: Reader): void {
+    this.#readers.add(reader)
+    if (!this.#loadNow || reader.proofWaitMs === Number.POSITIVE_INFINITY) return
+    // Others wait for a proof, perhaps without a bound (a watch); this reader has its own.
+    mayTryAgain(this.#keeper, reader)
+    this.#bounds ??= []
+    this.#bounds.push(this.#keeper.clock.after(reader.proofWaitMs, () => this.#loadNow?.()))
+  }
+
+  leave(reader: Reader): void {
+    this.#readers.delete(reader)
+    if (this.#readers.size === 0 && !this.#isWanted)
+      this.cancel(new DOMException('Nobody waits for this value any more.', 'AbortError'))
   }
 
   /** The flight goes on though nobody waits. */
@@ -108,9 +99,9 @@ export class Flight {
   }
 
   cancel(reason: unknown): void {
-    if (!this.#isFlying) return
+    if (!this.isFlying) return
     this.#stop(reason)
-    this.#fail(reason)
+    this.fail(reason)
   }
 
   /** Aborted when the flight is cancelled, or a load takes too long. It lives as long as the flight, which may load many times. */
@@ -131,46 +122,76 @@ export class Flight {
     this.#keeper.noticeOnce(code, this.space, message)
   }
 
-  async fly(): Promise<void> {
+  /** Asks the tier that processes share, and loads. */
+  fly(): Promise<void> {
     const tier = this.#keeper.shared
-    if (tier && !this.#floor()?.isFromSource) {
-      const next = this.#found(await tier.find(this.#sharedName!, this.space, this.key))
-      if (next === 'answered' || (next === 'held' && (await this.#isAnsweredByOther(tier)))) return
-    }
-    while (this.#isFlying) {
-      const running = this.follower.begin(this.#policy.sourceLagMs)
+    return tier && !this.floor?.isFromSource ? this.#flyBy(tier) : this.#load()
+  }
+
+  async #flyBy(tier: SharedTier): Promise<void> {
+    const next = this.found(await tier.find(this.sharedName!, this.space, this.key))
+    if (next === 'held') return this.wait(tier)
+    if (next === 'load') return this.#load()
+  }
+
+  /** Another process loads: waits for what comes of that, else loads. */
+  async wait(tier: SharedTier): Promise<void> {
+    this.#partFromBatch()
+    if (!(await this.#isAnsweredByOther(tier))) await this.#load()
+  }
+
+  async #load(): Promise<void> {
+    while (this.isFlying) {
+      const { policy } = this.#request
+      const running = this.follower.begin(policy.sourceLagMs)
       const { clock, counters } = this.#keeper
-      const fill = new Fill(this, this.#floor(), running, clock.now(), counters)
-      fill.tag(this.#policy.tags)
+      const fill = new Fill(this, this.floor, running, clock.now(), counters)
+      fill.tag(policy.tags)
       let value: unknown
       try {
         value = await this.#run(fill)
       } catch (error) {
         this.follower.ended(running)
-        if (!this.#isFlying) return
-        this.#keeper.failed(this.space, this.key, error)
-        if (!this.#failFloors(fill, error)) return this.#fail(error)
+        if (!this.isFlying || !this.failed(fill, error)) return
         continue
       }
-      if (!this.#isFlying) return this.follower.ended(running)
-      let again: Waiting[]
+      if (!this.isFlying) return this.follower.ended(running)
+      let again: Reader[]
       try {
-        again = this.#land(fill, value)
-      } catch (error) {
-        this.#keeper.failed(this.space, this.key, error)
-        return this.#fail(error)
+        again = this.land(fill, value)
       } finally {
         this.follower.ended(running)
       }
-      if (again.length === 0) return this.#end()
-      await this.#proofFor(again, fill)
+      if (again.length > 0) await this.#proofFor(again, fill)
     }
   }
 
+  /** It is loaded together with others from here on, until it leaves that batch. */
+  takePart(batch: Batch): void {
+    this.#batch = batch
+    this.waitsFor.set(batch, 1)
+  }
+
+  /** It goes on by itself, or has ended. */
+  #partFromBatch(): void {
+    if (!this.#batch) return
+    this.#waitsFor!.delete(this.#batch)
+    const batch = this.#batch
+    this.#batch = undefined
+    batch.left()
+  }
+
+  /** Those who may not have what the batch loaded get a load of this key alone. */
+  async loadAgain(readers: readonly Reader[], fill: Fill): Promise<void> {
+    this.#partFromBatch()
+    if (readers.length > 0) await this.#proofFor(readers, fill)
+    await this.#load()
+  }
+
   /** What the tier that processes share says: the answer; that another process loads the key; that this one is to. */
-  #found(found: Found): 'answered' | 'held' | 'load' {
+  found(found: Found): 'answered' | 'held' | 'load' {
     if (found.kind === 'load') this.#lease = found.lease
-    if (!this.#isFlying) {
+    if (!this.isFlying) {
       this.#lease?.end()
       return 'answered'
     }
@@ -192,9 +213,9 @@ export class Flight {
           resolve()
         }
       })
-      if (!this.#isFlying) return true
-      if (this.#isHurried || this.#floor()?.isFromSource) return false
-      const next = this.#found(await tier.find(this.#sharedName!, this.space, this.key))
+      if (!this.isFlying) return true
+      if (this.#isHurried || this.floor?.isFromSource) return false
+      const next = this.found(await tier.find(this.sharedName!, this.space, this.key))
       if (next !== 'held') return next === 'answered'
     }
   }
@@ -203,14 +224,14 @@ export class Flight {
   #isLandedFrom(shared: Shared): boolean {
     const { clock, counters } = this.#keeper
     const now = clock.now()
-    if (this.#floor()?.isFromSource || !this.#keeper.isTrusted(now)) return false
+    if (this.floor?.isFromSource || !this.#keeper.isTrusted(now)) return false
     if (shared.judgedAt !== this.follower.tidemark) return false
     // Who refills early, or anew, wants something newer than what it has.
-    const { earlyRefresh } = this.#policy
+    const { earlyRefresh } = this.#request.policy
     if (now - shared.filledAt >= shared.lifetimeMs * (earlyRefresh === 0 ? 1 : earlyRefresh)) return false
     let kept: Kept
     try {
-      kept = keepShared(this.#keeper, this.space, this.key, this.#policy, shared)
+      kept = keepShared(this.#keeper, this.space, this.key, this.#request.policy, shared)
     } catch {
       counters.l2Errors++
       return false
@@ -226,13 +247,13 @@ export class Flight {
   /** L2 has what only expired: from L1, grace may serve it while this flight goes on, or when it fails. */
   #offer(expired: Shared): void {
     const { space, key } = this
-    const { graceRefillMs, graceFailureMs } = this.#policy
+    const { graceRefillMs, graceFailureMs } = this.#request.policy
     const graceMs = Math.max(graceRefillMs, graceFailureMs)
     // What L1 has expired at a time that is known.
     if (space.slots.has(key) || this.#keeper.clock.now() - expired.filledAt > graceMs) return
     if (expired.judgedAt !== this.follower.tidemark) return
     try {
-      keepExpired(this.#keeper, space, key, this.#policy, expired)
+      keepExpired(this.#keeper, space, key, this.#request.policy, expired)
     } catch {
       this.#keeper.counters.l2Errors++
       return
@@ -251,10 +272,10 @@ export class Flight {
    */
   hurry(): void {
     this.#isHurried = true
-    this.#hurry()
+    this.#hurry?.()
   }
 
-  get #isFlying(): boolean {
+  get isFlying(): boolean {
     return this.space.flights.get(this.key) === this
   }
 
@@ -265,21 +286,28 @@ export class Flight {
     this.#running = run({
       fill,
       clock,
-      text: this.space.text(this.key),
-      hardTimeoutMs: this.#policy.hardTimeoutMs,
-      load: () => this.#load(context as never, ...(this.#args as never[])),
+      text: () => this.text,
+      hardTimeoutMs: this.#request.policy.hardTimeoutMs,
+      load: () => this.#request.load(context as never, ...(this.#request.args as never[])),
       timedOut: (reason) => this.#stop(reason),
     })
     return this.#running.ended
   }
 
   /** The loader has ended: keep the result if the fence allows, answer who may have it, and return who may not. */
-  #land(fill: Fill, value: unknown): Waiting[] {
-    const kept = keep(this.#keeper, this.space, this.key, this.#sharedName, this.#policy, fill, value, this.#isHurried)
+  land(fill: Fill, value: unknown): Reader[] {
+    let kept: Kept
+    try {
+      kept = keep(this.#keeper, this.#request, this.sharedName, fill, value, this.#isHurried)
+    } catch (error) {
+      this.#keeper.failed(this.space, this.key, error)
+      this.fail(error)
+      return []
+    }
     const tidemark = this.follower.tidemark
-    const again: Waiting[] = []
+    const again: Reader[] = []
     for (const reader of [...this.#readers]) {
-      const verdict = this.#judge(reader, fill, kept)
+      const verdict = judge(this.#keeper, reader, fill, kept)
       if (verdict === 'again') {
         again.push(reader)
         continue
@@ -290,49 +318,23 @@ export class Flight {
         continue
       }
       const isNow = kept.notKept === undefined || kept.notKept === 'too-large'
-      const asOf = verdict !== 'fresh' ? undefined : isNow ? tidemark : this.#askedAt(reader)
+      const asOf = verdict !== 'fresh' ? undefined : isNow ? tidemark : askedAt(this.follower, reader)
       reader.resolve({ ...kept, state: verdict, asOf })
     }
+    if (again.length === 0) this.#end()
     return again
   }
 
-  #judge(reader: Waiting, fill: Fill, kept: Kept): Verdict {
-    const { floor } = reader
-    if (!floor) return this.#verdict(reader, fill, kept)
-    // The log can't vouch for a load where this process has not reached the position: only when it began, and what it read.
-    if (floor.isFromSource && !isLoadedFor(floor, fill) && this.#mayTryAgain(reader)) return 'again'
-    const verdict = this.#verdict(reader, fill, kept)
-    if (verdict === 'again' || (verdict === 'fresh' && !floor.isFromSource)) return verdict
-    return isLoadedFor(floor, fill) && isShown(floor, fill, kept.overtaken) ? verdict : 'behind'
+  /** The load has failed. True: those who may have another one wait for it. */
+  failed(fill: Fill, error: unknown): boolean {
+    this.#keeper.failed(this.space, this.key, error)
+    if (this.#failFloors(fill, error)) return true
+    this.fail(error)
+    return false
   }
 
-  #verdict(reader: Waiting, fill: Fill, kept: Kept): Exclude<Verdict, 'behind'> {
-    const asked = this.#askedAt(reader)
-    const isTooOld = reader.floor !== undefined && !isLoadedFor(reader.floor, fill)
-    switch (kept.notKept) {
-      case undefined:
-      case 'too-large':
-        return 'fresh'
-      case 'overtaken':
-      case 'unproven':
-        if (rules.readerMayHave(kept.overtaken, asked))
-          return this.#keeper.isTrusted(this.#keeper.clock.now()) ? 'fresh' : 'fenced'
-        return this.#mayTryAgain(reader) ? 'again' : 'fenced'
-      case 'starting': {
-        // Begun before all that lies before the start could be seen. If it can be by now, a second load will be believed.
-        const isUseful = this.follower.isKeeping || isTooOld
-        return isUseful && this.#mayTryAgain(reader) ? 'again' : 'fenced'
-      }
-      default: {
-        // What it read can't be compared with the log. A reader who joined a load from before a change gets one of its own.
-        const isOld = asked > fill.running.t0 || isTooOld
-        if (isOld && reader.attempts === 0 && this.#mayTryAgain(reader)) return 'again'
-        return kept.isStale && rules.graceMayHave(kept.dropped, asked) ? 'stale' : 'fenced'
-      }
-    }
-  }
-
-  #floor(): Floor | undefined {
+  /** What the strictest of its readers may take. */
+  get floor(): Floor | undefined {
     const floors: (Floor | undefined)[] = []
     for (const reader of this.#readers) floors.push(reader.floor)
     return strictest(floors)
@@ -349,21 +351,8 @@ export class Flight {
     return others > 0
   }
 
-  /** Who asked before the log was taken up anew counts as asking there: a believed fill shows all before. */
-  #askedAt(reader: Reader): number {
-    const { generation, startedAt } = this.follower
-    return reader.generation === generation ? Math.max(reader.asked, startedAt) : startedAt
-  }
-
-  #mayTryAgain(reader: Waiting): boolean {
-    if (reader.attempts === 0) reader.proofDeadline = this.#keeper.clock.now() + reader.proofWaitMs
-    else if (this.#keeper.clock.now() >= reader.proofDeadline) return false
-    reader.attempts++
-    return reader.attempts < ATTEMPTS_MAX
-  }
-
   /** Waits until all that touched the last load, up to the last asking, is proven: so that the next load is the last. */
-  async #proofFor(readers: readonly Waiting[], fill: Fill): Promise<void> {
+  async #proofFor(readers: readonly Reader[], fill: Fill): Promise<void> {
     let asked = 0
     let until = Number.POSITIVE_INFINITY
     for (const reader of readers) {
@@ -377,10 +366,10 @@ export class Flight {
       await this.follower.whenBelievable(bound.signal)
     this.#loadNow = undefined
     bound.cancel()
-    for (const joined of this.#bounds.splice(0)) joined.cancel()
+    for (const joined of this.#bounds?.splice(0) ?? []) joined.cancel()
   }
 
-  #fail(error: unknown): void {
+  fail(error: unknown): void {
     const readers = [...this.#readers]
     this.#end()
     for (const reader of readers) reader.reject(error)
@@ -388,10 +377,11 @@ export class Flight {
 
   #end(): void {
     this.#readers.clear()
-    if (!this.#isFlying) return
+    if (!this.isFlying) return
     this.space.flights.delete(this.key)
-    this.#hurry()
+    this.#hurry?.()
     this.#lease?.end()
-    this.#ended()
+    this.#partFromBatch()
+    this.#ended(this)
   }
 }

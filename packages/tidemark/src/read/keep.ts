@@ -11,6 +11,7 @@ import type { SlotKey } from '../tiers/space.js'
 import { copyOf, seal } from '../values.js'
 import type { Fill } from './fill.js'
 import type { Keyspace } from './keyspace.js'
+import type { Request } from './reads.js'
 
 /** What a flight needs of the cache that it fills. */
 export interface Keeper {
@@ -64,10 +65,8 @@ export const KEY_BYTES = 64
  */
 export function keep(
   keeper: Keeper,
-  space: Keyspace,
-  key: SlotKey,
+  { space, key, policy }: Request,
   sharedName: string | undefined,
-  policy: Policy,
   fill: Fill,
   value: unknown,
   isAwaitedByLoaders: boolean,

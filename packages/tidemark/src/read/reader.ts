@@ -1,3 +1,4 @@
+import type { Follower } from '../follow/follower.js'
 import type { Floor } from './floor.js'
 import type { Kept } from './keep.js'
 
@@ -9,7 +10,7 @@ export interface Landed extends Kept {
 }
 
 /** A read that waits for a flight. */
-export interface Reader {
+export class Reader {
   /** The tidemark, and its generation, when it asked. */
   readonly asked: number
   readonly generation: number
@@ -21,4 +22,24 @@ export interface Reader {
   readonly isGraceful: boolean
   readonly resolve: (landed: Landed | 'expired') => void
   readonly reject: (error: unknown) => void
+  /** Since when, and how often, it was made to wait for another load. */
+  proofDeadline = Number.POSITIVE_INFINITY
+  attempts = 0
+
+  constructor(
+    follower: Follower,
+    floor: Floor | undefined,
+    proofWaitMs: number,
+    isGraceful: boolean,
+    resolve: (landed: Landed | 'expired') => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.asked = follower.tidemark
+    this.generation = follower.generation
+    this.floor = floor
+    this.proofWaitMs = proofWaitMs
+    this.isGraceful = isGraceful
+    this.resolve = resolve
+    this.reject = reject
+  }
 }

@@ -6,7 +6,8 @@ import { BehindError, ClosedError, CycleError } from '../errors.js'
 import { parsePosition } from '../log/position.js'
 import type { Policy } from '../options.js'
 import type { SlotKey } from '../tiers/space.js'
-import { copyOf } from '../values.js'
+import { Answers } from './answers.js'
+import type { Batches } from './batch.js'
 import { currentFill } from './current.js'
 import { waitsFor } from './cycle.js'
 import type { Fill } from './fill.js'
@@ -15,7 +16,8 @@ import { type Floor, reachFloor, strictest } from './floor.js'
 import { mayServe } from './grace.js'
 import type { Keeper } from './keep.js'
 import type { Keyspace } from './keyspace.js'
-import type { Landed } from './reader.js'
+import { type Form, inFull, type ManyWanted, readMany, valuesOnly } from './many.js'
+import { type Landed, Reader } from './reader.js'
 import { askShown } from './shown.js'
 import { deadline, either } from './wait.js'
 
@@ -27,6 +29,8 @@ export interface Request {
   readonly args: readonly unknown[]
   readonly policy: Policy
   readonly call: CallOptions | undefined
+  /** Loads the key together with others, where they are asked for together. */
+  readonly batch?: Batches | undefined
 }
 
 export interface ReadLimits {
@@ -38,6 +42,9 @@ export interface ReadLimits {
 export class Reads {
   readonly #keeper: Keeper
   readonly #limits: ReadLimits
+  readonly #answers: Answers
+  readonly #valuesOnly: Form<unknown>
+  readonly #inFull: Form<Answer<unknown>>
   readonly flights = new Set<Flight>()
   readonly #idle = new Set<() => void>()
   readonly #closing = new AbortController()
@@ -47,10 +54,28 @@ export class Reads {
     setMaxListeners(0, this.#closing.signal)
     this.#keeper = keeper
     this.#limits = limits
+    this.#answers = new Answers(keeper)
+    this.#valuesOnly = valuesOnly(keeper)
+    this.#inFull = inFull(this.#answers)
   }
 
   get isClosed(): boolean {
     return this.#closing.signal.aborted
+  }
+
+  /** How long a reader waits for a change to become visible at the source. */
+  get proofWaitMs(): number {
+    return this.#limits.proofWaitMs
+  }
+
+  /** The values of many keys, in their order. */
+  values(wanted: ManyWanted): Promise<unknown[]> {
+    return readMany(this, this.#keeper, wanted, this.#valuesOnly)
+  }
+
+  /** The same with what is known of each. */
+  answers(wanted: ManyWanted): Promise<Answer<unknown>[]> {
+    return readMany(this, this.#keeper, wanted, this.#inFull)
   }
 
   /** The slot of a fresh entry that may be served now, or -1. Synchronous; allocates nothing. */
@@ -67,7 +92,7 @@ export class Reads {
     if (slot < 0) return undefined
     this.#keeper.counters.hits++
     this.refreshEarly(request, slot)
-    return this.#stored(slot, 'fresh')
+    return this.#answers.stored(slot, 'fresh')
   }
 
   peek(space: Keyspace, key: SlotKey): unknown {
@@ -79,13 +104,13 @@ export class Reads {
       return undefined
     }
     this.#keeper.counters.hits++
-    if (reader) this.#inheritStored(reader, space, key, slot, undefined)
+    if (reader) this.#answers.inheritStored(reader, space, key, slot, undefined)
     return this.#keeper.l1.read(slot)
   }
 
-  /** The whole read. `proofWaitMs` is Infinity for watches. */
-  ask(request: Request, proofWaitMs = this.#limits.proofWaitMs): Promise<Answer<unknown>> {
-    const ask = (): Promise<Answer<unknown>> => this.#ask(request, proofWaitMs)
+  /** The whole read. `proofWaitMs` is Infinity for watches; `given` is what the call's position was found to mean, if it was. */
+  ask(request: Request, proofWaitMs = this.#limits.proofWaitMs, given?: Floor): Promise<Answer<unknown>> {
+    const ask = (): Promise<Answer<unknown>> => this.#ask(request, proofWaitMs, given)
     return request.call?.shows ? this.#asking(request.space, () => askShown(ask, request, this.#keeper)) : ask()
   }
 
@@ -99,24 +124,25 @@ export class Reads {
   }
 
   /** One function, and few promises: each costs more while loaders run, as what they read is gathered along promises. */
-  async #ask(request: Request, proofWaitMs: number): Promise<Answer<unknown>> {
+  async #ask(request: Request, proofWaitMs: number, given: Floor | undefined): Promise<Answer<unknown>> {
     const { space, key, call } = request
     let isGraceful = false
     let reader: Fill | undefined
+    const isHeld = (): boolean => this.fresh(space, key) >= 0
     space.asking++
     try {
-      this.#mustBeOpen()
+      this.mustBeOpen()
       reader = currentFill()
       call?.signal?.throwIfAborted()
-      const own = call?.minPosition === undefined ? undefined : await this.floor(request, call)
+      const own = given ?? (call?.minPosition === undefined ? undefined : await this.floor(call, isHeld))
       const floor = reader?.floor ? strictest([own, reader.floor]) : own
       if (!floor?.isFromSource) {
         const slot = this.fresh(space, key)
         if (slot >= 0) {
           this.#keeper.counters.hits++
-          if (reader) this.#inheritStored(reader, space, key, slot, undefined)
+          if (reader) this.#answers.inheritStored(reader, space, key, slot, undefined)
           this.refreshEarly(request, slot)
-          return this.#stored(slot, 'fresh')
+          return this.#answers.stored(slot, 'fresh')
         }
       }
       this.#keeper.counters.misses++
@@ -124,30 +150,41 @@ export class Reads {
       const mayBeOld = floor === undefined && proofWaitMs !== Number.POSITIVE_INFINITY
       if (mayBeOld && mayServe(this.#keeper, space, key, request.policy.graceRefillMs, false)) {
         const answer = await this.#whileRefilling(request, reader)
-        if (answer) return this.#given(answer.answer, answer.landed, request, reader)
+        if (answer) return this.#answers.given(answer.answer, answer.landed, request, reader)
       }
       isGraceful = mayBeOld
-      const { flight, isJoined } = this.#flightFor(request, reader)
+      const { flight, isJoined } = this.flightFor(request, reader)
       const signal = either(call?.signal, reader?.signal)
       const landed = await this.#join(flight, reader, floor, proofWaitMs, isGraceful, signal)
-      if (landed !== 'expired') return this.#given(this.#landed(landed, isJoined, floor), landed, request, reader)
+      if (landed !== 'expired')
+        return this.#answers.given(this.#answers.landed(landed, isJoined, floor), landed, request, reader)
       const answer = await this.#whileRefilling(request, reader)
-      if (answer) return this.#given(answer.answer, answer.landed, request, reader)
+      if (answer) return this.#answers.given(answer.answer, answer.landed, request, reader)
       // It was dropped meanwhile.
-      return await this.#ask(request, proofWaitMs)
+      return await this.#ask(request, proofWaitMs, given)
     } catch (error) {
-      const isOurs =
-        error instanceof CycleError ||
-        error instanceof ClosedError ||
-        error instanceof BehindError ||
-        call?.signal?.aborted
-      if (isGraceful && !isOurs && mayServe(this.#keeper, space, key, request.policy.graceFailureMs, true)) {
-        return this.#given(this.#stored(space.slots.get(key)!, 'stale'), undefined, request, reader)
-      }
+      const stale = isGraceful ? this.#staleSlot(request, error) : -1
+      if (stale >= 0) return this.#answers.given(this.#answers.stored(stale, 'stale'), undefined, request, reader)
       throw error
     } finally {
       space.asking--
     }
+  }
+
+  /** What grace gives a reader outside of loaders whose load has failed. */
+  staleAfter(request: Request, error: unknown): Answer<unknown> | undefined {
+    const slot = this.#staleSlot(request, error)
+    if (slot < 0) return undefined
+    return this.#answers.given(this.#answers.stored(slot, 'stale'), undefined, request, undefined)
+  }
+
+  #staleSlot({ space, key, policy, call }: Request, error: unknown): number {
+    const isOurs =
+      error instanceof CycleError ||
+      error instanceof ClosedError ||
+      error instanceof BehindError ||
+      call?.signal?.aborted
+    return !isOurs && mayServe(this.#keeper, space, key, policy.graceFailureMs, true) ? space.slots.get(key)! : -1
   }
 
   /** Resolves when no fill runs. */
@@ -190,11 +227,12 @@ export class Reads {
     reader: Fill | undefined,
   ): Promise<{ answer: Answer<unknown>; landed: Landed | undefined } | undefined> {
     const { space, key, policy } = request
-    if (this.fresh(space, key) >= 0) return { answer: this.#stored(space.slots.get(key)!, 'fresh'), landed: undefined }
+    if (this.fresh(space, key) >= 0)
+      return { answer: this.#answers.stored(space.slots.get(key)!, 'fresh'), landed: undefined }
     const { flight, isJoined } = this.#flightOf(request)
     flight.want()
     // A loader that reads its own stale value would wait for itself.
-    if (policy.softTimeoutMs > 0 && !(reader && waitsFor(flight, reader.flight))) {
+    if (policy.softTimeoutMs > 0 && !(reader && waitsFor(flight, reader.loading))) {
       const signal = either(request.call?.signal, reader?.signal)
       const bound = deadline(this.#keeper.clock, policy.softTimeoutMs, signal)
       const { proofWaitMs } = this.#limits
@@ -204,21 +242,21 @@ export class Reads {
       bound.cancel()
       signal?.throwIfAborted()
       if (landed && landed !== 'expired' && landed.state === 'fresh')
-        return { answer: this.#landed(landed, isJoined, undefined), landed }
+        return { answer: this.#answers.landed(landed, isJoined, undefined), landed }
     }
     const slot = this.#keeper.l1.find(space, key)
     if (slot === undefined) return undefined
     const isFresh = this.fresh(space, key) >= 0
-    return { answer: this.#stored(slot, isFresh ? 'fresh' : 'stale'), landed: undefined }
+    return { answer: this.#answers.stored(slot, isFresh ? 'fresh' : 'stale'), landed: undefined }
   }
 
   /** @throws CycleError (`TIDEMARK_CYCLE`) */
-  #flightFor(request: Request, reader: Fill | undefined): { flight: Flight; isJoined: boolean } {
+  flightFor(request: Request, reader: Fill | undefined): { flight: Flight; isJoined: boolean } {
     const running = request.space.flights.get(request.key)
-    const outer = reader?.flight
+    const outer = reader?.loading
     if (running && outer && waitsFor(running, outer)) {
       throw new CycleError(
-        `The loader of ${outer.space.text(outer.key)} reads ${request.space.text(request.key)}, which waits for it. Break the cycle: one of them must load what it needs itself.`,
+        `The loader of ${outer.text} reads ${request.space.text(request.key)}, which waits for it. Break the cycle: one of them must load what it needs itself.`,
       )
     }
     const found = this.#flightOf(request)
@@ -229,25 +267,12 @@ export class Reads {
   #flightOf(request: Request): { flight: Flight; isJoined: boolean } {
     const running = request.space.flights.get(request.key)
     if (running) return { flight: running, isJoined: true }
-    this.#mustBeOpen()
-    const flight = new Flight(
-      this.#keeper,
-      request.space,
-      request.key,
-      request.load,
-      request.args,
-      request.policy,
-      () => {
-        this.flights.delete(flight)
-        if (this.flights.size === 0) {
-          for (const done of this.#idle) done()
-          this.#idle.clear()
-        }
-      },
-    )
+    this.mustBeOpen()
+    const flight = new Flight(this.#keeper, request, this.#flightEnded)
     this.flights.add(flight)
+    if (request.batch) request.batch.add(flight, request.args[0])
     // A flight starts after its first reader has joined: its loader may end in the same turn.
-    queueMicrotask(() => void flight.fly())
+    else queueMicrotask(() => void flight.fly())
     return { flight, isJoined: false }
   }
 
@@ -264,7 +289,7 @@ export class Reads {
     return reader ? this.#waitFrom(reader, flight, landing) : landing
   }
 
-  async #waitFrom<Result>({ flight: { waitsFor } }: Fill, flight: Flight, landing: Promise<Result>): Promise<Result> {
+  async #waitFrom<Result>({ loading: { waitsFor } }: Fill, flight: Flight, landing: Promise<Result>): Promise<Result> {
     flight.hurry()
     waitsFor.set(flight, (waitsFor.get(flight) ?? 0) + 1)
     try {
@@ -284,38 +309,44 @@ export class Reads {
     signal: AbortSignal | undefined,
   ): Promise<Landed | 'expired'> {
     return new Promise((resolve, reject) => {
-      let leave = (): void => {}
       const end = onAbort(signal, () => {
-        leave()
+        flight.leave(waiting)
         reject(signal!.reason)
       })
-      leave = flight.join({
-        asked: this.#keeper.follower.tidemark,
-        generation: this.#keeper.follower.generation,
+      const waiting = new Reader(
+        this.#keeper.follower,
         floor,
         proofWaitMs,
         isGraceful,
-        resolve(landed) {
+        (landed) => {
           end()
           resolve(landed)
         },
-        reject(error) {
+        (error) => {
           end()
           reject(error)
         },
-      })
+      )
+      flight.join(waiting)
     })
   }
 
+  readonly #flightEnded = (flight: Flight): void => {
+    this.flights.delete(flight)
+    if (this.flights.size > 0) return
+    for (const done of this.#idle) done()
+    this.#idle.clear()
+  }
+
   /** What a call that carries a position may take. @throws BehindError, PositionError */
-  floor({ space, key }: Request, call: CallOptions): Promise<Floor> {
+  floor(call: CallOptions, isHeld: () => boolean): Promise<Floor> {
     return reachFloor({
       position: call.minPosition!,
       call,
       limits: this.#limits,
       keeper: this.#keeper,
       closing: this.#closing.signal,
-      isHeld: () => this.fresh(space, key) >= 0,
+      isHeld,
     })
   }
 
@@ -326,75 +357,7 @@ export class Reads {
     return follower.isFollowing && follower.tidemark >= lsn && (epoch === undefined || epoch === follower.epoch)
   }
 
-  #mustBeOpen(): void {
+  mustBeOpen(): void {
     this.#closing.signal.throwIfAborted()
-  }
-
-  /** What L1 holds. A fresh entry is valid as of the tidemark now, however long ago it was filled: nothing since touched it. */
-  #stored(slot: number, state: 'fresh' | 'stale'): Answer<unknown> {
-    const { l1, follower } = this.#keeper
-    const asOf = state === 'fresh' ? follower.position : this.#position(l1.lsnOf(slot))
-    const filledAt = this.#wall(l1.filledAtOf(slot))
-    return { value: l1.read(slot), state, from: 'l1', asOf, filledAt }
-  }
-
-  #landed(landed: Landed, isJoined: boolean, floor: Floor | undefined): Answer<unknown> {
-    const state = floor?.isFromSource ? 'fenced' : landed.state
-    const asOf = state === 'fresh' && landed.asOf !== undefined ? this.#position(landed.asOf) : undefined
-    const value = landed.isCopied ? copyOf(landed.value) : landed.value
-    return { value, state, from: isJoined ? 'joined' : landed.from, asOf, filledAt: this.#wall(landed.filledAt) }
-  }
-
-  /** Counts the answer, and hands what it was computed from to the entry whose loader asked. */
-  #given(
-    answer: Answer<unknown>,
-    landed: Landed | undefined,
-    request: Request,
-    reader: Fill | undefined,
-  ): Answer<unknown> {
-    if (answer.state === 'stale') this.#keeper.counters.stale++
-    else if (answer.state === 'fenced') this.#keeper.counters.fenced++
-    const unkept = answer.state === 'fresh' ? undefined : answer.state
-    if (reader && landed) {
-      reader.inherit({
-        tenant: request.space.tenant,
-        key: request.space.text(request.key),
-        dependencies: landed.dependencies,
-        areHanded: landed.areHanded,
-        expiresAt: landed.filledAt + landed.lifetimeMs,
-        unkept,
-      })
-    } else if (reader) {
-      const slot = request.space.slots.get(request.key)
-      if (slot !== undefined) this.#inheritStored(reader, request.space, request.key, slot, unkept)
-    }
-    return answer
-  }
-
-  #inheritStored(
-    reader: Fill,
-    space: Keyspace,
-    key: SlotKey,
-    slot: number,
-    unkept: 'stale' | 'fenced' | undefined,
-  ): void {
-    const { l1 } = this.#keeper
-    reader.inherit({
-      tenant: space.tenant,
-      key: space.text(key),
-      dependencies: l1.index.handedOf(slot),
-      areHanded: true,
-      expiresAt: l1.expiresAtOf(slot),
-      unkept,
-    })
-  }
-
-  #position(lsn: number): string | undefined {
-    return this.#keeper.follower.epoch === undefined ? undefined : this.#keeper.follower.positionAt(lsn)
-  }
-
-  #wall(mono: number): number {
-    const { clock } = this.#keeper
-    return Math.round(clock.wall() - (clock.now() - mono))
   }
 }

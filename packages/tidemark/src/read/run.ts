@@ -14,7 +14,7 @@ export interface RunOptions {
   readonly fill: Fill
   readonly clock: Clock
   /** What is loaded, for errors. */
-  readonly text: string
+  text(): string
   readonly hardTimeoutMs: number
   load(): unknown
   /** It took too long: what stops it. */
@@ -32,7 +32,7 @@ export function run({ fill, clock, text, hardTimeoutMs, load, timedOut }: RunOpt
         : clock.after(hardTimeoutMs, () =>
             timedOut(
               new LoaderTimeoutError(
-                `The loader of ${text} ran longer than ${hardTimeoutMs} ms and was cancelled. Make it faster, or raise hardTimeout.`,
+                `The loader of ${text()} ran longer than ${hardTimeoutMs} ms and was cancelled. Make it faster, or raise hardTimeout.`,
               ),
             ),
           )

@@ -88,6 +88,10 @@ export class MemoryL2 implements L2 {
     return found.entry || !ask ? found : { ...found, isLeased: this.#lease(key, ask.holder, ask.ms) }
   }
 
+  async readAll(keys: readonly string[], ask?: L2Ask): Promise<L2Read[]> {
+    return Promise.all(keys.map((key) => this.read(key, ask)))
+  }
+
   #find(key: string): L2Read {
     const { tide, entries } = this.#held
     const entry = entries.get(key)

@@ -20,6 +20,8 @@ export interface L2 {
    * lease of the key too, as `lease` does: so a miss costs no second call.
    */
   read(key: string, ask?: L2Ask): Promise<L2Read>
+  /** The same for many keys, each as of one moment, in their order. Absent: they are read one by one. Rejects if one of them would. */
+  readAll?(keys: readonly string[], ask?: L2Ask): Promise<L2Read[]>
   /**
    * Stores an entry. Refused if the epoch is another one than L2's, if its position lies before the `since` of one of its shapes, if
    * one of its stamps is later than its position, or if the entry there has a later one. The first fill of a shape registers it, with

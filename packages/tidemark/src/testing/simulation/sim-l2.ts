@@ -28,6 +28,10 @@ export class SimL2 implements L2 {
     return this.#park(() => this.#l2.read(key, ask))
   }
 
+  readAll(keys: readonly string[], ask?: L2Ask): Promise<L2Read[]> {
+    return this.#park(() => this.#l2.readAll(keys, ask))
+  }
+
   fill(key: string, fill: L2Fill): Promise<'stored' | 'refused'> {
     const sentAt = this.#clock.trueMs
     return this.#park(() => {
