@@ -1,19 +1,61 @@
 // `npm run check:trees`: random edits of config trees beside a model; see docs/trees.md. `-- --seeds 5000` runs as many seeds, `-- --seed 7`
-// begins with that one (alone, where nothing is said of how many).
+// begins with that one (alone, where nothing is said of how many); `-- --processes 2` runs a part of them in each of as many processes.
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { build, checkNode, install, main, root, run, ScriptError } from './workspace.mjs'
+import { build, checkNode, exitOf, install, main, root, ScriptError } from './workspace.mjs'
+
+const DEFAULT_SEEDS = 40
 
 main(async () => {
   checkNode()
-  const env = { ...process.env }
-  const { values } = parseArgs({ options: { seed: { type: 'string' }, seeds: { type: 'string' } } })
-  for (const [name, value] of Object.entries(values)) {
+  const option = { type: 'string' }
+  const { values } = parseArgs({ options: { seed: option, seeds: option, processes: option } })
+  for (const [name, value] of Object.entries(values))
     if (!/^[1-9]\d{0,8}$/.test(value)) throw new ScriptError(`--${name} takes a number from 1 on.`)
-    env[name === 'seed' ? 'TREE_SEED' : 'TREE_SEEDS'] = value
-  }
+  const first = Number(values.seed ?? 1)
+  const seeds = Number(values.seeds ?? (values.seed === undefined ? DEFAULT_SEEDS : 1))
+  const processes = Math.min(Number(values.processes ?? 1), seeds)
   await install()
   await build()
-  const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
-  await run(process.execPath, [vitest, 'run', 'packages/trees/test/model.property'], { env })
+  const folder = await mkdtemp(join(tmpdir(), 'tidemark-trees-'))
+  try {
+    const begun = Date.now()
+    const parts = Array.from({ length: processes }, (_, part) => {
+      const [from, to] = [part, part + 1].map((at) => first + Math.floor((at * seeds) / processes))
+      return { from, count: to - from, file: join(folder, `${part}.json`) }
+    })
+    const codes = await Promise.all(parts.map(runPart))
+    if (codes.some((code) => code !== 0)) throw new ScriptError('A seed failed, or precision is too low: see above.')
+    const figures = await Promise.all(parts.map(async ({ file }) => JSON.parse(await readFile(file, 'utf8'))))
+    console.log(`Seeds ${first} to ${first + seeds - 1}, in ${Math.round((Date.now() - begun) / 1000)} s:`)
+    for (const line of summary(figures)) console.log(line)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
 })
+
+function runPart({ from, count, file }) {
+  const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
+  const env = { ...process.env, TREE_SEED: String(from), TREE_SEEDS: String(count), TREE_FIGURES: file }
+  return exitOf(process.execPath, [vitest, 'run', 'packages/trees/test/model.property'], { env })
+}
+
+/** What all processes counted, by kind of config, and of all. */
+function summary(figures) {
+  const kinds = Object.keys(figures[0])
+  const sums = kinds.map((kind) => [kind, figures.map((of) => of[kind]).reduce(sum)])
+  return [...sums, ['all', sums.map(([, of]) => of).reduce(sum)]].map(
+    ([kind, { compared, gone, expected, both, edits }]) => {
+      const share = (of) => (of === 0 ? '-' : (both / of).toFixed(4))
+      return `  ${kind}: recall ${share(expected)}, precision ${share(gone)}; of ${compared} entries after ${edits} edits ${expected} had to go, ${gone} went`
+    },
+  )
+}
+
+function sum(one, other) {
+  return Object.fromEntries(
+    Object.entries(one).map(([name, value]) => [name, typeof value === 'number' ? value + other[name] : value]),
+  )
+}

@@ -105,10 +105,13 @@ export async function migrate(client: ClientBase): Promise<string | undefined> {
   await client.query('begin')
   try {
     await client.query('select pg_advisory_xact_lock($1)', [LOCK])
-    await client.query('create schema if not exists tidemark_trees')
-    await client.query(
-      'create table if not exists tidemark_trees.config_schema (version int primary key, at timestamptz not null default now())',
-    )
+    // What is there is not made again: any change of definitions drops the entries of all processes.
+    if (!(await isThere(client))) {
+      await client.query('create schema if not exists tidemark_trees')
+      await client.query(
+        'create table tidemark_trees.config_schema (version int primary key, at timestamptz not null default now())',
+      )
+    }
     const { rows } = await client.query<{ version: number }>(
       'select coalesce(max(version), 0) as version from tidemark_trees.config_schema',
     )
@@ -123,6 +126,13 @@ export async function migrate(client: ClientBase): Promise<string | undefined> {
     await client.query('rollback').catch(() => {})
     throw error
   }
+}
+
+async function isThere(client: ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ isThere: boolean }>(
+    `select to_regclass('tidemark_trees.config_schema') is not null as "isThere"`,
+  )
+  return rows[0]!.isThere
 }
 
 /** Superusers, and roles with BYPASSRLS, are above every policy. */
@@ -144,9 +154,20 @@ async function roleFor(client: ClientBase): Promise<string | undefined> {
     await client.query(
       `do $$ begin create role ${ROLE} nologin; exception when duplicate_object or unique_violation then null; end $$`,
     )
+  if (await isGranted(client)) return ROLE
   await client.query(`grant usage on schema tidemark_trees to ${ROLE}`)
-  await client.query(
-    `grant select, insert, update, delete on ${TABLES.map((table) => `tidemark_trees.${table}`).join(', ')} to ${ROLE}`,
-  )
+  await client.query(`grant ${RIGHTS} on ${TABLES.map((table) => `tidemark_trees.${table}`).join(', ')} to ${ROLE}`)
   return ROLE
+}
+
+const RIGHTS = 'select, insert, update, delete'
+
+async function isGranted(client: ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ isGranted: boolean }>(
+    `select has_schema_privilege($1, 'tidemark_trees', 'usage')
+       and (select bool_and(has_table_privilege($1, 'tidemark_trees.' || name, "right"))
+            from unnest($2::text[]) as t(name), unnest($3::text[]) as r("right")) as "isGranted"`,
+    [ROLE, TABLES, RIGHTS.split(', ')],
+  )
+  return rows[0]!.isGranted
 }

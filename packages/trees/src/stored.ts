@@ -69,7 +69,9 @@ export function nodesOf(rows: StoredRows): StoredNodes {
 /** Which config a config extends. */
 export async function readBase(sql: Sql, { tenant, config }: ConfigName): Promise<ConfigName | null> {
   const { rows } = await sql.texts(
-    'select h.base_tenant, h.base_config from tidemark_trees.config_heads h where h.tenant = $1 and h.config = $2',
+    // A head without a base, as the first edit of what SQL wrote makes one, changes nothing.
+    `select h.base_tenant, h.base_config from tidemark_trees.config_heads h
+     where h.tenant = $1 and h.config = $2 and h.base_config is not null`,
     [tenant, config],
   )
   const [baseTenant, baseConfig] = rows[0] ?? []

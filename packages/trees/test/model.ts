@@ -71,17 +71,47 @@ export class Model {
     madeOf.push({ name, path })
     const inner = [...running, key]
     const { tree, base } = this.config(name)
-    let covered = false
     for (const at of ancestorsOf(path)) {
-      const own = find(tree, at)
-      const target = referenceOf(own, name)
+      const target = referenceOf(find(tree, at), name)
       if (target && `${at}/$ref` !== path)
         return this.#resolved(target.name, target.path + path.slice(at.length), inner, madeOf)
-      if (this.#covers(own, base, at, running)) covered = true
     }
     const own = find(tree, path)
-    if (own !== undefined) return this.#expanded(name, own, path, covered ? undefined : base, inner, madeOf)
-    return base !== undefined && !covered ? this.#resolved(base, path, inner, madeOf) : undefined
+    const inherits = () => this.#inherits(name, path, running)
+    if (own instanceof Map && !referenceOf(own, name)) {
+      const added = this.#unless(
+        () => (base !== undefined && this.#names(base, path, inner) ? base : undefined),
+        inherits,
+      )
+      return this.#expanded(name, own, path, added, inner, madeOf)
+    }
+    if (own !== undefined) return this.#expanded(name, own, path, undefined, inner, madeOf)
+    if (base === undefined || ancestorsOf(path).some((at) => isValueOrArray(find(tree, at)))) return undefined
+    const below: Place[] = []
+    const inherited = this.#unless(() => this.#resolved(base, path, inner, below), inherits)
+    if (inherited !== undefined || below.length === 0 || isTrue(inherits)) madeOf.push(...below)
+    return inherited
+  }
+
+  /** Whether nothing above the node covers what a base has there. */
+  #inherits(name: string, path: Path, running: readonly string[]): boolean {
+    const { tree, base } = this.config(name)
+    return !ancestorsOf(path).some((at) => this.#covers(find(tree, at), base, at, running))
+  }
+
+  /**
+   * What is inherited, or nothing where it is covered. What covers is asked for only where it decides, for that may lead round: a base that
+   * refers to a node that the config has itself is no circle, nor is one that is covered.
+   */
+  #unless<Value>(read: () => Value | undefined, inherits: () => boolean): Value | undefined {
+    let found: Value | undefined
+    try {
+      found = read()
+    } catch (error) {
+      if (!inherits()) return undefined
+      throw error
+    }
+    return found !== undefined && inherits() ? found : undefined
   }
 
   /** Whether nothing below is inherited: a value, an array, or an object in place of one of them. */
@@ -96,17 +126,17 @@ export class Model {
     if (running.includes(key) || running.length > 60) throw new Error('cycle')
     const inner = [...running, key]
     const { tree, base } = this.config(name)
-    let covered = false
     for (const at of [...ancestorsOf(path), path]) {
-      const own = find(tree, at)
-      const target = referenceOf(own, name)
+      const target = referenceOf(find(tree, at), name)
       if (target) return this.#names(target.name, target.path + path.slice(at.length), inner)
-      if (at !== path && this.#covers(own, base, at, inner)) covered = true
     }
     const own = find(tree, path)
     if (own !== undefined && !(own instanceof Map)) return undefined
-    const names = own && [...own.keys()]
-    const inherited = base === undefined || covered ? undefined : this.#names(base, path, inner)
+    const names = own === undefined ? undefined : [...own.keys()]
+    const inherited = this.#unless(
+      () => (base === undefined ? undefined : this.#names(base, path, inner)),
+      () => this.#inherits(name, path, inner),
+    )
     return inherited ? [...new Set([...inherited, ...(names ?? [])])] : names
   }
 
@@ -137,6 +167,19 @@ export class Model {
       if (tree !== undefined) members.set(member, tree)
     }
     return members
+  }
+}
+
+function isValueOrArray(tree: Tree | undefined): boolean {
+  return tree !== undefined && !(tree instanceof Map)
+}
+
+/** Where the question itself leads round, nothing is known to cover. */
+function isTrue(claim: () => boolean): boolean {
+  try {
+    return claim()
+  } catch {
+    return true
   }
 }
 

@@ -137,6 +137,55 @@ it('declared dependencies, inheritance and references are followed', async () =>
   })
 })
 
+it('the first edit of what SQL wrote, and another process that opens the trees, leave other views where they are', async () => {
+  const { trees, cache } = process
+  const tree = trees.tree('T1', 'by-sql')
+  await world.admin.query(
+    `insert into tidemark_trees.configs (tenant, config, path, value)
+     values ('T1', 'by-sql', '', '{}'), ('T1', 'by-sql', '/a', '{}'), ('T1', 'by-sql', '/a/x', '1'), ('T1', 'by-sql', '/b', '2')`,
+  )
+  await cache.settled()
+  const paths = ['', '/a', '/a/x', '/b', '/absent']
+  for (const path of paths)
+    await until(
+      async () => (await tree.node(path).ask()).from === 'l1',
+      () => `${path} ${tree.node(path).explain().text}`,
+    )
+  await openTrees(process)
+  await tree.put('/b', { value: 3 })
+  // Definitions may be followed late: whatever was changed before this table came has been seen with it.
+  const seen = new Set<string>()
+  const stop = cache.on('applied', ({ changes }) => {
+    for (const change of Object.keys(changes)) seen.add(change)
+  })
+  await world.admin.query('create table public.later ()')
+  await until(
+    () => seen.has('public.later ddl'),
+    () => [...seen].join(', '),
+  )
+  stop()
+  await cache.settled()
+  expect(paths.filter((path) => !tree.node(path).explain().stored)).toEqual(['', '/b'])
+})
+
+it('a base that refers to a value which the config has itself is no circle, and adds nothing to it', async () => {
+  const { trees, cache } = process
+  const [base, app] = [trees.tree('T4', 'base'), trees.tree('T4', 'app')]
+  await base.put('', { value: { e: 1 } })
+  await app.put('', { value: { e: { b: 'own' }, f: [1] } })
+  await app.extend({ config: 'base' })
+  const { position } = await base.put('', { value: { $ref: 'app#/e/b' } })
+  await cache.settled()
+  const read = async (tree: typeof app, path: string) =>
+    (await tree.node(path).ask({ minPosition: position! })).value?.json
+  expect(await read(app, '')).toBe('{"e":{"b":"own"},"f":[1]}')
+  expect(await read(app, '/e')).toBe('{"b":"own"}')
+  expect(await read(app, '/e/c')).toBe(undefined)
+  expect(await read(base, '')).toBe('"own"')
+  // One that leads to a node above what is inherited there does go round.
+  await expect(base.put('', { value: { $ref: 'app#' } })).rejects.toMatchObject({ code: 'TIDEMARK_TREE_CYCLE' })
+})
+
 it('a search for text ends within its time', async () => {
   const { trees } = await world.open({ limits: { searchMaxMs: 50 } })
   await trees.tree('T1', 'searched').put('', { value: { red: 1 } })
