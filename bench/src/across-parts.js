@@ -1,4 +1,4 @@
-import { bulkAcross, cutOff, invalidatedAcross, missesAcross, spread, tiersAcross } from './across.js'
+import { bareSpread, bulkAcross, cutOff, invalidatedAcross, missesAcross, spread, tiersAcross } from './across.js'
 import { withDatabase } from './database.js'
 import { median, runAlone } from './measure.js'
 
@@ -16,13 +16,30 @@ export const acrossParts = ({ page, scale }) => ({
 
   spread: () =>
     withDatabase({ isDurable: false }, async ({ url, version }) => {
-      const one = await spread(url, 1, 1_000, scale.rateSeconds)
-      const four = await spread(url, 4, 1_000, scale.rateSeconds)
-      const line = (name, { p50, p99, rate }) => [name, rate.toFixed(0), p50.toFixed(2), p99.toFixed(2)]
+      const [bareOne, one] = [
+        await bareSpread(url, 1, 1_000, scale.rateSeconds),
+        await spread(url, 1, 1_000, scale.rateSeconds),
+      ]
+      const [bareFour, four] = [
+        await bareSpread(url, 4, 1_000, scale.rateSeconds),
+        await spread(url, 4, 1_000, scale.rateSeconds),
+      ]
+      const line = (name, figures, bare) => [
+        name,
+        figures.rate.toFixed(0),
+        ...[figures.p50, figures.p99, figures.p50 / bare.p50, figures.p99 / bare.p99].map((figure) =>
+          figure.toFixed(2),
+        ),
+      ]
       page.table(
         'From a commit to the last process that dropped what it touched',
-        [`PostgreSQL ${version}`, 'commits/s', 'p50 ms', 'p99 ms'],
-        [line('one process', one), line('four: one reads the log, and relays it in Redis', four)],
+        [`PostgreSQL ${version}`, 'commits/s', 'p50 ms', 'p99 ms', 'p50 × bare', 'p99 × bare'],
+        [
+          line('a bare pgoutput connection', bareOne, bareOne),
+          line('one process', one, bareOne),
+          line('the bare way of four: pgoutput → XADD → three loops of XREAD', bareFour, bareFour),
+          line('four: one reads the log, and relays it in Redis', four, bareFour),
+        ],
       )
       page.table(
         'The process that reads the log for all is killed',

@@ -127,23 +127,44 @@ async function lineTo(port) {
  *
  * @returns p50 and p99 in ms, commits/s, and failoverMs
  */
-export async function spread(url, processes, rate, seconds) {
+export function spread(url, processes, rate, seconds) {
   return withRedis(async (_, port) => {
-    const file = fileURLToPath(new URL('spread-follower.js', import.meta.url))
     const relayPort = processes === 1 ? 0 : port
-    const children = Array.from({ length: processes }, () => fork(file, [url, String(relayPort), String(processes)]))
-    try {
-      await Promise.all(children.map((child) => once(child, 'message')))
-      await ask(children, 'seen')
-      const { commits, ms } = await runAlone('rate-writer.js', [url, rate, seconds])
-      const last = await lastSeen(children, commits)
-      const warm = last.slice(Math.ceil(last.length / 5))
-      const figures = { p50: quantile(warm, 0.5), p99: quantile(warm, 0.99), rate: (commits / ms) * 1_000 }
+    const roles = Array.from({ length: processes }, () => [url, relayPort, processes])
+    return withChildren('spread-follower.js', roles, async (children) => {
+      const figures = await spreadOver(children, url, rate, seconds)
       return { ...figures, failoverMs: processes === 1 ? 0 : await failover(children) }
-    } finally {
-      for (const child of children) if (child.connected) child.disconnect()
-    }
+    })
   })
+}
+
+/** The floor of `spread`: the same way without Tidemark, where nothing is decoded, applied, proven or read beside. */
+export function bareSpread(url, processes, rate, seconds) {
+  return withRedis((_, port) => {
+    const readers = Array.from({ length: processes - 1 }, () => ['reader', url, port])
+    const roles = [[processes === 1 ? 'alone' : 'writer', url, port], ...readers]
+    return withChildren('spread-bare.js', roles, (children) => spreadOver(children, url, rate, seconds))
+  })
+}
+
+/** Runs `use` with a process of `file` for each list of arguments, once each has said that it is ready. */
+async function withChildren(file, each, use) {
+  const path = fileURLToPath(new URL(file, import.meta.url))
+  const children = each.map((args) => fork(path, args.map(String)))
+  try {
+    await Promise.all(children.map((child) => once(child, 'message')))
+    return await use(children)
+  } finally {
+    for (const child of children) if (child.connected) child.disconnect()
+  }
+}
+
+async function spreadOver(children, url, rate, seconds) {
+  await ask(children, 'seen')
+  const { commits, ms } = await runAlone('rate-writer.js', [url, rate, seconds])
+  const last = await lastSeen(children, commits)
+  const warm = last.slice(Math.ceil(last.length / 5))
+  return { p50: quantile(warm, 0.5), p99: quantile(warm, 0.99), rate: (commits / ms) * 1_000 }
 }
 
 function ask(children, what) {

@@ -3,7 +3,7 @@ import pg from 'pg'
 /**
  * The floor of following: a bare replication connection that takes every message and looks at none but commits.
  *
- * @param committed  called with a commit's own time, in ms since 1970
+ * @param committed  called with a commit's own time, in ms since 1970, and its position
  */
 export async function followRaw(url, slot, committed) {
   const client = new pg.Client({ connectionString: url, replication: 'database' })
@@ -11,8 +11,9 @@ export async function followRaw(url, slot, committed) {
   await client.query(`CREATE_REPLICATION_SLOT ${slot} TEMPORARY LOGICAL pgoutput`)
   client.connection.on('copyData', ({ chunk }) => {
     const isCommit = chunk[0] === 0x77 && chunk[25] === 0x43
-    // Microseconds since 2000, behind flags and two positions.
-    if (isCommit) committed(Number(chunk.readBigInt64BE(25 + 18)) / 1_000 + 946_684_800_000)
+    // Behind flags and its own position: where it ends, and microseconds since 2000.
+    if (isCommit)
+      committed(Number(chunk.readBigInt64BE(25 + 18)) / 1_000 + 946_684_800_000, String(chunk.readBigUInt64BE(25 + 10)))
   })
   client
     .query(`START_REPLICATION SLOT ${slot} LOGICAL 0/0 (proto_version '1', publication_names 'bench')`)

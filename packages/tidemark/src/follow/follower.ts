@@ -142,7 +142,7 @@ export class Follower implements LogListener {
       seenTo: Number.POSITIVE_INFINITY,
     }
     this.#fills.add(fill)
-    this.#proof.hurry()
+    this.#proof.began()
     return fill
   }
 
@@ -174,7 +174,9 @@ export class Follower implements LogListener {
   }
 
   overtaken(fill: RunningFill, dependencies: readonly Dependency[], own?: number): Overtaken | undefined {
-    return overtakenBy(fill, dependencies, this.ring, own)
+    const overtaken = overtakenBy(fill, dependencies, this.ring, own)
+    if (overtaken?.reason === 'unproven') this.#proof.missed()
+    return overtaken
   }
 
   /** The same for what grace may serve: what only expires is left out, and the log need not be followed now. */

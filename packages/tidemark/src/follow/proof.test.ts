@@ -184,16 +184,45 @@ describe('where a probe costs as much as a change', () => {
 
   test('one serves for all changes of a moment', async () => {
     const { log, clock, answer, records } = await paced()
-    await clock.advance(2)
+    await clock.advance(9)
+    expect(log.probes).toHaveLength(0)
+    await clock.advance(1)
     expect(log.probes).toHaveLength(1)
     await answer()
     expect(areProven(records)).toEqual([true, true])
   })
 
-  test.each(['begins', 'waits'])('a fill that %s does not wait for more of them', async (what) => {
+  test('it comes sooner where a fill was lost to what was unproven, for a while', async () => {
+    const { log, clock, proof, apply, answer } = await paced()
+    await clock.advance(10)
+    await answer()
+    proof.missed()
+    apply('d').show()
+    await clock.advance(2)
+    expect(log.probes).toHaveLength(1)
+    await answer()
+    await clock.advance(300)
+    apply('e').show()
+    await answer()
+    apply('f').show()
+    await clock.advance(2)
+    expect(log.probes).toHaveLength(0)
+  })
+
+  test('whoever waits for a proof does not wait for more of them', async () => {
     const { log, proof, ring, answer, records } = await paced()
-    if (what === 'begins') proof.hurry()
-    else proof.whenProven(Number.POSITIVE_INFINITY, undefined, ring, () => {})
+    proof.whenProven(Number.POSITIVE_INFINITY, undefined, ring, () => {})
+    expect(log.probes).toHaveLength(1)
+    await answer()
+    expect(areProven(records)).toEqual([true, true])
+  })
+
+  test('a fill that begins asks for it only where fills were lost before', async () => {
+    const { log, proof, answer, records } = await paced()
+    proof.began()
+    expect(log.probes).toHaveLength(0)
+    proof.missed()
+    proof.began()
     expect(log.probes).toHaveLength(1)
     await answer()
     expect(areProven(records)).toEqual([true, true])

@@ -8,6 +8,9 @@ import { isStartSeen, isVisible } from './visible.js'
 const BACKOFF_MAX_MS = 50
 /** How long after a failed probe the next one is tried. */
 const RETRY_MS = 200
+/** So long after a fill came too early for a proof, proofs are asked for as fast as they may be; else so many times more rarely. */
+const EAGER_MS = 300
+const LAZY = 5
 
 export interface ProofOwner {
   /** A probe answered; it was asked at these times. */
@@ -43,6 +46,8 @@ export class Proof {
   #isPausing = false
   /** When the last probe was asked. */
   #askedAt = Number.NEGATIVE_INFINITY
+  /** When a fill was last not kept because of what was unproven. */
+  #missedAt = Number.NEGATIVE_INFINITY
   #isClosed = false
   #backoffMs = 0
   #restMs = Number.POSITIVE_INFINITY
@@ -96,9 +101,17 @@ export class Proof {
     else this.#soon()
   }
 
-  /** A fill begins or waits: what is unproven now should be proven by its end. */
-  hurry(): void {
-    if (this.#isPausing) this.now()
+  /** A fill begins: where fills came too early before, what is unproven now should be proven by its end. */
+  began(): void {
+    if (this.#isPausing && this.#isEager) this.now()
+  }
+
+  /**
+   * A fill was not kept because of what was unproven when it began: there, a proof that comes late costs loads. Where most changes touch
+   * nothing that is read at once, one that comes early costs a question, in each process.
+   */
+  missed(): void {
+    this.#missedAt = this.#clock.now()
   }
 
   forgotten(record: RingRecord): void {
@@ -121,7 +134,7 @@ export class Proof {
     if (records.length === 0) resolve()
     else {
       this.#waiters.add(waiter)
-      this.hurry()
+      if (this.#isPausing) this.now()
     }
     return () => this.#waiters.delete(waiter)
   }
@@ -185,9 +198,14 @@ export class Proof {
 
   /** Probes after a pause for more changes; at once if the last one is long ago, or somebody waits. */
   #soon(): void {
-    const pauseMs = (this.#log.probePaceMs ?? 0) - (this.#clock.now() - this.#askedAt)
+    const paceMs = (this.#log.probePaceMs ?? 0) * (this.#isEager ? 1 : LAZY)
+    const pauseMs = paceMs - (this.#clock.now() - this.#askedAt)
     this.#isPausing = pauseMs > 0 && this.#waiters.size === 0
     this.#again(this.#isPausing ? pauseMs : 0)
+  }
+
+  get #isEager(): boolean {
+    return this.#clock.now() - this.#missedAt < EAGER_MS
   }
 
   #prove(snapshot: Snapshot | undefined): void {
