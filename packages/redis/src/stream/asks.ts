@@ -14,6 +14,7 @@ export class Asks {
   readonly #clock: Clock
   readonly #closing = new AbortController()
   #opening: Promise<Line> | undefined
+  #opened: Line | undefined
 
   constructor(options: LineOptions) {
     this.#options = options
@@ -24,17 +25,23 @@ export class Asks {
     return (await this.#line()).look(place)
   }
 
+  /** The connection, where it is open: for whoever has more than one append on its way, which keep their order on one connection only. */
+  get open(): Line | undefined {
+    return this.#opened?.isOpen ? this.#opened : undefined
+  }
+
   /**
    * Appends records, all or none, and once, though the line breaks meanwhile.
    *
    * @param boundMs  how long it is tried
+   * @param mayBeThere  they were sent before, and the answer was lost
    * @throws RedisDownError, RedisRefusedError; ClosedError
    */
-  async append(records: readonly Sealed[], retain: number, boundMs: number): Promise<string> {
+  async append(records: readonly Sealed[], retain: number, boundMs: number, mayBeThere = false): Promise<string> {
     const end = this.#clock.now() + boundMs
-    for (let searched = 0; ; searched = SEARCHED) {
+    for (let searched = mayBeThere ? SEARCHED : 0; ; searched = SEARCHED) {
       try {
-        return await (await this.#line()).append(records, retain, searched)
+        return (await (await this.#line()).append(records, retain, searched, undefined))!
       } catch (error) {
         if (!(error instanceof RedisDownError) || this.#clock.now() >= end) throw error
         if (this.#closing.signal.aborted) throw error
@@ -61,8 +68,13 @@ export class Asks {
   #open(): void {
     const opening = Line.open(this.#options)
     this.#opening = opening
-    opening.catch(() => {
-      if (this.#opening === opening) this.#opening = undefined
-    })
+    opening.then(
+      (line) => {
+        this.#opened = line
+      },
+      () => {
+        if (this.#opening === opening) this.#opening = undefined
+      },
+    )
   }
 }

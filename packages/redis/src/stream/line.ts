@@ -94,13 +94,21 @@ export class Line {
   }
 
   /**
-   * Appends records, all or none; returns the last one's id.
+   * Appends records, all or none; returns the last one's id. What is appended at once is written in order, as one connection is served so.
    *
    * @param searched  so many of the newest are searched for the first one before: they may be there already
+   * @param after  the token of the record that they have to follow; undefined for any
+   * @returns undefined if the newest record is another one: nothing was written
    */
-  async append(records: readonly Sealed[], retain: number, searched: number): Promise<string> {
+  async append(
+    records: readonly Sealed[],
+    retain: number,
+    searched: number,
+    after: string | undefined,
+  ): Promise<string | undefined> {
     const texts = records.flatMap(({ token, body, seal }) => [token, body, seal])
-    return (await this.#run(APPEND, [newEpoch(), newToken(), retain, searched, ...texts])) as string
+    const args = [newEpoch(), newToken(), retain, searched, after ?? '', ...texts]
+    return ((await this.#run(APPEND, args)) as string) || undefined
   }
 
   /** The records after an id, at most `count`, waiting up to `waitMs` for the first. */
@@ -162,16 +170,32 @@ export class Line {
 }
 
 function entryOf([id, flat]: [string, string[]]): StreamEntry {
-  const fields = new Map<string, string>()
-  for (let i = 0; i + 1 < flat.length; i += 2) fields.set(flat[i]!, flat[i + 1]!)
-  return {
-    id,
-    epoch: fields.get('e'),
-    previous: { id: fields.get('p') ?? '', token: fields.get('q') ?? '' },
-    token: fields.get('t') ?? '',
-    body: fields.get('b'),
-    seal: fields.get('h') ?? '',
+  let epoch: string | undefined
+  let body: string | undefined
+  let [previousId, previousToken, token, seal] = ['', '', '', '']
+  for (let i = 0; i + 1 < flat.length; i += 2) {
+    const value = flat[i + 1]!
+    switch (flat[i]) {
+      case 'e':
+        epoch = value
+        break
+      case 'p':
+        previousId = value
+        break
+      case 'q':
+        previousToken = value
+        break
+      case 't':
+        token = value
+        break
+      case 'b':
+        body = value
+        break
+      case 'h':
+        seal = value
+    }
   }
+  return { id, epoch, previous: { id: previousId, token: previousToken }, token, body, seal }
 }
 
 /** The position that an id names; undefined for one that no record of ours has. */

@@ -68,17 +68,19 @@ return { run, tail.id, tail.epoch, tail.token, at, before, token }
 
 /**
  * ARGV: epoch and token for a birth; how many records are kept; how many of the newest are searched for the first of these, because all of
- * them may have been written before; then token, body and seal of each record. All are written, or none. Returns the last one's id.
+ * them may have been written before; the token of the record that they have to follow, or '' for any; then token, body and seal of each
+ * record. All are written, or none. Returns the last one's id; '' if the newest record is not the one that they have to follow.
  */
 export const APPEND: Script = script(`${COMMON}
 local searched = tonumber(ARGV[4])
 if searched > 0 then
   for _, entry in ipairs(redis.call('XREVRANGE', key, '+', '-', 'COUNT', searched)) do
-    if named(entry[2]).t == ARGV[5] then return entry[1] end
+    if named(entry[2]).t == ARGV[6] then return entry[1] end
   end
 end
+if ARGV[5] ~= '' and ARGV[5] ~= tail.token then return '' end
 local position, before, token = positionOf(tail.id), tail.id, tail.token
-for i = 5, #ARGV, 3 do
+for i = 6, #ARGV, 3 do
   position = position + 1
   local id = string.format('%.0f-0', position)
   redis.call('XADD', key, 'MAXLEN', '~', ARGV[3], id,

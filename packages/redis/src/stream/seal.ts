@@ -1,4 +1,4 @@
-import { createHmac, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, type KeyObject, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
 
 /** A record on its way into the stream. */
 export interface Sealed {
@@ -11,12 +11,13 @@ export interface Sealed {
 
 /** Seals records with the secret that all processes of the application share. */
 export class Seals {
-  readonly #secret: string | undefined
+  readonly #secret: KeyObject | undefined
   readonly #scope: string
 
   /** @param scope  a record of one scope is none of another */
   constructor(secret: string | undefined, scope: string) {
-    this.#secret = secret
+    // Made once: each HMAC would make it from the text anew.
+    this.#secret = secret === undefined ? undefined : createSecretKey(secret, 'utf8')
     this.#scope = scope
   }
 
