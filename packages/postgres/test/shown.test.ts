@@ -71,6 +71,60 @@ describe('of joined tables', () => {
   })
 })
 
+describe('ORDER BY', () => {
+  it('alone decides nothing of a row that is not in the answer, nor of one that is alone in it', async () => {
+    const drops = await opened('select a.id, a.note from full_a a where a.x + 0 = 1 and a.id > 4 order by a.b_id')
+    expect(await drops('update full_a set b_id = 9 where id = 5')).toBe(true)
+    expect(await drops('update full_a set b_id = 9 where id = 1')).toBe(false)
+    expect(await drops('delete from full_a where id = 5')).toBe(true)
+    expect(await drops('update full_a set b_id = 10 where id = 6')).toBe(false)
+    expect(await drops("update full_a set note = 'other' where id = 6")).toBe(true)
+    expect(await drops("insert into full_a values (7, 1, 11, 'more')")).toBe(true)
+    expect(await drops('update full_a set b_id = 12 where id = 6')).toBe(true)
+  })
+
+  it.each([
+    'select a.note from full_a a where a.id = 1 order by a.b_id',
+    'select distinct a.note from full_a a where a.id = 1 and a.b_id is not null order by a.note',
+  ])('of one row it shows nothing: %s', async (text) => {
+    const drops = await opened(text)
+    expect(await drops('update full_a set b_id = 9 where id = 1')).toBe(false)
+  })
+
+  it('with LIMIT it decides, also which one row is shown', async () => {
+    const drops = await opened('select a.note from full_a a where a.x = 1 order by a.b_id limit 1')
+    expect(await drops('update full_a set b_id = 9 where id = 1')).toBe(true)
+    expect(await drops('update full_a set b_id = 0 where id = 3')).toBe(true)
+  })
+})
+
+describe('an empty answer', () => {
+  it.each([
+    ['a filter', 'select note from full_a a where a.x = 5'],
+    ['a range without the key', 'select note from full_a a where a.x between 5 and 8 order by a.b_id'],
+    ['a condition that is not compared', "select note from full_a a where a.x > 4 and a.note ~ 'z'"],
+    ['a join', 'select a.note from full_a a join full_b b on b.id = a.b_id where a.x = 5 and b.x > 0'],
+    ['a self-join', 'select a.note from full_a a join full_a b on b.id = a.b_id where a.x = 5 and b.x > 0'],
+  ])('of %s shows no row that TRUNCATE could take; one that comes is seen', async (_, text) => {
+    const drops = await opened(text)
+    expect(await drops('delete from full_a where id = 2')).toBe(false)
+    expect(await drops('truncate full_a')).toBe(false)
+    expect(await drops("insert into full_a values (1, 5, 1, 'z')")).toBe(true)
+    expect(await drops('truncate full_a')).toBe(true)
+  })
+
+  it('of an outer join may get rows by those that go', async () => {
+    const text = 'select a.id from full_a a left join full_b b on b.id = a.b_id where a.id = 1 and b.id is null'
+    const drops = await opened(text)
+    expect(await drops('truncate full_b')).toBe(true)
+  })
+
+  it('of groups may get rows by those that go', async () => {
+    const drops = await opened('select x from full_a group by x having count(*) < 6')
+    expect(await drops('delete from full_a where id = 1')).toBe(true)
+  })
+})
+
 describe('of an outer join', () => {
   const text = `select a.id, a.note, b.id as other, b.note as of from full_a a left join full_b b on b.id = a.b_id
     where b.note < 'note 9' order by a.id`

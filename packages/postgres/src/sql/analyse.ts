@@ -38,7 +38,9 @@ export interface RowRead {
   readonly isAll: boolean
   /** The columns that are read of it here; undefined: all, or that is not known. */
   readonly reads: readonly string[] | undefined
-  /** Those of them that decide which rows the answer has: the others it only shows. */
+  /** Those of them that matter to an answer of one row, which has no order. */
+  readonly unordered: readonly string[] | undefined
+  /** Those that decide which rows the answer has: the others it only shows. */
   readonly decides: readonly string[] | undefined
 }
 
@@ -60,6 +62,7 @@ export interface Tested {
   readonly isNullable: boolean
   /** As of the RowRead. */
   readonly reads: readonly string[] | undefined
+  readonly unordered: readonly string[] | undefined
   readonly decides: readonly string[] | undefined
 }
 
@@ -149,6 +152,7 @@ export function analyse(material: Material): Analysis | 'torn' {
       ...shownOf(occurrence, reads, types),
       isAll: isNone(given) && occurrence.formulas.every(isNone),
       reads: columns.at(occurrence.relation, occurrence.place),
+      unordered: columns.unordered(occurrence.relation, occurrence.place),
       decides: columns.deciding(occurrence.relation, occurrence.place),
     }
     const isUsable = testings.length > 0 && facts.isCatalogFirst
@@ -196,7 +200,11 @@ function testedOf(
   const named = new Set<object>(testings.flatMap((each) => [...each.references]))
   const fewer = columns.at(relation, place, named)
   if (isExact && reads?.length === fewer?.length) return undefined
-  return { testings, isWhole, isNullable, reads: fewer, decides: columns.deciding(relation, place, named) }
+  return {
+    ...{ testings, isWhole, isNullable, reads: fewer },
+    unordered: columns.unordered(relation, place, named),
+    decides: columns.deciding(relation, place, named),
+  }
 }
 
 /** Whether the answer tells its rows. */

@@ -65,6 +65,7 @@ function analysis(ways: RowRead['ways'], over: Partial<Analysis> & Partial<RowRe
           partners: undefined,
         },
         reads: over.columns?.get(POSTS.oid),
+        unordered: over.columns?.get(POSTS.oid),
         decides: undefined,
       },
     ],

@@ -18,8 +18,9 @@ import { Ends } from './ends.js'
 import { namesMoment } from './mentions.js'
 import { pairedWays, partnerSteps } from './paired.js'
 import type { Coarse } from './reads.js'
-import { areOldValuesKnown, dependenciesOf, noRow, ordersOf, type RowSet, rowSetOf } from './row-set.js'
+import { areOldValuesKnown, dependenciesOf, isOfNoRow, noRow, ordersOf, type RowSet, rowSetOf } from './row-set.js'
 import { testOf } from './row-test.js'
+import { isWorthAsking, noteAnswer } from './worth.js'
 
 /** Which tables are followed, as the log says: of no table while it is not followed itself. */
 export interface FollowedTables {
@@ -45,8 +46,6 @@ export interface BindingLimits {
 
 /** All rows of a table. */
 const ALL: RowSet = { equal: [], range: undefined, also: [] }
-/** What leaves out few rows of a table, or none. */
-const LOOSE: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>(['not-null', 'cut', 'beside'])
 /** More dependencies than this of one table and query are not kept one by one: columns are left out, which only widens. */
 const ROWS_MAX = 1_000
 
@@ -100,8 +99,7 @@ export class Binding {
     if (!this.#tables) return
     const bounds = this.#analysis.rows.flatMap(({ ways }) => (typeof ways === 'string' ? [] : ways.flat()))
     const steps = stepsOf(bounds)
-    // Worth a question of its own only where a table would be followed as a whole.
-    const isWorth = steps.length > 0 || this.#analysis.rows.some(isNearlyWhole)
+    const isWorth = steps.length > 0 || isWorthAsking(this.#analysis)
     const presences = isWorth ? bounds.flatMap(({ choice }) => (choice.kind === 'beside' ? choice.tables : [])) : []
     steps.push(...presences.flatMap((each) => stepsOf(each.bounds)))
     if (isWorth && this.#partnersMax > 0) steps.push(...partnerSteps(this.#analysis))
@@ -139,6 +137,7 @@ export class Binding {
     if (followed)
       for (const table of this.#followed.keys()) if (!followed.followed(table)) this.#missing(table, followed)
     const { rows, tables, views, functions } = this.#analysis
+    if (answered) noteAnswer(this.#analysis, answered.rowCount)
     this.#paired = pairedWays(this.#analysis, this.#chains.values)
     // No row changes under the name of a view or a function, but its definition may.
     for (const table of [...views, ...functions]) this.#reading.depend({ kind: 'table', table, reads: [] })
@@ -185,18 +184,20 @@ export class Binding {
     const { table } = relation
     const identity = this.#followed.get(table)
     const test = this.#testOf(read, identity)
-    const { reads, decides } = (test && read.tested) ?? read
+    const columns = (test && read.tested) ?? read
+    const reads = answered && answered.rowCount <= 1 ? columns.unordered : columns.reads
     const found = this.#setsOf(read, identity, answered)
     const sets = typeof found === 'string' ? [ALL] : found
     const isWhole = typeof found === 'string' && !test
     if (typeof found === 'string' && isWhole && !isAll && this.#tables) this.#reading.coarse(table, found)
     const isKnown = sets.every((set) => areOldValuesKnown(set, identity))
     const max = isKnown ? this.#shownMax(read, isWhole, test !== undefined) : this.#membersMax
-    const members = max === undefined ? 'unseen' : membersOf(read, identity, answered, max)
+    const isNone = isNoneShown(read, answered)
+    const members = isNone ? [] : max === undefined ? 'unseen' : membersOf(read, identity, answered, max)
     if (Array.isArray(members)) {
       // Rows that leave are among those that it shows; of the others only what decides whether they are shown.
       for (const set of sets)
-        for (const dependency of dependenciesOf(table, set, 'ignored', test)) this.#depend(dependency, decides)
+        for (const dependency of dependenciesOf(table, set, 'ignored', test)) this.#depend(dependency, columns.decides)
       for (const dependency of members) this.#depend(test ? { ...dependency, test } : dependency, reads)
     } else if (isWhole) {
       this.#depend({ kind: 'table', table }, reads)
@@ -215,13 +216,21 @@ export class Binding {
     }
   }
 
-  /** A table without which no row matters in this way, and which has none. */
+  /** A table without which no row matters in this way, and which has none, or can have none. */
   #absentBeside(way: Bounds): Presence | undefined {
     for (const { choice } of way) {
-      const absent = choice.kind === 'beside' ? this.#chains.absent(choice.tables) : undefined
+      if (choice.kind !== 'beside') continue
+      const absent = choice.tables.find((each) => this.#isImpossible(each)) ?? this.#chains.absent(choice.tables)
       if (absent) return absent
     }
     return undefined
+  }
+
+  /** The values contradict each other, so that no row ever meets them. */
+  #isImpossible({ bounds }: Presence): boolean {
+    const own = bounds.filter(({ choice }) => !['cut', 'beside', 'chain'].includes(choice.kind))
+    const set = own.length > 0 && rowSetOf(own, this.#values, () => undefined, undefined, ROWS_MAX)
+    return typeof set === 'object' && isOfNoRow(set)
   }
 
   /** What more decides whether a row counts, where the log tells it of the rows before, too. */
@@ -317,10 +326,9 @@ export class Binding {
   }
 }
 
-/** Where its bounds leave out next to nothing. */
-function isNearlyWhole({ ways, uncut, isAll }: RowRead): boolean {
-  if (isAll || typeof ways === 'string') return !isAll && uncut !== undefined
-  return uncut !== undefined || ways.some((way) => way.every(({ choice }) => LOOSE.has(choice.kind)))
+/** Without any row in the answer none of the table is in it that could leave: only what comes matters. */
+function isNoneShown({ hidden, isAll }: RowRead, answered: Answered | undefined): boolean {
+  return answered?.rowCount === 0 && !isAll && (hidden === undefined || hidden === 'self-join')
 }
 
 /** All chains of some bounds, and those that they lead through. */

@@ -211,14 +211,15 @@ class Way {
 
   /** What a row of it must be joined to, of tables with few rows: in either direction of a chain it is as true. */
   partnersOf(occurrence: TableOccurrence): readonly PartnerBound[] {
-    const { named } = joinedAs(occurrence, this.#ownBounds(occurrence))
+    // Of a column with one value it is enough to know whether there is a row beside it.
+    const single = this.#ownBounds(occurrence).flatMap(({ column, choice }) => (isSingle(choice) ? [column] : []))
     const partners = this.#joinable().flatMap((members) =>
       members.flatMap((each) => {
-        if (each.occurrence !== occurrence || named.includes(each.column)) return []
+        if (each.occurrence !== occurrence || single.includes(each.column)) return []
         return members.flatMap((other) => (isPair(each, other) ? (this.#partnerOf(each.column, other) ?? []) : []))
       }),
     )
-    return partners.length > PARTNERS_MAX ? [] : partners
+    return partners.slice(0, PARTNERS_MAX)
   }
 
   #partnerOf(column: Column, other: BoundColumn): PartnerBound | undefined {
@@ -373,6 +374,10 @@ class Way {
     if (!this.#named.has(named, target)) return false
     return this.#named.membersOf(named).every((member) => !member.occurrence.isNullable)
   }
+}
+
+function isSingle(choice: Choice): boolean {
+  return choice.kind === 'null' || (choice.kind === 'in' && choice.values.length === 1)
 }
 
 function isPair(own: BoundColumn, other: BoundColumn): boolean {

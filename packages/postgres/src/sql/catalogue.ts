@@ -53,7 +53,7 @@ export interface Relation {
   readonly columns: readonly Column[]
   /** The columns of its primary key; none if it has none. */
   readonly keys: readonly string[]
-  /** It has few rows: less than 64 kB of them. */
+  /** It has few rows: less than 64 kB of them, in all its partitions. */
   readonly isSmall: boolean
   /** SQL of the view or of its policies. */
   readonly definitions: readonly string[]
@@ -222,7 +222,8 @@ select json_build_object(
       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) else '[]' end,
     'keys', coalesce((select json_agg(a.attname) from pg_catalog.pg_index i join pg_catalog.pg_attribute a
       on a.attrelid = c.oid and a.attnum = any(i.indkey) where i.indrelid = c.oid and i.indisprimary), '[]'),
-    'isSmall', c.relkind = 'r' and coalesce(pg_catalog.pg_relation_size(c.oid) <= 65536, false),
+    'isSmall', c.relkind in ('r', 'p') and coalesce((select sum(pg_catalog.pg_relation_size(p.oid))
+      from (select c.oid where c.relkind = 'r' union all select relid from pg_catalog.pg_partition_tree(c.oid) where c.relkind = 'p') p (oid)) <= 65536, false),
     'definitions', case when c.nspname in ('pg_catalog', 'information_schema') then '[]' when c.relkind = 'v'
       then json_build_array(pg_catalog.pg_get_viewdef(c.oid))
       else coalesce((select json_agg('select ' || pg_catalog.pg_get_expr(p.polqual, p.polrelid)) from pg_catalog.pg_policy p

@@ -172,11 +172,19 @@ function readAt(text: string): string {
 const deciding: Record<string, string> = {
   'select p.id, p.title from posts p where p.views > 1': 'views',
   'select * from posts where views > 1': 'views',
-  'select p.* from posts p where id = 1 order by views': 'id views',
+  'select p.* from posts p where id = 1 order by views': 'id',
+  'select p.* from posts p where id = 1 order by views limit 3': 'id views',
+  'select p.* from posts p where id = 1 order by views offset 1': 'id views',
+  'select p.* from posts p where id = 1 order by views fetch first row with ties': 'id views',
+  'select distinct on (p.author_id) p.* from posts p order by author_id, views': 'author_id views',
+  'select p.* from posts p where id = 1 order by lower(body)': 'body id',
   'select title, lower(body) from posts where id = 1': 'body id',
-  'select title from posts where id = 1 order by title': 'id title',
-  'select title as t from posts where id = 1 order by t': 'id title',
-  'select title, body from posts where id = 1 order by 1': 'body id title',
+  'select title from posts where id = 1 order by title': 'id',
+  'select title from posts where id = 1 order by title limit 3': 'id title',
+  'select title as t from posts where id = 1 order by t': 'id',
+  'select title as t from posts where id = 1 order by t limit 3': 'id title',
+  'select title, body from posts where id = 1 order by 1': 'id',
+  'select title, body from posts where id = 1 order by 1 limit 3': 'body id title',
   'select s.title from (select * from posts) s': '',
   'select s.title from (select title, views from posts) s where s.views > 1': 'views',
   'select * from (select * from posts) s where s.views > 1': 'views',
@@ -186,17 +194,36 @@ const deciding: Record<string, string> = {
 }
 
 for (const [text, expected] of Object.entries(deciding)) {
-  it(`decides: ${text}`, () => {
-    const parsed = parseSql(text)
-    if ('tooDeep' in parsed) throw new Error('too deep')
-    const [statement] = parsed.statements
-    let place: RangeVar | undefined
-    walk(statement, (tag, content) => {
-      if (tag === 'RangeVar') place ??= content as RangeVar
-    })
-    const columns = columnsRead(statement!, [], new Set(), facts, () => false)
-    expect(columns.deciding(POSTS, place!)?.join(' ') ?? '*').toBe(expected)
+  it(`decides: ${text}`, () => expect(readAtFirst(text, 'deciding')).toBe(expected))
+}
+
+/** What an answer of one row reads: it has no order. */
+const unordered: Record<string, string> = {
+  'select p.title from posts p where p.id = 1 order by p.views, title': 'id title',
+  'select p.title from posts p where p.id = 1 order by p.views limit 1': 'id title views',
+  'select author_id, count(*) from posts group by author_id order by author_id, max(views)': 'author_id views',
+  'select title from posts order by (select max(views) from posts)': 'title views',
+  'select title, rank() over (order by views) from posts order by views': 'title views',
+  'select * from posts order by views': '*',
+}
+
+for (const [text, expected] of Object.entries(unordered)) {
+  it(`unordered: ${text}`, () => expect(readAtFirst(text, 'unordered')).toBe(expected))
+}
+
+function readAtFirst(text: string, which: 'deciding' | 'unordered'): string {
+  const parsed = parseSql(text)
+  if ('tooDeep' in parsed) throw new Error('too deep')
+  const [statement] = parsed.statements
+  let place: RangeVar | undefined
+  walk(statement, (tag, content) => {
+    if (tag === 'RangeVar') place ??= content as RangeVar
   })
+  return (
+    columnsRead(statement!, [], facts, () => false)
+      [which](POSTS, place!)
+      ?.join(' ') ?? '*'
+  )
 }
 
 it('knows what reads more than the columns of the log', () => {

@@ -13,7 +13,9 @@ export interface ColumnsRead {
   of(relation: Relation): readonly string[] | undefined
   /** @param place  the name in FROM; undefined where it is not known; @param without  names of columns that do not count */
   at(relation: Relation, place: RangeVar | undefined, without?: ReadonlySet<object>): readonly string[] | undefined
-  /** The same without what the statement only shows: what decides which rows its answer has, and in which order. */
+  /** The same without what only orders the rows of the statement's answer. */
+  unordered(relation: Relation, place: RangeVar, without?: ReadonlySet<object>): readonly string[] | undefined
+  /** The same without what the statement only shows: what decides which rows its answer has. */
   deciding(relation: Relation, place: RangeVar, without?: ReadonlySet<object>): readonly string[] | undefined
   /** Something is read that an update may change though it leaves all columns of the log as they were: system columns, generated ones. */
   readonly isVersionRead: boolean
@@ -43,8 +45,16 @@ export function columnsRead(
   const statements = [statement, ...bodies.map((body) => body.statement)]
   const namesIn = (without: ReadonlySet<object>): AllNames => new AllNames(statements, needed, facts, without)
   const names = namesIn(new Set())
-  let deciding: AllNames | undefined
+  const [ordering, shown] = [orderingIn(statement), shownBy(statement)]
+  const known = new Map<ReadonlySet<object>, AllNames>()
   const isKnown = (relation: Relation): boolean => isPlain(relation, hasSeen)
+  const lesser = (relation: Relation, place: RangeVar, less: ReadonlySet<object>, without?: ReadonlySet<object>) => {
+    if (!isKnown(relation)) return undefined
+    if (without) return namesIn(new Set([...less, ...without])).columnsAt(relation, place)
+    const found = less.size === 0 ? names : (known.get(less) ?? namesIn(less))
+    known.set(less, found)
+    return found.columnsAt(relation, place)
+  }
   return {
     of: (relation) => (isKnown(relation) ? names.columnsOf(relation) : undefined),
     at: (relation, place, without) => {
@@ -52,30 +62,40 @@ export function columnsRead(
       if (place && without) return namesIn(without).columnsAt(relation, place)
       return place ? names.columnsAt(relation, place) : names.columnsOf(relation)
     },
-    deciding: (relation, place, without) => {
-      if (!isKnown(relation)) return undefined
-      const shown = shownBy(statement)
-      if (without) return namesIn(new Set([...shown, ...without])).columnsAt(relation, place)
-      deciding ??= namesIn(shown)
-      return deciding.columnsAt(relation, place)
-    },
+    unordered: (relation, place, without) => lesser(relation, place, ordering, without),
+    deciding: (relation, place, without) => lesser(relation, place, shown, without),
     isVersionRead: names.isVersionRead || facts.relations.some(hasVersion),
   }
 }
 
-/** Columns that stand in the list of the statement alone, and are not ordered by under the name that it gives them. */
+/** Columns that stand in the list of the statement alone, and decide by no ORDER BY which of its rows it shows; and what only orders them. */
 function shownBy(statement: Node): ReadonlySet<object> {
-  const { targetList = [], sortClause = [] } = as('SelectStmt', statement) ?? {}
+  const select = as('SelectStmt', statement)
+  if (!select) return new Set()
+  const { targetList = [], sortClause = [] } = select
+  const isCut = !isAllShown(select)
   const sorted = sortClause.map((node) => as('SortBy', node)?.node)
   // By its place in the list.
-  if (sorted.some((node) => as('A_Const', node))) return new Set()
-  const names = new Set(sorted.map((node) => strings(as('ColumnRef', node)?.fields).at(-1)))
-  return new Set(
-    targetList.flatMap((node) => {
-      const target = as('ResTarget', node)
-      return target?.name !== undefined && names.has(target.name) ? [] : (as('ColumnRef', target?.val) ?? [])
-    }),
-  )
+  if (isCut && sorted.some((node) => as('A_Const', node))) return new Set()
+  const names = new Set(isCut ? sorted.map((node) => strings(as('ColumnRef', node)?.fields).at(-1)) : [])
+  const shown = targetList.flatMap((node) => {
+    const target = as('ResTarget', node)
+    return target?.name !== undefined && names.has(target.name) ? [] : (as('ColumnRef', target?.val) ?? [])
+  })
+  return new Set([...shown, ...orderingIn(statement)])
+}
+
+/** Columns in the statement's ORDER BY that decide nothing but the order of its rows. */
+function orderingIn(statement: Node): ReadonlySet<object> {
+  const select = as('SelectStmt', statement)
+  if (!select || !isAllShown(select)) return new Set()
+  return new Set((select.sortClause ?? []).flatMap((node) => as('ColumnRef', as('SortBy', node)?.node) ?? []))
+}
+
+/** ORDER BY decides nothing of which rows a SELECT shows. */
+function isAllShown({ limitCount, limitOffset, distinctClause }: SelectStmt): boolean {
+  const isDistinctOn = distinctClause?.some((node) => Object.keys(node).length > 0)
+  return !limitCount && !limitOffset && !isDistinctOn
 }
 
 /** It is known who names its columns: statements, views that were looked into, and policies of its own. */

@@ -112,8 +112,14 @@ function isWithNull(column: Column, choice: Choice, parameters: readonly unknown
   }
 }
 
-export function areOldValuesKnown({ equal, range, also }: RowSet, identity: FollowedTable | undefined): boolean {
-  if (identity?.identity === 'full' || also.some((each) => each.is === 'in' && each.values.length === 0)) return true
+/** Whether it is the set that no row is in. */
+export function isOfNoRow({ also }: RowSet): boolean {
+  return also.some((each) => each.is === 'in' && each.values.length === 0)
+}
+
+export function areOldValuesKnown(set: RowSet, identity: FollowedTable | undefined): boolean {
+  const { equal, range, also } = set
+  if (identity?.identity === 'full' || isOfNoRow(set)) return true
   const names = [
     ...equal.map(({ column }) => column.name),
     ...(range ? [range.column] : []),

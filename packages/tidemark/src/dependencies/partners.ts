@@ -1,6 +1,6 @@
 import type { Change, RowChange } from '../log/change.js'
 import type { Dependency, RowsDependency } from './dependency.js'
-import { valueAfter, valueBefore } from './match.js'
+import { isUnchanged, valueAfter, valueBefore } from './match.js'
 import { type Key, keyOf, type Order } from './order.js'
 
 /*
@@ -117,6 +117,7 @@ function arrivalOf({ table, of, order, reads }: Partner, value: string): RowsDep
 interface Column {
   readonly column: string
   readonly order: Order
+  readonly reads: readonly string[]
   /** How many partners of entries look at it. */
   uses: number
   /** When a value came last, the oldest first. */
@@ -130,21 +131,23 @@ class Arrivals {
   readonly #tables = new Map<string, Map<string, Column>>()
   now = 0
 
-  track({ table, of, order }: Partner): void {
+  track(partner: Partner): void {
+    const { table, of, order, reads } = partner
     let columns = this.#tables.get(table)
     if (!columns) {
       columns = new Map()
       this.#tables.set(table, columns)
     }
-    const name = nameOf(of, order)
+    const name = nameOf(partner)
     const column = columns.get(name)
     if (column) column.uses++
-    else columns.set(name, { column: of, order, uses: 1, last: new Map(), forgotten: -1 })
+    else columns.set(name, { column: of, order, reads, uses: 1, last: new Map(), forgotten: -1 })
   }
 
-  untrack({ table, of, order }: Partner): void {
+  untrack(partner: Partner): void {
+    const { table } = partner
     const columns = this.#tables.get(table)!
-    const name = nameOf(of, order)
+    const name = nameOf(partner)
     const column = columns.get(name)!
     column.uses--
     if (column.uses > 0) return
@@ -156,6 +159,8 @@ class Arrivals {
     this.now++
     if (change.op === 'delete') return
     for (const each of this.#tables.get(change.table)?.values() ?? []) {
+      // A row that counts as it did before has come before.
+      if (isUnchanged(change, each.reads)) continue
       const value = valueAfter(change, each.column)
       if (value === null) continue
       const key = value === undefined ? undefined : keyOf(each.order, value)
@@ -166,8 +171,8 @@ class Arrivals {
   }
 
   /** Whether it came after that, or may have. */
-  hasCome({ table, of, order }: Partner, key: Key, since: number): boolean {
-    const column = this.#tables.get(table)?.get(nameOf(of, order))
+  hasCome(partner: Partner, key: Key, since: number): boolean {
+    const column = this.#tables.get(partner.table)?.get(nameOf(partner))
     return !column || column.forgotten > since || (column.last.get(key) ?? -1) > since
   }
 
@@ -182,8 +187,8 @@ class Arrivals {
   }
 }
 
-function nameOf(column: string, order: Order): string {
-  return `${order} ${column}`
+function nameOf({ of, order, reads }: Partner): string {
+  return JSON.stringify([order, of, ...reads])
 }
 
 /** As functions, so that tests can plant the bug of leaving one out. */
