@@ -220,7 +220,7 @@ function readAtFirst(text: string, which: 'deciding' | 'unordered'): string {
     if (tag === 'RangeVar') place ??= content as RangeVar
   })
   return (
-    columnsRead(statement!, [], facts, () => false)
+    columnsRead(statement!, [], new Set(), facts, () => false)
       [which](POSTS, place!)
       ?.join(' ') ?? '*'
   )
