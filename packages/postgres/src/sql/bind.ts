@@ -227,7 +227,7 @@ export class Binding {
   }
 
   /** The values contradict each other, so that no row ever meets them. */
-  #isImpossible({ bounds }: Presence): boolean {
+  #isImpossible({ bounds }: Pick<Presence, 'bounds'>): boolean {
     const own = bounds.filter(({ choice }) => !['cut', 'beside', 'chain'].includes(choice.kind))
     const set = own.length > 0 && rowSetOf(own, this.#values, () => undefined, undefined, ROWS_MAX)
     return typeof set === 'object' && isOfNoRow(set)
@@ -315,6 +315,8 @@ export class Binding {
     columns: readonly Column[],
     answered: Answered | undefined,
   ): void {
+    // Nothing is waited for that can't come.
+    if (this.#isImpossible({ bounds })) return
     const identity = this.#followed.get(relation.table)
     const named = bounds.filter(({ choice }) => choice.kind !== 'cut')
     const set = named.length === 0 ? ALL : rowSetOf(named, this.#values, this.#chains.values, identity, ROWS_MAX)
