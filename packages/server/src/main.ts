@@ -99,7 +99,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
     const { enabled } = config.trees
     const trees =
       enabled === true || (enabled === 'auto' && database.embedded)
-        ? await openTrees({ cache, source, limits: config.trees.limits })
+        ? await openTrees({ cache, source, limits: config.trees.limits, whenDown: 'later' })
         : undefined
     const tokens = config.access.tokens || config.access.oidc ? tokenDatabase(database.url) : undefined
     if (tokens) started.push(() => tokens.close())

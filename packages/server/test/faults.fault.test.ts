@@ -70,9 +70,20 @@ describe('when the server is killed', () => {
 })
 
 describe('when PostgreSQL is killed', () => {
+  const DOWN = [503, 'TIDEMARK_SOURCE_DOWN']
+  async function ofTree(url: string, method: string): Promise<[status: number, code: string | undefined]> {
+    const body = method === 'PUT' ? '{"a":1}' : null
+    const answer = await fetch(`${url}/api/trees/T1/app`, {
+      method,
+      body,
+      headers: { 'content-type': 'application/json' },
+    })
+    return [answer.status, ((await answer.json()) as { code?: string }).code]
+  }
+
   it('streams stay, say what they wait for, and go on; ids of before are of another epoch', async () => {
     const database = await ownDatabase()
-    const { config } = folderWith(CONFIG)
+    const { config } = folderWith(`trees: { enabled: true }\n${CONFIG}`)
     const running = await serve({
       config,
       port: 0,
@@ -90,6 +101,7 @@ describe('when PostgreSQL is killed', () => {
     const down = await fetch(`${running.url}/api/resources/post?id=50`)
     expect([down.status, ((await down.json()) as { code: string }).code]).toEqual([503, 'TIDEMARK_SOURCE_DOWN'])
     expect(down.headers.get('content-type')).toMatch(/^application\/problem\+json/)
+    for (const method of ['GET', 'PUT']) expect(await ofTree(running.url, method), method).toEqual(DOWN)
 
     await database.server.restart()
     await sql(database.url, `update posts set title = 'after' where id = 1`)
@@ -103,7 +115,7 @@ describe('when PostgreSQL is killed', () => {
   it('a server that starts meanwhile says so, and serves once it is there', async () => {
     const database = await ownDatabase()
     database.server.kill()
-    const { config } = folderWith(CONFIG)
+    const { config } = folderWith(`trees: { enabled: true }\n${CONFIG}`)
     const running = await serve({
       config,
       port: 0,
@@ -117,7 +129,9 @@ describe('when PostgreSQL is killed', () => {
     expect((await fetch(`${running.url}/api/resources/post?id=1`)).status).toBe(503)
     const health = (await (await fetch(`${running.url}/health`)).json()) as { live: boolean; ready: boolean }
     expect([health.live, health.ready]).toEqual([true, false])
+    for (const method of ['GET', 'PUT']) expect(await ofTree(running.url, method), method).toEqual(DOWN)
     await database.server.restart()
+    await expect.poll(() => ofTree(running.url, 'PUT'), BOUND).toEqual([200, undefined])
     await expect.poll(() => titles(stream), BOUND).toEqual(['post 1'])
     await expect.poll(async () => (await fetch(`${running.url}/health`)).status, BOUND).toBe(200)
   })

@@ -26,11 +26,11 @@ beforeEach(async () => {
 
 afterEach(() => server.close())
 
-/** Sends text over a socket, as no HTTP client would, and returns all that comes back. */
+/** Sends text over a socket, as no HTTP client would, a byte for each character, and returns all that comes back. */
 function raw(text: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = ''
-    const socket = connect(port, '127.0.0.1', () => socket.end(text.replaceAll('\n', '\r\n')))
+    const socket = connect(port, '127.0.0.1', () => socket.end(text.replaceAll('\n', '\r\n'), 'latin1'))
     socket.setEncoding('utf8').on('data', (part: string) => {
       answer += part
     })
@@ -38,8 +38,8 @@ function raw(text: string): Promise<string> {
   })
 }
 
-const request = (host: string, headers = '', line = 'GET /api/resources/posts HTTP/1.1') =>
-  raw(`${line}\nHost: ${host}\n${headers}Connection: close\n\n`)
+const request = (host: string, headers = '', line = 'GET /api/resources/posts HTTP/1.1', body = '') =>
+  raw(`${line}\nHost: ${host}\n${headers}Connection: close\n\n${body}`)
 
 const outcome = (answer: string) => [Number(answer.split(' ')[1]), /"code":"(\w+)"/.exec(answer)?.[1]]
 
@@ -124,6 +124,72 @@ describe('who may ask', () => {
     expect(outcome(answer)).toEqual([405, 'TIDEMARK_METHOD'])
     expect(answer).not.toMatch(/access-control/i)
     expect(answer).toMatch(/^cross-origin-resource-policy: same-origin/m)
+  })
+})
+
+describe('a request that can be read in two ways', () => {
+  const asked = (headers: string, body = '{"keys":["a"]}', line = 'POST /api/invalidate HTTP/1.1') =>
+    request(
+      `127.0.0.1:${port}`,
+      `Content-Length: ${body.length}\nContent-Type: application/json\n${headers}`,
+      line,
+      body,
+    ).then(outcome)
+  const refused = [400, 'TIDEMARK_REQUEST']
+
+  it('is refused: headers that come twice, or an address of another server', async () => {
+    for (const header of ['Host: attacker.example', `Host: 127.0.0.1:${port}`, 'Content-Type: text/plain'])
+      expect(await asked(`${header}\n`), header).toEqual(refused)
+    for (const header of ['Idempotency-Key', 'idempotency-key', 'Tidemark-Tenant', 'Tidemark-Csrf', 'Authorization'])
+      expect(await asked(`${header}: a\n${header}: b\n`), header).toEqual(refused)
+    for (const address of ['http://attacker.example/health', `https://127.0.0.1:${port}/health`, 'health'])
+      expect(await asked('', '', `GET ${address} HTTP/1.1`), address).toEqual(refused)
+    expect(await asked('', '', `GET http://127.0.0.1:${port}/health/live HTTP/1.1`)).toEqual([200, undefined])
+    const lists = 'If-None-Match: "a"\nIf-None-Match: "b"\nX: 1\nX: 2\n'
+    expect(await asked(lists, '', 'GET /health/live HTTP/1.1')).toEqual([200, undefined])
+  })
+
+  it('is refused: lengths that differ, or that are hidden', async () => {
+    for (const header of [
+      'Content-Length: 3',
+      'Transfer-Encoding: chunked',
+      'Transfer-Encoding: xchunked',
+      'Transfer-Encoding : chunked',
+      'X: a\u0000b',
+      'X: a\n Transfer-Encoding: chunked',
+    ])
+      expect(await asked(`${header}\n`), header).toEqual(refused)
+    // What follows a request that is refused is no request of its own.
+    const two = await request('attacker.example', 'Content-Length: 200\n', undefined, 'GET /health/live HTTP/1.1\n\n')
+    expect(two.match(/HTTP\/1\.1 /g)).toHaveLength(1)
+  })
+
+  it('is refused: what is not UTF-8, by which a key would become another one', async () => {
+    for (const key of ['\xff', '\xc0\xaf', '\xed\xa0\x80', '\xe4'])
+      expect(await asked('', `{"keys":["${key}"]}`), key).toEqual(refused)
+    expect(await asked('', '{"keys":["\xc3\xa4"]}')).toEqual([200, undefined])
+    for (const query of ['keys=%ff', 'keys=%', 'keys=%c0%af', '%zz=a'])
+      expect(await asked('', '', `GET /api/invalidate/preview?${query} HTTP/1.1`), query).toEqual(refused)
+    expect(await asked('', '', 'GET /api/invalidate/preview?keys=%C3%A4+%25 HTTP/1.1')).toEqual([200, undefined])
+  })
+
+  it('is refused: a body in an encoding that is not read here', async () => {
+    const unread = [415, 'TIDEMARK_MEDIA_TYPE']
+    for (const encoding of ['gzip', 'br', 'identity, gzip'])
+      expect(await asked(`Content-Encoding: ${encoding}\n`), encoding).toEqual(unread)
+    expect(await asked('Content-Encoding: identity\n')).toEqual([200, undefined])
+    const headers = (charset: string) => ({ 'content-type': `application/json; charset=${charset}` })
+    const ask = async (charset: string) =>
+      (
+        await server.app.inject({
+          method: 'POST',
+          url: '/api/invalidate',
+          headers: headers(charset),
+          payload: '{"keys":["a"]}',
+        })
+      ).statusCode
+    for (const charset of ['utf-16', '"iso-8859-1"']) expect(await ask(charset), charset).toBe(415)
+    for (const charset of ['utf-8', 'UTF8', '"utf-8"']) expect(await ask(charset), charset).toBe(200)
   })
 })
 

@@ -1,12 +1,15 @@
+import { connectionError } from '@tidemark/postgres'
 import { escapeLiteral, type Pool, type PoolClient } from 'pg'
+import { TidemarkError } from 'tidemark'
 import { TENANT_SETTING } from './schema.js'
 
 /** Begins transactions in which row security shows one tenant only, and what is shared. */
 export class Transactions {
   readonly #pool: Pool
-  readonly #role: string | undefined
+  readonly #role: () => string | undefined
 
-  constructor(pool: Pool, role: string | undefined) {
+  /** @param role  to take on in each; asked for when one begins */
+  constructor(pool: Pool, role: () => string | undefined) {
     this.#pool = pool
     this.#role = role
   }
@@ -15,15 +18,17 @@ export class Transactions {
    * Runs it in a transaction, which is taken back if it rejects.
    *
    * @returns what it returned, and the position of the commit
+   * @throws SourceDownError (`TIDEMARK_SOURCE_DOWN`) where the database cannot be reached; what `work` rejects with
    */
   async run<Result>(
     tenant: string,
     work: (client: PoolClient) => Promise<{ readonly result: Result; readonly isKept: boolean }>,
   ): Promise<{ readonly result: Result; readonly position: string | undefined }> {
-    const client = await this.#pool.connect()
+    const client = await connect(this.#pool)
     let broken: Error | undefined
     try {
-      const role = this.#role === undefined ? '' : `set local role ${this.#role};`
+      const own = this.#role()
+      const role = own === undefined ? '' : `set local role ${own};`
       // Each text is one round trip.
       await client.query(`begin; ${role} select set_config('${TENANT_SETTING}', ${escapeLiteral(tenant)}, true)`)
       const { result, isKept } = await work(client)
@@ -40,7 +45,7 @@ export class Transactions {
       await client.query('rollback').catch((reason: Error) => {
         broken = reason
       })
-      throw error
+      throw broken === undefined || error instanceof TidemarkError ? error : connectionError(error)
     } finally {
       client.release(broken)
     }
@@ -51,4 +56,11 @@ export class Transactions {
     const { result } = await this.run(tenant, async (client) => ({ result: await read(client), isKept: false }))
     return result
   }
+}
+
+/** @throws SourceDownError */
+export function connect(pool: Pool): Promise<PoolClient> {
+  return pool.connect().catch((error: unknown) => {
+    throw connectionError(error)
+  })
 }

@@ -1,13 +1,13 @@
-import type { PostgresSource, Sql } from '@tidemark/postgres'
-import type { PoolClient } from 'pg'
-import type { Cache } from 'tidemark'
+import { type PostgresSource, RightsError, type Sql } from '@tidemark/postgres'
+import { DatabaseError, escapeIdentifier, type Pool, type PoolClient } from 'pg'
+import { type Cache, SourceDownError } from 'tidemark'
 import { Edits } from './edit.js'
 import { limitsOf, type TreeLimits } from './limits.js'
 import { checkList, type Head, type ListOptions, type NodeInfo, readConfigs, readNodeList } from './lists.js'
 import { checkName, type Path } from './pointer.js'
 import { Readings } from './readings.js'
 import { migrate, TENANT_SETTING } from './schema.js'
-import { Transactions } from './transaction.js'
+import { connect, Transactions } from './transaction.js'
 import { Tree } from './tree.js'
 import { Views } from './view.js'
 
@@ -16,6 +16,11 @@ export interface TreesOptions {
   /** The source of that cache. */
   readonly source: PostgresSource
   readonly limits?: Partial<TreeLimits>
+  /**
+   * Where the database cannot be reached: `fail` rejects; `later` resolves, and all that is asked for throws SourceDownError
+   * (`TIDEMARK_SOURCE_DOWN`) until it can. Default `fail`.
+   */
+  readonly whenDown?: 'fail' | 'later'
 }
 
 /** Nodes whose reads a process counts. */
@@ -26,16 +31,15 @@ const NODES_COUNTED_MAX = 100_000
  * invalidated by themselves.
  *
  * Makes its tables in the schema `tidemark_trees` when they are not there (the account needs the right to create one).
+ *
+ * @throws RightsError (`TIDEMARK_RIGHTS`), SourceDownError (`TIDEMARK_SOURCE_DOWN`), OptionError (`TIDEMARK_OPTION`) for a limit
  */
 export async function openTrees(options: TreesOptions): Promise<Trees> {
-  const limits = limitsOf(options.limits)
-  const client = await options.source.pool.connect()
-  try {
-    const role = await migrate(client)
-    return new Trees(options, limits, role)
-  } finally {
-    client.release()
-  }
+  const trees = new Trees(options, limitsOf(options.limits))
+  await trees.open().catch((error: unknown) => {
+    if (options.whenDown !== 'later' || !(error instanceof SourceDownError)) throw error
+  })
+  return trees
 }
 
 export class Trees {
@@ -45,14 +49,20 @@ export class Trees {
   readonly #transactions: Transactions
   readonly #cacheOf: (tenant: string) => Cache<{ readonly sql: Sql }>
   readonly #readings = new Readings(NODES_COUNTED_MAX)
+  readonly #pool: Pool
+  /** Once the tables are known to be there. */
+  #opened: { readonly role: string | undefined } | undefined
+  #opening: Promise<void> | undefined
 
   /** @internal  use `openTrees` */
-  constructor({ cache, source }: TreesOptions, limits: TreeLimits, role: string | undefined) {
+  constructor({ cache, source }: TreesOptions, limits: TreeLimits) {
     this.limits = limits
+    this.#pool = source.pool
     const caches = new Map<string, Cache<{ readonly sql: Sql }>>()
     this.#cacheOf = (tenant) => {
       let own = caches.get(tenant)
       if (!own) {
+        const { role } = this.#open()
         own = cache
           .tenant(tenant)
           .as({ settings: { [TENANT_SETTING]: tenant }, ...(role === undefined ? {} : { role }) })
@@ -61,11 +71,30 @@ export class Trees {
       return own
     }
     this.#views = new Views(this.#cacheOf)
-    this.#transactions = new Transactions(source.pool, role)
+    this.#transactions = new Transactions(source.pool, () => this.#open().role)
     this.#edits = new Edits(this.#transactions, limits, async (tenant, rows) => {
       const { dependents: count, dependentSample: keys } = await this.#cacheOf(tenant).preview({ rows, sampleMax: 100 })
       return { count, keys }
     })
+  }
+
+  /** @internal  Makes the tables; of several calls at once, one does. */
+  open(): Promise<void> {
+    this.#opening ??= tablesIn(this.#pool)
+      .then((role) => {
+        this.#opened = { role }
+      })
+      .finally(() => {
+        this.#opening = undefined
+      })
+    return this.#opening
+  }
+
+  #open(): { readonly role: string | undefined } {
+    if (this.#opened) return this.#opened
+    // Whoever asks next may find it there.
+    this.open().catch(() => {})
+    throw new SourceDownError('The database of the config trees has not been reached yet. Ask again in a moment.')
   }
 
   /** The configs of a tenant, by name. @throws TreeNameError (`TIDEMARK_TREE_NAME`) */
@@ -86,7 +115,7 @@ export class Trees {
     )
   }
 
-  #reading<Result>(tenant: string, read: (client: PoolClient) => Promise<Result>): Promise<Result> {
+  async #reading<Result>(tenant: string, read: (client: PoolClient) => Promise<Result>): Promise<Result> {
     return this.#transactions.read(tenant, read)
   }
 
@@ -94,6 +123,7 @@ export class Trees {
   tree(tenant: string, config: string): Tree {
     checkName('tenant', tenant)
     checkName('config', config)
+    this.#open()
     return new Tree(
       { tenant, config },
       this.#cacheOf(tenant),
@@ -103,5 +133,23 @@ export class Trees {
       this.limits,
       this.#readings,
     )
+  }
+}
+
+/** @returns the role to take on; see `migrate` */
+async function tablesIn(pool: Pool): Promise<string | undefined> {
+  const client = await connect(pool)
+  try {
+    return await migrate(client)
+  } catch (error) {
+    if (!(error instanceof DatabaseError) || error.code !== '42501') throw error
+    const database = escapeIdentifier(client.database ?? '<database>')
+    throw new RightsError(
+      'The role may not make the schema tidemark_trees, or is not the owner of what is in it.',
+      `grant create on database ${database} to ${escapeIdentifier(client.user ?? '<role>')}`,
+      { cause: error },
+    )
+  } finally {
+    client.release()
   }
 }

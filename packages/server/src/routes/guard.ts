@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { DrainingError, ForeignHostError, ForeignOriginError } from '../errors.js'
+import { requireOneMeaning } from './one-meaning.js'
 
 export interface GuardOptions {
   readonly isDraining: () => boolean
@@ -32,6 +33,7 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(SECURITY_HEADERS)
     if (request.protocol === 'https') reply.headers(TRANSPORT_SECURITY)
+    requireOneMeaning(request)
     const host = request.headers.host?.toLowerCase()
     if (host === undefined) throw new ForeignHostError()
     const isProxied = proxy?.host === host

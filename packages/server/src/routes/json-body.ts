@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { RequestError } from '../errors.js'
+import { readText } from './one-meaning.js'
 
 /** How deep a body may nest: what writes values out again goes as deep as they do. */
 const DEPTH_MAX = 100
@@ -10,10 +11,13 @@ const DEPTH_MAX = 100
  */
 export function readJsonBodies(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error')
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (depthOf(String(body)) > DEPTH_MAX)
-      return done(new RequestError('TIDEMARK_REQUEST', `The body nests deeper than ${DEPTH_MAX} levels. Send less.`))
-    return parse(request, String(body), done)
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
+    readText(request, body, (error, text = '') => {
+      if (error) done(error)
+      else if (depthOf(text) > DEPTH_MAX)
+        done(new RequestError('TIDEMARK_REQUEST', `The body nests deeper than ${DEPTH_MAX} levels. Send less.`))
+      else parse(request, text, done)
+    })
   })
 }
 

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { RequestError } from '../errors.js'
+import { readText } from './one-meaning.js'
 
 export const YAML = 'application/yaml'
 /** What a tree can be sent as. `curl -d` sends the form's type unless it is told otherwise: what is in it is read as JSON. */
@@ -14,14 +15,12 @@ export const MERGE_PATCH = 'application/merge-patch+json'
 export function keepBodiesAsText(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
   // Without a type it is what most send: JSON.
-  app.addContentTypeParser('*', { parseAs: 'string' }, ({ headers }, body, done) =>
-    headers['content-type'] === undefined
-      ? done(null, body)
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body: Buffer, done) =>
+    request.headers['content-type'] === undefined
+      ? readText(request, body, done)
       : done(new RequestError('TIDEMARK_MEDIA_TYPE', 'Send the body as application/json.')),
   )
-  app.addContentTypeParser([...DOCUMENT_TYPES, JSON_PATCH, MERGE_PATCH], { parseAs: 'string' }, (_, body, done) =>
-    done(null, body),
-  )
+  app.addContentTypeParser([...DOCUMENT_TYPES, JSON_PATCH, MERGE_PATCH], { parseAs: 'buffer' }, readText)
 }
 
 /** The body's text. @throws RequestError (`TIDEMARK_REQUEST`) if there is none */
