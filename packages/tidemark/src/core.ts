@@ -233,12 +233,11 @@ export class Core implements Keeper, Applier {
 
   #newWatch(request: Request): Watch {
     const { space, key } = request
-    const unbounded = new AbortController().signal
     let dependencies: readonly Dependency[] = []
     const watch: Watch = new Watch({
       ask: async () => {
         // A load before what touched the entry is proven would be one in vain. Starting anew, or closing, ends the wait.
-        await this.follower.whenProven(this.follower.tidemark, dependencies, unbounded)
+        await this.follower.whenProven(this.follower.tidemark, dependencies)
         return this.reads.ask({ ...request, call: undefined }, Number.POSITIVE_INFINITY)
       },
       hold: () => {

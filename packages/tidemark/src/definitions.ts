@@ -142,8 +142,7 @@ export class Definitions {
     const ways: AnyDefinition = Object.assign(definition, {
       ask: async (...args: readonly unknown[]): Promise<Answer<unknown>> => {
         const asked = request(args)
-        const hit = isPlain && currentFill() === undefined ? reads.hit(asked) : undefined
-        return hit ?? reads.ask(asked)
+        return (isPlain ? reads.hit(asked) : undefined) ?? reads.ask(asked)
       },
       many: async (asked: readonly unknown[]) => reads.values(many(asked)),
       askMany: async (asked: readonly unknown[]) => reads.answers(many(asked)),

@@ -86,7 +86,7 @@ export class View<Context extends object> implements Cache<Context> {
     options?: EntryOptions & CallOptions,
   ): Promise<Value> {
     const request = this.#request(key, load as unknown as AnyLoader, options)
-    const hit = currentFill() || options?.minPosition !== undefined ? undefined : this.#core.reads.hit(request)
+    const hit = options?.minPosition === undefined ? this.#core.reads.hit(request) : undefined
     return (hit ?? (await this.#core.reads.ask(request))).value as Value
   }
 

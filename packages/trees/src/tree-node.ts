@@ -66,8 +66,18 @@ export class TreeNode {
   }
 
   /** Its value now, and again whenever it changed; undefined while there is no such node. */
-  async *watch(options: CallOptions = {}): AsyncGenerator<unknown> {
-    for await (const view of this.#cache.watch(this.key, this.#views.load(this.#place), options))
-      yield view === null ? undefined : valueOfView(view as View)
+  watch(options: CallOptions = {}): AsyncIterableIterator<unknown> {
+    const views = this.#cache.watch(this.key, this.#views.load(this.#place), options)
+    return {
+      next: () => views.next().then(withValue),
+      return: () => views.return!().then(withValue),
+      [Symbol.asyncIterator]() {
+        return this
+      },
+    }
   }
+}
+
+function withValue({ done, value }: IteratorResult<View | null>): IteratorResult<unknown> {
+  return done || value === null ? { done: done === true, value: undefined } : { done: false, value: valueOfView(value) }
 }

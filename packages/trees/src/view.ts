@@ -76,19 +76,24 @@ export class Views {
   load(place: Place, counted?: { loads: number }): Load<View | null> {
     return async ({ sql }) => {
       if (counted) counted.loads++
-      const { nodes, references, dependencies } = nodesOf(await this.#rows(sql, place))
-      await this.#watch(sql, place, dependencies)
+      const { nodes, references, dependencies } = nodesIn(await this.#rows(sql, place))
+      if (dependencies.length > 0) await this.#watch(sql, place, dependencies)
       const moved = movedTo(references, place)
       if (moved) return this.#other(place, moved)
       const top = nodes.get(place.path)
       if (!top) return this.#inherited(place)
+      const reference = referenceOf(nodes, place)
+      if (reference) {
+        this.#remember(place)
+        const { json, hash } = (await this.get(reference)) ?? {}
+        return json === undefined || hash === undefined ? null : { json, hash, version: newestOf(nodes) }
+      }
       const base = await this.#baseOf(place, nodes)
       if (base || [...nodes.keys()].some((path) => path.endsWith('/$ref'))) this.#remember(place)
       const json = await new Assembly(this, place, nodes).text(place.path, base)
-      if (json === null) return null
-      let version = 0
-      for (const node of nodes.values()) version = Math.max(version, node.version)
-      return { json, version, hash: hash('sha256', json, 'base64url').slice(0, 16) }
+      return json === null
+        ? null
+        : { json, version: newestOf(nodes), hash: hash('sha256', json, 'base64url').slice(0, 16) }
     }
   }
 
@@ -157,8 +162,6 @@ export class Views {
   /** The base, where it adds members to an object: an array or a value is the config's own, a reference leads elsewhere. */
   async #baseOf(place: Place, nodes: StoredNodes['nodes']): Promise<ConfigName | undefined> {
     if (kindOf(nodes.get(place.path)!.text) !== 'object') return undefined
-    const reference = nodes.get(referenceAt(place.path))?.text
-    if (reference !== undefined && targetOf(reference, place)) return undefined
     const base = await this.#unlessCovered(place, ancestorsOf(place.path), async (found) =>
       (await this.names({ ...found, path: place.path })) ? found : null,
     )
@@ -334,6 +337,31 @@ function nameOfPlace(place: Place): string {
 /** The key of a node's entry, in its tenant: a config's name has no colon. */
 export function keyOf({ config, path }: Place): string {
   return `${config}:${path}`
+}
+
+/** Where the tree leads as a whole. */
+function referenceOf(nodes: StoredNodes['nodes'], place: Place): Place | undefined {
+  if (kindOf(nodes.get(place.path)!.text) !== 'object') return undefined
+  const text = nodes.get(referenceAt(place.path))?.text
+  return text === undefined ? undefined : targetOf(text, place)
+}
+
+function newestOf(nodes: StoredNodes['nodes']): number {
+  let version = 0
+  for (const node of nodes.values()) version = Math.max(version, node.version)
+  return version
+}
+
+const stored = new WeakMap<StoredRows, StoredNodes>()
+
+/** What rows say: rows that are an entry of their own are read once for all the times that they are needed. */
+function nodesIn(rows: StoredRows): StoredNodes {
+  let nodes = stored.get(rows)
+  if (!nodes) {
+    nodes = nodesOf(rows)
+    stored.set(rows, nodes)
+  }
+  return nodes
 }
 
 const values = new WeakMap<View, unknown>()

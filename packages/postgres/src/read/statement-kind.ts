@@ -13,11 +13,23 @@ export type StatementKind = 'transaction' | 'harmless' | 'reset' | 'other'
 
 const ROWS = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
 
+/** Kinds of the texts that ran last, the oldest first: programs run the same ones over and over. */
+const known = new Map<string, StatementKind>()
+const KNOWN_MAX = 1_000
+/** A longer text is rarely run twice. */
+const KNOWN_LENGTH_MAX = 4_000
+
 /** The kind of a text; of several statements, the gravest. Needs the parser to be loaded. */
 export function kindOf(text: string): StatementKind {
+  const before = known.get(text)
+  if (before) return before
   try {
     const parsed = parseSql(text)
-    return 'statements' in parsed ? gravest(parsed.statements.map(kindOfStatement)) : 'other'
+    const kind = 'statements' in parsed ? gravest(parsed.statements.map(kindOfStatement)) : 'other'
+    if (text.length > KNOWN_LENGTH_MAX) return kind
+    if (known.size === KNOWN_MAX) known.delete(known.keys().next().value!)
+    known.set(text, kind)
+    return kind
   } catch {
     // What does not parse here the server will refuse, or knows better; what is too deep to be walked through is not known.
     return 'other'

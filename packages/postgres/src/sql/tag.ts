@@ -55,13 +55,58 @@ export interface TypeParsers {
 }
 
 export function sqlOf(run: RunStatement, types: TypeParsers): Sql {
-  const rowsOf = async <Row>({ text, values }: Statement, schema: Schema<Row> | undefined): Promise<Row[]> => {
-    const { fields, rows } = await run(text, values)
-    const parsers = fields.map(({ dataTypeID }) => types.getTypeParser(dataTypeID, 'text'))
+  return new SqlOfFill(run, types)
+}
+
+/** Each fill gets one: the functions are made when somebody takes them, and can be taken out of it. */
+class SqlOfFill implements Sql {
+  readonly #run: RunStatement
+  readonly #types: TypeParsers
+
+  constructor(run: RunStatement, types: TypeParsers) {
+    this.#run = run
+    this.#types = types
+  }
+
+  get one(): Sql['one'] {
+    return tagged((statement, schema) => this.#one(statement, schema)) as Sql['one']
+  }
+
+  get many(): Sql['many'] {
+    return tagged((statement, schema) => this.#rows(statement, schema)) as Sql['many']
+  }
+
+  get query(): Sql['query'] {
+    return async <Row>(text: string, values: readonly unknown[] = []) => {
+      const { fields, rows } = await this.#run(text, values)
+      const parsers = this.#parsersOf(fields)
+      return { rows: rows.map((row) => rowOf(fields, parsers, row) as Row), columns: columnsOf(fields) }
+    }
+  }
+
+  get texts(): Sql['texts'] {
+    return async (text, values = []) => {
+      const { fields, rows } = await this.#run(text, values)
+      return { rows, columns: columnsOf(fields) }
+    }
+  }
+
+  get fragment(): Sql['fragment'] {
+    return fragmentOf
+  }
+
+  get identifier(): Sql['identifier'] {
+    return identifierOf
+  }
+
+  async #rows<Row>({ text, values }: Statement, schema: Schema<Row> | undefined): Promise<Row[]> {
+    const { fields, rows } = await this.#run(text, values)
+    const parsers = this.#parsersOf(fields)
     return rows.map((row) => checked(rowOf(fields, parsers, row), schema))
   }
-  const oneOf = async <Row>(statement: Statement, schema: Schema<Row> | undefined): Promise<Row | null> => {
-    const rows = await rowsOf(statement, schema)
+
+  async #one<Row>(statement: Statement, schema: Schema<Row> | undefined): Promise<Row | null> {
+    const rows = await this.#rows(statement, schema)
     if (rows.length > 1) {
       throw new SqlRowsError(
         `sql.one found ${rows.length} rows. Add a condition or LIMIT 1, or use sql.many: ${statement.text.trim().slice(0, 200)}`,
@@ -69,22 +114,14 @@ export function sqlOf(run: RunStatement, types: TypeParsers): Sql {
     }
     return rows[0] ?? null
   }
-  return {
-    one: tagged(oneOf) as Sql['one'],
-    many: tagged(rowsOf) as Sql['many'],
-    async query<Row>(text: string, values: readonly unknown[] = []) {
-      const { fields, rows } = await run(text, values)
-      const parsers = fields.map(({ dataTypeID }) => types.getTypeParser(dataTypeID, 'text'))
-      return { rows: rows.map((row) => rowOf(fields, parsers, row) as Row), columns: columnsOf(fields) }
-    },
-    async texts(text, values = []) {
-      const { fields, rows } = await run(text, values)
-      return { rows, columns: columnsOf(fields) }
-    },
-    fragment: (strings, ...values) => fragment(strings, values),
-    identifier: (...parts) => identifier(parts),
+
+  #parsersOf(fields: readonly FieldDef[]) {
+    return fields.map(({ dataTypeID }) => this.#types.getTypeParser(dataTypeID, 'text'))
   }
 }
+
+const fragmentOf: Sql['fragment'] = (strings, ...values) => fragment(strings, values)
+const identifierOf: Sql['identifier'] = (...parts) => identifier(parts)
 
 export function columnsOf(fields: readonly FieldDef[]): AnswerColumn[] {
   return fields.map(({ name, dataTypeID }) => ({ name, oid: dataTypeID }))

@@ -210,7 +210,7 @@ export class Follower implements LogListener {
   }
 
   /** Resolves true when every change up to `lsn` that touches the dependencies (all of them, if none are given) is proven. */
-  whenProven(lsn: number, dependencies: readonly Dependency[] | undefined, signal: AbortSignal): Promise<boolean> {
+  whenProven(lsn: number, dependencies: readonly Dependency[] | undefined, signal?: AbortSignal): Promise<boolean> {
     return until(signal, (resolve) => this.#proof.whenProven(lsn, dependencies, this.ring, resolve))
   }
 

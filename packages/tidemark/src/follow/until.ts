@@ -1,5 +1,9 @@
-/** Resolves true when what was registered calls back, false when the signal aborts first. `register` returns how to cancel. */
-export function until(signal: AbortSignal, register: (resolve: () => void) => () => void): Promise<boolean> {
+/** Resolves true when what was registered calls back, false when the signal, if any, aborts first. `register` returns how to cancel. */
+export function until(
+  signal: AbortSignal | undefined,
+  register: (resolve: () => void) => () => void,
+): Promise<boolean> {
+  if (!signal) return new Promise((resolve) => register(() => resolve(true)))
   if (signal.aborted) return Promise.resolve(false)
   return new Promise((resolve) => {
     let cancel: (() => void) | undefined

@@ -27,8 +27,9 @@ export class Answers {
   landed(landed: Landed, isJoined: boolean, floor: Floor | undefined): Answer<unknown> {
     const state = floor?.isFromSource ? 'fenced' : landed.state
     const asOf = state === 'fresh' && landed.asOf !== undefined ? this.#position(landed.asOf) : undefined
-    const value = landed.isCopied ? copyOf(landed.value) : landed.value
-    return { value, state, from: isJoined ? 'joined' : landed.from, asOf, filledAt: this.#wall(landed.filledAt) }
+    const { value, isCopied, from, filledAt } = landed.kept
+    const own = isCopied ? copyOf(value) : value
+    return { value: own, state, from: isJoined ? 'joined' : from, asOf, filledAt: this.#wall(filledAt) }
   }
 
   counted(answer: Answer<unknown>): Answer<unknown> {
@@ -47,14 +48,10 @@ export class Answers {
     this.counted(answer)
     const unkept = answer.state === 'fresh' ? undefined : answer.state
     if (reader && landed) {
-      reader.inherit({
-        tenant: request.space.tenant,
-        key: request.space.text(request.key),
-        dependencies: landed.dependencies,
-        areHanded: landed.areHanded,
-        expiresAt: landed.filledAt + landed.lifetimeMs,
-        unkept,
-      })
+      const { dependencies, areHanded, filledAt, lifetimeMs } = landed.kept
+      const { space, key } = request
+      const expiresAt = filledAt + lifetimeMs
+      reader.inherit({ tenant: space.tenant, key: space.text(key), dependencies, areHanded, expiresAt, unkept })
     } else if (reader) {
       const slot = request.space.slots.get(request.key)
       if (slot !== undefined) this.inheritStored(reader, request.space, request.key, slot, unkept)

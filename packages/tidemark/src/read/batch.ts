@@ -55,6 +55,7 @@ export class Batch implements Loading {
   readonly follower: Follower
   readonly space: Keyspace
   readonly waitsFor = new Map<Loading, number>()
+  stops: Set<(reason: unknown) => void> | undefined
   readonly #together: Together
   #members: Flight[] = []
   #asked: unknown[] = []
@@ -67,6 +68,10 @@ export class Batch implements Loading {
     this.#together = together
     this.follower = together.keeper.follower
     this.space = together.space
+  }
+
+  get isWaiting(): boolean {
+    return this.waitsFor.size > 0
   }
 
   get text(): string {
@@ -171,6 +176,7 @@ export class Batch implements Loading {
   #stop(reason: unknown): void {
     this.#stopped ??= { reason }
     this.#abort?.abort(reason)
+    for (const stop of [...(this.stops ?? [])]) stop(reason)
     this.#running?.stop(reason)
   }
 }

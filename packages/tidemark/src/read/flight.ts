@@ -37,6 +37,7 @@ export class Flight implements Loading {
   /** What it is called in the tier that processes share, where there is one. */
   readonly sharedName: string | undefined
   #waitsFor: Map<Loading, number> | undefined
+  stops: Set<(reason: unknown) => void> | undefined
   /** The load of many that this one is part of, while it is. */
   #batch: Batch | undefined
   /** Made when somebody looks at the signal. */
@@ -71,6 +72,10 @@ export class Flight implements Loading {
   get waitsFor(): Map<Loading, number> {
     this.#waitsFor ??= new Map()
     return this.#waitsFor
+  }
+
+  get isWaiting(): boolean {
+    return this.#waitsFor !== undefined && this.#waitsFor.size > 0
   }
 
   get text(): string {
@@ -114,6 +119,7 @@ export class Flight implements Loading {
   #stop(reason: unknown): void {
     this.#stopped ??= { reason }
     this.#abort?.abort(reason)
+    for (const stop of [...(this.stops ?? [])]) stop(reason)
     this.#running?.stop(reason)
   }
 
@@ -240,7 +246,7 @@ export class Flight implements Loading {
     const asOf = this.follower.tidemark
     const readers = [...this.#readers]
     this.#end()
-    for (const reader of readers) reader.resolve({ ...kept, state: 'fresh', asOf })
+    for (const reader of readers) reader.resolve({ kept, state: 'fresh', asOf })
     return true
   }
 
@@ -319,7 +325,7 @@ export class Flight implements Loading {
       }
       const isNow = kept.notKept === undefined || kept.notKept === 'too-large'
       const asOf = verdict !== 'fresh' ? undefined : isNow ? tidemark : askedAt(this.follower, reader)
-      reader.resolve({ ...kept, state: verdict, asOf })
+      reader.resolve({ kept, state: verdict, asOf })
     }
     if (again.length === 0) this.#end()
     return again

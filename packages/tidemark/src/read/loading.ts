@@ -10,6 +10,9 @@ export interface Loading {
   readonly signal: AbortSignal
   /** Those whose results its loader waits for, and how often. */
   readonly waitsFor: Map<Loading, number>
+  readonly isWaiting: boolean
+  /** What ends when it is stopped: its loader's reads. A signal for each would cost more than the rest of them. */
+  stops: Set<(reason: unknown) => void> | undefined
   /** Tells a developer something, once for this definition. */
   notice(code: string, message: string): void
 }

@@ -41,7 +41,7 @@ export function valuesOnly({ l1, counters }: Keeper): Form<unknown> {
     landed(landed, _, floor) {
       if (floor?.isFromSource || landed.state === 'fenced') counters.fenced++
       else if (landed.state === 'stale') counters.stale++
-      return landed.isCopied ? copyOf(landed.value) : landed.value
+      return landed.kept.isCopied ? copyOf(landed.kept.value) : landed.kept.value
     },
     answered: ({ value }) => value,
   }

@@ -3,7 +3,8 @@ import type { Floor } from './floor.js'
 import type { Kept } from './keep.js'
 
 /** What a flight hands to a reader. */
-export interface Landed extends Kept {
+export interface Landed {
+  readonly kept: Kept
   readonly state: 'fresh' | 'fenced' | 'stale'
   /** The position as of which it holds; undefined unless fresh. */
   readonly asOf: number | undefined

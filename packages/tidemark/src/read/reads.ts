@@ -16,6 +16,7 @@ import { type Floor, reachFloor, strictest } from './floor.js'
 import { mayServe } from './grace.js'
 import type { Keeper } from './keep.js'
 import type { Keyspace } from './keyspace.js'
+import type { Loading } from './loading.js'
 import { type Form, inFull, type ManyWanted, readMany, valuesOnly } from './many.js'
 import { type Landed, Reader } from './reader.js'
 import { askShown } from './shown.js'
@@ -37,6 +38,9 @@ export interface ReadLimits {
   readonly waitMaxMs: number
   readonly proofWaitMs: number
 }
+
+/** Promised already: what comes of it runs when the code of now has ended. */
+const NOW = Promise.resolve()
 
 /** A read, in order: L1, grace, the flight. */
 export class Reads {
@@ -86,11 +90,13 @@ export class Reads {
     return this.#keeper.l1.isFreshAt(slot, now) && this.#keeper.isTrusted(now) ? slot : -1
   }
 
-  /** The value for a caller outside of loaders, without a promise inside: undefined if L1 can't answer. */
+  /** The value without a promise inside, for a call that carries no position: undefined if L1 can't answer. */
   hit(request: Request): Answer<unknown> | undefined {
-    const slot = this.fresh(request.space, request.key)
+    const reader = currentFill()
+    const slot = reader?.floor?.isFromSource ? -1 : this.fresh(request.space, request.key)
     if (slot < 0) return undefined
     this.#keeper.counters.hits++
+    if (reader) this.#answers.inheritStored(reader, request.space, request.key, slot, undefined)
     this.refreshEarly(request, slot)
     return this.#answers.stored(slot, 'fresh')
   }
@@ -110,8 +116,9 @@ export class Reads {
 
   /** The whole read. `proofWaitMs` is Infinity for watches; `given` is what the call's position was found to mean, if it was. */
   ask(request: Request, proofWaitMs = this.#limits.proofWaitMs, given?: Floor): Promise<Answer<unknown>> {
+    if (!request.call?.shows) return this.#ask(request, proofWaitMs, given)
     const ask = (): Promise<Answer<unknown>> => this.#ask(request, proofWaitMs, given)
-    return request.call?.shows ? this.#asking(request.space, () => askShown(ask, request, this.#keeper)) : ask()
+    return this.#asking(request.space, () => askShown(ask, request, this.#keeper))
   }
 
   async #asking<Result>(space: Keyspace, ask: () => Promise<Result>): Promise<Result> {
@@ -128,13 +135,12 @@ export class Reads {
     const { space, key, call } = request
     let isGraceful = false
     let reader: Fill | undefined
-    const isHeld = (): boolean => this.fresh(space, key) >= 0
     space.asking++
     try {
       this.mustBeOpen()
       reader = currentFill()
       call?.signal?.throwIfAborted()
-      const own = given ?? (call?.minPosition === undefined ? undefined : await this.floor(call, isHeld))
+      const own = given ?? (call?.minPosition === undefined ? undefined : await this.#floorOf(request, call))
       const floor = reader?.floor ? strictest([own, reader.floor]) : own
       if (!floor?.isFromSource) {
         const slot = this.fresh(space, key)
@@ -154,8 +160,7 @@ export class Reads {
       }
       isGraceful = mayBeOld
       const { flight, isJoined } = this.flightFor(request, reader)
-      const signal = either(call?.signal, reader?.signal)
-      const landed = await this.#join(flight, reader, floor, proofWaitMs, isGraceful, signal)
+      const landed = await this.#join(flight, reader, floor, proofWaitMs, isGraceful, call?.signal)
       if (landed !== 'expired')
         return this.#answers.given(this.#answers.landed(landed, isJoined, floor), landed, request, reader)
       const answer = await this.#whileRefilling(request, reader)
@@ -272,7 +277,7 @@ export class Reads {
     this.flights.add(flight)
     if (request.batch) request.batch.add(flight, request.args[0])
     // A flight starts after its first reader has joined: its loader may end in the same turn.
-    else queueMicrotask(() => void flight.fly())
+    else void NOW.then(() => flight.fly())
     return { flight, isJoined: false }
   }
 
@@ -285,7 +290,7 @@ export class Reads {
     isGraceful: boolean,
     signal: AbortSignal | undefined,
   ): Promise<Landed | 'expired'> {
-    const landing = this.#landing(flight, floor, proofWaitMs, isGraceful, signal)
+    const landing = this.#landing(flight, reader?.loading, floor, proofWaitMs, isGraceful, signal)
     return reader ? this.#waitFrom(reader, flight, landing) : landing
   }
 
@@ -303,18 +308,30 @@ export class Reads {
 
   #landing(
     flight: Flight,
+    outer: Loading | undefined,
     floor: Floor | undefined,
     proofWaitMs: number,
     isGraceful: boolean,
     signal: AbortSignal | undefined,
   ): Promise<Landed | 'expired'> {
+    const { follower } = this.#keeper
     return new Promise((resolve, reject) => {
-      const end = onAbort(signal, () => {
+      if (!signal && !outer) return flight.join(new Reader(follower, floor, proofWaitMs, isGraceful, resolve, reject))
+      const stop = (reason: unknown): void => {
         flight.leave(waiting)
-        reject(signal!.reason)
-      })
+        waiting.reject(reason)
+      }
+      const unlisten = onAbort(signal, () => stop(signal!.reason))
+      if (outer) {
+        outer.stops ??= new Set()
+        outer.stops.add(stop)
+      }
+      const end = (): void => {
+        unlisten()
+        outer?.stops?.delete(stop)
+      }
       const waiting = new Reader(
-        this.#keeper.follower,
+        follower,
         floor,
         proofWaitMs,
         isGraceful,
@@ -336,6 +353,10 @@ export class Reads {
     if (this.flights.size > 0) return
     for (const done of this.#idle) done()
     this.#idle.clear()
+  }
+
+  #floorOf({ space, key }: Request, call: CallOptions): Promise<Floor> {
+    return this.floor(call, () => this.fresh(space, key) >= 0)
   }
 
   /** What a call that carries a position may take. @throws BehindError, PositionError */

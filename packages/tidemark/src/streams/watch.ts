@@ -94,9 +94,12 @@ export class Watch {
     if (held && 'expiresInMs' in held && this.#unserved().length === 0) return this.#pause(held.expiresInMs)
     this.#late.clear()
     this.#isAsking = true
-    const answer = await this.#watched.ask().finally(() => {
+    let answer: Answer<unknown>
+    try {
+      answer = await this.#watched.ask()
+    } finally {
       this.#isAsking = false
-    })
+    }
     if (!this.#isClosed) await this.#take(answer, isSame && answer.from === 'l1')
   }
 
