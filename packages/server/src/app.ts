@@ -125,7 +125,12 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   })
   const connectionLimits = { ...config.server, bufferMaxBytes: config.server.streamBufferMaxBytes }
   const connections = new Connections(connectionLimits, quota, clock, who.watch)
-  const hubs = new Hubs({ clock, retryMs: () => connections.retryMs(), epoch: () => epochOf(cache) })
+  const hubs = new Hubs({
+    clock,
+    retryMs: () => connections.retryMs(),
+    epoch: () => epochOf(cache),
+    latest: (signal) => cache.position({ signal, latest: true }),
+  })
   const hasL2 = config.l2.redis !== undefined
   const { requestsKeepMs, appliedMaxMs, acksMaxMs: waitMaxMs } = config.invalidation
   const acknowledging = new Acknowledging({ cluster, calls: options.calls, cache, clock, waitMaxMs })

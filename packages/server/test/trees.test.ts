@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { parsePosition } from 'tidemark'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { JSON_PATCH, JSON_TYPE, MERGE_PATCH, treeServer } from './tree-server.js'
 
@@ -14,6 +15,23 @@ const ask: (typeof server)['ask'] = (...asked) => server.ask(...asked)
 const get = (url: string, headers: Record<string, string> = {}) => ask('GET', url, undefined, headers)
 
 describe('/api/trees/:tenant/:config', () => {
+  it('a position covers all that the answer may show, though the log has not brought it yet', async () => {
+    await ask('PUT', '/api/trees/T1/shown', { a: 1 })
+    const admin = new pg.Client({ connectionString: server.database.url })
+    await admin.connect()
+    for (let i = 0; i < 5; i++) {
+      await ask('PUT', '/api/trees/T1/shown/a', String(i), JSON_TYPE)
+      // Far more than the log has brought by the time of the answer.
+      await admin.query("select pg_logical_emit_message(true, 'elsewhere', repeat('x', 4000000))")
+      const { rows } = await admin.query<{ end: string }>('select pg_current_wal_flush_lsn()::text as end')
+      const read = await get('/api/trees/T1/shown')
+      expect(parsePosition(String(read.headers['tidemark-position'])).lsn).toBeGreaterThanOrEqual(
+        parsePosition(rows[0]!.end).lsn,
+      )
+    }
+    await admin.end()
+  })
+
   it('sets, reads and deletes a config and its nodes', async () => {
     const put = await ask('PUT', '/api/trees/T1/settings', { theme: { color: 'red', size: 12 }, flags: [true] })
     expect(put).toMatchObject({ status: 200, body: { success: true, dry_run: false, version: 1 } })

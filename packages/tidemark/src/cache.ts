@@ -320,8 +320,11 @@ export interface Cache<Context extends object = object> {
   /**
    * How far this process has read the log, and what the source is sure to show: take it before you read what you will `set`. Waits until
    * all that was applied can be seen, for `proofWait` at most. Undefined while the log is not followed.
+   *
+   * With `latest`, waits first until all that was committed before the call is applied: whatever anybody has seen of the source by then, this
+   * process knows. Undefined if that takes longer than `waitMax`.
    */
-  position(options?: { readonly signal?: AbortSignal }): Promise<string | undefined>
+  position(options?: { readonly signal?: AbortSignal; readonly latest?: boolean }): Promise<string | undefined>
   /** What is kept, fresh, under a key in its text form, whoever stored it: in L1, or in L2 if it was set. Loads nothing. */
   find(key: string): Promise<Found | undefined>
   /** What is kept, fresh, under a key in its text form in L1 of this process, at once: `find` that never waits for L2. */

@@ -48,6 +48,15 @@ export async function readPosition(
   return below === 0 ? follower.position : `${follower.position}~${below}`
 }
 
+/** The same, once all is applied that was committed before the call; undefined where that can't be waited for. */
+export async function readLatest(core: Core, signal: AbortSignal | undefined): Promise<string | undefined> {
+  const bound = deadline(core.clock, core.options.waitMaxMs, signal)
+  const isThere = await core.follower.caughtUp(bound.signal)
+  bound.cancel()
+  signal?.throwIfAborted()
+  return isThere ? readPosition(core, signal) : undefined
+}
+
 export interface Setting {
   readonly space: Keyspace
   readonly key: string

@@ -34,7 +34,7 @@ import type { Keyspace } from './read/keyspace.js'
 import type { ManyWanted } from './read/many.js'
 import type { Request } from './read/reads.js'
 import { planRefill } from './refill.js'
-import { entryOptionsOf, readPosition, set } from './set.js'
+import { entryOptionsOf, readLatest, readPosition, set } from './set.js'
 import { Slices } from './slices.js'
 import type { Session } from './source.js'
 import { valuesOf } from './streams/watch.js'
@@ -184,8 +184,11 @@ export class View<Context extends object> implements Cache<Context> {
     return set(this.#core, { space: this.#plain(key), key, value, policy, options, by: byOf(options) })
   }
 
-  async position(options: { readonly signal?: AbortSignal } = {}): Promise<string | undefined> {
-    return readPosition(this.#core, options.signal)
+  async position(
+    options: { readonly signal?: AbortSignal; readonly latest?: boolean } = {},
+  ): Promise<string | undefined> {
+    const { signal, latest = false } = options
+    return latest ? readLatest(this.#core, signal) : readPosition(this.#core, signal)
   }
 
   async find(key: string): Promise<Found | undefined> {

@@ -1,4 +1,12 @@
-import { type Answer, BehindError, type CallOptions, type Clock, ClosedError, formatPosition } from 'tidemark'
+import {
+  type Answer,
+  BehindError,
+  type CallOptions,
+  type Clock,
+  ClosedError,
+  formatPosition,
+  parsePosition,
+} from 'tidemark'
 import { isFinal } from '../problem.js'
 import type { Representation } from '../resources/representation.js'
 import { type Frame, frameOf, judge, type Mark, parseEventId } from './frame.js'
@@ -19,6 +27,8 @@ export interface HubOptions {
   readonly retryMs: () => number
   /** The epoch of the log that this process follows; undefined before it was taken up. */
   readonly epoch: () => string | undefined
+  /** Where this process is once it has applied all that is committed now; undefined if that takes too long. */
+  readonly latest: (signal: AbortSignal) => Promise<string | undefined>
 }
 
 const BACKOFF_MIN_MS = 100
@@ -72,7 +82,7 @@ export class Hub {
    */
   async #begin(subscriber: Subscriber, seen: Mark | undefined): Promise<void> {
     const { signal } = subscriber.sink
-    const floor = this.#floor(seen)
+    const floor = seen === undefined ? {} : await this.#admit(subscriber, seen)
     for (
       let delayMs = BACKOFF_MIN_MS;
       !signal.aborted && !subscriber.isCurrent;
@@ -94,12 +104,24 @@ export class Hub {
     if (!subscriber.isCurrent) subscriber.sink.end(this.#options.retryMs())
   }
 
-  /** A position of this epoch must have been reached; those of other epochs are not ordered. */
-  #floor(seen: Mark | undefined): { minPosition?: string } {
+  /**
+   * What a client saw in another process may be newer than its id says, which is as of when that held: the loader reads the source, which is
+   * ahead of every log. So nothing is sent before all is applied that is committed now. Positions of another epoch are not ordered.
+   */
+  async #admit(subscriber: Subscriber, seen: Mark): Promise<{ minPosition?: string }> {
     const epoch = this.#options.epoch()
-    return seen === undefined || (epoch !== undefined && epoch !== seen.epoch)
-      ? {}
-      : { minPosition: formatPosition(seen) }
+    const isOrdered = epoch === undefined || epoch === seen.epoch
+    // Where the source does not answer, nobody can have loaded anything newer just now.
+    const latest = isOrdered ? await this.#options.latest(subscriber.sink.signal).catch(() => undefined) : undefined
+    const place = latest === undefined ? undefined : parsePosition(latest)
+    if (place?.epoch !== seen.epoch || place.lsn < seen.lsn) {
+      subscriber.admit()
+      return isOrdered && (place === undefined || place.epoch === seen.epoch)
+        ? { minPosition: formatPosition(seen) }
+        : {}
+    }
+    subscriber.admit({ epoch: seen.epoch, lsn: place.lsn })
+    return { minPosition: formatPosition({ epoch: seen.epoch, lsn: place.lsn }) }
   }
 
   async #watch(): Promise<void> {

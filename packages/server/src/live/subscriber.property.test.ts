@@ -64,6 +64,7 @@ function run(script: readonly Step[], seen: string | undefined) {
     systemClock,
   )
   const subscriber = new Subscriber(new EventSink(connection), parseEventId(seen))
+  subscriber.admit()
   let most = 0
   for (const step of script) {
     if (step.kind === 'take') response.take()
@@ -113,6 +114,7 @@ describe('a subscriber', () => {
       systemClock,
     )
     const subscriber = new Subscriber(new EventSink(connection), parseEventId(`e:0/9-${hashOf(1)}`))
+    subscriber.admit()
     subscriber.offer(frame('f', 2, 1))
     subscriber.offer(frame('f', 1, 2))
     response.takeAll()

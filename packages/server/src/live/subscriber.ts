@@ -12,13 +12,23 @@ export class Subscriber {
   #base: Frame | undefined
   #pending: Frame | undefined
   #isCurrent = false
+  /** It is not known yet which states would be older than what the client has seen elsewhere. */
+  #isHeld: boolean
 
-  /** `seen` is what the client had when it came. */
+  /** `seen` is what the client had when it came: nothing is sent before `admit`. */
   constructor(sink: Sink, seen: Mark | undefined) {
     this.sink = sink
     this.#newest = seen
     this.#sent = seen
+    this.#isHeld = seen !== undefined
     sink.onRoom(() => this.#flush())
+  }
+
+  /** From now on it gets states: those as of a position or later, if one is given. */
+  admit(from?: { readonly epoch: string; readonly lsn: number }): void {
+    this.#isHeld = false
+    const last = this.#newest
+    if (last && from && from.epoch === last.epoch) this.#newest = { ...last, lsn: Math.max(last.lsn, from.lsn) }
   }
 
   /** Whether the client was offered a state that is not before what it had when it came. */
@@ -27,7 +37,7 @@ export class Subscriber {
   }
 
   offer(frame: Frame): void {
-    if (judge(frame, this.#newest) === 'older') return
+    if (this.#isHeld || judge(frame, this.#newest) === 'older') return
     this.#isCurrent = true
     this.#newest = frame
     this.#pending = judge(frame, this.#sent) === 'same' ? undefined : frame

@@ -143,12 +143,13 @@ export async function sendTree(tree: Tree, request: FastifyRequest, reply: Fasti
   const node = tree.node(path)
   const answer = await node.ask({
     signal: leaving(reply),
+    shows: true,
     ...(minPosition === undefined ? {} : { minPosition }),
   })
   reply.headers({
     'cache-status': cacheStatus(answer, node.explain().stored),
     age: Math.max(0, Math.floor((Date.now() - answer.filledAt) / 1_000)),
-    ...(answer.asOf === undefined ? {} : { 'tidemark-position': answer.asOf }),
+    ...(answer.shows === undefined ? {} : { 'tidemark-position': answer.shows }),
   })
   const view = orAbsent(answer.value ?? undefined, path)
   reply.header('tidemark-version', view.version)

@@ -61,6 +61,29 @@ describe('an answer whose value was loaded just now', () => {
     expect(await answered(second, next)).toMatchObject({ value: 'b', shows })
   })
 
+  test('is no newer than what another process holds that is where its source is now', async () => {
+    const [first, second] = await both()
+    await second.post(1)
+    commitUndelivered([first, second], 'b')
+    const { value, asOf } = await answered(first, first.post.with({ shows: true }).ask(1))
+    // Who has only the position as of which it holds can ask the other process to catch up.
+    const latest = second.cache.position({ latest: true })
+    await rest()
+    second.log.deliver()
+    const position = (await answered(second, latest))!
+    expect(position).not.toBe(asOf)
+    expect(await answered(second, second.post.with({ minPosition: position })(1))).toBe(value)
+  })
+
+  test('and that is unknown where the source does not answer, within the time that reads wait', async () => {
+    const [{ log, clock, cache }] = await both()
+    log.isUp = false
+    const latest = cache.position({ latest: true })
+    await rest()
+    await clock.advance(1_000)
+    expect(await latest).toBeUndefined()
+  })
+
   test('says so of later hits too, until all that was committed before it was read is applied', async () => {
     const [first] = await both()
     commitUndelivered([first], 'b')
