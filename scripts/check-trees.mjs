@@ -27,10 +27,11 @@ main(async () => {
       return { from, count: to - from, file: join(folder, `${part}.json`) }
     })
     const codes = await Promise.all(parts.map(runPart))
+    const figures = await Promise.all(parts.map(({ file }) => readFile(file, 'utf8').then(JSON.parse, () => undefined)))
+    const seconds = Math.round((Date.now() - begun) / 1000)
+    for (const line of summary(figures.filter(Boolean))) console.log(line)
+    console.log(`From seed ${first} on, ${seconds} s, ${processes} process${processes === 1 ? '' : 'es'}.`)
     if (codes.some((code) => code !== 0)) throw new ScriptError('A seed failed, or precision is too low: see above.')
-    const figures = await Promise.all(parts.map(async ({ file }) => JSON.parse(await readFile(file, 'utf8'))))
-    console.log(`Seeds ${first} to ${first + seeds - 1}, in ${Math.round((Date.now() - begun) / 1000)} s:`)
-    for (const line of summary(figures)) console.log(line)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -42,16 +43,18 @@ function runPart({ from, count, file }) {
   return exitOf(process.execPath, [vitest, 'run', 'packages/trees/test/model.property'], { env })
 }
 
-/** What all processes counted, by kind of config, and of all. */
-function summary(figures) {
-  const kinds = Object.keys(figures[0])
-  const sums = kinds.map((kind) => [kind, figures.map((of) => of[kind]).reduce(sum)])
-  return [...sums, ['all', sums.map(([, of]) => of).reduce(sum)]].map(
+/** What all processes counted, also one that failed, by kind of config, and of all. */
+function summary(parts) {
+  if (parts.length === 0) return []
+  const seeds = parts.reduce((count, part) => count + part.seeds, 0)
+  const sums = Object.keys(parts[0].kinds).map((kind) => [kind, parts.map(({ kinds }) => kinds[kind]).reduce(sum)])
+  const lines = [...sums, ['all', sums.map(([, of]) => of).reduce(sum)]].map(
     ([kind, { compared, gone, expected, both, edits }]) => {
       const share = (of) => (of === 0 ? '-' : (both / of).toFixed(4))
       return `  ${kind}: recall ${share(expected)}, precision ${share(gone)}; of ${compared} entries after ${edits} edits ${expected} had to go, ${gone} went`
     },
   )
+  return [`${seeds} seeds:`, ...lines]
 }
 
 function sum(one, other) {

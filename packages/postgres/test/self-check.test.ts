@@ -156,6 +156,19 @@ it('agrees with the analysis on views, partitions, inheritance, policies, joins 
   expect(cache.counters.selfCheckMismatches).toBe(0)
 })
 
+it('looks into a statement once for all values of a setting of the application, and again for another role or path', async () => {
+  const { cache } = await opened({ selfCheck: 'sampled' })
+  const checksOf = async (session: Parameters<typeof cache.as>[0]) => {
+    const before = cache.counters.selfChecks
+    await cache.as(session).get('guarded', ({ sql }) => sql.query('select id from guarded where id = 7'))
+    return cache.counters.selfChecks - before
+  }
+  expect(await checksOf({ settings: { 'app.tenant': 'a' } })).toBe(1)
+  for (const tenant of ['b', 'c']) expect(await checksOf({ settings: { 'app.tenant': tenant } })).toBe(0)
+  expect(await checksOf({ settings: { 'app.tenant': 'a', search_path: 'public, pg_temp' } })).toBe(1)
+  expect(await checksOf({ role: 'checked_reader', settings: { 'app.tenant': 'a' } })).toBe(1)
+})
+
 it("checks what is read in a loader's own transaction, of what it had not read before", async () => {
   const { cache, source, notices } = await opened({ selfCheck: 'always' })
   const pool = source.wrapPool(new pg.Pool({ connectionString: world.database.url }))

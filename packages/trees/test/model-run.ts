@@ -10,7 +10,7 @@ const EDITS = 6
 /** Nodes of each config that are read before each edit. */
 const WATCHED = 10
 
-const FILL_MS = 120_000
+const FILL_MS = 300_000
 
 /** Of entries, after each edit. */
 export interface Figures {
@@ -123,7 +123,7 @@ export class Run {
         await until(
           async () => (await node.ask()).from === 'l1',
           () => `${name} "${path}": ${node.explain().text}`,
-          // Many seeds fill side by side, on machines that do other things too.
+          // As the loaders' own bound.
           FILL_MS,
         )
       }),
@@ -185,7 +185,7 @@ export class Run {
     needless.set(cause, (needless.get(cause) ?? 0) + 1)
     if (process.env['TREE_NEEDLESS'])
       console.log(
-        `${this.#tenant} ${name} "${path}" (${text}; ${madeOf.map((of) => `${of.name}${of.path}`)}) after ${told(edit)}\n${this.log}\n  ${[...this.#before].map(([of, tree]) => `${of}${this.#model.config(of).base ? `<${this.#model.config(of).base}` : ''} ${tree && print(tree)}`).join('\n  ')}`,
+        `${this.#tenant} ${name} "${path}" (${text}; ${madeOf.map((of) => `${of.name}${of.path}`)}) after ${told(edit)}\n  ${[...this.#before].map(([of, tree]) => `${of}${this.#model.config(of).base ? `<${this.#model.config(of).base}` : ''} ${tree && print(tree)}`).join('\n  ')}`,
       )
   }
 

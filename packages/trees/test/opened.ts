@@ -1,7 +1,7 @@
 import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
 import { type PostgresOptions, type PostgresSource, postgres, type Sql } from '@tidemark/postgres'
 import pg from 'pg'
-import { type Cache, createCache } from 'tidemark'
+import { type Cache, createCache, type Duration } from 'tidemark'
 import { openTrees, type Trees, type TreesOptions } from '../src/index.js'
 
 /** Waits for a condition; fails after `boundMs`. */
@@ -45,11 +45,11 @@ export class World {
 
   async open(
     options: Partial<Omit<TreesOptions, 'cache' | 'source'>> &
-      Pick<Partial<PostgresOptions>, 'url' | 'slot' | 'journal'> = {},
+      Pick<Partial<PostgresOptions>, 'url' | 'slot' | 'journal'> & { readonly hardTimeout?: Duration } = {},
   ): Promise<Process> {
-    const { url = this.database.url, slot, journal = false, ...rest } = options
+    const { url = this.database.url, slot, journal = false, hardTimeout, ...rest } = options
     const source = postgres({ url, journal, ...(slot === undefined ? {} : { slot }) })
-    const cache = createCache({ source })
+    const cache = createCache({ source, ...(hardTimeout === undefined ? {} : { defaults: { hardTimeout } }) })
     this.#closers.push(() => cache.close())
     const trees = await openTrees({ cache, source, ...rest })
     await until(

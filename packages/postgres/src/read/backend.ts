@@ -1,4 +1,4 @@
-import type { Reading } from 'tidemark'
+import type { Reading, Session } from 'tidemark'
 import type { Followed } from '../followed.js'
 import type { Analysis } from '../sql/analyse.js'
 import type { Analyst, Server } from '../sql/analyst.js'
@@ -107,7 +107,7 @@ export class Backend implements Server {
     const isClean = await this.#isClean(reading.session !== undefined)
     if (!isClean) reading.unkept('dirty-connection')
     const replayed = await this.#place(reading)
-    const variant = JSON.stringify([this.#facts?.settings, reading.session])
+    const variant = JSON.stringify([this.#facts?.settings, reading.session && namingOf(reading.session)])
     const statement = `${variant}\0${text}`
     const { followed, limits, selfCheck } = this.#reader
     const analysis = selfCheck.amended(statement, await this.#analyse(text, variant, reading, replayed))
@@ -217,6 +217,14 @@ export class Backend implements Server {
     const isCurrent = replayed === undefined || (followed?.shows(replayed) ?? false)
     return analyst.analyse(text, variant, this, isCurrent)
   }
+}
+
+/**
+ * What of a session decides what names mean. Settings of applications (`app.tenant`) are to a statement what parameters are: the analysis
+ * of one tenant is that of all, however many they are.
+ */
+function namingOf({ settings = {}, ...rest }: Session): object {
+  return { ...rest, settings: Object.entries(settings).filter(([name]) => !name.includes('.')) }
 }
 
 /** Leaves values as PostgreSQL's text. */
