@@ -47,7 +47,11 @@ export const treeParts = ({ page, scale }) => ({
   },
 
   async live() {
-    const kinds = { library: '`node.watch()` in the process', sse: '`~live`, clients in two processes' }
+    const kinds = {
+      library: '`node.watch()` in the process',
+      sse: '`~live`, clients in two processes',
+      sockets: 'Socket.IO, a hundred over each connection, clients in two processes',
+    }
     const figures = new Map()
     let postgres
     await withDatabase({ isDurable: false }, async ({ url, version }) => {

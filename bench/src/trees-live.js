@@ -1,7 +1,8 @@
-// Live subscribers to distinct nodes of one config, each its own: `node --expose-gc trees-live.js library|sse <url> <subscribers> <edits>`. Prints
+// Live subscribers to distinct nodes of one config, each its own: `node --expose-gc trees-live.js library|sse|sockets <url> <subscribers> <edits>`. Prints
 // {"subscribers", "p50", "p99": ms from the call of an edit until its own subscriber has the value, "others": how many others were woken by
 // all edits, "nodeBytes": heap and external memory of a node that is cached, "subscriberBytes": the same of a subscriber, beside that}.
-// Over SSE the clients are processes of their own; where the system's limit of open files is lower, there are fewer.
+// Over HTTP the clients are processes of their own. Over SSE each has a connection, so that there are fewer where the system's limit of open files
+// is lower; over Socket.IO a hundred share one.
 import { fork } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -29,7 +30,7 @@ const now = () => performance.timeOrigin + performance.now()
 /** Hears of each event: the node's index, the value, ms since 1970. */
 let heard = () => {}
 
-const { cache, tree, put, subscribe, close } = await { library: inLibrary, sse: overHttp }[kind]()
+const { cache, tree, put, subscribe, close } = await { library: inLibrary, sse: overHttp, sockets: overHttp }[kind]()
 await fill()
 // New tables: nothing is kept until it is sure that the log has them.
 await until(async () => {
@@ -109,7 +110,7 @@ async function inLibrary() {
 
 async function overHttp() {
   const config = parseConfig(
-    `source: { url: ${JSON.stringify(url)}, publication: bench_live_sse }\ntrees: { enabled: true }\njournal: { enabled: false }\n` +
+    `source: { url: ${JSON.stringify(url)}, publication: bench_live_${kind} }\nsocketio: { subscriptions: 100, messages: 10000 }\ntrees: { enabled: true }\njournal: { enabled: false }\n` +
       `server: { streams: ${subscribers}, streamsPerAddress: ${subscribers} }\n`,
     'bench.yaml',
     {},
@@ -120,7 +121,9 @@ async function overHttp() {
   // Fills the server's own entries: the same keys, of the same tenant.
   const tree = { node: (path) => ({ get: () => ask(address + path) }) }
   const clients = Array.from({ length: CLIENT_PROCESSES }, () =>
-    fork(fileURLToPath(new URL('live-clients.js', import.meta.url)), [address], { execArgv: [] }),
+    kind === 'sse'
+      ? fork(fileURLToPath(new URL('live-clients.js', import.meta.url)), [address], { execArgv: [] })
+      : fork(fileURLToPath(new URL('live-sockets.js', import.meta.url)), [server.url, kind, 'live'], { execArgv: [] }),
   )
   return {
     cache,
@@ -139,7 +142,10 @@ async function overHttp() {
             client.send(
               indexes
                 .filter((index) => index % CLIENT_PROCESSES === i)
-                .map((index) => ({ index, path: `/~live?path=${encodeURIComponent(pathOf(index))}` })),
+                .map((index) => ({
+                  index,
+                  path: kind === 'sse' ? `/~live?path=${encodeURIComponent(pathOf(index))}` : pathOf(index),
+                })),
             )
           }),
       )
