@@ -88,6 +88,8 @@ export interface AppOptions {
   readonly clock?: Clock
 }
 
+/** Where people see who they are: `/auth/`. */
+const ACCOUNT_PAGE = new URL('../page/', import.meta.url)
 const BODY_MAX_BYTES = 2 ** 20
 /** A key in a path: 1,024 bytes, each of which may be written as `%XX`. */
 const KEY_LENGTH_MAX = 3 * 1_024
@@ -238,6 +240,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       treeHeadRoutes(routes, trees)
       if (config.trees.shortForms) treeShortForms(routes, trees, (name) => names.has(name))
     })
+  if (signIn) staticRoutes(app, ACCOUNT_PAGE, '/auth')
   if (options.static !== undefined) staticRoutes(app, options.static)
   if (options.routes) await options.routes(app)
   await app.ready()

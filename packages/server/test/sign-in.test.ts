@@ -1,5 +1,8 @@
 import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
+import type { Page, Browser as RealBrowser } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { launchBrowser } from '../../../examples/blog/test/browser.js'
+import { lacks } from '../../../test/machine.js'
 import { parseConfig, type Running, serve } from '../src/index.js'
 import { Browser } from './browser.js'
 import { EventStream } from './event-stream.js'
@@ -9,7 +12,11 @@ import { until } from './until.js'
 
 /* People sign in at a real provider, with as much of a browser as that takes. Somebody might come in who did not, or stay who has left. */
 
-const GROUPS: Readonly<Record<string, readonly string[]>> = { ann: ['readers', 'cooks'], root: ['owners'] }
+const GROUPS: Readonly<Record<string, readonly string[]>> = {
+  ann: ['readers', 'cooks'],
+  vera: ['readers'],
+  root: ['owners'],
+}
 const SESSION = 'tidemark-session'
 const PENDING = 'tidemark-sign-in'
 
@@ -94,6 +101,7 @@ describe('who signs in', () => {
       roles: ['viewer', 'editor'],
       tenants: 'all',
       by: 'session',
+      expires_at: expect.stringMatching(/^20.*Z$/),
       sign_in: '/auth/sign-in',
       sign_out: '/auth/sign-out',
     })
@@ -285,5 +293,74 @@ it('who has signed in is sent to no other server', BOUND, async () => {
     `${PENDING}=${Buffer.from(JSON.stringify({ ...kept, returnTo: '//attacker.example' })).toString('base64url')}`,
   )
   const back = await browser.ask(new URL(stopped.headers.get('location')!, stopped.url).href)
-  expect(back.headers.get('location')).toBe('/')
+  expect(back.headers.get('location')).toBe('/auth/')
+})
+
+describe.skipIf(lacks('chromium'))('the page /auth/ in a real browser (needs chromium)', () => {
+  let chromium: RealBrowser
+  const complaints: string[] = []
+
+  beforeAll(async () => {
+    await provider.start(callback())
+    chromium = await launchBrowser()
+  }, 60_000)
+  afterAll(() => chromium?.close())
+
+  /** With cookies of its own. */
+  async function visit(): Promise<Page> {
+    const page = await (await chromium.newContext()).newPage()
+    page.setDefaultTimeout(30_000)
+    page.on('pageerror', (error) => complaints.push(String(error)))
+    page.on('console', (message) => {
+      if (/Content Security|Uncaught/.test(message.text())) complaints.push(message.text())
+    })
+    await page.goto(at('/auth/'))
+    return page
+  }
+
+  async function signIn(page: Page, name: string): Promise<void> {
+    await page.getByRole('link', { name: 'Sign in' }).click()
+    await page.locator('input[name=login]').fill(name)
+    await page.locator('input[name=password]').fill('any')
+    await page.locator('[type=submit]').click()
+    await page.getByRole('heading', { name, exact: true }).waitFor()
+    expect(page.url()).toBe(at('/auth/'))
+  }
+
+  it('offers to sign in, and shows who somebody is, and live what the cache does', BOUND, async () => {
+    const page = await visit()
+    await page.getByRole('heading', { name: 'You are not signed in' }).waitFor()
+    expect(await page.getByRole('button').count()).toBe(0)
+    await signIn(page, 'ann')
+    await page
+      .getByText('viewer, editor (may look at entries and streams; invalidate, and read the journal; write')
+      .waitFor()
+    await page.getByText('Tenants').locator('xpath=following-sibling::dd[1]').getByText('all').waitFor()
+    await page.getByText('live', { exact: true }).waitFor()
+    await page.getByLabel('Key').fill('<b>user:1</b>')
+    await page.getByRole('button', { name: 'Drop' }).click()
+    await page.getByText('Dropped: <b>user:1</b>.').waitFor()
+    await page.getByRole('listitem').getByText('<b>user:1</b>').waitFor()
+
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByText('You have signed out of this server.').waitFor()
+    await page.getByRole('link', { name: 'Sign out at the provider too' }).waitFor()
+    await page.getByRole('link', { name: 'Sign in' }).waitFor()
+    expect(await page.getByRole('button').count()).toBe(0)
+    expect(complaints).toEqual([])
+  })
+
+  it('has no button of operators for a viewer, and says when the session has ended', BOUND, async () => {
+    const page = await visit()
+    await signIn(page, 'vera')
+    await page.getByText('live', { exact: true }).waitFor()
+    expect(await page.getByRole('button').allTextContents()).toEqual(['Sign out'])
+    await sql(database.url, "update tidemark.sessions set expires_at = now() where name = 'vera'")
+    await page.getByText('Your session has ended. Sign in again to go on.').waitFor()
+    await page.getByRole('link', { name: 'Sign in' }).click()
+    // The provider still knows them.
+    await page.getByRole('heading', { name: 'vera' }).waitFor()
+    expect(await page.getByText('Your session has ended').isVisible()).toBe(false)
+    expect(complaints).toEqual([])
+  })
 })

@@ -23,6 +23,8 @@ export interface SignInOptions {
 /** How long somebody may take at the provider. */
 const PENDING_MS = 10 * 60_000
 const CALLBACK = '/auth/callback'
+/** The page that shows who has signed in. */
+export const ACCOUNT_PATH = '/auth/'
 /** A page's script may send it to its own server; to another one, only where that one allows it. */
 const CSRF_HEADER = 'tidemark-csrf'
 
@@ -71,7 +73,7 @@ export class SignIn {
     const value = await sessions.create(session)
     await this.end(request)
     return {
-      url: isOwnPath(returnTo) ? returnTo : '/',
+      url: isOwnPath(returnTo) ? returnTo : ACCOUNT_PATH,
       cookies: [setCookie('session', origin, value, sessionMs), clearCookie('sign-in', origin)],
     }
   }
@@ -144,7 +146,7 @@ function pendingOf(kept: string | undefined): z.output<typeof pendingSchema> {
     return pendingSchema.parse(JSON.parse(Buffer.from(kept ?? '', 'base64url').toString('utf8')))
   } catch (cause) {
     throw new SignInError(
-      'No sign-in was begun in this browser, or it took longer than 10 minutes. Begin again at /auth/sign-in.',
+      'No sign-in was begun in this browser, or it took longer than 10 minutes. Begin again at /auth/.',
       { cause },
     )
   }

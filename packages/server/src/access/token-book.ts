@@ -73,8 +73,9 @@ export class TokenBook {
     const hash = found?.hash.length === 32 ? found.hash : hashOfToken('')
     const isRight = timingSafeEqual(hashOfToken(token), hash)
     if (!found || !isRight || !this.#counts(found)) throw new UnauthenticatedError()
-    const { name: actor, principal = `token:${id}`, roles, tenants } = found
-    return { actor, principal, roles, tenants, ...(kind === 'token' ? { tokenId: id } : { sessionId: id }) }
+    const { name: actor, principal = `token:${id}`, roles, tenants, expiresAt } = found
+    const which = kind === 'token' ? { tokenId: id } : { sessionId: id }
+    return { actor, principal, roles, tenants, ...which, ...(expiresAt && { expiresAt: expiresAt.getTime() }) }
   }
 
   /** It was just revoked here: the next look-up asks. */

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { type Access, accessOf, LOCAL } from '../access/access.js'
 import { ROLES } from '../access/action.js'
 import { ProviderError, SignInError, SignInOffError } from '../access/errors.js'
-import { isOwnPath, type Sent, type SignIn } from '../access/sign-in.js'
+import { ACCOUNT_PATH, isOwnPath, type Sent, type SignIn } from '../access/sign-in.js'
 import { problemResponse } from './schemas.js'
 
 const SIGN_IN = '/auth/sign-in'
@@ -14,7 +14,7 @@ const ownPath = z
   .string()
   .max(1_000)
   .refine(isOwnPath, 'must be a path of this server, e.g. /dashboard/')
-  .default('/')
+  .default(ACCOUNT_PATH)
   .describe('The page that is shown afterwards: a path of this server')
 
 const nothing = z.strictObject({})
@@ -25,6 +25,7 @@ const meSchema = z.object({
   roles: z.array(z.enum(ROLES)),
   tenants: z.union([z.literal('all'), z.array(z.string())]).describe('Where each of the roles counts'),
   by: z.enum(['local', 'token', 'jwt', 'session']).nullable().describe('How they said it'),
+  expires_at: z.string().nullable().describe('When that ends; null: not by itself, or not known'),
   sign_in: z.string().nullable().describe('Where a page sends who is not known; null: nobody can sign in here'),
   sign_out: z.string().nullable().describe('Where a page POSTs to sign out, with the header `Tidemark-Csrf: 1`'),
 })
@@ -33,7 +34,7 @@ const sentResponse = z.undefined().describe('The browser is sent on')
 /** Of those by which a browser comes to be signed in. */
 const sending = { action: 'open', headers: ['Location', 'Set-Cookie'] } as const
 
-/** `/auth/sign-in`, `/auth/callback`, `/auth/sign-out` and `/auth/me`: people sign in with their browser, at an OIDC provider. */
+/** `/auth/sign-in`, `/auth/callback`, `/auth/sign-out` and `/auth/me`, for the page `/auth/` and those of applications: people sign in with their browser, at an OIDC provider. */
 export function signInRoutes(app: FastifyInstance, signIn: SignIn | undefined): void {
   const typed = app.withTypeProvider<ZodTypeProvider>()
   const config = { action: 'open' } as const
@@ -117,6 +118,7 @@ export function signInRoutes(app: FastifyInstance, signIn: SignIn | undefined): 
         roles: [...roles],
         tenants: tenants === 'all' ? ('all' as const) : [...tenants],
         by: wayOf(access),
+        expires_at: access.expiresAt === undefined ? null : new Date(access.expiresAt).toISOString(),
         sign_in: signIn ? SIGN_IN : null,
         sign_out: sessionId === undefined ? null : SIGN_OUT,
       }

@@ -24,10 +24,11 @@ const PAGE_POLICY =
 const FILES_MAX = 1_000
 const BYTES_MAX = 32 * 2 ** 20
 
-/** Serves the files of a folder as they were when the server started: a path that was no file then is no path. */
-export function staticRoutes(app: FastifyInstance, folder: string | URL): void {
+/** Serves the files of a folder, below `at`, as they were when the server started: a path that was no file then is no path. */
+export function staticRoutes(app: FastifyInstance, folder: string | URL, at = ''): void {
   const root = typeof folder === 'string' ? folder : fileURLToPath(folder)
-  for (const { path, body, type, etag } of filesOf(root)) {
+  for (const { path: own, body, type, etag } of filesOf(root)) {
+    const path = at + own
     const urls = path.endsWith('/index.html') ? [path, path.slice(0, -'index.html'.length)] : [path]
     for (const url of urls) {
       app.get(url, { config: { action: 'open' }, schema: { hide: true } }, (request, reply) => {
