@@ -10,7 +10,8 @@ const EDITS = 6
 /** Nodes of each config that are read before each edit. */
 const WATCHED = 10
 
-const FILL_MS = 300_000
+/** For a view to be kept. Where many seeds run beside other work it is given more. */
+export const WAIT_MS = Number(process.env['TREE_WAIT_MS'] ?? 60_000)
 
 /** Of entries, after each edit. */
 export interface Figures {
@@ -123,8 +124,7 @@ export class Run {
         await until(
           async () => (await node.ask()).from === 'l1',
           () => `${name} "${path}": ${node.explain().text}`,
-          // As the loaders' own bound.
-          FILL_MS,
+          WAIT_MS,
         )
       }),
     )

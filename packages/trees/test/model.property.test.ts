@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type Figures, noTotals, runTogether } from './model-run.js'
+import { type Figures, noTotals, runTogether, WAIT_MS } from './model-run.js'
 import { type Process, World } from './opened.js'
 
 /*
@@ -25,9 +25,8 @@ let process2: Process
 
 beforeAll(async () => {
   world = await World.create()
-  // Many seeds load side by side, on machines that do other things too.
-  process1 = await world.open({ hardTimeout: '5m' })
-  process2 = await world.open({ hardTimeout: '5m' })
+  process1 = await world.open({ hardTimeout: WAIT_MS })
+  process2 = await world.open({ hardTimeout: WAIT_MS })
 })
 afterAll(() => world?.drop())
 
@@ -50,7 +49,7 @@ it(
     }
     check(totals)
   },
-  SEEDS * 60_000 + 60_000,
+  (SEEDS * WAIT_MS) / 10 + 60_000,
 )
 
 function range(from: number, count: number): number[] {
