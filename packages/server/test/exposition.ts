@@ -19,6 +19,11 @@ const SAMPLE = new RegExp(
   `^(${NAME})(?:\\{((?:${LABEL},)*(?:${LABEL})?)\\})? ([+-]?(?:\\d+\\.?\\d*(?:e[+-]?\\d+)?|Inf)|NaN)$`,
 )
 
+const TYPES = new Set(['counter', 'gauge', 'histogram', 'summary', 'info'])
+/** Abbreviated, or multiples of what Prometheus counts in: seconds, bytes, ratios, metres, grams, degrees Celsius. */
+const OTHER_UNITS =
+  /^(?:(?:nano|micro|milli|kilo|mega|giga|tera|kibi|mebi|gibi)(?:seconds?|bytes?|metr?es?|meters?|grams?)|s|ms|us|ns|sec|b|kb|mb|gb|kib|mib|gib|bits?|minutes?|mins?|hours?|days?|weeks?|percent|percents?|fahrenheit|kelvin)$/
+
 /**
  * What Prometheus would refuse in a text of metrics (format 0.0.4), and `promtool check metrics` complain of. The real one found nothing
  * in ours either; it comes with all of Prometheus, which tests need not install.
@@ -85,7 +90,11 @@ function familyFaults(name: string, { type, isHelped, samples }: Family): string
   if (type === undefined) faults.push(`no type: ${name}`)
   if (type === 'counter' && !name.endsWith('_total')) faults.push(`a counter without _total: ${name}`)
   if (type !== 'counter' && name.endsWith('_total')) faults.push(`_total, and no counter: ${name}`)
-  if (/milliseconds|_ms\b|minutes|kilobytes/.test(name)) faults.push(`not a base unit: ${name}`)
+  const words = name.split('_')
+  if (words.some((word) => OTHER_UNITS.test(word))) faults.push(`not a base unit: ${name}`)
+  if (words.some((word) => TYPES.has(word) && word !== 'info')) faults.push(`a type in its name: ${name}`)
+  if (/[:A-Z]/.test(name)) faults.push(`not in snake case: ${name}`)
+  if (type !== 'histogram' && /_(?:bucket|count|sum)$/.test(name)) faults.push(`a suffix of histograms: ${name}`)
   if (type === 'histogram') return [...faults, ...histogramFaults(name, samples)]
   if (samples.some(({ le }) => le !== undefined)) faults.push(`a label of histograms: ${name}`)
   return faults
