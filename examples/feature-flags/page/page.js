@@ -14,13 +14,16 @@ for (const config of configs) {
   config.section.setAttribute('aria-label', config.title)
   document.querySelector('#configs').append(config.section)
   config.tree.node().follow(() => void show(config))
+  void show(config)
 }
 
 /** What readers of the config get, and what of it is the config's own. */
 async function show(config) {
-  const { state, value } = config.tree.node().current()
+  const { state, value, error } = config.tree.node().current()
   const away = configs.some(({ tree }) => tree.node().current().state === 'reconnecting')
   document.querySelector('#trouble').textContent = away ? 'The server is away: this is what was true last.' : ''
+  if (state === 'loading') return say(config, 'Waiting for the server …')
+  if (state === 'failed') return say(config, error.message)
   if (state !== 'live') return
   const own = config.isBase
     ? value
@@ -36,7 +39,12 @@ async function show(config) {
   render(config, value ?? {}, before)
 }
 
+function say({ section, title }, words) {
+  section.replaceChildren(text('h2', title), text('p', words, 'none'))
+}
+
 function render({ section, title, isBase, tree, own }, flags, before) {
+  const isEmpty = Object.keys(flags).length === 0
   const list = document.createElement('ul')
   for (const [name, flag] of Object.entries(flags)) {
     const item = document.createElement('li')
@@ -57,10 +65,13 @@ function render({ section, title, isBase, tree, own }, flags, before) {
   }
   const count = Object.keys(own).length
   const heading = text('h2', title)
-  if (!isBase) heading.append(text('small', count === 0 ? 'all inherited' : `${count} of its own`))
+  if (!isBase && !isEmpty) heading.append(text('small', count === 0 ? 'all inherited' : `${count} of its own`))
   // Where the keyboard was, it stays.
   const focused = [...section.querySelectorAll('input')].indexOf(document.activeElement)
-  section.replaceChildren(heading, list)
+  section.replaceChildren(
+    heading,
+    isEmpty ? text('p', isBase ? 'No flags.' : 'No flags of its own, and none to inherit.', 'none') : list,
+  )
   section.querySelectorAll('input')[focused]?.focus()
 }
 

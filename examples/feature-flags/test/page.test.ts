@@ -62,4 +62,34 @@ describe.skipIf(lacks('chromium'))('feature flags in a real browser (needs chrom
     await page.getByRole('region', { name: 'borealis' }).getByText('all inherited').waitFor()
     expect(complaints).toEqual([])
   })
+
+  test('the page says what it waits for, what it may not read, and that there are no flags', async () => {
+    const other = await browser.newPage()
+    const says = (words: string) =>
+      expect
+        .poll(() => other.locator('section .none').allTextContents(), { timeout: 20_000 })
+        .toEqual(Array(4).fill(words))
+    await other.route('**/api/**', (route) => route.abort())
+    await other.goto(server.url)
+    await says('Waiting for the server …')
+
+    const detail = 'You may not read this.'
+    const body = JSON.stringify({ title: 'Forbidden', status: 403, code: 'TIDEMARK_FORBIDDEN', detail })
+    await other.route('**/api/**', (route) =>
+      route.fulfill({ status: 403, contentType: 'application/problem+json', body }),
+    )
+    await other.goto(server.url)
+    await says(detail)
+
+    await other.unroute('**/api/**')
+    for (const tenant of ['aurora', 'borealis', 'cumulus', 'shared'])
+      expect((await fetch(`${server.url}/api/trees/${tenant}/flags`, { method: 'DELETE' })).status).toBe(200)
+    await other.goto(server.url)
+    await other.getByRole('region', { name: 'all' }).getByText('No flags.').waitFor()
+    await other
+      .getByRole('region', { name: 'cumulus' })
+      .getByText('No flags of its own, and none to inherit.')
+      .waitFor()
+    await other.close()
+  }, 60_000)
 })
