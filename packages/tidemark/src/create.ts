@@ -26,8 +26,7 @@ const NAMES = [
   'clock',
 ] as const satisfies readonly (keyof CacheOptions<object>)[]
 
-/** Two slices may meet in one turn of the event loop, and a step of theirs may take 10 ms: 20 ms in all. */
-const SWEEPS = { sliceMs: 5, sliceSteps: Number.POSITIVE_INFINITY, sweepsMax: 1_000 }
+const SWEEPS = { sliceSteps: Number.POSITIVE_INFINITY, sweepsMax: 1_000 }
 
 /**
  * Makes a cache. It follows its source at once, in the background: reads are answered from the source until the log is

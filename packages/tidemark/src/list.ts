@@ -94,7 +94,7 @@ async function sorted(
     const place = { by: measure(core, slot, sort), key: textAt(core, slot), slot }
     if (after && compare(place, after) <= 0) continue
     first.push(place)
-    if (first.length > 4 * LIMIT_MAX) cut()
+    if (first.length > 4 * (limit + LIMIT)) cut()
   }
   cut()
   const page = first.slice(0, limit)
@@ -109,8 +109,8 @@ function* slotsOf({ l1, spaces }: Core, tenant: string, tag: string | undefined)
     return
   }
   const id = l1.index.idOf({ kind: 'tag', tenant, tag })
-  const slots = new Set<number>()
-  if (id !== undefined) l1.index.entriesOf(id, (slot) => void slots.add(slot))
+  const slots: number[] = []
+  if (id !== undefined) l1.index.entriesOf(id, (slot) => void slots.push(slot))
   yield* slots
 }
 

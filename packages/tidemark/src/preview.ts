@@ -1,4 +1,4 @@
-import type { Preview, Refill } from './cache.js'
+import type { Preview } from './cache.js'
 import type { Core } from './core.js'
 import { zeroCounters } from './counters.js'
 import { matcherOf, reachOfKey } from './dependencies/pattern.js'
@@ -7,7 +7,9 @@ import { candidatesOf } from './follow/candidates.js'
 import type { RowChange, Target } from './log/change.js'
 import type { Keyspace } from './read/keyspace.js'
 import { Slices } from './slices.js'
+import { Tally } from './tally.js'
 import { ofHandle } from './tiers/key-order.js'
+import { SlotSet } from './tiers/slot-set.js'
 import { previewWide } from './wide-preview.js'
 
 const SAMPLE_MAX = 20
@@ -25,13 +27,23 @@ export async function preview(core: Core, wanted: Wanted): Promise<Preview> {
   const { tenant, sampleMax = SAMPLE_MAX } = wanted
   const wide = await previewWide(core, wanted, sampleMax)
   if (wide) return wide
-  const { named, dependents } = await find(core, wanted)
+  const { l1 } = core
+  const tally = new Tally()
+  const samples = { named: [] as string[], dependent: [] as string[] }
+  let named = 0
+  await visit(core, wanted, (slot, part) => {
+    const space = l1.spaceOf(slot) as Keyspace
+    tally.add(space, 1)
+    if (part === 'named') named++
+    const sample = samples[part]
+    if (sample.length < sampleMax && space.tenant === tenant) sample.push(space.text(l1.keyOf(slot)))
+  })
   return {
-    count: named.length,
-    sample: sample(core, named, tenant, sampleMax),
-    dependents: dependents.length,
-    dependentSample: sample(core, dependents, tenant, sampleMax),
-    refill: refillOf(core, [named, dependents]),
+    count: named,
+    sample: samples.named,
+    dependents: tally.count - named,
+    dependentSample: samples.dependent,
+    refill: tally.refill,
   }
 }
 
@@ -39,32 +51,28 @@ export async function preview(core: Core, wanted: Wanted): Promise<Preview> {
 export async function evict(core: Core, wanted: Wanted): Promise<number> {
   const { l1, clock, counters } = core
   const from = clock.now()
-  const { named, dependents } = await find(core, wanted)
-  const slices = new Slices(clock, wanted.signal)
   let count = 0
-  for (const slots of [named, dependents]) {
-    for (const slot of slots) {
-      if (slices.isOver) await slices.next()
-      // Between two slices the slot may have been freed, and have another entry now.
-      if (!l1.holds(slot) || l1.filledAtOf(slot) > from) continue
-      const watch = (l1.spaceOf(slot) as Keyspace).watches.get(l1.keyOf(slot))
-      l1.remove(slot)
-      watch?.touch()
-      count++
-    }
-  }
+  await visit(core, wanted, (slot) => {
+    // Between two slices the slot may have been freed, and have another entry now.
+    if (l1.filledAtOf(slot) > from) return
+    const watch = (l1.spaceOf(slot) as Keyspace).watches.get(l1.keyOf(slot))
+    l1.remove(slot)
+    watch?.touch()
+    count++
+  })
   counters.evicted += count
   return count
 }
 
-/** The slots of what is named, and of what was computed from it, as they are now. */
-export async function find(
+/** Visits the slots of what is named, then those of what was computed from it, in slices. */
+export async function visit(
   core: Core,
   { targets, rows = [], tenant, signal }: Wanted,
-): Promise<{ readonly named: readonly number[]; readonly dependents: readonly number[] }> {
+  seen: (slot: number, part: 'named' | 'dependent') => void,
+): Promise<void> {
   signal?.throwIfAborted()
-  const named = new Set<number>()
-  const dependents = new Set<number>()
+  const named = new SlotSet()
+  const dependents = new SlotSet()
   const slices = new Slices(core.clock, signal)
   for (const target of targets) {
     const steps = stepsOf(core, target, named, dependents)
@@ -73,7 +81,7 @@ export async function find(
   // What this look-up counts is no change that happened.
   const tally = zeroCounters()
   for (const row of rows) {
-    core.l1.resolve(row, (slot) => void dependents.add(slot), tally)
+    core.l1.resolve(row, (slot) => dependents.add(slot), tally)
     if (slices.isOver) await slices.next()
   }
   const isEverything = targets.some(({ kind }) => kind === 'everything')
@@ -82,16 +90,20 @@ export async function find(
     core.l1.holds(slot) &&
     core.sweeps.modeOf(slot) !== 'drop' &&
     (isEverything || core.l1.spaceOf(slot).tenant === tenant)
-  return {
-    named: [...named].filter(isSeen),
-    dependents: [...dependents].filter((slot) => !named.has(slot) && isSeen(slot)),
+  for (const slot of named) {
+    if (isSeen(slot)) seen(slot, 'named')
+    if (slices.isOver) await slices.next()
+  }
+  for (const slot of dependents) {
+    if (!named.has(slot) && isSeen(slot)) seen(slot, 'dependent')
+    if (slices.isOver) await slices.next()
   }
 }
 
-function* stepsOf(core: Core, target: Target, named: Set<number>, dependents: Set<number>): Generator<unknown> {
+function* stepsOf(core: Core, target: Target, named: SlotSet, dependents: SlotSet): Generator<unknown> {
   const { l1, spaces } = core
   const depend = (id: number | undefined): void => {
-    if (id !== undefined) l1.index.entriesOf(id, (slot) => void (target.kind === 'tag' ? named : dependents).add(slot))
+    if (id !== undefined) l1.index.entriesOf(id, (slot) => (target.kind === 'tag' ? named : dependents).add(slot))
   }
   if (target.kind === 'tag') return depend(l1.index.idOf(target))
   if (target.kind === 'key') {
@@ -124,27 +136,4 @@ function* stepsOf(core: Core, target: Target, named: Set<number>, dependents: Se
     }
     yield
   }
-}
-
-function sample({ l1 }: Core, slots: readonly number[], tenant: string, max: number): string[] {
-  const keys: string[] = []
-  for (const slot of slots) {
-    if (keys.length >= max) break
-    const space = l1.spaceOf(slot)
-    if (space.tenant === tenant) keys.push(space.text(l1.keyOf(slot)))
-  }
-  return keys
-}
-
-function refillOf({ l1 }: Core, parts: readonly (readonly number[])[]): Refill {
-  let [loads, sourceMs, unmeasured] = [0, 0, 0]
-  for (const slots of parts) {
-    for (const slot of slots) {
-      const { loadMs } = l1.spaceOf(slot) as Keyspace
-      loads++
-      if (loadMs === undefined) unmeasured++
-      else sourceMs += loadMs
-    }
-  }
-  return { loads, sourceMs, unmeasured }
 }

@@ -4,9 +4,10 @@ import type { Core } from './core.js'
 import type { Definitions } from './definitions.js'
 import { OptionError } from './errors.js'
 import { namesOf } from './options.js'
-import { find, type Wanted } from './preview.js'
+import { visit, type Wanted } from './preview.js'
 import type { Keyspace } from './read/keyspace.js'
 import type { Request } from './read/reads.js'
+import { Slices } from './slices.js'
 
 /** Of more entries the hottest. */
 const LOADS_MAX = 10_000
@@ -17,24 +18,34 @@ const CONCURRENCY = 4
  * since room was last made come first.
  */
 export async function planRefill(core: Core, definitions: Definitions, wanted: Wanted): Promise<RefillPlan> {
-  const { named, dependents } = await find(core, wanted)
-  const { l1 } = core
-  const slots = [...named, ...dependents]
-  const ordered = [...slots.filter((slot) => l1.isHot(slot)), ...slots.filter((slot) => !l1.isHot(slot))]
+  const { l1, clock } = core
+  const from = clock.now()
+  const hot: number[] = []
+  const cold: number[] = []
+  await visit(core, wanted, (slot) => void (l1.isHot(slot) ? hot : cold).push(slot))
+  const slices = new Slices(clock, wanted.signal)
   const requests: Request[] = []
-  let [unknown, unmeasured, sourceMs] = [0, 0, 0]
-  for (const slot of ordered) {
-    const space = l1.spaceOf(slot) as Keyspace
-    const key = l1.keyOf(slot)
-    const args = argumentsOf(key)
-    const request = args && definitions.request(space, key, args)
-    if (!request || requests.length >= LOADS_MAX) unknown++
-    else {
-      requests.push(request)
-      sourceMs += space.loadMs ?? 0
-      if (space.loadMs === undefined) unmeasured++
+  let [left, unknown, unmeasured, sourceMs] = [hot.length + cold.length, 0, 0, 0]
+  for (const slots of [hot, cold]) {
+    for (const slot of slots) {
+      if (requests.length >= LOADS_MAX) break
+      if (slices.isOver) await slices.next()
+      left--
+      // Between two slices it may have gone, and another come in its place.
+      if (!l1.holds(slot) || l1.filledAtOf(slot) > from) continue
+      const space = l1.spaceOf(slot) as Keyspace
+      const key = l1.keyOf(slot)
+      const args = argumentsOf(key)
+      const request = args && definitions.request(space, key, args)
+      if (!request) unknown++
+      else {
+        requests.push(request)
+        sourceMs += space.loadMs ?? 0
+        if (space.loadMs === undefined) unmeasured++
+      }
     }
   }
+  unknown += left
   return {
     loads: requests.length,
     sourceMs,

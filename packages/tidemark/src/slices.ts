@@ -1,28 +1,25 @@
 import type { Clock } from './clock.js'
-
-/** How long the event loop is held at most, but for the step that ends it. */
-const SLICE_MS = 5
+import { Turns } from './turns.js'
 
 /** Divides long work, so that the event loop gets its turn. */
 export class Slices {
-  readonly #clock: Clock
+  readonly #turns: Turns
   readonly #signal: AbortSignal | undefined
-  #until: number
 
   constructor(clock: Clock, signal: AbortSignal | undefined) {
-    this.#clock = clock
+    this.#turns = Turns.of(clock)
     this.#signal = signal
-    this.#until = clock.now() + SLICE_MS
+    this.#turns.begin()
   }
 
+  /** To be asked after each step. */
   get isOver(): boolean {
-    return this.#clock.now() >= this.#until
+    return this.#turns.isOver
   }
 
-  /** Resolves when the event loop has done what waited. @throws the signal's reason */
+  /** Resolves when the event loop has done what waited, and others have had their turn. @throws the signal's reason */
   async next(): Promise<void> {
-    await new Promise<void>((resolve) => this.#clock.after(0, resolve))
+    await new Promise<void>((resolve) => this.#turns.wait(resolve, false))
     this.#signal?.throwIfAborted()
-    this.#until = this.#clock.now() + SLICE_MS
   }
 }

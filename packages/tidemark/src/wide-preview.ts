@@ -4,7 +4,9 @@ import { matcherOf, type PatternTarget } from './dependencies/pattern.js'
 import type { Wanted } from './preview.js'
 import type { Keyspace } from './read/keyspace.js'
 import { Slices } from './slices.js'
+import { Tally } from './tally.js'
 import { ofHandle } from './tiers/key-order.js'
+import { SlotSet } from './tiers/slot-set.js'
 
 /**
  * What a whole tenant, or all that begins with a text, would make stale: that may be a million entries, so they are counted and not
@@ -46,12 +48,12 @@ async function ofPrefix(
   for (const _ of order.build()) if (slices.isOver) await slices.next()
   const tally = new Tally()
   const sample: string[] = []
-  const dependents = new Set<number>()
+  const dependents = new SlotSet()
   for (const { texts, handles } of order.pages(target.tenant, prefix)) {
     for (let i = 0; i < handles.length; i++) {
       const { kind, id } = ofHandle(handles[i]!)
       if (kind === 'dependency') {
-        l1.index.entriesOf(id, (slot) => void dependents.add(slot))
+        l1.index.entriesOf(id, (slot) => dependents.add(slot))
         continue
       }
       tally.add(l1.spaceOf(id) as Keyspace, 1)
@@ -62,6 +64,7 @@ async function ofPrefix(
   const dependentSample: string[] = []
   const { count } = tally
   for (const slot of dependents) {
+    if (slices.isOver) await slices.next()
     // Between two slices it may have gone; and what is named itself counts as that.
     if (!l1.holds(slot)) continue
     const space = l1.spaceOf(slot) as Keyspace
@@ -71,21 +74,4 @@ async function ofPrefix(
     if (dependentSample.length < sampleMax) dependentSample.push(key)
   }
   return { count, sample, dependents: tally.count - count, dependentSample, refill: tally.refill }
-}
-
-/** Entries, and what it would cost to load them. */
-class Tally {
-  count = 0
-  #sourceMs = 0
-  #unmeasured = 0
-
-  add({ loadMs }: Keyspace, entries: number): void {
-    this.count += entries
-    if (loadMs === undefined) this.#unmeasured += entries
-    else this.#sourceMs += loadMs * entries
-  }
-
-  get refill() {
-    return { loads: this.count, sourceMs: this.#sourceMs, unmeasured: this.#unmeasured }
-  }
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import type { RefillEffect } from '@tidemark/postgres'
 import {
   BehindError,
@@ -109,6 +110,8 @@ export class Invalidator {
 
   constructor(options: InvalidatorOptions) {
     this.#options = options
+    // Each refill hears of it.
+    setMaxListeners(0, this.#closing.signal)
     this.#effects = new Effects(options.cache, options.clock)
     this.#remembered = new Remembered(options, options.clock, sizeOf)
     this.#unnamed = new Remembered(options, options.clock, sizeOf)

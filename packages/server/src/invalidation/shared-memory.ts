@@ -79,9 +79,10 @@ export class SharedMemory {
 /** The keys that were matched are often those that were named: then they are written once. */
 function encode(outcome: Outcome): string {
   const { matched, keys } = outcome
-  const text = JSON.stringify({ ...outcome, matched: matched === keys ? null : matched })
-  if (text.length <= ANSWER_MAX || matched === keys) return text
-  return JSON.stringify({ ...outcome, matched: matched.slice(0, MATCHED_SHORT) })
+  if (matched === keys) return JSON.stringify({ ...outcome, matched: null })
+  // Not by writing them all first: they may be 10 MB, for which nothing else would be done.
+  const isLong = matched.reduce((length, key) => length + key.length + 3, 0) > ANSWER_MAX
+  return JSON.stringify({ ...outcome, matched: isLong ? matched.slice(0, MATCHED_SHORT) : matched })
 }
 
 function decode(text: string): Outcome {

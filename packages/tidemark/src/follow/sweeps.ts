@@ -2,12 +2,11 @@ import type { Clock } from '../clock.js'
 import { effortOfKey, reachOfKey } from '../dependencies/pattern.js'
 import type { Mode } from '../log/change.js'
 import type { Keyspaces } from '../read/keyspaces.js'
+import { Turns } from '../turns.js'
 import { candidatesOf, type WideTarget } from './candidates.js'
 import { type TouchContext, Touches } from './touches.js'
 
 export interface SweepLimits {
-  /** How long one slice may take, but for the step that it ends with. */
-  readonly sliceMs: number
   /** How many steps one slice may take. */
   readonly sliceSteps: number
   /** How many sweeps may be in progress; what comes then counts for its whole tenant. */
@@ -46,13 +45,14 @@ export class Sweeps {
   readonly #context: SweepContext
   readonly #limits: SweepLimits
   #pending: Sweep[] = []
-  #timer: { cancel(): void } | undefined
-  /** Slices that run at once, without a pause between them, end here together (monotonic ms). */
-  #until = Number.NEGATIVE_INFINITY
+  readonly #turns: Turns
+  /** Its next slice waits for its turn. */
+  #turn: { cancel(): void } | undefined
 
   constructor(context: SweepContext, limits: SweepLimits) {
     this.#context = context
     this.#limits = limits
+    this.#turns = Turns.of(context.clock)
   }
 
   get pending(): number {
@@ -80,9 +80,9 @@ export class Sweeps {
       this.#context.l1.forsake(widened.kind === 'tenant' ? widened.tenant : undefined)
     this.#pending.push(sweep)
     this.#context.l1.judge = (slot) => this.#judge(slot)
-    if (!this.#timer) {
-      if (at > this.#until + this.#limits.sliceMs) this.#until = at + this.#limits.sliceMs
-      this.#run(this.#until)
+    if (!this.#turn) {
+      this.#turns.begin()
+      this.#run()
     }
     if (this.#pending.includes(sweep)) sweep.isLate = true
     return touches
@@ -97,25 +97,24 @@ export class Sweeps {
   /** Ends all, without doing what is left: the entries are gone. */
   clear(): void {
     this.#pending = []
-    this.#timer?.cancel()
-    this.#timer = undefined
+    this.#turn?.cancel()
+    this.#turn = undefined
     this.#context.l1.judge = undefined
   }
 
   // ── slices ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  #run(until: number): void {
-    const { clock } = this.#context
+  #run(): void {
     let steps = this.#limits.sliceSteps
     for (let sweep = this.#pending[0]; sweep; sweep = this.#pending[0]) {
       if (sweep.steps.next().done) this.#end(sweep)
-      if (--steps <= 0 || clock.now() >= until) break
+      if (--steps <= 0 || this.#turns.isOver) break
     }
     if (this.#pending.length === 0) return
-    this.#timer = clock.after(0, () => {
-      this.#timer = undefined
-      this.#run(clock.now() + this.#limits.sliceMs)
-    })
+    this.#turn = this.#turns.wait(() => {
+      this.#turn = undefined
+      this.#run()
+    }, true)
   }
 
   *#steps(own: () => Sweep): Generator<unknown> {
@@ -123,6 +122,7 @@ export class Sweeps {
     const sweep = own()
     // Who watches is not made to wait.
     for (const space of spaces.all()) {
+      yield
       for (const key of space.watches.keys()) yield l1.find(space, key)
     }
     for (const candidate of candidatesOf(l1, spaces, sweep.target)) {

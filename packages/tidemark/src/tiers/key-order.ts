@@ -57,15 +57,15 @@ export class KeyOrder {
     return tenant === undefined || 2 * (this.#tenants.get(tenant)?.size ?? 0) > this.#size
   }
 
-  /** Builds what is not built yet; each step is one key. */
+  /** Builds what is not built yet; each step is one key, or a place without one. */
   *build(): Generator<undefined> {
     for (const kind of KINDS) {
       const keyed = this.#keyed[kind]
       while (this.#built[kind] < keyed.used) {
         const id = this.#built[kind]++
         const name = keyed.named(id)
-        if (!name) continue
-        this.#insert(kind, id, name.tenant, name.key)
+        // Those that are free are steps too: there may be a million of them.
+        if (name) this.#insert(kind, id, name.tenant, name.key)
         yield
       }
       // From now on, what is new is added as it comes.

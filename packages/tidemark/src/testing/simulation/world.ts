@@ -109,7 +109,6 @@ export class World implements LoaderHooks {
         version: '',
         ringMax: 1_000,
         patterns: { maxLength: 100, maxCount: 10 },
-        sliceMs: NEVER,
         sliceSteps: this.faults.sliceSteps,
         sweepsMax: this.faults.sweepsMax,
         clock: this.clock,

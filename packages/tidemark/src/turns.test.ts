@@ -1,0 +1,143 @@
+import { describe, expect, test } from 'vitest'
+import type { Cache } from './cache.js'
+import { type Clock, systemClock } from './clock.js'
+import { createCache } from './create.js'
+import { ManualClock, rest } from './testing/index.js'
+import { Turns } from './turns.js'
+
+// What goes through all keys might forget to look at the clock, in one of its phases; or several at once might hold the event loop
+// together, each within its own bounds.
+
+const KEYS = 2_000
+/** Keys that may be gone through between two looks: what one page of the ordered index has. */
+const UNSEEN_MAX = 256
+const LOOKS_PER_TURN = 50
+
+/** Time passes by each look at it alone, so that a turn has so many looks. */
+class CountingClock implements Clock {
+  looks = 0
+  looksMax = 0
+  #sinceTurn = 0
+  #now = 1_000
+
+  now(): number {
+    this.looks++
+    this.looksMax = Math.max(this.looksMax, ++this.#sinceTurn)
+    this.#now += 5 / LOOKS_PER_TURN
+    return this.#now
+  }
+
+  wall(): number {
+    return this.#now
+  }
+
+  after(ms: number, run: () => void): { cancel(): void } {
+    // Nothing but the turns is due in this test.
+    if (ms > 0) return { cancel: () => {} }
+    const turn = setImmediate(() => {
+      this.#sinceTurn = 0
+      run()
+    })
+    return { cancel: () => clearImmediate(turn) }
+  }
+
+  random(): number {
+    return 0.5
+  }
+
+  begin(): void {
+    this.looks = this.looksMax = this.#sinceTurn = 0
+  }
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve))
+}
+
+async function filled(clock: Clock): Promise<Cache> {
+  const cache = createCache({ clock, l1: { maxEntries: 10 * KEYS } })
+  const post = cache.define('post', (_, id: number) => id, { ttl: '1h', tags: ['posts'] })
+  for (let id = 0; id < KEYS; id++) await post(id)
+  return cache
+}
+
+describe('what goes through all keys', () => {
+  test.each<[string, phases: number, (cache: Cache) => Promise<unknown>]>([
+    ['a preview of a glob', 2, (cache) => cache.preview({ pattern: '*o?t*' })],
+    ['a preview of a regular expression', 2, (cache) => cache.preview({ pattern: { regex: 'p.s' } })],
+    ['a preview of an end, when its index is built', 3, (cache) => cache.preview({ pattern: '*)' })],
+    ['a preview of a beginning, when its index is built', 1, (cache) => cache.preview({ pattern: 'post*' })],
+    ['a preview of a tag', 1, (cache) => cache.preview({ tags: ['posts'] })],
+    ['a plan to fill again', 3, (cache) => cache.planRefill({ pattern: '*o?t*' })],
+    ['what leaves this memory alone', 2, (cache) => cache.evict({ pattern: '*o?t*' })],
+    ['keys by size', 1, (cache) => cache.keys({ sort: 'size', contains: '9' })],
+    ['keys of a tag', 1, (cache) => cache.keys({ tag: 'posts', sort: 'age', limit: 20 })],
+    ['keys in order, when their index is built', 1, (cache) => cache.keys({ contains: 'nothing' })],
+    ['keys that a regular expression matches', 2, (cache) => cache.keys({ pattern: { regex: 'nothing$' } })],
+    ['an invalidation of a glob', 1, (cache) => cache.invalidate({ pattern: '*o?t*' })],
+    ['one of a regular expression', 1, (cache) => cache.invalidate({ pattern: { regex: 'p.s' }, mode: 'expire' })],
+    ['one of a whole tenant', 1, (cache) => cache.invalidate({ all: 'tenant' })],
+  ])('%s looks at the clock often enough, and ends its turn when it is over', async (_, phases, run) => {
+    const clock = new CountingClock()
+    const cache = await filled(clock)
+    clock.begin()
+    await run(cache)
+    while (cache.status().sweeping > 0) await turn()
+    expect(clock.looks).toBeGreaterThan((phases * KEYS) / UNSEEN_MAX)
+    expect(clock.looksMax).toBeLessThan(3 * LOOKS_PER_TURN)
+    await cache.close()
+  })
+
+  test('is passed over quickly where slots are free', async () => {
+    const clock = new CountingClock()
+    const cache = await filled(clock)
+    await cache.invalidate({ all: 'tenant' })
+    while (cache.status().sweeping > 0) await turn()
+    clock.begin()
+    expect((await cache.keys()).keys).toEqual([])
+    expect(clock.looks).toBeGreaterThan(KEYS)
+  })
+})
+
+test('several at once leave the event loop its turns', async () => {
+  // Each look takes a while, as it does where keys are long.
+  const busy: Clock = {
+    ...systemClock,
+    now() {
+      const end = performance.now() + 0.02
+      while (performance.now() < end);
+      return performance.now()
+    },
+  }
+  const cache = await filled(busy)
+  let [ticks, isDone] = [0, false]
+  const tick = (): void => {
+    ticks++
+    if (!isDone) setImmediate(tick)
+  }
+  setImmediate(tick)
+  await Promise.all(Array.from({ length: 4 }, (_, i) => cache.preview({ pattern: `*o?t*${i}*` })))
+  isDone = true
+  // 8,000 looks of 0.02 ms, and 5 ms a turn.
+  expect(ticks).toBeGreaterThan(20)
+  await cache.close()
+})
+
+test('those who wait go on one after the other, a sweep every other time; who is not needed leaves nothing behind', async () => {
+  const clock = new ManualClock()
+  const turns = Turns.of(clock)
+  const order: string[] = []
+  const work = (name: string, slices: number, isUrgent: boolean): void => {
+    order.push(name)
+    if (slices > 1) turns.wait(() => work(name, slices - 1, isUrgent), isUrgent)
+  }
+  for (const name of ['a', 'b']) turns.wait(() => work(name, 2, false), false)
+  turns.wait(() => work('sweep', 3, true), true)
+  expect(clock.timers).toBe(1)
+  await clock.advance(0)
+  await rest()
+  expect(order).toEqual(['sweep', 'a', 'sweep', 'b', 'sweep', 'a', 'b'])
+  const left = turns.wait(() => order.push('never'), false)
+  left.cancel()
+  expect(clock.timers).toBe(0)
+})
