@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { L2, L2Answer, L2Ask, L2Batch, L2Fill, L2Read } from 'tidemark'
+import type { L2, L2Answer, L2Ask, L2Batch, L2Fill, L2Place, L2Read } from 'tidemark'
 import { Attachment } from './attachment.js'
 import { invalidate } from './batches.js'
 import { Calls } from './calls.js'
@@ -125,6 +125,23 @@ class EmbeddedL2 implements LmdbL2 {
 
   release(key: string, holder: string): Promise<void> {
     return this.#write((environment) => release(environment, key, holder))
+  }
+
+  async remove(keys: readonly string[], { epoch, lsn }: L2Place): Promise<number | undefined> {
+    return this.#write(async (environment) => {
+      environment.refresh()
+      const tide = environment.tide()?.tide
+      if (tide?.epoch !== epoch) return undefined
+      const old = keys.map(textKey).flatMap((key) => {
+        const found = findEntry(environment, key)
+        const head = found?.record && decodeEntry(key, found.record)
+        return found && head && head.generation === tide.generation && head.lsn < lsn
+          ? [{ place: found.place, key, bytes: found.bytes }]
+          : []
+      })
+      if (old.length > 0) await removeEntries(environment, old)
+      return old.length
+    })
   }
 
   async close(): Promise<void> {

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Server as HttpsServer } from 'node:https'
 import swagger from '@fastify/swagger'
-import type { RefillEffect } from '@tidemark/postgres'
 import type { Calls } from '@tidemark/redis'
 import type { Trees } from '@tidemark/trees'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyServerOptions } from 'fastify'
@@ -138,9 +137,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const acknowledging = new Acknowledging({ cluster, calls: options.calls, cache, clock, waitMaxMs })
   const requests = source.journal?.requests({ keepMs: requestsKeepMs, runMaxMs: 2 * appliedMaxMs })
   const shared = requests && new SharedMemory(requests, clock, appliedMaxMs)
-  const refilled = source.journal && ((effect: RefillEffect) => source.journal?.refilled(effect))
+  const { journal } = source
   const invalidator = new Invalidator({
-    ...{ cache, clock, hasL2, cluster, acknowledging, shared, refilled },
+    ...{ cache, clock, hasL2, cluster, acknowledging, shared, journal },
     ...config.invalidation,
   })
   app.addHook('preClose', async () => {

@@ -95,6 +95,40 @@ ${CONFIG}`,
     expect(alone.silent).toBeUndefined()
   })
 
+  it(
+    'L2 says how many entries of keys went from it, in the answer or a moment later, and in the journal',
+    BOUND,
+    async () => {
+      const [one, other] = servers as [ServerProcess, ServerProcess]
+      const set = async (key: string) => {
+        const url = `${one.said.url}/api/cache/${encodeURIComponent(key)}`
+        const headers = { 'content-type': 'application/json' }
+        await fetch(url, { method: 'PUT', headers, body: JSON.stringify({ value: key, ttl: '1h' }) })
+        // From L2, which the other asks.
+        await expect.poll(async () => (await fetch(url.replace(one.said.url, other.said.url))).status, POLL).toBe(200)
+      }
+      for (const key of ['l2:a', 'l2:b', 'l2:c']) await set(key)
+      await keep(one, 7)
+      await keep(other, 7)
+      const keys = ['l2:a', 'l2:b', 'post(7)', 'nothing']
+      const told = await invalidate(other, { keys, request_id: 'counted' }, '?acks=all')
+      expect(told.removed).toEqual({ l1: 3, l2: 3 })
+      await expect.poll(async () => (await get(one, '/api/invalidations/counted')).removed.l2, POLL).toBe(3)
+      const effects = `/api/journal?origin=effect&position=${encodeURIComponent(told.position)}`
+      await expect
+        .poll(
+          async () => (await get(one, effects)).records.filter(({ detail }: Said) => detail.touched.l2 === 3).length,
+          POLL,
+        )
+        .toBe(1)
+      await invalidate(one, { keys: ['l2:c'], request_id: 'later' })
+      await expect
+        .poll(async () => (await get(one, '/api/invalidations/later')).removed, POLL)
+        .toEqual({ l1: 1, l2: 1 })
+      expect((await invalidate(one, { tags: ['none'] }, '?acks=all')).removed.l2).toBe(null)
+    },
+  )
+
   it('a request is made once, whichever process it is repeated at', BOUND, async () => {
     const [one, other] = servers as [ServerProcess, ServerProcess]
     const body = { keys: ['user:1', 'user:2'], request_id: 'once', cause: 'a retry' }

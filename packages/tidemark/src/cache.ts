@@ -306,6 +306,13 @@ export interface Cache<Context extends object = object> {
    * runs now may store again. Resolves with how many left.
    */
   evict(named: Named & { readonly signal?: AbortSignal }): Promise<number>
+  /**
+   * Takes out of L2 the entries of keys that an invalidation at this position has dropped, and resolves with how many there were: for those who
+   * want to know, as for readers they are gone already. Counts what lies under the keys themselves, without sessions and in those that this
+   * process knows; not what was computed from them, nor what a reader found stale before. Undefined where it can't be known: no L2 or one that does not count, an L2 that
+   * does not answer, and where `get` was called with more than 16 different loaders. Entries of loaders that this process has not used are not found.
+   */
+  removeFromL2(keys: readonly string[], position: string): Promise<number | undefined>
   /** Those of the keys that a pattern of this tenant names, in their order; stored or not. In slices that hold the event loop for some 5 ms. */
   matching(
     pattern: Pattern | readonly Pattern[],

@@ -109,6 +109,18 @@ export { RelayingLog } from './relay/leader.js'
 export { RelayReader } from './relay/reader.js'
 export type { RelayedCommit, RelayRecord, RelaySink } from './relay/record.js'
 export type { NotKept, Reading, Session, Source } from './source.js'
-export type { L2, L2Answer, L2Ask, L2Batch, L2Entry, L2Fill, L2Mark, L2Read, L2Stamp, L2Tide } from './tiers/l2.js'
+export type {
+  L2,
+  L2Answer,
+  L2Ask,
+  L2Batch,
+  L2Entry,
+  L2Fill,
+  L2Mark,
+  L2Place,
+  L2Read,
+  L2Stamp,
+  L2Tide,
+} from './tiers/l2.js'
 export type { Quota, Quotas } from './tiers/limits.js'
 export type { TenantUse } from './tiers/shares.js'

@@ -23,6 +23,7 @@ import { reachOfKey } from './dependencies/pattern.js'
 import { KeyError, OptionError } from './errors.js'
 import type { CacheEvents } from './events.js'
 import { explain } from './explain.js'
+import { removeFromL2 } from './l2/removed.js'
 import { list } from './list.js'
 import type { Target } from './log/change.js'
 import { evict, preview } from './preview.js'
@@ -156,6 +157,10 @@ export class View<Context extends object> implements Cache<Context> {
   async evict(named: Named & { readonly signal?: AbortSignal }): Promise<number> {
     checkEvicted(named)
     return evict(this.#core, { targets: this.#targets(named), tenant: this.#tenant, signal: named.signal })
+  }
+
+  async removeFromL2(keys: readonly string[], position: string): Promise<number | undefined> {
+    return removeFromL2(this.#core, this.#definitions, this.#tenant, keys, position)
   }
 
   async matching(

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { L2Ask, L2Batch, L2Fill, L2Read } from 'tidemark'
+import type { L2Ask, L2Batch, L2Fill, L2Place, L2Read } from 'tidemark'
 import { Batcher, type Load } from './batcher.js'
 import type { Envelope, Sealed, Unsealable } from './envelope.js'
 import { L2BucketsError } from './errors.js'
@@ -12,6 +12,7 @@ import { invalidateScript } from './scripts/invalidate.js'
 import { FillFlag, Leased, Outcome, Verdict } from './scripts/layout.js'
 import { leaseScript, releaseScript } from './scripts/lease.js'
 import { readScript } from './scripts/read.js'
+import { removeScript } from './scripts/remove.js'
 import type { Argument, RedisClient } from './scripts/script.js'
 import { count, type RedisL2Counters, type RefusalReason } from './statistics.js'
 
@@ -66,6 +67,7 @@ interface Told {
 const READS_MAX = 32
 const FILLS_MAX = 32
 const RELEASES_MAX = 100
+const REMOVALS_MAX = 500
 /** So many shapes that there was no room for are remembered. */
 const CROWDED_MAX = 10_000
 const NOTHING: L2Read = { tide: undefined, entry: undefined }
@@ -134,6 +136,21 @@ export class Bucket {
 
   release(key: string, holder: string): Promise<void> {
     return this.#releases.add({ key, holder })
+  }
+
+  /** Undefined where it stands in another epoch, or nowhere. */
+  async remove(keys: readonly string[], { epoch, lsn }: L2Place): Promise<number | undefined> {
+    const { settings, client } = this.#parts
+    let sum = 0
+    for (let from = 0; from < keys.length; from += REMOVALS_MAX) {
+      const names = keys.slice(from, from + REMOVALS_MAX).map((key) => this.#keys.entry(key))
+      const [outcome, removed] = await this.#run(settings.batchDeadlineMs, false, () =>
+        removeScript.run(client, [this.#keys.state, this.#keys.stamps, ...names], [settings.buckets, epoch, lsn]),
+      )
+      if (outcome !== Outcome.done) return undefined
+      sum += removed as number
+    }
+    return sum
   }
 
   /** @param shapes the id of the shapes that the marks were made for */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { L2, L2Answer, L2Ask, L2Batch, L2Fill, L2Read } from 'tidemark'
+import type { L2, L2Answer, L2Ask, L2Batch, L2Fill, L2Place, L2Read } from 'tidemark'
 import { Bucket, type BucketAnswer } from './bucket.js'
 import { Connection } from './connection.js'
 import { Envelope } from './envelope.js'
@@ -102,6 +102,20 @@ class RedisTier implements RedisL2 {
   release(key: string, holder: string): Promise<void> {
     const refusal = this.#refusal()
     return refusal ? Promise.reject(refusal) : this.#bucketOf(key).release(key, holder)
+  }
+
+  remove(keys: readonly string[], before: L2Place): Promise<number | undefined> {
+    const byBucket = new Map<Bucket, string[]>()
+    for (const key of keys) {
+      const bucket = this.#bucketOf(key)
+      const own = byBucket.get(bucket)
+      if (own) own.push(key)
+      else byBucket.set(bucket, [key])
+    }
+    return this.#bounded(async () => {
+      const removed = await Promise.all([...byBucket].map(([bucket, own]) => bucket.remove(own, before)))
+      return removed.includes(undefined) ? undefined : removed.reduce<number>((sum, each) => sum + each!, 0)
+    })
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
-import type { RefillEffect } from '@tidemark/postgres'
+import type { Journal } from '@tidemark/postgres'
 import {
   BehindError,
   type By,
@@ -9,6 +9,7 @@ import {
   type Mode,
   type Pattern,
   type Preview,
+  parsePosition,
   type Refilled,
   type RefillPlan,
 } from 'tidemark'
@@ -33,8 +34,8 @@ export interface InvalidatorOptions extends RememberedLimits {
   readonly acknowledging?: Acknowledging | undefined
   /** What all processes know of requests' ids. Default: each knows its own. */
   readonly shared?: SharedMemory | undefined
-  /** Hears of each refill that was asked for, once, when it has ended. */
-  readonly refilled?: ((effect: RefillEffect) => void) | undefined
+  /** Hears of each refill that was asked for, and of what L2 had, once, when that is done. */
+  readonly journal?: Pick<Journal, 'effect' | 'refilled'> | undefined
 }
 
 /** Somebody's request, checked. */
@@ -72,8 +73,8 @@ export interface Outcome {
   readonly matched: readonly string[]
   /** Keys that were named, and entries that were matched. */
   readonly count: number
-  /** Entries that went; undefined where that is not known. L2 does not count. */
-  readonly removed: { readonly l1: number | undefined; readonly l2: undefined; readonly hasL2: boolean }
+  /** Entries that went; undefined where that is not known, as of L2 before it has counted. */
+  readonly removed: { readonly l1: number | undefined; readonly l2: number | undefined; readonly hasL2: boolean }
   readonly isSweeping: boolean
   /** Where a refill was asked for: how far it is. */
   readonly refill?: RefillProgress | undefined
@@ -107,6 +108,7 @@ export class Invalidator {
 
   readonly #closing = new AbortController()
   readonly #refilling = new Set<Promise<void>>()
+  readonly #counting = new WeakMap<Outcome, Promise<void>>()
 
   constructor(options: InvalidatorOptions) {
     this.#options = options
@@ -233,6 +235,10 @@ export class Invalidator {
       publishedAt,
       ms,
     }
+    if (hasL2 && outcome.position !== undefined && mode === 'drop' && !isWide(wide)) {
+      const counting = this.#countInL2(asked, outcome, outcome.position)
+      this.#counting.set(outcome, counting)
+    }
     if (plan) {
       const refilling = this.#refill(asked, outcome, plan).finally(() => this.#refilling.delete(refilling))
       this.#refilling.add(refilling)
@@ -244,13 +250,36 @@ export class Invalidator {
     return outcome
   }
 
+  /** Resolves when L2 has counted what went from it, where it does. */
+  async counted(outcome: Outcome): Promise<void> {
+    await this.#counting.get(outcome)
+  }
+
+  /** Behind the answer, unless somebody waits for it: of keys, whose entries L2 can find. */
+  async #countInL2(
+    { tenant, mode }: Asked & { readonly requestId: string },
+    outcome: Outcome,
+    position: string,
+  ): Promise<void> {
+    const { clock, shared, journal } = this.#options
+    const began = clock.now()
+    const l2 = await this.#view(tenant).removeFromL2(outcome.keys, position)
+    if (l2 === undefined) return
+    Object.assign(outcome, { removed: { ...outcome.removed, l2 } })
+    shared?.store({ tenant, id: outcome.requestId }, outcome)
+    if (l2 === 0) return
+    const { epoch = '', lsn } = parsePosition(position)
+    const ms = outcome.ms + clock.now() - began
+    journal?.effect({ epoch, lsn, committedAt: outcome.publishedAt, tenant, mode, touched: { l2 }, ms })
+  }
+
   /** Behind the answer: whoever asks what came of the request is told how far it is, and the journal what came of it. */
   async #refill(
     { tenant, refill, by, requestId }: Asked & { readonly requestId: string },
     outcome: Outcome,
     plan: RefillPlan,
   ): Promise<void> {
-    const { clock, shared, refilled } = this.#options
+    const { clock, shared, journal } = this.#options
     const { signal } = this.#closing
     const { loads, sourceMs, unmeasured, unknown } = plan
     const [beganAt, began] = [clock.wall(), clock.now()]
@@ -264,7 +293,7 @@ export class Invalidator {
     if (outcome.position === undefined) return
     const isGivenUp = signal.aborted && done.filled + done.failed < loads
     const { position } = outcome
-    refilled?.({
+    journal?.refilled({
       tenant,
       position,
       by: { ...by, requestId },

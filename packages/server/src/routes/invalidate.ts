@@ -101,9 +101,11 @@ const answerSchema = z
     matched_keys: z.array(z.string()).optional().describe('The first keys that matched, or had the tags'),
     cursor: z.string().optional().describe('There are more: GET /api/invalidations/:request_id?cursor='),
     removed: z
-      .object({ l1: z.int().nullable(), l2: z.null().optional() })
+      .object({ l1: z.int().nullable(), l2: z.int().nullable().optional() })
       .optional()
-      .describe('Entries that really went, per tier; null: not known. L2 does not count'),
+      .describe(
+        'Entries that really went, per tier; null: not known. L2 counts keys alone: with `acks=all`, else a moment later',
+      ),
     acknowledged: z
       .array(
         z.object({
@@ -246,7 +248,11 @@ export async function answer(
   if (!dryRun) {
     const outcome = await invalidator.ask(asked)
     const isAll = (request.query as { acks?: string }).acks === 'all'
-    return { ...outcomeAnswer(outcome, 0), ...(isAll ? await acknowledgements(invalidator, outcome) : {}) }
+    // In this order: what L2 has counted meanwhile is in the answer.
+    const told = isAll ? await acknowledgements(invalidator, outcome) : {}
+    const { removed, ...answered } = outcomeAnswer(outcome, 0)
+    // Asked again it is the same answer, whether or not L2 has counted by then.
+    return { ...answered, removed: isAll ? removed : removedOf({ ...outcome.removed, l2: undefined }), ...told }
   }
   const {
     count,
@@ -315,7 +321,10 @@ async function acknowledgements(
 ): Promise<Pick<z.infer<typeof answerSchema>, 'acknowledged' | 'silent' | 'l2_applied'>> {
   const { position, madeBy } = outcome
   if (position === undefined) return {}
-  const { acknowledged, silent, isInL2 } = await invalidator.acknowledgements(position)
+  const [{ acknowledged, silent, isInL2 }] = await Promise.all([
+    invalidator.acknowledgements(position),
+    invalidator.counted(outcome),
+  ])
   // Asked again here, and made by another process.
   const here = invalidator.hasApplied(position) ? [{ ...invalidator.self, removed: undefined, ms: 0 }] : []
   const others = [...here, ...acknowledged].filter(({ process }) => process !== madeBy.process)
@@ -326,8 +335,8 @@ async function acknowledgements(
   }
 }
 
-export function removedOf({ l1, hasL2 }: Outcome['removed']): { l1: number | null; l2?: null } {
-  return { l1: l1 ?? null, ...(hasL2 ? { l2: null } : {}) }
+export function removedOf({ l1, l2, hasL2 }: Outcome['removed']): { l1: number | null; l2?: number | null } {
+  return { l1: l1 ?? null, ...(hasL2 ? { l2: l2 ?? null } : {}) }
 }
 
 /** The header Idempotency-Key and the field request_id say the same. @throws ParameterError if they do not */

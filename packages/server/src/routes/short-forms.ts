@@ -34,7 +34,9 @@ const common = {
   request_id: z.string().describe('Made, where none was given'),
   published_at: z.string(),
   position: z.string().optional().describe('The place in the log'),
-  removed: z.object({ l1: z.int().nullable(), l2: z.null().optional() }).describe('Entries that really went, per tier'),
+  removed: z
+    .object({ l1: z.int().nullable(), l2: z.int().nullable().optional() })
+    .describe('Entries that really went, per tier'),
 }
 const keyAnswer = z.object({ ...common, keys: z.array(z.string()) })
 const patternAnswer = z.object({ ...common, pattern: z.string(), matched_keys: z.array(z.string()) })
@@ -136,7 +138,7 @@ function commonOf({ count, requestId, publishedAt, position, removed }: Outcome)
     request_id: requestId,
     published_at: new Date(publishedAt).toISOString(),
     ...(position === undefined ? {} : { position }),
-    removed: removedOf(removed),
+    removed: removedOf({ ...removed, l2: undefined }),
   }
 }
 

@@ -14,6 +14,8 @@ import { L2Sender } from './sender.js'
 
 /** More fills than this are not on their way to L2 at once; what is beyond stays in L1 only. */
 const FILLS_MAX = 1_000
+/** Of more loaders of `get` keys it is not remembered which these were. */
+const PLAIN_LOADS_MAX = 16
 
 export interface SharedOptions {
   readonly l2: L2
@@ -89,6 +91,8 @@ export class SharedTier {
   readonly #release: () => void
   readonly #acknowledge: (() => void) | undefined
   readonly #names = new WeakMap<Keyspace, string>()
+  /** Fingerprints of what loaded or set `get` keys. */
+  readonly #plainLoads = new Set<string>()
   /** What is on its way to L2; of each name the last. */
   readonly #stores = new Map<string, L2Fill>()
   readonly #leases: Leases
@@ -122,12 +126,38 @@ export class SharedTier {
 
   /** What an entry is called in L2. */
   nameOf(space: Keyspace, key: SlotKey, load: object, version = ''): string {
+    const fingerprint = versionRules.fingerprint(load, version)
+    if (space.name === undefined && this.#plainLoads.size <= PLAIN_LOADS_MAX) this.#plainLoads.add(fingerprint)
+    return `${this.#nameOfSpace(space)}${fingerprint}${space.text(key)}`
+  }
+
+  /** What the entries of a `get` key may be called, by the loaders that were used here; undefined where these were too many. */
+  plainNamesOf(space: Keyspace, key: SlotKey): string[] | undefined {
+    if (this.#plainLoads.size > PLAIN_LOADS_MAX) return undefined
+    const [name, text] = [this.#nameOfSpace(space), space.text(key)]
+    return [...this.#plainLoads].map((fingerprint) => `${name}${fingerprint}${text}`)
+  }
+
+  #nameOfSpace(space: Keyspace): string {
     let name = this.#names.get(space)
     if (name === undefined) {
       name = JSON.stringify([this.#options.version, space.tenant, space.name ?? null, sessionText(space.session)])
       this.#names.set(space, name)
     }
-    return `${name}${versionRules.fingerprint(load, version)}${space.text(key)}`
+    return name
+  }
+
+  /** Takes out of L2 what a change at `lsn` has dropped under these names; how many entries that were, undefined where it can't be known. */
+  async remove(names: readonly string[], lsn: number): Promise<number | undefined> {
+    const { l2, counters } = this.#options
+    const epoch = this.#epoch
+    if (!l2.remove || epoch === undefined || this.#isClosed) return undefined
+    try {
+      return await l2.remove(names, { epoch, lsn })
+    } catch {
+      counters.l2Errors++
+      return undefined
+    }
   }
 
   /**

@@ -339,6 +339,20 @@ export function l2Contract(open: (limits: L2Limits) => Promise<L2UnderTest>): L2
     equal(await Promise.all(['one', 'two'].map((holder) => read('a', holder).then(([, is]) => is))), [true, false])
   })
 
+  test('what a change has dropped by its key is taken out and counted, where that is done', async (l2) => {
+    if (!l2.remove) return
+    const keys = ['old', 'new', 'never there', '{é}']
+    equal(await l2.remove(keys, { epoch: EPOCH, lsn: 110 }), undefined)
+    await l2.invalidate(batch(90, 100))
+    for (const key of ['old', 'other', '{é}']) await l2.fill(key, fill(100, 'key', key))
+    await told(l2, batch(100, 120))
+    await l2.fill('new', fill(120, 'key', 'new'))
+    equal(await l2.remove(keys, { epoch: 'epoch-2', lsn: 110 }), undefined)
+    equal(await l2.remove(keys, { epoch: EPOCH, lsn: 110 }), 2)
+    equal(await l2.remove(keys, { epoch: EPOCH, lsn: 110 }), 0)
+    equal(await lsns(l2, 'old', 'new', 'other', '{é}'), [undefined, 120, 100, undefined])
+  })
+
   return cases
 }
 

@@ -1,5 +1,17 @@
 import { randomUUID } from 'node:crypto'
-import type { L2, L2Answer, L2Ask, L2Batch, L2Entry, L2Fill, L2Mark, L2Read, L2Stamp, L2Tide } from '../tiers/l2.js'
+import type {
+  L2,
+  L2Answer,
+  L2Ask,
+  L2Batch,
+  L2Entry,
+  L2Fill,
+  L2Mark,
+  L2Place,
+  L2Read,
+  L2Stamp,
+  L2Tide,
+} from '../tiers/l2.js'
 import { copyOf } from '../values.js'
 
 interface Stored extends L2Entry {
@@ -134,6 +146,13 @@ export class MemoryL2 implements L2 {
     if (added.size > 0) this.#held.shapesId = randomUUID()
     for (const shape of added) shapes.set(shape, since)
     return taken
+  }
+
+  async remove(keys: readonly string[], { epoch, lsn }: L2Place): Promise<number | undefined> {
+    this.#mustBeUp()
+    const { tide, entries } = this.#held
+    if (tide?.epoch !== epoch) return undefined
+    return keys.filter((key) => (entries.get(key)?.lsn ?? lsn) < lsn && entries.delete(key)).length
   }
 
   async invalidate({ epoch, prev, end, shapes, marks, mayReset }: L2Batch): Promise<L2Answer> {

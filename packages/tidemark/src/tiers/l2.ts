@@ -51,8 +51,19 @@ export interface L2 {
   lease?(key: string, holder: string, ms: number): Promise<boolean>
   /** Others may load the key. Nothing happens if somebody else holds it. */
   release?(key: string, holder: string): Promise<void>
+  /**
+   * Takes out the entries under these keys that are older than a change which dropped them, and says how many there were: for those who want
+   * to know, as a mark of the change keeps them from being read already. Undefined where L2 stands in another epoch. Absent: it does not count.
+   */
+  remove?(keys: readonly string[], before: L2Place): Promise<number | undefined>
   /** Lets go of connections and files that are its own. */
   close(): Promise<void>
+}
+
+/** A position of an epoch. */
+export interface L2Place {
+  readonly epoch: string
+  readonly lsn: number
 }
 
 /** Who wants to load a key, and for how many ms. */
