@@ -1,23 +1,15 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { redisLog, type StreamOptions } from '../src/index.js'
+import { oneRedis } from './one-redis.js'
 import { appendRaw } from './raw-record.js'
 import { Recorder, request } from './recorder.js'
-import { RedisServer, until } from './redis-server.js'
+import { until } from './redis-server.js'
 
 // A name that somebody else wrote into the stream might be taken for who asked.
 
 const stream = 'tidemark:log'
-const closers: (() => Promise<unknown>)[] = []
-let server: RedisServer
-
-beforeAll(async () => {
-  server = await RedisServer.start()
-})
-afterAll(() => server?.drop())
-afterEach(async () => {
-  while (closers.length > 0) await closers.pop()!()
-  await server.admin.flushall()
-})
+const server = oneRedis()
+const { closers } = server
 
 async function follow(options: Partial<StreamOptions> = {}): Promise<Recorder> {
   const log = redisLog({ url: server.url, ...options })

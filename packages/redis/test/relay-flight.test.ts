@@ -1,25 +1,17 @@
 import fc from 'fast-check'
 import { type RelayRecord, systemClock } from 'tidemark'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Asks } from '../src/stream/asks.js'
 import { decodeRelayRecord } from '../src/stream/relay-record.js'
 import { RelaySender } from '../src/stream/relay-sender.js'
 import { settingsOf } from '../src/stream/stream-options.js'
-import { RedisServer, until } from './redis-server.js'
+import { oneRedis } from './one-redis.js'
+import { until } from './redis-server.js'
 import { TcpLine } from './tcp-line.js'
 
 const stream = 'tidemark:relay'
-const closers: (() => Promise<unknown>)[] = []
-let server: RedisServer
-
-beforeAll(async () => {
-  server = await RedisServer.start()
-})
-afterAll(() => server?.drop())
-beforeEach(() => server.admin.flushall())
-afterEach(async () => {
-  while (closers.length > 0) await closers.pop()!()
-})
+const server = oneRedis()
+const { closers } = server
 
 /** Writes the records of one leader, numbered. */
 class Leader {

@@ -1,28 +1,21 @@
 import type { Log } from 'tidemark'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { redisRelay } from '../src/index.js'
+import { oneRedis } from './one-redis.js'
 import { appendRaw } from './raw-record.js'
 import { Recorder } from './recorder.js'
-import { RedisServer, until } from './redis-server.js'
+import { until } from './redis-server.js'
 import { connectionTo, ScriptedLog, ScriptedSource } from './relay-world.js'
 
 // Records that are not this process's, or that it cannot read: of another log, of another version.
 
 const stream = 'tidemark:relay'
-const closers: (() => Promise<unknown>)[] = []
-let server: RedisServer
+const server = oneRedis()
+const { closers } = server
 let source: ScriptedSource
 
-beforeAll(async () => {
-  server = await RedisServer.start()
-})
-afterAll(() => server?.drop())
-beforeEach(async () => {
-  await server.admin.flushall()
+beforeEach(() => {
   source = new ScriptedSource()
-})
-afterEach(async () => {
-  while (closers.length > 0) await closers.pop()!()
 })
 
 function lead(name = 'scripted'): { log: Log; heard: Recorder } {

@@ -1,26 +1,19 @@
 import type { Log, Relay } from 'tidemark'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { redisRelay, type StreamOptions } from '../src/index.js'
+import { oneRedis } from './one-redis.js'
 import { Recorder } from './recorder.js'
 import { RedisServer, until } from './redis-server.js'
 import { connectionTo, ScriptedLog, ScriptedSource } from './relay-world.js'
 import { TcpLine } from './tcp-line.js'
 
 const stream = 'tidemark:relay'
-const closers: (() => Promise<unknown>)[] = []
-let server: RedisServer
+const server = oneRedis()
+const { closers } = server
 let source: ScriptedSource
 
-beforeAll(async () => {
-  server = await RedisServer.start()
-})
-afterAll(() => server?.drop())
-beforeEach(async () => {
-  await server.admin.flushall()
+beforeEach(() => {
   source = new ScriptedSource()
-})
-afterEach(async () => {
-  while (closers.length > 0) await closers.pop()!()
 })
 
 const relay = (options: Partial<StreamOptions> = {}): Relay =>
