@@ -212,6 +212,17 @@ it('a row that is written without a change of what joins it is no partner that c
   expect(await drops('insert into a values (61, 1, 60)')).toBe(true)
 })
 
+it('a row that leads to others, and goes from one value of a list to another, still leads there', async () => {
+  const drops = await opened(
+    'select a.id, b.id as other from b join a on a.b_id = b.id where a.x = any($1) and b.x > 0 order by 1',
+    [[1, 2]],
+  )
+  expect(await drops('update a set x = 2 where id = 1')).toBe(false)
+  expect(await drops('update a set x = 3 where id = 1')).toBe(true)
+  expect(await drops('update a set x = 1 where id = 1')).toBe(true)
+  expect(await drops('update a set x = 2, b_id = 4 where id = 1')).toBe(true)
+})
+
 describe('where one value joins both tables', () => {
   it('an answer without rows lets the next fill ask which of them has none', async () => {
     const drops = await opened(

@@ -10,7 +10,7 @@ let world: World
 
 beforeAll(async () => {
   world = await World.create(`
-    create table full_a (id int primary key, x int, b_id int, note text, tags int[]);
+    create table full_a (id int primary key, x int, b_id int, note text, tags int[], data jsonb);
     create table full_b (id int primary key, x int, note text);
     alter table full_a replica identity full;
     alter table full_b replica identity full;
@@ -95,6 +95,24 @@ describe('ORDER BY', () => {
     const drops = await opened('select a.note from full_a a where a.x = 1 order by a.b_id limit 1')
     expect(await drops('update full_a set b_id = 9 where id = 1')).toBe(true)
     expect(await drops('update full_a set b_id = 0 where id = 3')).toBe(true)
+  })
+})
+
+describe('a comparison of a type that the log does not tell', () => {
+  it.each(["a.data = '{}'", "a.data <= '{}'", "'{}' = a.data", "a.data in ('{}', '[]')"])(
+    '%s is true of no NULL',
+    async (condition) => {
+      const drops = await opened(`select a.id, a.x from full_a a where ${condition} order by 1`)
+      expect(await drops("insert into full_a values (9, 1, 1, 'a', null, null)")).toBe(false)
+      expect(await drops('delete from full_a where id = 9')).toBe(false)
+      expect(await drops("insert into full_a values (9, 1, 1, 'a', null, '{}')")).toBe(true)
+      expect(await drops('update full_a set data = null where id = 9')).toBe(true)
+    },
+  )
+
+  it('with NULL is true of no row', async () => {
+    const drops = await opened('select a.id, a.x from full_a a where a.data >= null::jsonb')
+    expect(await drops("update full_a set data = '{}' where id = 1")).toBe(false)
   })
 })
 

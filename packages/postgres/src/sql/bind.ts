@@ -18,7 +18,16 @@ import { Ends } from './ends.js'
 import { namesMoment } from './mentions.js'
 import { pairedWays, partnerSteps } from './paired.js'
 import type { Coarse } from './reads.js'
-import { areOldValuesKnown, dependenciesOf, isOfNoRow, noRow, ordersOf, type RowSet, rowSetOf } from './row-set.js'
+import {
+  areOldValuesKnown,
+  dependenciesOf,
+  isOfNoRow,
+  listTestOf,
+  noRow,
+  ordersOf,
+  type RowSet,
+  rowSetOf,
+} from './row-set.js'
 import { testOf } from './row-test.js'
 import { isWorthAsking, noteAnswer } from './worth.js'
 
@@ -189,7 +198,8 @@ export class Binding {
     const found = this.#setsOf(read, identity, answered)
     const sets = typeof found === 'string' ? [ALL] : found
     const isWhole = typeof found === 'string' && !test
-    if (typeof found === 'string' && isWhole && !isAll && this.#tables) this.#reading.coarse(table, found)
+    const isLoose = !test || read.tested?.testings.every(({ isPart }) => isPart)
+    if (typeof found === 'string' && isLoose && !isAll && this.#tables) this.#reading.coarse(table, found)
     const isKnown = sets.every((set) => areOldValuesKnown(set, identity))
     const max = isKnown ? this.#shownMax(read, isWhole, test !== undefined) : this.#membersMax
     const isNone = isNoneShown(read, answered)
@@ -322,8 +332,10 @@ export class Binding {
     const set = named.length === 0 ? ALL : rowSetOf(named, this.#values, this.#chains.values, identity, ROWS_MAX)
     const reads = [...new Set([...columns, ...bounds.map((each) => each.column)].map(({ name }) => name))].sort()
     if (typeof set === 'string') return this.#dependOnTable(relation, set, reads)
-    for (const own of this.#cutOff(bounds, set, identity, answered))
-      for (const dependency of dependenciesOf(relation.table, own, 'ignored')) this.#depend(dependency, reads)
+    const test = identity?.identity === 'full' && named.length === bounds.length ? listTestOf(set, named) : undefined
+    const own = test ? columns.map(({ name }) => name).sort() : reads
+    for (const part of this.#cutOff(bounds, set, identity, answered))
+      for (const dependency of dependenciesOf(relation.table, part, 'ignored', test)) this.#depend(dependency, own)
     this.#dependOnChains(bounds, answered)
   }
 }

@@ -97,7 +97,7 @@ export function boundsOf(occurrence: TableOccurrence, given: Formula, types: rea
   )
   const tested = {
     testings: written.filter((each) => each?.occurrence === occurrence) as Testing[],
-    isTested: written.every((each) => each !== undefined),
+    isTested: written.every((each) => each?.isPart === false),
   }
   for (const atoms of waysOf(conjuncts)) {
     const way = new Way([...new Set(atoms)].filter(isUsable), types)

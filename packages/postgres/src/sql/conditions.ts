@@ -1,6 +1,6 @@
 import type { A_Expr, FuncCall, Node, SelectStmt } from './ast.js'
 import { as, strings } from './ast.js'
-import { BOOL } from './canonical.js'
+import { BOOL, incomparable } from './canonical.js'
 import type { Cut } from './cut.js'
 import { valueIn } from './passed.js'
 import type { BoundColumn, Level, Occurrence, SelectAnswer } from './scope.js'
@@ -92,14 +92,16 @@ function formulaOf(condition: Node | undefined, level: Level, isTrue = true): Fo
   return column ? { kind: 'in', column, values: [{ constant: isTrue ? 't' : 'f', type: BOOL, node: undefined }] } : TRUE
 }
 
-/** The same of WHERE or ON, each of whose conditions is kept as it is written, unless it is an equality, of which all is said. */
+/** The same of WHERE or ON, each of whose conditions is kept as it is written, unless it is an equality of which all is said. */
 export function conjunctionOf(condition: Node | undefined, level: Level): Formula {
   const logic = as('BoolExpr', condition)
   if (logic?.boolop === 'AND_EXPR')
     return { kind: 'and', parts: (logic.args ?? []).map((part) => conjunctionOf(part, level)) }
   const formula = formulaOf(condition, level)
   const isEquality =
-    formula.kind === 'same' || formula.kind === 'null' || (formula.kind === 'in' && formula.values.length === 1)
+    formula.kind === 'same' ||
+    formula.kind === 'null' ||
+    (formula.kind === 'in' && formula.values.length === 1 && !incomparable(formula.column.column))
   if (!condition || isEquality) return formula
   return { kind: 'and', parts: [formula, { kind: 'written', condition, level }] }
 }

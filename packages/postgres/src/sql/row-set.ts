@@ -4,6 +4,7 @@ import {
   type Condition,
   compareKeys,
   keyOf,
+  type Predicate,
   type Range,
   type RowsDependency,
   type RowTest,
@@ -27,6 +28,7 @@ export interface RowSet {
 
 /** What is true of no NULL. */
 const REFUSING: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>(['not-null', 'compare', 'prefix', 'any', 'chain'])
+const NAMING: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>(['in', 'any'])
 /** More values than this are not compared with one by one. */
 const VALUES_MAX = 1_000
 
@@ -115,6 +117,25 @@ function isWithNull(column: Column, choice: Choice, parameters: readonly unknown
 /** Whether it is the set that no row is in. */
 export function isOfNoRow({ also }: RowSet): boolean {
   return also.some((each) => each.is === 'in' && each.values.length === 0)
+}
+
+/**
+ * That a row is in the set, as a test: then one that moves from one value of a list to another stays in it. undefined if the set is not
+ * named by lists alone, or a row may be in it that the bounds refuse.
+ */
+export function listTestOf({ equal, range, also }: RowSet, bounds: Bounds): RowTest | undefined {
+  if (range || also.length > 0 || equal.every(({ values }) => values.length < 2)) return undefined
+  const orders = equal.map(({ column }) => equalityOf(column))
+  const isNamed = bounds.every(
+    ({ column, choice }) => NAMING.has(choice.kind) && equal.some((each) => each.column === column),
+  )
+  const hasNull = equal.some(({ values }) => values.includes(null))
+  if (!isNamed || hasNull || !orders.every((order) => order !== undefined && order !== 'folded')) return undefined
+  const parts = equal.map(({ column, values }, index): Predicate => {
+    const term = { of: 'column', column: column.name } as const
+    return { is: 'one-of', order: orders[index]!, term, values }
+  })
+  return { columns: equal.map(({ column }) => column.name), holds: { is: 'and', parts } }
 }
 
 export function areOldValuesKnown(set: RowSet, identity: FollowedTable | undefined): boolean {

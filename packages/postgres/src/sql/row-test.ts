@@ -22,8 +22,10 @@ export interface Testing {
   /** As it is written. */
   readonly condition: Node
   readonly columns: readonly string[]
-  /** Where it names them. */
+  /** Where it names them, and all that they are named for is tested. */
   readonly references: ReadonlySet<ColumnRef>
+  /** It is less than what is written: more may decide. */
+  readonly isPart: boolean
   /** undefined where a parameter's value can't be told. */
   holds(parameters: readonly unknown[]): Predicate | undefined
 }
@@ -37,14 +39,47 @@ export function testingOf(condition: Node, level: Level, types: readonly number[
   const terms = new Terms(level, types)
   const make = new Reader(terms).predicate(condition)
   const [first] = terms.columns
-  if (!make || !first || terms.columns.some(({ occurrence }) => occurrence !== first.occurrence)) return undefined
+  if (!make) return refusalOf(condition, level, types)
+  if (!first || terms.columns.some(({ occurrence }) => occurrence !== first.occurrence)) return undefined
   return {
+    isPart: false,
     occurrence: first.occurrence,
     condition,
     columns: [...new Set(terms.columns.map(({ column }) => column.name))].sort(),
     references: terms.references,
     holds: make,
   }
+}
+
+/**
+ * What a comparison with values says of any type and collation whose operators are PostgreSQL's own: it is true of no NULL, and where
+ * the value is NULL of nothing.
+ */
+function refusalOf(condition: Node, level: Level, types: readonly number[]): Testing | undefined {
+  const { kind, name, lexpr, rexpr } = as('A_Expr', condition) ?? {}
+  if ((kind !== 'AEXPR_OP' && kind !== 'AEXPR_IN') || !isComparison(ownName(strings(name)))) return undefined
+  for (const [node, other] of [
+    [lexpr, rexpr],
+    [rexpr, lexpr],
+  ]) {
+    const terms = new Terms(level, types)
+    const term = as('ColumnRef', node) && terms.read(node, true)
+    const [bound] = terms.columns
+    if (!term || !bound || !('column' in term) || term.column.hasOwnEquality || term.column.hasOwnOrder) continue
+    const value = terms.value(other)
+    const absent: Predicate = { is: 'absent', term: { of: 'column', column: term.column.name } }
+    const isNull = (parameters: readonly unknown[]): boolean =>
+      value !== undefined && ('constant' in value ? value.constant : (parameters[value.parameter - 1] ?? null)) === null
+    return {
+      occurrence: bound.occurrence,
+      condition: { NullTest: { arg: node!, nulltesttype: 'IS_NOT_NULL' } },
+      columns: [term.column.name],
+      references: new Set(),
+      isPart: true,
+      holds: (parameters) => (isNull(parameters) ? { is: 'constant', value: 'no' } : { is: 'not', part: absent }),
+    }
+  }
+  return undefined
 }
 
 /** Several as one; undefined where one of them can't be told. */
