@@ -38,7 +38,7 @@ export async function invalidatedAcross(keys) {
   return seen
 }
 
-/** Fills/s into both tiers, beside the bare client; ms until a tag of all of them is dropped; µs of a miss before and after. */
+/** Fills/s into both tiers, together and one by one, beside the bare client; ms until a tag of all of them is dropped; µs of a miss afterwards. */
 export function bulkAcross(entries) {
   return withRedis((_, port) => runAlone('l2-bulk.js', [port, entries]))
 }

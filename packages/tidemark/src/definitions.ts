@@ -132,7 +132,7 @@ export class Definitions {
             return Promise.resolve(l1.read(slot))
           }
         }
-        return reads.ask(request(args)).then(onlyValue)
+        return reads.value(request(args))
       } catch (error) {
         // An argument that no key can hold.
         return Promise.reject(error)
@@ -167,10 +167,6 @@ export class Definitions {
     this.#defined.set(definition, defined)
     return ways
   }
-}
-
-function onlyValue(answer: Answer<unknown>): unknown {
-  return answer.value
 }
 
 function checked(options: CallOptions): CallOptions {

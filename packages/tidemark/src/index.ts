@@ -116,6 +116,7 @@ export type {
   L2Batch,
   L2Entry,
   L2Fill,
+  L2Keyed,
   L2Mark,
   L2Place,
   L2Read,

@@ -81,14 +81,16 @@ export class View<Context extends object> implements Cache<Context> {
     return this.#definitions.bind(definition, { ...this.#place, isChosen: true }) as unknown as Definition<Args, Value>
   }
 
-  async get<Value>(
-    key: string,
-    load: Loader<Context, [], Value>,
-    options?: EntryOptions & CallOptions,
-  ): Promise<Value> {
-    const request = this.#request(key, load as unknown as AnyLoader, options)
-    const hit = options?.minPosition === undefined ? this.#core.reads.hit(request) : undefined
-    return (hit ?? (await this.#core.reads.ask(request))).value as Value
+  get<Value>(key: string, load: Loader<Context, [], Value>, options?: EntryOptions & CallOptions): Promise<Value> {
+    const { reads, l1 } = this.#core
+    try {
+      const request = this.#request(key, load as unknown as AnyLoader, options)
+      const slot = options?.minPosition === undefined ? reads.hitSlot(request) : -1
+      return (slot >= 0 ? Promise.resolve(l1.read(slot)) : reads.value(request)) as Promise<Value>
+    } catch (error) {
+      // A key or an option that is none.
+      return Promise.reject(error)
+    }
   }
 
   async ask<Value>(

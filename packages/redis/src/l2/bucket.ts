@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { L2Ask, L2Batch, L2Fill, L2Place, L2Read } from 'tidemark'
+import type { L2Ask, L2Batch, L2Fill, L2Keyed, L2Place, L2Read } from 'tidemark'
 import { Batcher, type Load } from './batcher.js'
 import type { Envelope, Sealed, Unsealable } from './envelope.js'
 import { L2BucketsError } from './errors.js'
@@ -104,6 +104,32 @@ export class Bucket {
   read(key: string, ask?: L2Ask): Promise<L2Read> {
     this.#parts.counters.reads++
     return this.#reads.add({ key, ask })
+  }
+
+  /** What could not be read is undefined. */
+  readAll(keys: readonly string[], ask?: L2Ask): Promise<(L2Read | undefined)[]> {
+    this.#parts.counters.reads += keys.length
+    return this.#reads.addAll(keys.map((key) => ({ key, ask })))
+  }
+
+  /** What could not be sent is undefined. */
+  async fillAll(entries: readonly L2Keyed[]): Promise<(Filled | undefined)[]> {
+    const outcomes: (Filled | Promise<Filled | undefined> | undefined)[] = new Array(entries.length)
+    const fillings: Filling[] = []
+    const places: number[] = []
+    for (const [i, { key, fill }] of entries.entries()) {
+      const sealed = this.#parts.envelope.seal(this.#widened(fill))
+      if (typeof sealed === 'string') outcomes[i] = this.#refuse(sealed)
+      else if (sealed instanceof Promise)
+        outcomes[i] = sealed.then((each) => this.#store(key, fill, each, false)).catch(() => undefined)
+      else {
+        fillings.push({ key, fill, sealed, isWide: false })
+        places.push(i)
+      }
+    }
+    const filled = await this.#fills.addAll(fillings)
+    for (let i = 0; i < places.length; i++) outcomes[places[i]!] = filled[i]
+    return Promise.all(outcomes)
   }
 
   /** @param isWide it is tried again: there was no room for its shapes */

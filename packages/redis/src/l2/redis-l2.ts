@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { L2, L2Answer, L2Ask, L2Batch, L2Fill, L2Place, L2Read } from 'tidemark'
+import type { L2, L2Answer, L2Ask, L2Batch, L2Fill, L2Keyed, L2Place, L2Read } from 'tidemark'
 import { Bucket, type BucketAnswer } from './bucket.js'
 import { Connection } from './connection.js'
 import { Envelope } from './envelope.js'
@@ -83,6 +83,51 @@ class RedisTier implements RedisL2 {
   fill(key: string, fill: L2Fill): Promise<'stored' | 'refused'> {
     const refusal = this.#refusal()
     return refusal ? Promise.reject(refusal) : this.#bucketOf(key).fill(key, fill)
+  }
+
+  readAll(keys: readonly string[], ask?: L2Ask): Promise<(L2Read | undefined)[]> {
+    return this.#inBuckets(
+      keys,
+      (key) => key,
+      (bucket, some) => bucket.readAll(some, ask),
+    )
+  }
+
+  fillAll(entries: readonly L2Keyed[]): Promise<('stored' | 'refused' | undefined)[]> {
+    return this.#inBuckets(
+      entries,
+      ({ key }) => key,
+      (bucket, some) => bucket.fillAll(some),
+    )
+  }
+
+  /** Asks each bucket for its own, and puts the answers in the order of the items. */
+  async #inBuckets<Item, Answer>(
+    items: readonly Item[],
+    keyOf: (item: Item) => string,
+    ask: (bucket: Bucket, items: readonly Item[]) => Promise<(Answer | undefined)[]>,
+  ): Promise<(Answer | undefined)[]> {
+    const refusal = this.#refusal()
+    if (refusal) throw refusal
+    const [only, ...others] = this.#buckets
+    if (others.length === 0) return ask(only!, items)
+    const places = new Map<Bucket, number[]>()
+    for (const [i, item] of items.entries()) {
+      const bucket = this.#bucketOf(keyOf(item))
+      const known = places.get(bucket)
+      if (known) known.push(i)
+      else places.set(bucket, [i])
+    }
+    const all: (Answer | undefined)[] = new Array(items.length)
+    const asked = [...places].map(async ([bucket, mine]) => {
+      const answers = await ask(
+        bucket,
+        mine.map((i) => items[i]!),
+      )
+      for (const [j, i] of mine.entries()) all[i] = answers[j]
+    })
+    await Promise.all(asked)
+    return all
   }
 
   async invalidate(batch: L2Batch): Promise<L2Answer> {

@@ -54,15 +54,13 @@ export class Leases {
   take(name: string): Lease {
     this.#held.add(name)
     if (!this.#isClosed) this.#renewal ??= this.#renewSoon()
-    let hasEnded = false
-    return {
-      end: () => {
-        if (hasEnded) return
-        hasEnded = true
-        this.#held.delete(name)
-        if (!this.#options.isStoring(name)) this.letGo(name)
-      },
-    }
+    return new Held(this, name)
+  }
+
+  /** What it was held for is over. */
+  ended(name: string): void {
+    this.#held.delete(name)
+    if (!this.#options.isStoring(name)) this.letGo(name)
   }
 
   /** Others may load it. */
@@ -84,5 +82,22 @@ export class Leases {
       for (const name of this.#held) void this.ask(name)
       this.#renewal = this.#held.size > 0 ? this.#renewSoon() : undefined
     })
+  }
+}
+
+class Held implements Lease {
+  readonly #leases: Leases
+  readonly #name: string
+  #hasEnded = false
+
+  constructor(leases: Leases, name: string) {
+    this.#leases = leases
+    this.#name = name
+  }
+
+  end(): void {
+    if (this.#hasEnded) return
+    this.#hasEnded = true
+    this.#leases.ended(this.#name)
   }
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { Clock } from '../clock.js'
 import type { Counters } from '../counters.js'
 import type { Dependency } from '../dependencies/dependency.js'
@@ -9,11 +8,12 @@ import { sessionText } from '../read/keyspaces.js'
 import type { L2, L2Entry, L2Fill, L2Read } from '../tiers/l2.js'
 import type { SlotKey } from '../tiers/space.js'
 import { meantBy, stampsOf } from '../tiers/stamps.js'
+import { versionRules } from './fingerprint.js'
 import { type Lease, Leases } from './leases.js'
 import { L2Sender } from './sender.js'
 
-/** More fills than this are not on their way to L2 at once; what is beyond stays in L1 only. */
-const FILLS_MAX = 1_000
+/** More fills than this do not wait for L2; what is beyond stays in L1 only. */
+const FILLS_MAX = 10_000
 /** Of more loaders of `get` keys it is not remembered which these were. */
 const PLAIN_LOADS_MAX = 16
 
@@ -67,6 +67,15 @@ export interface Sought {
   readonly key: SlotKey
 }
 
+/** What was kept, on its way to L2. */
+interface Outgoing {
+  readonly name: string
+  readonly keeping: Keeping
+  readonly epoch: string
+  /** Who lets go of the lease of the key, if this process has it. */
+  readonly holder: string | undefined
+}
+
 /** How things stood when L2 was asked. */
 interface Asking {
   readonly epoch: string
@@ -75,7 +84,7 @@ interface Asking {
   readonly at: number
 }
 
-/** So many are asked for at once: L2 has to answer within its deadline. */
+/** So many are asked for, and sent, at once: L2 has to answer within its deadline. */
 const AT_ONCE_MAX = 1_000
 
 const LOAD: Found = { kind: 'load', lease: undefined }
@@ -94,7 +103,11 @@ export class SharedTier {
   /** Fingerprints of what loaded or set `get` keys. */
   readonly #plainLoads = new Set<string>()
   /** What is on its way to L2; of each name the last. */
-  readonly #stores = new Map<string, L2Fill>()
+  readonly #stores = new Map<string, Outgoing>()
+  /** What is to be sent. */
+  #outbox: Outgoing[] = []
+  /** How many were sent and are not answered. */
+  #sending = 0
   readonly #leases: Leases
   #isClosed = false
 
@@ -192,7 +205,11 @@ export class SharedTier {
       try {
         const names = part.map(({ name }) => name)
         const reads = await l2.readAll(names, l2.lease && this.#leases.lessee)
-        const judged = reads.map((read, j) => this.#found(read, part[j]!, asking))
+        const judged = reads.map((read, j) => {
+          if (read) return this.#found(read, part[j]!, asking)
+          counters.l2Errors++
+          return LOAD
+        })
         const isLater = judged.some((each) => each instanceof Promise)
         found.push(...(isLater ? await Promise.all(judged) : (judged as Found[])))
       } catch {
@@ -248,39 +265,65 @@ export class SharedTier {
     })
   }
 
-  /** Sends what was kept to L2, behind the reader's back. */
+  /** Sends what was kept to L2, behind the reader's back: together what is kept in one turn. */
   kept(name: string, keeping: Keeping): void {
-    const { l2, counters, clock } = this.#options
     const epoch = this.#epoch
     if (epoch === undefined || this.#isClosed) return
-    if (this.#stores.size >= FILLS_MAX) {
-      counters.l2Refused++
+    if (this.#outbox.length + this.#sending >= FILLS_MAX) {
+      this.#options.counters.l2Refused++
       return
     }
-    const { value, lsn, dependencies, itself, lifetimeMs } = keeping
-    const ageMs = clock.now() - keeping.filledAt
-    const stamps = stampsOf([...dependencies, itself])
-    const holder = this.#leases.holderOf(name)
-    const entry = { epoch, value, lsn, dependencies, stamps, ageMs, remainingMs: lifetimeMs - ageMs }
-    const fill: L2Fill = holder === undefined ? entry : { ...entry, holder }
-    this.#stores.set(name, fill)
-    l2.fill(name, fill).then(
-      (outcome) => {
-        if (outcome === 'stored') counters.l2Stored++
-        else counters.l2Refused++
-        this.#sent(name, fill, outcome === 'stored')
-      },
-      () => {
-        counters.l2Errors++
-        this.#sent(name, fill, false)
-      },
-    )
+    const outgoing = { name, keeping, epoch, holder: this.#leases.holderOf(name) }
+    this.#stores.set(name, outgoing)
+    this.#outbox.push(outgoing)
+    if (this.#outbox.length === 1) queueMicrotask(() => this.#sendKept())
   }
 
-  #sent(name: string, fill: L2Fill, isStored: boolean): void {
-    if (this.#stores.get(name) === fill) this.#stores.delete(name)
-    // Stored, it let go by itself.
-    if (!isStored && fill.holder !== undefined) this.#leases.letGo(name)
+  /** So many at once as L2 answers in time. */
+  #sendKept(): void {
+    const { l2 } = this.#options
+    const sent = this.#isClosed ? [] : this.#outbox.splice(0, AT_ONCE_MAX - this.#sending)
+    if (sent.length === 0) return
+    this.#sending += sent.length
+    const entries = sent.map((outgoing) => ({ key: outgoing.name, fill: this.#fillOf(outgoing) }))
+    if (l2.fillAll) {
+      l2.fillAll(entries).then(
+        (outcomes) => this.#sent(sent, outcomes),
+        () => this.#sent(sent, []),
+      )
+      return
+    }
+    for (const [i, { key, fill }] of entries.entries()) {
+      const one = [sent[i]!]
+      l2.fill(key, fill).then(
+        (outcome) => this.#sent(one, [outcome]),
+        () => this.#sent(one, []),
+      )
+    }
+  }
+
+  #fillOf({ keeping, epoch, holder }: Outgoing): L2Fill {
+    const { value, lsn, dependencies, itself, lifetimeMs } = keeping
+    const ageMs = this.#options.clock.now() - keeping.filledAt
+    const stamps = stampsOf([...dependencies, itself])
+    const entry = { epoch, value, lsn, dependencies, stamps, ageMs, remainingMs: lifetimeMs - ageMs }
+    return holder === undefined ? entry : { ...entry, holder }
+  }
+
+  #sent(sent: readonly Outgoing[], outcomes: readonly ('stored' | 'refused' | undefined)[]): void {
+    const { counters } = this.#options
+    this.#sending -= sent.length
+    for (const [i, outgoing] of sent.entries()) {
+      const { name, holder } = outgoing
+      const outcome = outcomes[i]
+      if (outcome === 'stored') counters.l2Stored++
+      else if (outcome === 'refused') counters.l2Refused++
+      else counters.l2Errors++
+      if (this.#stores.get(name) === outgoing) this.#stores.delete(name)
+      // Stored, it let go by itself.
+      if (outcome !== 'stored' && holder !== undefined) this.#leases.letGo(name)
+    }
+    this.#sendKept()
   }
 
   async close(): Promise<void> {
@@ -346,34 +389,4 @@ export const beliefRules = {
 
 function isExpiry(change: Change): boolean {
   return change.kind === 'target' && change.mode === 'expire'
-}
-
-/** The rule as a function, so that the simulation can plant the bug of leaving it out. */
-export const versionRules = {
-  /** Another text of the loader is another definition: a deploy leaves the entries of the one before alone. */
-  fingerprint(load: object, version: string): string {
-    return fingerprintOf(load, version)
-  },
-}
-
-/** So many versions of one loader, and so many texts, have a fingerprint that is remembered. */
-const VERSIONS_MAX = 100
-const TEXTS_MAX = 1_000
-const loaders = new WeakMap<object, Map<string, string>>()
-const texts = new Map<string, string>()
-
-function fingerprintOf(load: object, version: string): string {
-  const known = loaders.get(load)?.get(version)
-  if (known !== undefined) return known
-  // NUL stands in no program: text and version cannot run into each other. Without a version it is as it always was.
-  const text = version === '' ? String(load) : `${String(load)}\0${version}`
-  const fingerprint = texts.get(text)
-  // A loader that is made anew for each call is not worth remembering: its text is.
-  if (fingerprint !== undefined) return fingerprint
-  const made = createHash('sha256').update(text).digest('base64url').slice(0, 16)
-  if (texts.size >= TEXTS_MAX) texts.clear()
-  texts.set(text, made)
-  const versions = loaders.get(load) ?? new Map<string, string>()
-  if (versions.size < VERSIONS_MAX) loaders.set(load, versions.set(version, made))
-  return made
 }

@@ -9,7 +9,7 @@ import { type Floor, strictest } from './floor.js'
 import type { Keeper } from './keep.js'
 import type { Keyspace } from './keyspace.js'
 import type { Loading } from './loading.js'
-import type { Reader } from './reader.js'
+import { unwanted } from './reader.js'
 import { type Run, run } from './run.js'
 
 export type AnyManyLoader = (context: never, asked: readonly never[]) => unknown
@@ -59,10 +59,14 @@ export class Batch implements Loading {
   readonly #together: Together
   #members: Flight[] = []
   #asked: unknown[] = []
+  /** Members that are part of it, and those of them for whom nobody waits. */
   #live = 0
+  #idle = 0
   #abort: AbortController | undefined
   #stopped: { readonly reason: unknown } | undefined
   #running: Run | undefined
+  /** The loader has ended, or is not to run any more. */
+  #hasEnded = false
 
   constructor(together: Together) {
     this.#together = together
@@ -99,9 +103,29 @@ export class Batch implements Loading {
   }
 
   /** One of them has ended, or goes on by itself. */
-  left(): void {
-    if (--this.#live === 0 && this.#running)
-      this.#stop(new DOMException('Nobody waits for these values any more.', 'AbortError'))
+  left(wasIdle: boolean): void {
+    this.#live--
+    if (wasIdle) this.#idle--
+    this.#giveUpIdle()
+  }
+
+  /** Nobody waits for one of them any more. */
+  idled(): void {
+    this.#idle++
+    this.#giveUpIdle()
+  }
+
+  woke(): void {
+    this.#idle--
+  }
+
+  /** Once the loader has ended, what nobody waits for is kept all the same. */
+  #giveUpIdle(): void {
+    if (this.#hasEnded || this.#idle < this.#live) return
+    this.#hasEnded = true
+    const reason = unwanted()
+    for (const flight of this.#members) if (flight.isPartOf(this)) flight.cancel(reason)
+    this.#stop(reason)
   }
 
   async fly(): Promise<void> {
@@ -148,9 +172,12 @@ export class Batch implements Loading {
         load: () => this.#together.loadMany(context as never, this.#asked as never[]),
         timedOut: (reason) => this.#stop(reason),
       })
-      const values = valuesOf(await this.#running.ended, this.#asked, () => this.text)
+      const answer = await this.#running.ended
+      this.#hasEnded = true
+      const values = valuesOf(answer, this.#asked, () => this.text)
       await this.#land(own, values)
     } catch (error) {
+      this.#hasEnded = true
       for (const [i, flight] of this.#members.entries()) {
         const mine = own.end(i)
         if (flight.isFlying && flight.failed(mine, error)) void flight.loadAgain([], mine)
@@ -166,8 +193,8 @@ export class Batch implements Loading {
     for (const [i, flight] of this.#members.entries()) {
       const mine = own.end(i)
       if (flight.isFlying) {
-        const again: Reader[] = flight.land(mine, values[i])
-        if (again.length > 0) void flight.loadAgain(again, mine)
+        const again = flight.land(mine, values[i])
+        if (flight.isFlying) void flight.loadAgain(again, mine)
       }
       if (slices.isOver) await slices.next()
     }

@@ -10,7 +10,7 @@ import { mayServe } from './grace.js'
 import { type Keeper, type Kept, keep, keepExpired, keepShared } from './keep.js'
 import type { Keyspace } from './keyspace.js'
 import type { Loading } from './loading.js'
-import type { Reader } from './reader.js'
+import { type Reader, unwanted } from './reader.js'
 import type { Request } from './reads.js'
 import { type Run, run } from './run.js'
 import { askedAt, judge, mayTryAgain } from './verdict.js'
@@ -40,21 +40,20 @@ export class Flight implements Loading {
   stops: Set<(reason: unknown) => void> | undefined
   /** The load of many that this one is part of, while it is. */
   #batch: Batch | undefined
+  #isIdle = false
   /** Made when somebody looks at the signal. */
   #abort: AbortController | undefined
   #stopped: { readonly reason: unknown } | undefined
   #running: Run | undefined
-  readonly #readers = new Set<Reader>()
+  #readers: Reader[] = []
   /** A refill that nobody waits for goes on all the same. */
   #isWanted = false
   /** Set while it waits for a proof before it loads again: ends that wait. */
   #loadNow: (() => void) | undefined
   /** Timers of those who joined that wait. */
   #bounds: { cancel(): void }[] | undefined
-  /** While other processes wait for what this one loads. */
   #lease: Lease | undefined
   #isHurried = false
-  /** Ends the wait for what another process loads. */
   #hurry: (() => void) | undefined
 
   constructor(keeper: Keeper, request: Request, ended: (flight: Flight) => void) {
@@ -84,7 +83,8 @@ export class Flight implements Loading {
 
   /** Adds a reader, until the flight has landed, or it leaves. */
   join(reader: Reader): void {
-    this.#readers.add(reader)
+    this.#readers.push(reader)
+    this.#wake()
     if (!this.#loadNow || reader.proofWaitMs === Number.POSITIVE_INFINITY) return
     // Others wait for a proof, perhaps without a bound (a watch); this reader has its own.
     mayTryAgain(this.#keeper, reader)
@@ -93,14 +93,25 @@ export class Flight implements Loading {
   }
 
   leave(reader: Reader): void {
-    this.#readers.delete(reader)
-    if (this.#readers.size === 0 && !this.#isWanted)
-      this.cancel(new DOMException('Nobody waits for this value any more.', 'AbortError'))
+    const place = this.#readers.indexOf(reader)
+    if (place >= 0) this.#readers.splice(place, 1)
+    if (this.#readers.length > 0 || this.#isWanted || this.#isIdle) return
+    // What loads it for others goes on, and another loader need not begin if somebody comes.
+    if (!this.#batch) return this.cancel(unwanted())
+    this.#isIdle = true
+    this.#batch.idled()
+  }
+
+  #wake(): void {
+    if (!this.#isIdle) return
+    this.#isIdle = false
+    this.#batch?.woke()
   }
 
   /** The flight goes on though nobody waits. */
   want(): void {
     this.#isWanted = true
+    this.#wake()
   }
 
   cancel(reason: unknown): void {
@@ -143,6 +154,7 @@ export class Flight implements Loading {
   /** Another process loads: waits for what comes of that, else loads. */
   async wait(tier: SharedTier): Promise<void> {
     this.#partFromBatch()
+    if (this.#isIdle) return this.cancel(unwanted())
     if (!(await this.#isAnsweredByOther(tier))) await this.#load()
   }
 
@@ -178,13 +190,16 @@ export class Flight implements Loading {
     this.waitsFor.set(batch, 1)
   }
 
-  /** It goes on by itself, or has ended. */
+  isPartOf(batch: Batch): boolean {
+    return this.#batch === batch
+  }
+
   #partFromBatch(): void {
     if (!this.#batch) return
     this.#waitsFor!.delete(this.#batch)
     const batch = this.#batch
     this.#batch = undefined
-    batch.left()
+    batch.left(this.#isIdle)
   }
 
   /** Those who may not have what the batch loaded get a load of this key alone. */
@@ -244,7 +259,7 @@ export class Flight implements Loading {
     }
     counters.l2Hits++
     const asOf = this.follower.tidemark
-    const readers = [...this.#readers]
+    const readers = this.#readers
     this.#end()
     for (const reader of readers) reader.resolve({ kept, state: 'fresh', asOf })
     return true
@@ -266,11 +281,9 @@ export class Flight implements Loading {
     }
     if (!mayServe(this.#keeper, space, key, graceRefillMs, false)) return
     this.want()
-    for (const reader of [...this.#readers]) {
-      if (!reader.isGraceful) continue
-      this.#readers.delete(reader)
-      reader.resolve('expired')
-    }
+    const readers = this.#readers
+    this.#readers = readers.filter(({ isGraceful }) => !isGraceful)
+    for (const reader of readers) if (reader.isGraceful) reader.resolve('expired')
   }
 
   /**
@@ -311,23 +324,21 @@ export class Flight implements Loading {
       return []
     }
     const tidemark = this.follower.tidemark
+    const isNow = kept.notKept === undefined || kept.notKept === 'too-large'
+    const readers = this.#readers
     const again: Reader[] = []
-    for (const reader of [...this.#readers]) {
+    this.#readers = []
+    for (const reader of readers) {
       const verdict = judge(this.#keeper, reader, fill, kept)
-      if (verdict === 'again') {
-        again.push(reader)
-        continue
+      if (verdict === 'again') again.push(reader)
+      else if (verdict === 'behind') reader.reject(behind(this.follower, reader.floor!.text))
+      else {
+        const asOf = verdict !== 'fresh' ? undefined : isNow ? tidemark : askedAt(this.follower, reader)
+        reader.resolve({ kept, state: verdict, asOf })
       }
-      this.#readers.delete(reader)
-      if (verdict === 'behind') {
-        reader.reject(behind(this.follower, reader.floor!.text))
-        continue
-      }
-      const isNow = kept.notKept === undefined || kept.notKept === 'too-large'
-      const asOf = verdict !== 'fresh' ? undefined : isNow ? tidemark : askedAt(this.follower, reader)
-      reader.resolve({ kept, state: verdict, asOf })
     }
-    if (again.length === 0) this.#end()
+    this.#readers = again.concat(this.#readers)
+    if (this.#readers.length === 0) this.#end()
     return again
   }
 
@@ -341,20 +352,16 @@ export class Flight implements Loading {
 
   /** What the strictest of its readers may take. */
   get floor(): Floor | undefined {
-    const floors: (Floor | undefined)[] = []
-    for (const reader of this.#readers) floors.push(reader.floor)
-    return strictest(floors)
+    return strictest(this.#readers.map((reader) => reader.floor))
   }
 
   /** What a load could not show to those who carry a position is no failure for the others: they load again, without. */
   #failFloors(fill: Fill, error: unknown): boolean {
     if (!fill.floor || !(error instanceof BehindError)) return false
-    let others = 0
-    for (const reader of [...this.#readers]) {
-      if (!reader.floor) others++
-      else if (this.#readers.delete(reader)) reader.reject(error)
-    }
-    return others > 0
+    const readers = this.#readers
+    this.#readers = readers.filter(({ floor }) => !floor)
+    for (const reader of readers) if (reader.floor) reader.reject(error)
+    return this.#readers.length > 0
   }
 
   /** Waits until all that touched the last load, up to the last asking, is proven: so that the next load is the last. */
@@ -376,13 +383,13 @@ export class Flight implements Loading {
   }
 
   fail(error: unknown): void {
-    const readers = [...this.#readers]
+    const readers = this.#readers
     this.#end()
     for (const reader of readers) reader.reject(error)
   }
 
   #end(): void {
-    this.#readers.clear()
+    this.#readers = []
     if (!this.isFlying) return
     this.space.flights.delete(this.key)
     this.#hurry?.()

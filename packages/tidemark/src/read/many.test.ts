@@ -220,6 +220,42 @@ describe('many at once', () => {
     await expect(cache.getMany(['a'], load, { signal: AbortSignal.abort(new Error('early')) })).rejects.toThrow('early')
   })
 
+  test('who comes for a key that its readers have left joins the load that goes on for others', async () => {
+    const { cache } = await bed()
+    const gate = new Gate()
+    const load = vi.fn(async (_: unknown, keys: readonly string[]) => {
+      await gate.passed
+      return keys
+    })
+    const gone = new AbortController()
+    const first = cache.getMany(['a', 'b'], load, { signal: gone.signal, static: true }).catch((error) => error)
+    const waiting = cache.getMany(['b'], load, { static: true })
+    await rest()
+    gone.abort(new Error('gone'))
+    expect(await first).toMatchObject({ message: 'gone' })
+    const late = cache.getMany(['a', 'b'], load, { static: true })
+    await rest()
+    gate.open()
+    expect([await waiting, await late]).toEqual([['b'], ['a', 'b']])
+    expect(load).toHaveBeenCalledTimes(1)
+  })
+
+  test('what was fresh when it was read is not said to be, if the process is not current when the last one is there', async () => {
+    const clock = new ManualClock()
+    const { cache, source, post } = await bed({ clock })
+    await post(1)
+    expect(await post.askMany([1])).toMatchObject([{ state: 'fresh', from: 'l1' }])
+    const gate = new Gate()
+    source.gate = gate.passed
+    source.log.isAutomatic = false
+    const many = post.askMany([1, 2])
+    await rest()
+    await clock.advance(6_000)
+    expect(cache.status().current).toBe(false)
+    gate.open()
+    expect((await many).map(({ state }) => state)).toEqual(['fenced', 'fenced'])
+  })
+
   test('in a loader it is a read: what it read is taken over, and a circle is an error', async () => {
     const { cache, source, post } = await bed()
     const page = cache.define('page', async (_, id: number): Promise<string> => {

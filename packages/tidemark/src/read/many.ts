@@ -1,5 +1,5 @@
 import { onAbort } from '../abort.js'
-import type { Answer } from '../answer.js'
+import type { Answer, State } from '../answer.js'
 import type { CallOptions } from '../definition.js'
 import type { Policy } from '../options.js'
 import type { SlotKey } from '../tiers/space.js'
@@ -30,20 +30,26 @@ export interface ManyWanted {
 /** What a call gives for each key. */
 export interface Form<Result> {
   stored(slot: number): Result
-  landed(landed: Landed, isJoined: boolean, floor: Floor | undefined): Result
+  landed(landed: Landed, isJoined?: boolean, floor?: Floor): Result
   answered(answer: Answer<unknown>): Result
+  /** It was fresh, and nobody can tell whether it still is. */
+  doubted(result: Result): Result
 }
+
+/** What may have gone stale while others were loaded is asked for again so often. */
+const AGAIN_MAX = 2
 
 /** Only the values: of an answer nothing else is worked out. */
 export function valuesOnly({ l1, counters }: Keeper): Form<unknown> {
   return {
     stored: (slot) => l1.read(slot),
-    landed(landed, _, floor) {
-      if (floor?.isFromSource || landed.state === 'fenced') counters.fenced++
-      else if (landed.state === 'stale') counters.stale++
-      return landed.kept.isCopied ? copyOf(landed.kept.value) : landed.kept.value
+    landed({ kept, state }, _, floor) {
+      if (floor?.isFromSource || state === 'fenced') counters.fenced++
+      else if (state === 'stale') counters.stale++
+      return kept.isCopied ? copyOf(kept.value) : kept.value
     },
     answered: ({ value }) => value,
+    doubted: (value) => value,
   }
 }
 
@@ -51,8 +57,9 @@ export function valuesOnly({ l1, counters }: Keeper): Form<unknown> {
 export function inFull(answers: Answers): Form<Answer<unknown>> {
   return {
     stored: (slot) => answers.stored(slot, 'fresh'),
-    landed: (landed, isJoined, floor) => answers.counted(answers.landed(landed, isJoined, floor)),
+    landed: (landed, isJoined = false, floor) => answers.counted(answers.landed(landed, isJoined, floor)),
     answered: (answer) => answer,
+    doubted: (answer) => ({ ...answer, state: 'fenced', asOf: undefined }),
   }
 }
 
@@ -75,6 +82,7 @@ export async function readMany<Result>(
     const isHeld = (): boolean => keys.every((key) => reads.fresh(space, key) >= 0)
     const floor = call?.minPosition === undefined ? undefined : await reads.floor(call, isHeld)
     const results: Result[] = new Array(keys.length)
+    const fresh = new Uint8Array(keys.length)
     const missing: number[] = []
     for (let i = 0; i < keys.length; i++) {
       const slot = isNested || call?.shows || floor?.isFromSource ? -1 : reads.fresh(space, keys[i]!)
@@ -85,8 +93,19 @@ export async function readMany<Result>(
       keeper.counters.hits++
       if (wanted.policy.earlyRefresh > 0) reads.refreshEarly(requestOf(wanted, i), slot)
       results[i] = form.stored(slot)
+      fresh[i] = 1
     }
-    if (missing.length > 0) await load(reads, keeper, wanted, form, { floor, isNested, missing, results })
+    let wanting = missing
+    for (let tries = 0; wanting.length > 0; tries++) {
+      await load(reads, keeper, wanted, form, { floor, isNested, missing: wanting, results, fresh })
+      if (keeper.isTrusted(keeper.clock.now())) break
+      // Whoever waited for the last one gets what was fresh when it was read, and may not be by now: that is asked for again.
+      wanting = []
+      for (let i = 0; i < keys.length; i++) if (fresh[i] === 1) wanting.push(i)
+      if (tries < AGAIN_MAX) continue
+      for (const i of wanting) results[i] = form.doubted(results[i]!)
+      break
+    }
     return results
   } finally {
     space.asking--
@@ -98,6 +117,8 @@ interface Loaded<Result> {
   readonly isNested: boolean
   readonly missing: readonly number[]
   readonly results: Result[]
+  /** 1 for each that is said to be fresh. */
+  readonly fresh: Uint8Array
 }
 
 /** One promise for all; of each, what its flight calls when it lands. */
@@ -106,7 +127,7 @@ function load<Result>(
   keeper: Keeper,
   wanted: ManyWanted,
   form: Form<Result>,
-  { floor, isNested, missing, results }: Loaded<Result>,
+  { floor, isNested, missing, results, fresh }: Loaded<Result>,
 ): Promise<void> {
   const { space, keys, call } = wanted
   const isGraceful = floor === undefined
@@ -117,29 +138,31 @@ function load<Result>(
       for (const { flight, reader } of waiting) flight.leave(reader)
       reject(call!.signal!.reason)
     })
-    const give = (i: number, result: Result): void => {
+    const give = (i: number, result: Result, state: State): void => {
       results[i] = result
+      fresh[i] = state === 'fresh' && !floor?.isFromSource ? 1 : 0
       if (--pending > 0) return
       end()
       resolve()
     }
+    const given = (i: number, answer: Answer<unknown>): void => give(i, form.answered(answer), answer.state)
     const fail = (error: unknown): void => {
       end()
       reject(error)
     }
     const ask = (i: number): void => {
-      reads.ask(requestOf(wanted, i), undefined, floor).then((answer) => give(i, form.answered(answer)), fail)
+      reads.ask(requestOf(wanted, i), undefined, floor).then((answer) => given(i, answer), fail)
     }
     const join = (i: number): void => {
       const request = requestOf(wanted, i)
       const { flight, isJoined } = reads.flightFor(request, undefined)
       const landed = (landed: Landed | 'expired'): void => {
-        if (landed === 'expired') ask(i)
-        else give(i, form.landed(landed, isJoined, floor))
+        if (landed === 'expired') reads.expired(request).then((answer) => given(i, answer), fail)
+        else give(i, form.landed(landed, isJoined, floor), landed.state)
       }
       const failed = (error: unknown): void => {
         const stale = isGraceful ? reads.staleAfter(request, error) : undefined
-        if (stale) give(i, form.answered(stale))
+        if (stale) given(i, stale)
         else fail(error)
       }
       const reader = new Reader(keeper.follower, floor, reads.proofWaitMs, isGraceful, landed, failed)

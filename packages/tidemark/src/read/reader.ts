@@ -44,3 +44,8 @@ export class Reader {
     this.reject = reject
   }
 }
+
+/** Why a load is given up that has no reader any more. */
+export function unwanted(): DOMException {
+  return new DOMException('Nobody waits for this value any more.', 'AbortError')
+}

@@ -20,6 +20,7 @@ import type { Loading } from './loading.js'
 import { type Form, inFull, type ManyWanted, readMany, valuesOnly } from './many.js'
 import { type Landed, Reader } from './reader.js'
 import { askShown } from './shown.js'
+import { readValue } from './value.js'
 import { deadline, either } from './wait.js'
 
 /** What is asked for: the same whichever way it is asked. */
@@ -77,7 +78,6 @@ export class Reads {
     return readMany(this, this.#keeper, wanted, this.#valuesOnly)
   }
 
-  /** The same with what is known of each. */
   answers(wanted: ManyWanted): Promise<Answer<unknown>[]> {
     return readMany(this, this.#keeper, wanted, this.#inFull)
   }
@@ -90,15 +90,20 @@ export class Reads {
     return this.#keeper.l1.isFreshAt(slot, now) && this.#keeper.isTrusted(now) ? slot : -1
   }
 
-  /** The value without a promise inside, for a call that carries no position: undefined if L1 can't answer. */
-  hit(request: Request): Answer<unknown> | undefined {
+  /** The slot of a hit of a call that carries no position, counted; -1 if L1 can't answer. */
+  hitSlot(request: Request): number {
     const reader = currentFill()
     const slot = reader?.floor?.isFromSource ? -1 : this.fresh(request.space, request.key)
-    if (slot < 0) return undefined
+    if (slot < 0) return -1
     this.#keeper.counters.hits++
     if (reader) this.#answers.inheritStored(reader, request.space, request.key, slot, undefined)
     this.refreshEarly(request, slot)
-    return this.#answers.stored(slot, 'fresh')
+    return slot
+  }
+
+  hit(request: Request): Answer<unknown> | undefined {
+    const slot = this.hitSlot(request)
+    return slot < 0 ? undefined : this.#answers.stored(slot, 'fresh')
   }
 
   peek(space: Keyspace, key: SlotKey): unknown {
@@ -119,6 +124,17 @@ export class Reads {
     if (!request.call?.shows) return this.#ask(request, proofWaitMs, given)
     const ask = (): Promise<Answer<unknown>> => this.#ask(request, proofWaitMs, given)
     return this.#asking(request.space, () => askShown(ask, request, this.#keeper))
+  }
+
+  value(request: Request): Promise<unknown> {
+    return readValue(this, this.#keeper, request, this.#valuesOnly)
+  }
+
+  /** L2 had what only expired: it is served while the flight goes on. */
+  async expired(request: Request): Promise<Answer<unknown>> {
+    const answer = await this.#whileRefilling(request, undefined)
+    // Undefined: it was dropped meanwhile.
+    return answer ? this.#answers.counted(answer.answer) : this.ask(request)
   }
 
   async #asking<Result>(space: Keyspace, ask: () => Promise<Result>): Promise<Result> {

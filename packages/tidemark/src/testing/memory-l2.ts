@@ -6,6 +6,7 @@ import type {
   L2Batch,
   L2Entry,
   L2Fill,
+  L2Keyed,
   L2Mark,
   L2Place,
   L2Read,
@@ -132,6 +133,10 @@ export class MemoryL2 implements L2 {
     entries.set(key, { ...entry, stamps, value: copyOf(entry.value), storedAt: this.#now() })
     if (holder !== undefined) this.#release(key, holder)
     return 'stored'
+  }
+
+  async fillAll(entries: readonly L2Keyed[]): Promise<('stored' | 'refused')[]> {
+    return Promise.all(entries.map(({ key, fill }) => this.fill(key, fill)))
   }
 
   /** The stamps whose shapes are registered now; undefined where there is no room for them. */

@@ -20,8 +20,8 @@ export interface L2 {
    * lease of the key too, as `lease` does: so a miss costs no second call.
    */
   read(key: string, ask?: L2Ask): Promise<L2Read>
-  /** The same for many keys, each as of one moment, in their order. Absent: they are read one by one. Rejects if one of them would. */
-  readAll?(keys: readonly string[], ask?: L2Ask): Promise<L2Read[]>
+  /** The same for many keys, in their order, each as of one moment; undefined where one could not be read. Absent: they are read one by one. */
+  readAll?(keys: readonly string[], ask?: L2Ask): Promise<(L2Read | undefined)[]>
   /**
    * Stores an entry. Refused if the epoch is another one than L2's, if its position lies before the `since` of one of its shapes, if
    * one of its stamps is later than its position, or if the entry there has a later one. The first fill of a shape registers it, with
@@ -29,6 +29,8 @@ export interface L2 {
    * whose shapes are missing are replaced by their wide ones; of those there is room for as many again.
    */
   fill(key: string, entry: L2Fill): Promise<'stored' | 'refused'>
+  /** The same for many entries, in their order; undefined where one could not be stored. Absent: they are stored one by one. */
+  fillAll?(entries: readonly L2Keyed[]): Promise<('stored' | 'refused' | undefined)[]>
   /**
    * Applies what happened in the log between `prev` and `end`:
    *
@@ -110,6 +112,12 @@ export interface L2Fill extends L2Entry {
   readonly stamps: readonly L2Stamp[]
   /** Who lets go of the lease of the key, in the same step, if the entry is stored; as `release` does it. */
   readonly holder?: string
+}
+
+/** An entry for a key. */
+export interface L2Keyed {
+  readonly key: string
+  readonly fill: L2Fill
 }
 
 /** Texts without a meaning to L2, of up to a few hundred characters each. */

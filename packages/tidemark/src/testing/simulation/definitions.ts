@@ -70,7 +70,16 @@ export function defineAll(cache: SimCache, hooks: LoaderHooks): Record<string, S
     }
     // Each version of the program has a loader of another text.
     const loader = program === 1 ? compute : (context: Context, id: number) => compute(context, id)
-    return cache.define(name, loader, options)
+    return cache.define(name, loader, {
+      ...options,
+      // What is read for the first counts for all, what for the others for each alone.
+      loadMany: async (context, ids) => {
+        const loading = ids.map((id, i) => loader(i === 0 ? context : context.of(id), id))
+        // It ends when all have: what would run on could not be told from a second load.
+        await Promise.allSettled(loading)
+        return Promise.all(loading)
+      },
+    })
   }
 
   const post = define('post', async ({ db }, id) => ({

@@ -35,6 +35,8 @@ export interface Faults {
   readonly readsElsewhere: boolean
   readonly watches: boolean
   readonly carriesPositions: boolean
+  /** Many keys are asked for at once. */
+  readonly readsMany: boolean
   /** The cache is closed in the middle. */
   readonly closesEarly: boolean
   readonly steps: number
@@ -98,5 +100,6 @@ export function drawFaults(chance: Chance, tables: readonly string[]): Faults {
     sets: chance.is(0.3),
     deploys: processes > 1 && chance.is(0.3),
     isInUse: (processes > 1 || marks) && chance.is(0.7),
+    readsMany: chance.is(0.25),
   }
 }

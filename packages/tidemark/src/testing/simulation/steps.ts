@@ -1,6 +1,7 @@
 import { formatPosition } from '../../log/position.js'
 import { AIMED_STEPS } from './aimed-steps.js'
 import { type Database, IDS, ROWS, TABLES } from './database.js'
+import { MANY_STEPS } from './many-steps.js'
 import { MAX_SILENCE_MS } from './nature.js'
 import { RELAY_STEPS } from './relay-steps.js'
 import { RESTART_STEPS } from './restart-steps.js'
@@ -242,6 +243,7 @@ export const STEPS: readonly Step[] = [
   ...AIMED_STEPS,
   ...TIME_STEPS,
   ...SET_STEPS,
+  ...MANY_STEPS,
 ]
 const CALM = new Set<Step>([...TIME_STEPS, ...SOURCE_STEPS])
 

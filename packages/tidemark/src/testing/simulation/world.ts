@@ -199,16 +199,16 @@ export class World implements LoaderHooks {
     const definition = this.definition(tenant, name)
     const asked = this.asked(tenant, definition.key(id), call.minPosition)
     const asking = Object.keys(call).length > 0 ? definition.with(call) : definition
-    return this.#follow(asked, asking.ask(id), call.signal)
+    return this.follow(asked, asking.ask(id), call.signal)
   }
 
   askRaw(tenant: string, key: string): Promise<Answer<Shown> | undefined> {
     const options = { ttl: 300, grace: 200, tags: ['raw'] } as const
     const answer = this.views.get(tenant)!.ask(key, loadRaw(this, key), options)
-    return this.#follow(this.asked(tenant, key), answer, undefined)
+    return this.follow(this.asked(tenant, key), answer, undefined)
   }
 
-  async #follow(
+  async follow(
     asked: Asked,
     answering: Promise<Answer<Shown>>,
     signal: AbortSignal | undefined,
