@@ -279,26 +279,17 @@ it('nor where the reference leads further down each time', async () => {
 })
 
 // A thousand nodes are read, one for the other, before it is given up.
-it('a reference below itself is refused; where SQL has written one, its readers are told so', {
-  timeout: 150_000,
-}, async () => {
+it('a reference below itself is refused; where SQL has written one, its readers are told so', async () => {
   await tree('endless').put('', { value: { a: { b: 1 } } })
   await expect(tree('endless').put('/a', { value: { $ref: '#/a/b' } })).rejects.toMatchObject({
     code: 'TIDEMARK_TREE_LIMIT',
   })
+  // Far down at each step, so that few steps end it.
   await world.admin.query(
-    `insert into tidemark_trees.configs (tenant, config, path, value) values ('T1', 'endless', '/a/$ref', '"#/a/b"')`,
+    `insert into tidemark_trees.configs (tenant, config, path, value) values ('T1', 'endless', '/a/$ref', to_jsonb('#/a' || repeat('/b', 50)))`,
   )
-  await expect
-    .poll(
-      () =>
-        tree('endless')
-          .node('/a')
-          .get()
-          .catch(({ code }) => code),
-      { timeout: 120_000 },
-    )
-    .toBe('TIDEMARK_TREE_LIMIT')
+  const read = (): Promise<unknown> => tree('endless').node('/a').get()
+  await expect.poll(() => read().catch(({ code }) => code), { timeout: 30_000 }).toBe('TIDEMARK_TREE_LIMIT')
   expect(await tree('beside').node().get()).toBe(undefined)
 })
 
