@@ -59,6 +59,8 @@ export async function checkPublished(temporary) {
   }
   const wrong = packages.flatMap((name) => wrongFiles(join(folder, 'node_modules', name)))
   note('the packages hold what they should, and no more', wrong.length === 0 ? undefined : wrong.join(', '))
+  // Without one of its own, Node would take a package.json of a folder above for that of the application.
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
   writeFileSync(join(folder, 'application.cjs'), application)
   for (const major of majors) {
     const title = `the packages load with require() on Node ${major}`

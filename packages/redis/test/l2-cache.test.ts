@@ -155,7 +155,7 @@ async function start(count: number, options: { deadline?: number; failuresMax?: 
   for (const [i, cache] of started.entries())
     await until(() => cache.status().keeping && cache.status().current && l2s[i]!.status().state === 'ready')
   // L2 was told where the log stands.
-  for (const l2 of l2s) await until(async () => (await l2.read('none')).tide !== undefined)
+  for (const l2 of l2s) await until(async () => (await l2.read('none').catch(() => undefined))?.tide !== undefined)
   return started
 }
 

@@ -142,7 +142,7 @@ export class Follower implements LogListener {
       seenTo: Number.POSITIVE_INFINITY,
     }
     this.#fills.add(fill)
-    this.#proof.began()
+    this.#proof.hurry()
     return fill
   }
 

@@ -209,20 +209,10 @@ describe('where a probe costs as much as a change', () => {
     expect(log.probes).toHaveLength(0)
   })
 
-  test('whoever waits for a proof does not wait for more of them', async () => {
+  test.each(['begins', 'waits'])('a fill that %s does not wait for more of them', async (what) => {
     const { log, proof, ring, answer, records } = await paced()
-    proof.whenProven(Number.POSITIVE_INFINITY, undefined, ring, () => {})
-    expect(log.probes).toHaveLength(1)
-    await answer()
-    expect(areProven(records)).toEqual([true, true])
-  })
-
-  test('a fill that begins asks for it only where fills were lost before', async () => {
-    const { log, proof, answer, records } = await paced()
-    proof.began()
-    expect(log.probes).toHaveLength(0)
-    proof.missed()
-    proof.began()
+    if (what === 'begins') proof.hurry()
+    else proof.whenProven(Number.POSITIVE_INFINITY, undefined, ring, () => {})
     expect(log.probes).toHaveLength(1)
     await answer()
     expect(areProven(records)).toEqual([true, true])

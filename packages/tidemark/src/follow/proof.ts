@@ -101,9 +101,9 @@ export class Proof {
     else this.#soon()
   }
 
-  /** A fill begins: where fills came too early before, what is unproven now should be proven by its end. */
-  began(): void {
-    if (this.#isPausing && this.#isEager) this.now()
+  /** A fill begins, or waits: what is unproven now should be proven by its end. */
+  hurry(): void {
+    if (this.#isPausing) this.now()
   }
 
   /**
@@ -134,7 +134,7 @@ export class Proof {
     if (records.length === 0) resolve()
     else {
       this.#waiters.add(waiter)
-      if (this.#isPausing) this.now()
+      this.hurry()
     }
     return () => this.#waiters.delete(waiter)
   }
