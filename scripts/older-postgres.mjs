@@ -20,6 +20,11 @@ const SAME_EVERYWHERE = [
   'wrapped-pool',
   'clients',
   'refused-queries',
+  'partners',
+  'shown',
+  'limit',
+  'columns-read',
+  'functions-kept',
 ]
 
 /** All that depends on the server. */
