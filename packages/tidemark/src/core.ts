@@ -205,8 +205,7 @@ export class Core implements Keeper, Applier {
     if (call?.minPosition === undefined) return this.#watch(request)
     return watchAfter(
       async (signal) => {
-        const isHeld = (): boolean => this.reads.fresh(request.space, request.key) >= 0
-        const floor = await this.reads.floor({ ...call, signal }, isHeld)
+        const floor = await this.reads.floorOf(request, { ...call, signal })
         // The source may show the position, but what is sent says as of when it holds.
         if (floor.isFromSource && floor.lsn > 0) throw behind(this.follower, call.minPosition!)
       },

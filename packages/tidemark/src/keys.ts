@@ -51,6 +51,13 @@ export function slotText(key: SlotKey): string {
   return typeof key === 'string' && key.charCodeAt(0) === 0 ? key.slice(1) : write(key, 0)
 }
 
+/** The parts of a definition's key in its text form: `post(7)`. Undefined for any other text. */
+export function splitKey(text: string): { readonly name: string; readonly key: SlotKey } | undefined {
+  const open = text.indexOf('(')
+  if (open < 1 || !text.endsWith(')')) return undefined
+  return { name: text.slice(0, open), key: parseSlotText(text.slice(open + 1, -1)) }
+}
+
 /**
  * The slot key for the text between the parentheses, as `explain` and `invalidate` get it. Only the text that `slotText` would
  * write names a key: `042` is not 42, or a request for it would find the entry and not the fill that runs.

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js'
 import type { Counters } from '../counters.js'
 import type { Observers } from '../events.js'
-import { parseSlotText } from '../keys.js'
+import { splitKey } from '../keys.js'
 import type { Change, Commit, Mode, Target } from '../log/change.js'
 import type { Keyspace } from '../read/keyspace.js'
 import type { Keyspaces } from '../read/keyspaces.js'
@@ -88,9 +88,9 @@ export function* keysOf(
   text: string,
 ): Generator<[Keyspace, string | number | bigint | boolean | null]> {
   for (const space of spaces.named(tenant, undefined)) yield [space, text]
-  const open = text.indexOf('(')
-  if (open < 1 || !text.endsWith(')')) return
-  for (const space of spaces.named(tenant, text.slice(0, open))) yield [space, parseSlotText(text.slice(open + 1, -1))]
+  const own = splitKey(text)
+  if (!own) return
+  for (const space of spaces.named(tenant, own.name)) yield [space, own.key]
 }
 
 function countChanges(changes: readonly Change[]): Record<string, number> {

@@ -2,7 +2,7 @@ import { argumentsOf } from '../arguments.js'
 import type { Core } from '../core.js'
 import type { Definitions } from '../definitions.js'
 import { keysOf } from '../follow/apply.js'
-import { parseSlotText } from '../keys.js'
+import { splitKey } from '../keys.js'
 import { parsePosition } from '../log/position.js'
 import { Keyspace } from '../read/keyspace.js'
 import { setByHand } from '../set.js'
@@ -41,9 +41,8 @@ function namesOf(
   text: string,
 ): string[] | undefined {
   const places: [Keyspace, SlotKey][] = [[new Keyspace(tenant, undefined, undefined), text]]
-  const open = text.indexOf('(')
-  if (open > 0 && text.endsWith(')'))
-    places.push([new Keyspace(tenant, text.slice(0, open), undefined), parseSlotText(text.slice(open + 1, -1))])
+  const own = splitKey(text)
+  if (own) places.push([new Keyspace(tenant, own.name, undefined), own.key])
   places.push(...keysOf(spaces, tenant, text))
   const names = [shared.nameOf(places[0]![0], text, setByHand)]
   for (const [space, key] of places) {

@@ -1,6 +1,6 @@
 import type { Found } from '../cache.js'
 import type { Core } from '../core.js'
-import { parseSlotText } from '../keys.js'
+import { splitKey } from '../keys.js'
 import type { Policy } from '../options.js'
 import { setByHand } from '../set.js'
 import type { Session } from '../source.js'
@@ -41,10 +41,10 @@ function inMemory(core: Core, { tenant, session, key }: Sought, from: Found['fro
   const own = session ? sessionText(session) : ''
   const plain = spaces.at(tenant, undefined, own)
   const found = plain && inSpace(core, plain, key, key, from)
-  const open = found ? 0 : key.indexOf('(')
-  if (open < 1 || !key.endsWith(')')) return found
-  const space = spaces.at(tenant, key.slice(0, open), own)
-  return space && inSpace(core, space, parseSlotText(key.slice(open + 1, -1)), key, from)
+  const parts = found ? undefined : splitKey(key)
+  if (!parts) return found
+  const space = spaces.at(tenant, parts.name, own)
+  return space && inSpace(core, space, parts.key, key, from)
 }
 
 function inSpace(core: Core, space: Keyspace, key: SlotKey, text: string, from: Found['from']): Found | undefined {

@@ -161,7 +161,7 @@ function load<Result>(
         else give(i, form.landed(landed, isJoined, floor), landed.state)
       }
       const failed = (error: unknown): void => {
-        const stale = isGraceful ? reads.staleAfter(request, error) : undefined
+        const stale = isGraceful ? reads.staleAfter(request, error, undefined) : undefined
         if (stale) given(i, stale)
         else fail(error)
       }

@@ -156,7 +156,7 @@ export class Reads {
       this.mustBeOpen()
       reader = currentFill()
       call?.signal?.throwIfAborted()
-      const own = given ?? (call?.minPosition === undefined ? undefined : await this.#floorOf(request, call))
+      const own = given ?? (call?.minPosition === undefined ? undefined : await this.floorOf(request, call))
       const floor = reader?.floor ? strictest([own, reader.floor]) : own
       if (!floor?.isFromSource) {
         const slot = this.fresh(space, key)
@@ -184,28 +184,24 @@ export class Reads {
       // It was dropped meanwhile.
       return await this.#ask(request, proofWaitMs, given)
     } catch (error) {
-      const stale = isGraceful ? this.#staleSlot(request, error) : -1
-      if (stale >= 0) return this.#answers.given(this.#answers.stored(stale, 'stale'), undefined, request, reader)
+      const stale = isGraceful ? this.staleAfter(request, error, reader) : undefined
+      if (stale) return stale
       throw error
     } finally {
       space.asking--
     }
   }
 
-  /** What grace gives a reader outside of loaders whose load has failed. */
-  staleAfter(request: Request, error: unknown): Answer<unknown> | undefined {
-    const slot = this.#staleSlot(request, error)
-    if (slot < 0) return undefined
-    return this.#answers.given(this.#answers.stored(slot, 'stale'), undefined, request, undefined)
-  }
-
-  #staleSlot({ space, key, policy, call }: Request, error: unknown): number {
+  /** What grace gives a reader whose load has failed. */
+  staleAfter(request: Request, error: unknown, reader: Fill | undefined): Answer<unknown> | undefined {
+    const { space, key, policy, call } = request
     const isOurs =
       error instanceof CycleError ||
       error instanceof ClosedError ||
       error instanceof BehindError ||
       call?.signal?.aborted
-    return !isOurs && mayServe(this.#keeper, space, key, policy.graceFailureMs, true) ? space.slots.get(key)! : -1
+    if (isOurs || !mayServe(this.#keeper, space, key, policy.graceFailureMs, true)) return undefined
+    return this.#answers.given(this.#answers.stored(space.slots.get(key)!, 'stale'), undefined, request, reader)
   }
 
   /** Resolves when no fill runs. */
@@ -371,10 +367,6 @@ export class Reads {
     this.#idle.clear()
   }
 
-  #floorOf({ space, key }: Request, call: CallOptions): Promise<Floor> {
-    return this.floor(call, () => this.fresh(space, key) >= 0)
-  }
-
   /** What a call that carries a position may take. @throws BehindError, PositionError */
   floor(call: CallOptions, isHeld: () => boolean): Promise<Floor> {
     return reachFloor({
@@ -385,6 +377,11 @@ export class Reads {
       closing: this.#closing.signal,
       isHeld,
     })
+  }
+
+  /** The same, for a read of one key. */
+  floorOf({ space, key }: Request, call: CallOptions): Promise<Floor> {
+    return this.floor(call, () => this.fresh(space, key) >= 0)
   }
 
   /** Whether this process has applied the position. */

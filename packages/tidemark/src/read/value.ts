@@ -21,7 +21,7 @@ export function readValue(reads: Reads, keeper: Keeper, request: Request, form: 
       resolve(landed === 'expired' ? reads.expired(request).then(onlyValue) : form.landed(landed))
     }
     const failed = (error: unknown): void => {
-      const stale = reads.staleAfter(request, error)
+      const stale = reads.staleAfter(request, error, undefined)
       if (stale) resolve(stale.value)
       else reject(error)
     }
