@@ -111,15 +111,8 @@ class RedisTier implements RedisL2 {
     if (refusal) throw refusal
     const [only, ...others] = this.#buckets
     if (others.length === 0) return ask(only!, items)
-    const places = new Map<Bucket, number[]>()
-    for (const [i, item] of items.entries()) {
-      const bucket = this.#bucketOf(keyOf(item))
-      const known = places.get(bucket)
-      if (known) known.push(i)
-      else places.set(bucket, [i])
-    }
     const all: (Answer | undefined)[] = new Array(items.length)
-    const asked = [...places].map(async ([bucket, mine]) => {
+    const asked = [...this.#placesOf(items.map(keyOf))].map(async ([bucket, mine]) => {
       const answers = await ask(
         bucket,
         mine.map((i) => items[i]!),
@@ -128,6 +121,18 @@ class RedisTier implements RedisL2 {
     })
     await Promise.all(asked)
     return all
+  }
+
+  /** By bucket, which of the keys are its own. */
+  #placesOf(keys: readonly string[]): Map<Bucket, number[]> {
+    const places = new Map<Bucket, number[]>()
+    for (const [i, key] of keys.entries()) {
+      const bucket = this.#bucketOf(key)
+      const known = places.get(bucket)
+      if (known) known.push(i)
+      else places.set(bucket, [i])
+    }
+    return places
   }
 
   async invalidate(batch: L2Batch): Promise<L2Answer> {
@@ -150,15 +155,14 @@ class RedisTier implements RedisL2 {
   }
 
   remove(keys: readonly string[], before: L2Place): Promise<number | undefined> {
-    const byBucket = new Map<Bucket, string[]>()
-    for (const key of keys) {
-      const bucket = this.#bucketOf(key)
-      const own = byBucket.get(bucket)
-      if (own) own.push(key)
-      else byBucket.set(bucket, [key])
-    }
     return this.#bounded(async () => {
-      const removed = await Promise.all([...byBucket].map(([bucket, own]) => bucket.remove(own, before)))
+      const removing = [...this.#placesOf(keys)].map(([bucket, mine]) => {
+        return bucket.remove(
+          mine.map((i) => keys[i]!),
+          before,
+        )
+      })
+      const removed = await Promise.all(removing)
       return removed.includes(undefined) ? undefined : removed.reduce<number>((sum, each) => sum + each!, 0)
     })
   }
