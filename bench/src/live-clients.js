@@ -1,23 +1,12 @@
 // Clients of a server's streams, in a process of its own: `node live-clients.js <address>`. Told [{ index, path }] it opens a stream of each,
 // tells "open" when all have their first event, and from then on { index, at, data } of each event: ms since 1970.
 import { get } from 'node:http'
+import { toldWhatToFollow } from './live-told.js'
 
 const address = process.argv[2]
 /** So many connect at once: a server's queue of new connections is short. */
 const AT_ONCE = 100
-let isOpen = false
-
-process.on('message', async (paths) => {
-  const waiting = [...paths]
-  await Promise.all(
-    Array.from({ length: AT_ONCE }, async () => {
-      for (let next = waiting.pop(); next; next = waiting.pop()) await follow(next)
-    }),
-  )
-  isOpen = true
-  process.send('open')
-})
-process.on('disconnect', () => process.exit())
+const tell = toldWhatToFollow({ atOnce: AT_ONCE, partsOf: (paths) => [...paths], follow })
 
 function follow({ index, path }) {
   return new Promise((resolve, reject) => {
@@ -32,7 +21,7 @@ function follow({ index, path }) {
         for (const event of events) {
           const data = /^data: (.*)$/m.exec(event)?.[1]
           if (data === undefined) continue
-          if (isOpen) process.send({ index, at, data })
+          tell(index, at, data)
           resolve()
         }
       })

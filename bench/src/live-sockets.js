@@ -2,24 +2,18 @@
 // each, a hundred over one connection, tells "open" when all have their first value, and from then on { index, at, data } of each value: ms
 // since 1970, JSON.
 import { io } from 'socket.io-client'
+import { toldWhatToFollow } from './live-told.js'
 
 const [address, tenant, config] = process.argv.slice(2)
 const OF_ONE = 100
 const AT_ONCE = 10
-let isOpen = false
+const tell = toldWhatToFollow({ atOnce: AT_ONCE, partsOf: hundreds, follow })
 
-process.on('message', async (paths) => {
-  const waiting = []
-  for (let from = 0; from < paths.length; from += OF_ONE) waiting.push(paths.slice(from, from + OF_ONE))
-  await Promise.all(
-    Array.from({ length: AT_ONCE }, async () => {
-      for (let next = waiting.pop(); next; next = waiting.pop()) await follow(next)
-    }),
-  )
-  isOpen = true
-  process.send('open')
-})
-process.on('disconnect', () => process.exit())
+function hundreds(paths) {
+  const parts = []
+  for (let from = 0; from < paths.length; from += OF_ONE) parts.push(paths.slice(from, from + OF_ONE))
+  return parts
+}
 
 async function follow(paths) {
   const socket = io(address, { forceNew: true, transports: ['websocket'], reconnection: false })
@@ -27,7 +21,7 @@ async function follow(paths) {
   const indexes = new Map()
   socket.on('value', ({ subscription, value }) => {
     const at = performance.timeOrigin + performance.now()
-    if (isOpen) process.send({ index: indexes.get(subscription), at, data: JSON.stringify(value) })
+    tell(indexes.get(subscription), at, JSON.stringify(value))
   })
   for (const { index, path } of paths) {
     const { problem, subscription } = await socket.emitWithAck('subscribe', { tenant, config, path })

@@ -41,6 +41,17 @@ class Leader {
   }
 }
 
+/** A leader whose first record is written, and to whom nothing is answered any more. */
+async function withoutAnswers() {
+  const line = await TcpLine.to(server.port)
+  closers.push(() => line.end())
+  const leader = new Leader('a', line.url)
+  leader.send()
+  await until(() => leader.isWritten)
+  line.loseAnswers()
+  return { line, leader }
+}
+
 /** Where the records of one leader end, in the order of the stream. */
 async function written({ name }: Leader): Promise<number[]> {
   const entries = await server.admin.xrange(stream, '-', '+')
@@ -56,12 +67,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('records on their way', () => {
   test('do not wait for the answers to those before, up to a bound; what was lost is written once', async () => {
-    const line = await TcpLine.to(server.port)
-    closers.push(() => line.end())
-    const leader = new Leader('a', line.url)
-    leader.send()
-    await until(() => leader.isWritten)
-    line.loseAnswers()
+    const { line, leader } = await withoutAnswers()
     for (let i = 0; i < 20; i++) {
       leader.send()
       await turn()
@@ -75,12 +81,7 @@ describe('records on their way', () => {
   })
 
   test('are not written where those before them were refused', async () => {
-    const line = await TcpLine.to(server.port)
-    closers.push(() => line.end())
-    const leader = new Leader('a', line.url)
-    leader.send()
-    await until(() => leader.isWritten)
-    line.loseAnswers()
+    const { line, leader } = await withoutAnswers()
     const before = await appends()
     await server.admin.config('SET', 'maxmemory', '1')
     leader.send()
