@@ -22,7 +22,8 @@ export async function startServer(release: string): Promise<CheckServer> {
     dataDir,
     isDurable: false,
     // JIT makes the many different statements several times slower, and right or wrong all the same.
-    settings: { autovacuum: 'off', jit: 'off' },
+    // A world that is made small may lose the COMMIT that others wait for.
+    settings: { autovacuum: 'off', jit: 'off', lock_timeout: '20s' },
     ...(binDir !== undefined && { binDir }),
   })
   let count = 0

@@ -113,7 +113,7 @@ export class PostgresMembers {
       try {
         await this.#sql.rows(text)
       } catch (error) {
-        if (!['23505', '42P06', '42P07'].includes(sqlState(error) ?? '')) throw error
+        if (!['23505', '42P06', '42P07', '42710'].includes(sqlState(error) ?? '')) throw error
       }
     }
   }

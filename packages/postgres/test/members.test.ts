@@ -35,6 +35,23 @@ test('processes that come at once make the table once, and each is told of all o
   expect(await all[1]!.say('p1', 'alone')).toMatchObject([{ id: 'p1', text: 'alone' }])
 })
 
+test('however many come at once', async () => {
+  const admin = new pg.Client({ connectionString: database.url })
+  await admin.connect()
+  try {
+    for (let round = 0; round < 20; round++) {
+      await admin.query('drop table if exists tidemark.processes')
+      if (round % 2 === 0) await admin.query('drop schema if exists tidemark cascade')
+      const all = [...Array(8)].map(() => meet('many'))
+      await Promise.all(all.map((members, i) => members.say(`p${i}`, 'here')))
+      for (const members of all) members.close()
+    }
+    expect(await meet('many').say('p', 'here')).toHaveLength(9)
+  } finally {
+    await admin.end()
+  }
+})
+
 test('a role that may not make the table is told what somebody else should run, which helps', async () => {
   const admin = new pg.Client({ connectionString: database.url })
   await admin.connect()

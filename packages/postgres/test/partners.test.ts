@@ -318,6 +318,23 @@ it('entries that are computed from one that let a row pass are dropped when its 
   expect(await outer()).toBe(20)
 })
 
+it('one text means to each column what it means in the statement', async () => {
+  await world.admin.query(`
+    create extension citext;
+    create table e (id int primary key, code text, name citext);
+    create table f (id int primary key, e_id int, note text);
+    alter table f replica identity full;
+    insert into e values (1, 'x', 'b');
+    insert into f values (1, 1, 'old')`)
+  const text = "select f.note from e join f on f.e_id = e.id where e.code in ('B', 'x') and e.name = 'B'"
+  const { cache } = await world.open({})
+  const noted = cache.define('noted', async ({ sql }: { sql: Sql }) => (await sql.query(text)).rows[0]?.note)
+  await until(async () => (await noted()) === 'old' && noted.peek() === 'old')
+  await world.admin.query("update f set note = 'new'")
+  await cache.settled()
+  expect(await noted()).toBe('new')
+})
+
 it('two queries of one entry: what one of them lets pass the other does not', async () => {
   await world.admin.query('truncate a, b')
   await world.admin.query('insert into a values (1, 1, 1)')

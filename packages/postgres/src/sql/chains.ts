@@ -1,6 +1,6 @@
 import { escapeIdentifier } from 'pg'
 import type { Bounds, Choice, Presence } from './bounds.js'
-import { INT2, INT4, INT8, INTEGERS, isRanked, stored, TIMESTAMPTZ } from './canonical.js'
+import { INT2, INT4, INT8, INTEGERS, isRanked, stored, TEXT, TIMESTAMPTZ } from './canonical.js'
 import type { Ask, Column } from './catalogue.js'
 import { listOf, textOf } from './row-set.js'
 
@@ -98,6 +98,7 @@ interface ChainAnswer {
 class ChainQuery {
   readonly values: string[] = []
   readonly #parameters: readonly unknown[]
+  readonly #places = new Map<string, string>()
 
   constructor(parameters: readonly unknown[]) {
     this.#parameters = parameters
@@ -156,8 +157,10 @@ class ChainQuery {
   /** A parameter. What the server would refuse as a value of the column equals none: a failed query would end a transaction. */
   #value(column: Column, text: string): string | undefined {
     if (text.includes('\0') || (INTEGERS.has(column.type) && !isInteger(column.type, text))) return undefined
-    const before = this.values.indexOf(text)
-    const place = `$${before < 0 ? this.values.push(text) : before + 1}`
+    // The server takes a parameter's type from its first use: of another type's it might compare otherwise.
+    const name = `${column.kind === 'e' ? TEXT : column.type} ${text}`
+    const place = this.#places.get(name) ?? `$${this.values.push(text)}`
+    this.#places.set(name, place)
     return column.type === TIMESTAMPTZ ? `(${place}::timestamp at time zone 'UTC')` : place
   }
 }

@@ -120,7 +120,7 @@ async function createOnce(sql: SqlConnection, text: string): Promise<void> {
   try {
     await sql.rows(text)
   } catch (error) {
-    if (!['23505', '42P06', '42P07'].includes(sqlState(error) ?? '')) throw error
+    if (!['23505', '42P06', '42P07', '42710'].includes(sqlState(error) ?? '')) throw error
   }
 }
 
