@@ -58,6 +58,16 @@ function checkSlot({ name, temporary, pid, status, held, idleSeconds }: SlotRow,
   const drop = `select pg_drop_replication_slot(${escapeLiteral(name)});`
   if (status === 'lost')
     return [warning('slot-lost', `slot ${name} has lost its WAL`, 'It is of no use and occupies a place.', drop)]
+  if (status === 'unreserved')
+    return [
+      warning(
+        'slot-lag',
+        `slot ${name} is about to lose its WAL${reader(pid)}`,
+        'The next checkpoint may remove WAL that it still needs, which makes it useless.',
+        'See why nobody reads it, or why its reader is slow; or raise max_slot_wal_keep_size.',
+        false,
+      ),
+    ]
   if (pid === null && !temporary) {
     return [
       warning(
@@ -101,6 +111,14 @@ function checkShared(name: string, slots: readonly SlotRow[]): Finding {
       `the shared slot ${name} has lost its WAL`,
       'The next start makes it anew, and L1 empty.',
       drop,
+    )
+  if (status === 'unreserved')
+    return warning(
+      code,
+      `the shared slot ${name} is about to lose its WAL${reader(pid)}`,
+      'The next checkpoint may remove WAL that it still needs: then the next start makes it anew, and L1 empty.',
+      'Start a process that reads it, or raise max_slot_wal_keep_size.',
+      false,
     )
   if (pid !== null) return ok(code, `the shared slot ${name} holds ${megabytes(held)} of WAL${reader(pid)}`)
   return warning(
