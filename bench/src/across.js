@@ -122,27 +122,29 @@ async function lineTo(port) {
 }
 
 /**
- * From a commit to the last of some processes that dropped what it touched, at a rate; then how long it takes until another process leads when
- * the one that does is killed (none where there is one process).
+ * From a commit to the last of some processes that dropped what it touched, at a rate; where one reads the log for all, then how long it takes
+ * until another one leads when that one is killed.
  *
  * @returns p50 and p99 in ms, commits/s, and failoverMs
  */
-export function spread(url, processes, rate, seconds) {
+export function spread(url, processes, { isRelayed, rate, seconds }) {
   return withRedis(async (_, port) => {
-    const relayPort = processes === 1 ? 0 : port
-    const roles = Array.from({ length: processes }, () => [url, relayPort, processes])
+    const roles = Array.from({ length: processes }, () => [url, isRelayed ? port : 0, processes])
     return withChildren('spread-follower.js', roles, async (children) => {
       const figures = await spreadOver(children, url, rate, seconds)
-      return { ...figures, failoverMs: processes === 1 ? 0 : await failover(children) }
+      return isRelayed ? { ...figures, failoverMs: await failover(children) } : figures
     })
   })
 }
 
 /** The floor of `spread`: the same way without Tidemark, where nothing is decoded, applied, proven or read beside. */
-export function bareSpread(url, processes, rate, seconds) {
+export function bareSpread(url, processes, { isRelayed, rate, seconds }) {
   return withRedis((_, port) => {
-    const readers = Array.from({ length: processes - 1 }, () => ['reader', url, port])
-    const roles = [[processes === 1 ? 'alone' : 'writer', url, port], ...readers]
+    const roles = Array.from({ length: processes }, (_, i) => [
+      isRelayed ? (i === 0 ? 'writer' : 'reader') : 'alone',
+      url,
+      port,
+    ])
     return withChildren('spread-bare.js', roles, (children) => spreadOver(children, url, rate, seconds))
   })
 }
