@@ -1,5 +1,6 @@
 import type { ClientConfig } from 'pg'
 import { ClosedError } from 'tidemark'
+import { OWN_SCHEMA_SQL } from './own-schema.js'
 import { SqlConnection } from './wal/connection.js'
 import { RightsError, sqlState } from './wal/errors.js'
 import { connectSql } from './wal/server.js'
@@ -27,7 +28,6 @@ export interface MemberEntry {
 const TABLE = 'tidemark.processes'
 /** So many processes are told of each other. */
 const MEMBERS_MAX = 1_000
-const CREATE_SCHEMA = 'create schema if not exists tidemark'
 // Not in the WAL: what processes say every two seconds is nothing that a crash should bring back, or that anybody follows.
 const CREATE_TABLE = `create unlogged table if not exists ${TABLE} (
   application text, id text, place bigint generated always as identity, said text not null, primary key (application, id))`
@@ -82,7 +82,7 @@ export class PostgresMembers {
       if (!['42P01', '3F000'].includes(sqlState(error) ?? '')) throw await this.#known(error)
     }
     try {
-      await this.#create()
+      await this.#sql.rows(`${OWN_SCHEMA_SQL}; ${CREATE_TABLE}`)
       return await this.#say(id, text)
     } catch (error) {
       throw await this.#known(error)
@@ -104,27 +104,13 @@ export class PostgresMembers {
     return rows.map(({ id, place, said }) => ({ id, order: Number(place), text: said }))
   }
 
-  /** Another process may make it at the same moment. */
-  async #create(): Promise<void> {
-    const [known] = await this.#sql.rows<{ found: boolean }>(
-      "select exists (select from pg_namespace where nspname = 'tidemark') as found",
-    )
-    for (const text of [...(known!.found ? [] : [CREATE_SCHEMA]), CREATE_TABLE]) {
-      try {
-        await this.#sql.rows(text)
-      } catch (error) {
-        if (!['23505', '42P06', '42P07', '42710'].includes(sqlState(error) ?? '')) throw error
-      }
-    }
-  }
-
   async #known(error: unknown): Promise<unknown> {
     if (sqlState(error) !== '42501') return error
     const [own] = await this.#sql.rows<{ role: string }>('select quote_ident(current_user) as role')
     const grants = `grant usage on schema tidemark to ${own!.role}; grant select, insert, update, delete on ${TABLE} to ${own!.role}`
     const known = new RightsError(
       `The processes that follow this database find each other in the table ${TABLE}, which the role may not make or write into; all else goes on.`,
-      `${CREATE_SCHEMA}; ${CREATE_TABLE.replace(/\s+/g, ' ')}; ${grants}`,
+      `create schema if not exists tidemark; ${CREATE_TABLE.replace(/\s+/g, ' ')}; ${grants}`,
       { cause: error },
     )
     this.#refused = { error: known, at: performance.now() }

@@ -79,6 +79,7 @@ const FIND = `
 
 /** Makes the tables, or finds out that they are there. For one transaction: processes that begin at once wait for each other. */
 export async function migrate(client: Client): Promise<void> {
+  await client.query(`select pg_advisory_xact_lock(hashtextextended('${JOURNAL_SCHEMA}', 0))`)
   const { rows } = await client.query<Found>(FIND)
   const { encoding, owner, may, ours, named, remembers } = rows[0]!
   if (encoding !== 'UTF8') {
@@ -98,11 +99,6 @@ export async function migrate(client: Client): Promise<void> {
     return
   }
   try {
-    await client.query(`select pg_advisory_xact_lock(hashtextextended('${JOURNAL_SCHEMA}', 0))`)
-    const again = await client.query<{ ours: boolean }>(
-      `select to_regclass('${JOURNAL_SCHEMA}.state') is not null as ours`,
-    )
-    if (again.rows[0]!.ours) return checkVersion(client)
     await client.query(MIGRATION)
     await client.query(closing(AUDIT))
     await client.query(

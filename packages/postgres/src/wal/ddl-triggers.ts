@@ -1,3 +1,4 @@
+import { OWN_SCHEMA_SQL } from '../own-schema.js'
 import type { SqlConnection } from './connection.js'
 import { definitionsSql } from './definitions.js'
 import { DDL_PREFIX, TOLD_VERSION } from './messages.js'
@@ -65,7 +66,7 @@ end`
 const TRIGGERS = { tidemark_ddl: 'ddl_command_end', tidemark_drop: 'sql_drop' } as const
 
 /** Installs the triggers, or replaces those of another version. Run by a superuser, or a managed service's administrator. */
-export const INSTALL_SQL = `create schema if not exists tidemark;
+export const INSTALL_SQL = `${OWN_SCHEMA_SQL};
 create or replace function tidemark.tell_ddl() returns event_trigger language plpgsql set search_path = pg_catalog as $tidemark$${BODY}
 $tidemark$;
 ${Object.entries(TRIGGERS)

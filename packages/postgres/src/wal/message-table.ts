@@ -1,5 +1,6 @@
 import { escapeIdentifier } from 'pg'
 import { type Image, SourceDownError } from 'tidemark'
+import { OWN_SCHEMA_SQL } from '../own-schema.js'
 import type { Catalogue } from './catalogue.js'
 import type { SqlConnection } from './connection.js'
 import { PublicationError, RightsError, sqlState } from './errors.js'
@@ -19,7 +20,6 @@ export const MESSAGE_TABLE = `${SCHEMA}.${NAME}`
 /** So many rows it has: who writes at the same moment seldom waits for another. */
 const PLACES = 32
 
-const CREATE_SCHEMA = `create schema if not exists ${SCHEMA}`
 const CREATE_TABLE = `create table if not exists ${MESSAGE_TABLE} (place int primary key, prefix text not null, content text not null)`
 
 export function needsMessageTable(version: number): boolean {
@@ -39,7 +39,6 @@ export function messageOf(row: Image | null): { readonly prefix: string; readonl
 
 interface Standing {
   readonly role: string
-  readonly hasSchema: boolean
   readonly hasTable: boolean
   readonly mayWrite: boolean
   /** A publication of the name exists. */
@@ -55,15 +54,17 @@ export async function prepareMessageTable(sql: SqlConnection, publication: strin
   const before = await look(sql, publication)
   if (before.mayWrite) return
   try {
-    if (!before.hasSchema) await createOnce(sql, CREATE_SCHEMA)
-    if (!before.hasTable) await createOnce(sql, CREATE_TABLE)
+    if (!before.hasTable) await sql.rows(`${OWN_SCHEMA_SQL}; ${CREATE_TABLE}`)
   } catch (error) {
     if (sqlState(error) !== '42501') throw error
     throw new RightsError(
       'PostgreSQL 13 carries messages only in a table, which the role may not create.',
-      [CREATE_SCHEMA, CREATE_TABLE, ...grants(before), ...(before.hasPublication ? [publish(publication)] : [])].join(
-        '; ',
-      ),
+      [
+        `create schema if not exists ${SCHEMA}`,
+        CREATE_TABLE,
+        ...grants(before),
+        ...(before.hasPublication ? [publish(publication)] : []),
+      ].join('; '),
       { cause: error },
     )
   }
@@ -103,8 +104,7 @@ export async function writeToTable(sql: SqlConnection, prefix: string, content: 
 
 async function look(sql: SqlConnection, publication: string): Promise<Standing> {
   const [row] = await sql.rows<Standing>(
-    `select quote_ident(current_user) as role, n.oid is not null as "hasSchema",
-       c.oid is not null as "hasTable",
+    `select quote_ident(current_user) as role, c.oid is not null as "hasTable",
        coalesce(has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')
          and has_table_privilege(c.oid, 'insert') and has_table_privilege(c.oid, 'update'), false) as "mayWrite",
        exists (select from pg_publication where pubname = $3) as "hasPublication"
@@ -113,15 +113,6 @@ async function look(sql: SqlConnection, publication: string): Promise<Standing> 
     [SCHEMA, NAME, publication],
   )
   return row!
-}
-
-/** Another process may make it at the same moment. */
-async function createOnce(sql: SqlConnection, text: string): Promise<void> {
-  try {
-    await sql.rows(text)
-  } catch (error) {
-    if (!['23505', '42P06', '42P07', '42710'].includes(sqlState(error) ?? '')) throw error
-  }
 }
 
 function grants({ role }: Standing): string[] {

@@ -1,3 +1,4 @@
+import { OWN_SCHEMA_SQL } from '@tidemark/postgres'
 import type { Role } from './action.js'
 import { ROLES } from './action.js'
 import { drawToken, type StoredToken } from './token.js'
@@ -18,12 +19,10 @@ export type StoredSession = StoredToken & { readonly principal: string; readonly
 /** Of one subject; who signs in once more ends their oldest. */
 const OF_ONE_MAX = 20
 const LISTED_MAX = 10_000
-/** Any number: whoever prepares the schema at the same moment waits. */
-const LOCK = 7_416_022_120
 
 /** In the schema `tidemark`, whose tables are never followed. What has ended is deleted, so backups need none of it. */
-const SCHEMA = `
-  create schema if not exists tidemark;
+const TABLE = `
+  ${OWN_SCHEMA_SQL};
   create table if not exists tidemark.sessions (
     id text primary key, name text not null, principal text not null, hash bytea not null, roles text[] not null, tenants text[],
     created_at timestamptz not null default now(), expires_at timestamptz not null);
@@ -44,7 +43,7 @@ interface Row {
 
 /** Makes the table if there is none, and one session; those that have expired go. @returns the cookie's value */
 export async function createSession(sql: Queries, wanted: NewSession): Promise<string> {
-  if (!(await isThere(sql))) await sql.query(`select pg_advisory_xact_lock(${LOCK}); ${SCHEMA}`)
+  if (!(await isThere(sql))) await sql.query(TABLE)
   const { id, token, hash } = drawToken('session')
   const { name, principal, roles, tenants, expiresInMs } = wanted
   await sql.query(

@@ -1,3 +1,4 @@
+import { OWN_SCHEMA_SQL } from '@tidemark/postgres'
 import { OptionError } from 'tidemark'
 import { ROLES, type Role } from './action.js'
 import { drawToken, type StoredToken } from './token.js'
@@ -20,12 +21,10 @@ export interface NewToken {
 const TOKENS_MAX = 10_000
 const NAME = /^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]{1,100}$/
 const TENANT = /^[^\u0000-\u001f]{1,256}$/
-/** Any number: whoever prepares the schema at the same moment waits. */
-const LOCK = 7_416_022_119
 
 /** In the schema `tidemark`, whose tables are never followed. The publication of all tables may have them: updates name the key. */
-const SCHEMA = `
-  create schema if not exists tidemark;
+const TABLE = `
+  ${OWN_SCHEMA_SQL};
   create table if not exists tidemark.tokens (
     id text primary key, name text not null, hash bytea not null, roles text[] not null, tenants text[],
     created_at timestamptz not null default now(), expires_at timestamptz, revoked_at timestamptz)`
@@ -51,7 +50,7 @@ interface Row {
  */
 export async function createToken(sql: Queries, wanted: NewToken): Promise<StoredToken & { readonly token: string }> {
   check(wanted)
-  await sql.query(`select pg_advisory_xact_lock(${LOCK}); ${SCHEMA}`)
+  await sql.query(TABLE)
   const { id, token, hash } = drawToken()
   const { rows } = await sql.query(
     `insert into tidemark.tokens (id, name, hash, roles, tenants, expires_at)
@@ -145,7 +144,7 @@ export const tokensBackup = {
   content: ['tidemark.tokens'],
 
   async prepare(sql: Queries): Promise<void> {
-    await sql.query(`select pg_advisory_xact_lock(${LOCK}); ${SCHEMA}`)
+    await sql.query(TABLE)
   },
 
   async clear(sql: Queries): Promise<void> {
