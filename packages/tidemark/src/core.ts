@@ -9,6 +9,7 @@ import type { Applier, Follower } from './follow/follower.js'
 import { Invalidations } from './follow/invalidations.js'
 import type { Acquired } from './follow/registry.js'
 import { type SweepLimits, Sweeps } from './follow/sweeps.js'
+import { Taken } from './follow/taken.js'
 import { SharedTier } from './l2/shared-tier.js'
 import type { Commit } from './log/change.js'
 import { tagsOf } from './options.js'
@@ -19,6 +20,7 @@ import type { Keyspace } from './read/keyspace.js'
 import { Keyspaces } from './read/keyspaces.js'
 import { type ReadLimits, Reads, type Request } from './read/reads.js'
 import { Refusals } from './read/refusals.js'
+import { deadline } from './read/wait.js'
 import type { NotKept, Source } from './source.js'
 import { Watch, watchAfter } from './streams/watch.js'
 import type { PatternLimits } from './targets.js'
@@ -40,6 +42,9 @@ export interface CoreOptions extends ReadLimits, SweepLimits {
   readonly clock: Clock
 }
 
+/** A load waits so long for the proof of what took its entry. It comes within moments, but where a commit waits for a standby. */
+const TAKING_PROOF_MS = 50
+
 /** One cache: its tier, its reads, and what it does when the log moves. Views of tenants and sessions share it. */
 export class Core implements Keeper, Applier {
   readonly l1: L1
@@ -49,6 +54,7 @@ export class Core implements Keeper, Applier {
   readonly reads: Reads
   readonly refusals = new Refusals()
   readonly sweeps: Sweeps
+  readonly taken = new Taken()
   readonly invalidations: Invalidations
   readonly follower: Follower
   readonly shared: SharedTier | undefined
@@ -71,9 +77,9 @@ export class Core implements Keeper, Applier {
     })
     this.spaces = new Keyspaces(this.l1)
     this.reads = new Reads(this, options)
-    const { l1, spaces, counters, observers, clock, follower } = this
+    const { l1, spaces, counters, observers, taken, clock, follower } = this
     const positionAt = (lsn: number): string => follower.positionAt(lsn)
-    this.sweeps = new Sweeps({ l1, spaces, counters, observers, clock, positionAt }, options)
+    this.sweeps = new Sweeps({ l1, spaces, counters, observers, taken, clock, positionAt }, options)
     this.invalidations = new Invalidations(this.follower)
     const { l2, version, maxSilenceMs, ringMax: changesMax } = options
     this.shared = l2 && new SharedTier({ l2, follower, clock, counters, maxSilenceMs, changesMax, version })
@@ -122,6 +128,18 @@ export class Core implements Keeper, Applier {
 
   // ── fills ──────────────────────────────────────────────────────────────────────────────────────────────
 
+  proofOfTaking(space: Keyspace, key: SlotKey): Promise<void> | undefined {
+    if (this.follower.unproven === 0) return undefined
+    const lsn = this.taken.by(space, key)
+    return lsn === undefined ? undefined : this.#proofOf(lsn)
+  }
+
+  async #proofOf(lsn: number): Promise<void> {
+    const bound = deadline(this.clock, TAKING_PROOF_MS)
+    await this.follower.whenChangeProven(lsn, bound.signal)
+    bound.cancel()
+  }
+
   filled(space: Keyspace, key: SlotKey, slot: number, ms: number, notKept: NotKept | undefined): void {
     if (slot >= 0 && space.watches.size > 0 && space.watches.has(key)) this.l1.pin(slot)
     this.refusals.note(space, key, notKept)
@@ -152,8 +170,9 @@ export class Core implements Keeper, Applier {
   }
 
   get #applying(): ApplyContext {
-    const { l1, spaces, sweeps, counters, observers, clock, follower } = this
-    return { l1, spaces, sweeps, counters, observers, clock, positionAt: (lsn: number) => follower.positionAt(lsn) }
+    const { l1, spaces, sweeps, counters, observers, taken, clock, follower } = this
+    const positionAt = (lsn: number): string => follower.positionAt(lsn)
+    return { l1, spaces, sweeps, counters, observers, taken, clock, positionAt }
   }
 
   empty(keepsBefore?: number): number {

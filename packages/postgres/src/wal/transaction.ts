@@ -201,9 +201,9 @@ export class TransactionReader {
     const sub = message.xid ?? pending.xid
     const { relation, names } = this.#known(message.oid)
     if (!names) return this.#unbounded(pending, sub)
-    const images = rowImages(relation, message)
-    if (this.#isMessages(relation)) return this.#read(pending, sub, messageOf(images.new))
-    for (const table of names) pending.add(sub, { kind: 'row', op: message.kind, table, ...images })
+    const { old, new: current } = rowImages(relation, message)
+    if (this.#isMessages(relation)) return this.#read(pending, sub, messageOf(current))
+    for (const table of names) pending.add(sub, { kind: 'row', op: message.kind, table, old, new: current })
   }
 
   #read(

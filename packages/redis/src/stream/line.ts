@@ -41,6 +41,13 @@ export interface LineOptions extends StreamAddress {
   readonly clock: Clock
 }
 
+interface Asked {
+  /** Monotonic ms. */
+  readonly due: number
+  readonly ms: number
+  reject(reason: RedisDownError): void
+}
+
 /**
  * One connection to the server of the stream. It is opened once and never again: whoever uses it sees that it is lost.
  * Every method throws RedisDownError (`TIDEMARK_REDIS_DOWN`) or RedisRefusedError (`TIDEMARK_REDIS_REFUSED`).
@@ -48,6 +55,10 @@ export interface LineOptions extends StreamAddress {
 export class Line {
   readonly #redis: RedisConnection
   readonly #options: LineOptions
+  /** Commands without an answer, and when the next of them is looked at: also on a line that was closed. */
+  readonly #asked = new Set<Asked>()
+  #looksAt = Number.POSITIVE_INFINITY
+  #look: { cancel(): void } | undefined
   #isOpen = true
 
   private constructor(redis: RedisConnection, options: LineOptions) {
@@ -149,23 +160,45 @@ export class Line {
   }
 
   /** A line that does not answer may be half open: it is cut, so that nothing comes late. */
-  async #bounded<Result>(ms: number, command: () => Promise<Result>): Promise<Result> {
-    let timer: { cancel(): void } | undefined
-    const late = new Promise<never>((_, reject) => {
-      timer = this.#options.clock.after(ms, () => {
-        reject(new RedisDownError(`The Redis that holds the stream did not answer within ${ms} ms.`))
-        this.close()
-      })
+  #bounded<Result>(ms: number, command: () => Promise<Result>): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      const asked = { due: this.#options.clock.now() + ms, ms, reject }
+      this.#asked.add(asked)
+      this.#lookAt(asked.due)
+      command().then(
+        (result) => {
+          this.#asked.delete(asked)
+          resolve(result)
+        },
+        (error) => {
+          this.#asked.delete(asked)
+          const known = streamError(error)
+          if (known instanceof RedisDownError) this.close()
+          reject(known)
+        },
+      )
     })
-    try {
-      return await Promise.race([command(), late])
-    } catch (error) {
-      const known = streamError(error)
-      if (known instanceof RedisDownError) this.close()
-      throw known
-    } finally {
-      timer?.cancel()
-    }
+  }
+
+  /** One timer for all commands, as nearly all are answered long before theirs would end: it is set anew for what is open then. */
+  #lookAt(due: number): void {
+    if (this.#looksAt <= due) return
+    const { clock } = this.#options
+    this.#looksAt = due
+    this.#look?.cancel()
+    this.#look = clock.after(due - clock.now(), () => {
+      this.#looksAt = Number.POSITIVE_INFINITY
+      for (const asked of this.#asked) {
+        if (asked.due <= clock.now()) this.#giveUp(asked)
+        else this.#lookAt(asked.due)
+      }
+    })
+  }
+
+  #giveUp(asked: Asked): void {
+    this.#asked.delete(asked)
+    asked.reject(new RedisDownError(`The Redis that holds the stream did not answer within ${asked.ms} ms.`))
+    this.close()
   }
 }
 

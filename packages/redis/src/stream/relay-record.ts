@@ -14,15 +14,9 @@ export function encodeRelayRecord(record: RelayRecord): string {
 }
 
 function textOf({ epoch, name, from, to, commit, proven }: RelayRecord): string {
-  return JSON.stringify({
-    ...encodeCommit(commit ?? NOTHING),
-    e: epoch,
-    n: name,
-    f: from,
-    t: to,
-    p: proven,
-    k: commit !== undefined,
-  })
+  const place = { e: epoch, n: name, f: from, t: to, p: proven, k: commit !== undefined }
+  // Not spread together, which takes four times as long as all the rest.
+  return JSON.stringify(Object.assign(encodeCommit(commit ?? NOTHING), place))
 }
 
 const NOTHING: CommitBody = { xid: undefined, committedAt: 0, changes: [] }

@@ -7,6 +7,7 @@ import type { Keyspace } from '../read/keyspace.js'
 import type { Keyspaces } from '../read/keyspaces.js'
 import type { L1 } from '../tiers/l1.js'
 import type { Sweeps } from './sweeps.js'
+import type { Taken } from './taken.js'
 import { NAMED_MAX, Touches } from './touches.js'
 
 export interface ApplyContext {
@@ -15,6 +16,7 @@ export interface ApplyContext {
   readonly sweeps: Sweeps
   readonly counters: Counters
   readonly observers: Observers
+  readonly taken: Taken
   readonly clock: Clock
   positionAt(lsn: number): string
 }
@@ -26,7 +28,7 @@ export interface ApplyContext {
 export function apply(context: ApplyContext, commit: Commit): void {
   const { l1, counters, observers, clock } = context
   const before = l1.size
-  const touches = new Touches(context)
+  const touches = new Touches(context, commit.lsn)
   const all = [touches]
   let mode: Mode = 'drop'
   for (const change of commit.changes) {

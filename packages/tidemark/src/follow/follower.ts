@@ -5,7 +5,7 @@ import { droppedBy, type FencedFill, FORGOTTEN, type Overtaken, overtakenBy } fr
 import { Ring, type RingLimits, type RingRecord } from '../fence/ring.js'
 import type { Commit } from '../log/change.js'
 import type { Log, LogListener, LogResume, LogStart, Probe } from '../log/log.js'
-import { formatPosition, type RequestedPosition } from '../log/position.js'
+import { formatPosition } from '../log/position.js'
 import { Currency } from './currency.js'
 import { Proof } from './proof.js'
 import { startRules, trimRules } from './rules.js'
@@ -95,9 +95,7 @@ export class Follower implements LogListener {
   attach(applier: Applier, maxSilenceMs: number): () => void {
     this.#appliers.add(applier)
     if (!this.log.isLocal) this.#proof.every(maxSilenceMs / 3)
-    return () => {
-      this.#appliers.delete(applier)
-    }
+    return () => void this.#appliers.delete(applier)
   }
 
   /** Whether fills that begin now can be kept. */
@@ -214,6 +212,11 @@ export class Follower implements LogListener {
     return until(signal, (resolve) => this.#proof.whenProven(lsn, dependencies, this.ring, resolve))
   }
 
+  /** The same of the change at `lsn`. */
+  whenChangeProven(lsn: number, signal: AbortSignal): Promise<boolean> {
+    return until(signal, (resolve) => this.#proof.whenChangeProven(lsn, resolve))
+  }
+
   /** Resolves true when fills that begin now can be kept; false when the signal aborts. */
   async whenBelievable(signal: AbortSignal): Promise<boolean> {
     while (!this.isKeeping) {
@@ -236,10 +239,6 @@ export class Follower implements LogListener {
         await until(signal, (resolve) => this.#clock.after(LOOK_AGAIN_MS, resolve).cancel)
       }
     }
-  }
-
-  visible(position: RequestedPosition, signal: AbortSignal): Promise<boolean> {
-    return this.log.visible(position, signal)
   }
 
   // ── the log's calls ────────────────────────────────────────────────────────────────────────────────────

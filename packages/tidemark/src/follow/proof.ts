@@ -130,6 +130,18 @@ export class Proof {
       (record) =>
         this.#unproven.has(record) && record.lsn <= lsn && (!dependencies || recordTouches(record, dependencies)),
     )
+    return this.#wait(records, resolve)
+  }
+
+  /** The same of the one change at `lsn`. */
+  whenChangeProven(lsn: number, resolve: () => void): () => void {
+    return this.#wait(
+      [...this.#unproven].filter((record) => record.lsn === lsn),
+      resolve,
+    )
+  }
+
+  #wait(records: readonly RingRecord[], resolve: () => void): () => void {
     const waiter = { records, resolve }
     if (records.length === 0) resolve()
     else {

@@ -70,7 +70,7 @@ export class Sweeps {
     const widened = this.#bounded(target)
     const mode = widened === target ? asked : 'drop'
     if (widened !== target) counters.coarse.sweeps = (counters.coarse.sweeps ?? 0) + 1
-    const touches = new Touches(this.#context)
+    const touches = new Touches(this.#context, lsn)
     const at = clock.now()
     const sweep: Sweep = { target: widened, lsn, mode, at, touches, steps: this.#steps(() => sweep), isLate: false }
     // What a wider one drops, the narrower ones before it need not look for.

@@ -159,6 +159,8 @@ export class Flight implements Loading {
   }
 
   async #load(): Promise<void> {
+    const proof = this.#keeper.proofOfTaking(this.space, this.key)
+    if (proof) await proof
     while (this.isFlying) {
       const { policy } = this.#request
       const running = this.follower.begin(policy.sourceLagMs)
@@ -366,12 +368,8 @@ export class Flight implements Loading {
 
   /** Waits until all that touched the last load, up to the last asking, is proven: so that the next load is the last. */
   async #proofFor(readers: readonly Reader[], fill: Fill): Promise<void> {
-    let asked = 0
-    let until = Number.POSITIVE_INFINITY
-    for (const reader of readers) {
-      if (reader.asked > asked) asked = reader.asked
-      if (reader.proofDeadline < until) until = reader.proofDeadline
-    }
+    const asked = readers.reduce((last, reader) => Math.max(last, reader.asked), 0)
+    const until = readers.reduce((first, reader) => Math.min(first, reader.proofDeadline), Number.POSITIVE_INFINITY)
     const bound = deadline(this.#keeper.clock, until - this.#keeper.clock.now(), this.signal)
     this.#loadNow = bound.abort
     const isProven = await this.follower.whenProven(asked, fill.dependencies, bound.signal)

@@ -63,7 +63,7 @@ export async function reachFloor({ position: text, call, limits, keeper, closing
   const isSeen =
     (isReached && isHeld()) ||
     (await within(limits.proofWaitMs, async (signal) => {
-      if (!isReached) return follower.visible(position, signal).catch(() => false)
+      if (!isReached) return follower.log.visible(position, signal).catch(() => false)
       return isProven(follower, position.lsn, signal)
     }))
   if (!isSeen) throw behind(follower, text)

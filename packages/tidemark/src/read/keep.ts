@@ -27,6 +27,8 @@ export interface Keeper {
   readonly hasSource: boolean
   isTrusted(now: number): boolean
   context(fill: Fill): object
+  /** What a load of the key waits for, as it would be in vain before: the proof of the change that took the entry. */
+  proofOfTaking(space: Keyspace, key: SlotKey): Promise<void> | undefined
   filled(space: Keyspace, key: SlotKey, slot: number, ms: number, notKept: NotKept | undefined): void
   failed(space: Keyspace, key: SlotKey, error: unknown): void
   /** Tells a developer something, once for each code and definition. */

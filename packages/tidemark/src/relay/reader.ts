@@ -158,8 +158,9 @@ export class RelayReader {
     this.#mustFollow(record)
     this.#position = to
     const listener = this.#options.listener()
-    if (commit) listener?.commit({ ...commit, lsn: to })
-    else listener?.progress(to)
+    if (!commit) return listener?.progress(to)
+    const { xid, committedAt, changes } = commit
+    listener?.commit({ lsn: to, xid, committedAt, changes })
   }
 
   #mustFollow({ from }: RelayRecord): void {
