@@ -178,6 +178,7 @@ it('a test of rows says what PostgreSQL says, or that it can not tell', async ()
     formulas: [],
     isNullable: false,
     hidden: undefined,
+    isGrowing: false,
   }
   const source = { name: 'rows_of', schema: undefined, columns: columnsOf(occurrence as Occurrence), isComplete: true }
   const level: Level = { sources: [source], merged: new Map(), outer: undefined }

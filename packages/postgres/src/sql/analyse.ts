@@ -24,6 +24,8 @@ export interface RowRead {
   readonly uncut: Unbound | undefined
   /** Why rows that left can't be told from the answer; undefined if the answer shows each row that matters. */
   readonly hidden: Coarse | undefined
+  /** A row that leaves brings none into an answer that has none. */
+  readonly isGrowing: boolean
   /**
    * Where the answer shows its columns, by their numbers; undefined where its table is read once, so that the answer's own description tells.
    */
@@ -150,6 +152,7 @@ export function analyse(material: Material): Analysis | 'torn' {
       relation: occurrence.relation,
       ...bounded,
       ...shownOf(occurrence, reads, types),
+      isGrowing: occurrence.isGrowing && !occurrence.isNullable,
       isAll: isNone(given) && occurrence.formulas.every(isNone),
       reads: columns.at(occurrence.relation, occurrence.place),
       unordered: columns.unordered(occurrence.relation, occurrence.place),

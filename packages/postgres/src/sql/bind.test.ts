@@ -57,6 +57,7 @@ function analysis(ways: RowRead['ways'], over: Partial<Analysis> & Partial<RowRe
           relation: POSTS,
           ways,
           hidden: over.hidden,
+          isGrowing: false,
           uncut: undefined,
           isAll: false,
           isExact: true,

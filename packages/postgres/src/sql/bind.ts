@@ -341,8 +341,8 @@ export class Binding {
 }
 
 /** Without any row in the answer none of the table is in it that could leave: only what comes matters. */
-function isNoneShown({ hidden, isAll }: RowRead, answered: Answered | undefined): boolean {
-  return answered?.rowCount === 0 && !isAll && (hidden === undefined || hidden === 'self-join')
+function isNoneShown({ hidden, isAll, isGrowing }: RowRead, answered: Answered | undefined): boolean {
+  return answered?.rowCount === 0 && !isAll && (isGrowing || hidden === undefined || hidden === 'self-join')
 }
 
 /** All chains of some bounds, and those that they lead through. */

@@ -166,14 +166,17 @@ function truthOf(test: string, node: Node | undefined, level: Level, isTrue: boo
   const [isNegated, truth] = [test.includes('_NOT_') === isTrue, test.replace('_NOT_', '_')]
   const column = columnOf(node, level)
   const unknown: Formula = column ? { kind: 'null', column } : TRUE
-  const [yes, no] = [formulaOf(node, level, true), formulaOf(node, level, false)]
+  // Where NULL will do, too, a row of a subquery may matter that equals nothing.
+  const { sources, merged, outer, passed } = level
+  const either: Level = { sources, merged, outer, ...(passed && { passed }) }
+  const [yes, no] = [() => formulaOf(node, level, true), () => formulaOf(node, level, false)]
   switch (truth) {
     case 'IS_TRUE':
-      return isNegated ? { kind: 'or', parts: [no, unknown] } : yes
+      return isNegated ? { kind: 'or', parts: [no(), unknown] } : yes()
     case 'IS_FALSE':
-      return isNegated ? { kind: 'or', parts: [yes, unknown] } : no
+      return isNegated ? { kind: 'or', parts: [formulaOf(node, either, true), unknown] } : no()
     case 'IS_UNKNOWN':
-      return isNegated ? { kind: 'or', parts: [yes, no] } : unknown
+      return isNegated ? { kind: 'or', parts: [formulaOf(node, either, true), no()] } : unknown
     default:
       return TRUE
   }

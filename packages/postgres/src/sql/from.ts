@@ -26,6 +26,10 @@ export interface FromContext {
   readonly given: Formula
   /** Why rows can't be told from the answer's. */
   readonly hidden: Coarse | undefined
+  /** Without a row of it there may be fewer in the statement's answer, but no other. */
+  readonly isGrowing: boolean
+  /** The same for what an outer join may fill with NULLs: where a row goes, these come. */
+  readonly filled: FromContext
   /** The answer of a subquery; `level` is what its names see. */
   subquery(node: Node | undefined, level: Level | undefined): SelectAnswer | undefined
   /** The answer of a common table expression of this name, if there is one; of a view. */
@@ -101,7 +105,7 @@ function callIn(node: RangeFunction | undefined): FuncCall | undefined {
 }
 
 function fromTable(node: RangeVar, reason: Coarse | undefined, context: FromContext): Item {
-  const { reads, given, hidden } = context
+  const { reads, given } = context
   const name = node.alias?.aliasname ?? node.relname ?? ''
   const names = strings(node.alias?.colnames)
   const cte = node.schemaname === undefined ? context.cte(node.relname ?? '') : undefined
@@ -130,14 +134,19 @@ function fromTable(node: RangeVar, reason: Coarse | undefined, context: FromCont
     reads.whole.push({ relation, reason: whole, place: node })
     return unknownSource(name)
   }
-  const occurrence = reads.occurrence(relation, node, given, hidden)
+  const occurrence = reads.occurrence(relation, node, given, context)
   const source = { name, schema, columns: renamed(columnsOf(occurrence), names), isComplete: true }
   return { sources: [source], merged: new Map(), occurrences: [occurrence], holds: [{ kind: 'there', occurrence }] }
 }
 
 function fromJoin(join: JoinExpr, before: Item, context: FromContext): Item {
-  const left = join.larg ? fromItem(join.larg, before, context) : NOTHING
-  const right = join.rarg ? fromItem(join.rarg, beside(before, left), context) : NOTHING
+  const isFull = join.jointype === 'JOIN_FULL'
+  const [ofLeft, ofRight] = [
+    isFull || join.jointype === 'JOIN_RIGHT' ? context.filled : context,
+    isFull || join.jointype === 'JOIN_LEFT' ? context.filled : context,
+  ]
+  const left = join.larg ? fromItem(join.larg, before, ofLeft) : NOTHING
+  const right = join.rarg ? fromItem(join.rarg, beside(before, left), ofRight) : NOTHING
   const both = beside(left, right)
   const shared = sharedColumns(join, left, right)
   const merged = new Map(both.merged)

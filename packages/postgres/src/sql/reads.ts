@@ -77,7 +77,12 @@ export class Reads {
   }
 
   /** Notes a table that is read row by row; `given` holds whenever the statement that reads it matters. */
-  occurrence(relation: Relation, place: RangeVar, given: Formula, hidden: Coarse | undefined): Occurrence {
+  occurrence(
+    relation: Relation,
+    place: RangeVar,
+    given: Formula,
+    { hidden, isGrowing }: Pick<Occurrence, 'hidden' | 'isGrowing'>,
+  ): Occurrence {
     const occurrence: TableOccurrence = {
       number: this.#number++,
       relation,
@@ -86,6 +91,7 @@ export class Reads {
       formulas: [],
       isNullable: false,
       hidden,
+      isGrowing,
     }
     this.occurrences.push({ occurrence, given })
     return occurrence
@@ -93,7 +99,10 @@ export class Reads {
 
   /** A subquery's place among the others. */
   derived(columns: readonly Column[]): Occurrence {
-    return { number: this.#number++, relation: undefined, columns, formulas: [], isNullable: false, hidden: undefined }
+    return {
+      ...{ number: this.#number++, relation: undefined, columns, formulas: [], isNullable: false },
+      ...{ hidden: undefined, isGrowing: false },
+    }
   }
 
   /** The number of the next occurrence. */

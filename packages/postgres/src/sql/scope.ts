@@ -15,6 +15,8 @@ export interface Occurrence {
   isNullable: boolean
   /** Why its rows can't be told from the answer's, or undefined if each of them that matters appears there. */
   hidden: Coarse | undefined
+  /** A row that leaves it brings none into an answer that has none. */
+  readonly isGrowing: boolean
 }
 
 /** An occurrence of a table. */

@@ -7,6 +7,7 @@ import { countedOf } from './counted.js'
 import { cutOf } from './cut.js'
 import { combined } from './derived.js'
 import { type FromContext, fromItems, levelOf } from './from.js'
+import { type Growth, growthsOf } from './growth.js'
 import { nameOfParts } from './mentions.js'
 import { withTypes } from './named-types.js'
 import { outputsOf } from './outputs.js'
@@ -25,19 +26,33 @@ interface Cte {
   isShared: boolean
 }
 
-/** Where a SELECT stands. */
-interface Place {
-  readonly outer: Level | undefined
-  readonly ctes: ReadonlyMap<string, Cte | undefined>
-  /** What holds whenever its answer matters. */
+/** What is made of a SELECT's answer. */
+interface Use {
+  /** What holds whenever it matters. */
   readonly given: Formula
   /** Why its rows are not shown by the statement's answer; undefined if they are. */
   readonly hidden: Coarse | undefined
+  /** By what of it the statement's answer grows, if it does. */
+  readonly growth: Growth
+}
+
+/** Where a SELECT stands. */
+interface Place extends Use {
+  readonly outer: Level | undefined
+  readonly ctes: ReadonlyMap<string, Cte | undefined>
   /** The text that it stands in, if that is the statement's own. */
   readonly source: SourceText | undefined
 }
 
-const TOP: Place = { outer: undefined, ctes: new Map(), given: NONE, hidden: undefined, source: undefined }
+/** What stands behind a statement. */
+const TOP: Place = {
+  outer: undefined,
+  ctes: new Map(),
+  given: NONE,
+  hidden: undefined,
+  growth: 'none',
+  source: undefined,
+}
 
 /** A statement that names more tables than this, through its views and common table expressions, is looked into no further. */
 const OCCURRENCES_MAX = 200
@@ -65,7 +80,7 @@ class Walkthrough {
   constructor(text: string, facts: Facts, types: readonly number[]) {
     this.reads = new Reads(facts)
     this.#types = types
-    this.#top = { ...TOP, source: new SourceText(text) }
+    this.#top = { ...TOP, growth: 'presence', source: new SourceText(text) }
     this.#facts = facts
     this.#calls = new Calls(facts, types, this.reads)
   }
@@ -91,7 +106,7 @@ class Walkthrough {
     const isSetOperation = select.op !== undefined && select.op !== 'SETOP_NONE'
     const answer = isSetOperation ? this.#setOperation(select, place) : this.#plain(select, place, outside)
     for (const cte of own.values())
-      if (cte && !cte.isUsed) this.#select(cte.select, { ...cte.place, hidden: 'cte', given: NONE })
+      if (cte && !cte.isUsed) this.#select(cte.select, { ...cte.place, hidden: 'cte', growth: 'none', given: NONE })
     return { ...answer, range: [first, this.reads.next] }
   }
 
@@ -101,6 +116,8 @@ class Walkthrough {
     const { ctes, outer, source } = place
     const kind = kindOf(select, (call) => this.#isAggregate(call))
     const hidden = place.hidden ?? kind.hidden
+    const isGrowing = place.growth !== 'none' && (kind.grows === 'rows' || kind.grows === place.growth)
+    const growth = isGrowing ? 'rows' : 'none'
     // Filled when all of FROM and WHERE is known; read when the whole statement is.
     const holds: Formula[] = []
     const given: Formula = { kind: 'and', parts: [place.given, { kind: 'and', parts: holds }] }
@@ -110,37 +127,44 @@ class Walkthrough {
     const looked = new Set<object>()
     const look = (inner: SelectStmt, level: Level): SelectAnswer => {
       looked.add(inner)
-      return this.#select(inner, { outer: level, ctes, given, hidden: 'subquery', source })
+      return this.#select(inner, { outer: level, ctes, given, hidden: 'subquery', growth, source })
     }
     const call = (node: FuncCall, level: Level): SelectAnswer | undefined => {
-      const called = this.#call(node, level, given, 'subquery')
+      const called = this.#call(node, level, { given, hidden: 'subquery', growth: 'none' })
       if (called) looked.add(node)
       return called?.isValue ? called.answer : undefined
     }
     const expression = (node: unknown, level: Level | undefined, known: Formula): void => {
       walk(node, (tag, content) => {
-        if (tag === 'FuncCall' && !looked.has(content)) this.#call(content as FuncCall, level, known, 'subquery')
+        if (tag === 'FuncCall' && !looked.has(content))
+          this.#call(content as FuncCall, level, { given: known, hidden: 'subquery', growth: 'none' })
         if (tag !== 'SelectStmt') return true
         if (!looked.has(content))
-          this.#select(content as SelectStmt, { outer: level, ctes, given: known, hidden: 'subquery', source })
+          this.#select(content as SelectStmt, {
+            ...{ outer: level, ctes, given: known, hidden: 'subquery', growth: 'none', source },
+          })
         return false
       })
     }
-    const context: FromContext = {
+    const contextOf = (own: Growth): FromContext => ({
       reads: this.reads,
       outer,
       given,
       hidden,
+      isGrowing: own === 'rows',
+      get filled() {
+        return contextOf('none')
+      },
       expression: (node, level) => expression(node, level, place.given),
       subquery: (node, level) => {
         const inner = as('SelectStmt', node)
-        return inner && this.#derive(inner, { outer: level, ctes, given, hidden, source })
+        return inner && this.#derive(inner, { outer: level, ctes, given, hidden, growth: own, source })
       },
-      cte: (name) => (ctes.has(name) ? this.#cte(ctes.get(name), { ...place, given, hidden }) : undefined),
-      view: (relation) => this.#view(relation, { ...place, given, hidden }),
-      call: (node, level) => this.#call(node, level, given, hidden),
-    }
-    const from = fromItems(select.fromClause ?? [], context)
+      cte: (name) => (ctes.has(name) ? this.#cte(ctes.get(name), { given, hidden, growth: own }) : undefined),
+      view: (relation) => this.#view(relation, { given, hidden, growth: own }),
+      call: (node, level) => this.#call(node, level, { given, hidden, growth: own }),
+    })
+    const from = fromItems(select.fromClause ?? [], contextOf(growth))
     const level = levelOf(from, outer, { look, call })
     const isStatement = outside === this.#top
     const standing = {
@@ -191,10 +215,24 @@ class Walkthrough {
 
   #setOperation(select: SelectStmt, place: Place): SelectAnswer {
     const hidden = place.hidden ?? 'set-operation'
-    const arms = [select.larg, select.rarg].flatMap((arm) => (arm ? [this.#select(arm, { ...place, hidden })] : []))
+    const growths = growthsOf(select, place.growth)
+    // What an arm needs of the other, known when both are read: a row that could be equal.
+    const others: readonly [Formula[], Formula[]] = [[], []]
+    const arms = [select.larg, select.rarg].flatMap((arm, index) => {
+      const given: Formula = { kind: 'and', parts: [place.given, { kind: 'and', parts: others[index]! }] }
+      return arm ? [this.#select(arm, { ...place, given, hidden, growth: growths[index]! })] : []
+    })
+    if (select.op === 'SETOP_INTERSECT') others[0].push(...(arms[1]?.holds ?? []))
+    if (select.op !== 'SETOP_UNION') others[1].push(...(arms[0]?.holds ?? []))
     walk([select.sortClause, select.limitCount, select.limitOffset], (tag, content) => {
       if (tag !== 'SelectStmt') return true
-      this.#select(content as SelectStmt, { ...place, outer: undefined, hidden: 'subquery', source: undefined })
+      this.#select(content as SelectStmt, {
+        ...place,
+        outer: undefined,
+        hidden: 'subquery',
+        growth: 'none',
+        source: undefined,
+      })
       return false
     })
     const isCut = select.limitCount !== undefined || select.limitOffset !== undefined
@@ -212,20 +250,20 @@ class Walkthrough {
    * Each place that names it is looked at by itself: so each is bounded by what is said of it there. Of a recursive one, and where that
    * would be too much, nothing is known there.
    */
-  #cte(cte: Cte | undefined, { given, hidden }: Place): ReturnType<FromContext['cte']> {
+  #cte(cte: Cte | undefined, use: Use): ReturnType<FromContext['cte']> {
     if (!cte) return { answer: undefined, names: [] }
     if (this.reads.next > OCCURRENCES_MAX) {
       if (!cte.isShared) {
         cte.isUsed = cte.isShared = true
-        this.#select(cte.select, { ...cte.place, hidden: 'cte', given: NONE })
+        this.#select(cte.select, { ...cte.place, hidden: 'cte', growth: 'none', given: NONE })
       }
       return { answer: undefined, names: [] }
     }
     cte.isUsed = true
-    return { answer: this.#derive(cte.select, { ...cte.place, given, hidden }), names: cte.names }
+    return { answer: this.#derive(cte.select, { ...cte.place, ...use }), names: cte.names }
   }
 
-  #view(relation: Relation, { given, hidden }: Place): SelectAnswer | undefined {
+  #view(relation: Relation, use: Use): SelectAnswer | undefined {
     if (relation.definitions.length !== 1 || this.reads.next > OCCURRENCES_MAX) return undefined
     const parsed = parseSql(relation.definitions[0]!)
     const [first] = 'tooDeep' in parsed ? [] : parsed.statements
@@ -234,7 +272,7 @@ class Walkthrough {
     if (!statement || !select) return undefined
     this.reads.lookedInto(relation)
     this.reads.bodies.set(statement, relation)
-    const answer = this.#derive(select, { ...TOP, given, hidden })
+    const answer = this.#derive(select, { ...TOP, ...use })
     this.#addUnseen(statement)
     return answer
   }
@@ -243,11 +281,12 @@ class Walkthrough {
   #call(
     node: FuncCall,
     level: Level | undefined,
-    given: Formula,
-    hidden: Coarse | undefined,
+    { given, hidden = 'subquery', growth }: Use,
   ): ReturnType<Calls['enter']> {
     return this.#calls.enter(node, level, (body, outer) => {
-      const answer = this.#derive(body.select, { ...TOP, outer, given, hidden: hidden ?? 'subquery' })
+      // What answers no set answers NULL where there is no row.
+      const own = body.code.isSet ? growth : 'none'
+      const answer = this.#derive(body.select, { ...TOP, outer, given, hidden, growth: own })
       this.#addUnseen(body.statement)
       return answer
     })
@@ -263,7 +302,7 @@ class Walkthrough {
       const select = as('SelectStmt', query.ctequery)
       const inside = { ...place, ctes: new Map(visible) }
       const isKnown = select && !withClause.recursive
-      if (select && !isKnown) this.#select(select, { ...inside, hidden: place.hidden ?? 'cte' })
+      if (select && !isKnown) this.#select(select, { ...inside, hidden: place.hidden ?? 'cte', growth: 'none' })
       const cte = isKnown
         ? { names: strings(query.aliascolnames), select, place: inside, isUsed: false, isShared: false }
         : undefined
@@ -284,6 +323,8 @@ class Walkthrough {
 
 /** What a SELECT makes of its rows. */
 interface Kind {
+  /** What grows, or stays as it is, by a row more in its tables. */
+  readonly grows: Growth
   /** Why its answer does not show each row that matters to it. */
   readonly hidden: Coarse | undefined
   /** A row of its answer stands for rows that are equal in the expressions of GROUP BY. */
@@ -296,12 +337,14 @@ interface Kind {
 function kindOf(select: SelectStmt, isAggregate: (call: FuncCall) => boolean): Kind {
   let isAggregated = select.groupClause !== undefined || select.havingClause !== undefined
   let hasWindow = select.windowClause !== undefined
+  let hasCall = false
   walk([select.targetList, select.sortClause], (tag, content) => {
     if (tag === 'SelectStmt') return false
     if (tag === 'JsonArrayAgg' || tag === 'JsonObjectAgg') isAggregated = true
     if (tag !== 'FuncCall') return true
     if ((content as FuncCall).over) hasWindow = true
     else if (isAggregate(content as FuncCall)) isAggregated = true
+    else hasCall = true
     return true
   })
   const isGrouped = select.groupClause !== undefined
@@ -315,7 +358,13 @@ function kindOf(select: SelectStmt, isAggregate: (call: FuncCall) => boolean): K
         : select.limitOffset
           ? 'offset'
           : undefined
-  return { hidden, isGrouped, isWhole: isAggregated && (!isGrouped || hasSets), hasWindow }
+  const isWhole = isAggregated && (!isGrouped || hasSets)
+  const isSummed = isGrouped || hasWindow
+  const isCut = select.limitCount !== undefined || select.limitOffset !== undefined || isDistinctOn(select)
+  // How many rows a call makes of a sum may be fewer where that is more.
+  const isLost = isWhole || select.havingClause !== undefined || (isSummed && hasCall)
+  const grows = isLost ? 'none' : isSummed || isCut ? 'presence' : 'rows'
+  return { grows, hidden, isGrouped, isWhole, hasWindow }
 }
 
 /** DISTINCT alone has one empty expression. */
