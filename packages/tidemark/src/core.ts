@@ -129,7 +129,8 @@ export class Core implements Keeper, Applier {
   // ── fills ──────────────────────────────────────────────────────────────────────────────────────────────
 
   proofOfTaking(space: Keyspace, key: SlotKey): Promise<void> | undefined {
-    if (this.follower.unproven === 0) return undefined
+    const { unproven, isKeeping } = this.follower
+    if (unproven === 0 || !isKeeping) return undefined
     const lsn = this.taken.by(space, key)
     return lsn === undefined ? undefined : this.#proofOf(lsn)
   }

@@ -222,6 +222,21 @@ describe('reads across changes', () => {
     expect(cache.counters.loads).toBe(loads + 3)
   })
 
+  test('a load that is not kept anyway, as the log is lost, waits for no proof', async () => {
+    const { cache, source } = bed()
+    source.put('public.posts', { id: 1, title: 'a' })
+    await cache.settled()
+    const { log } = source
+    const post = cache.define('post', ({ db }, id: number) => db.one('public.posts', { id }))
+    await post(1)
+    log.isAutomatic = false
+    source.put('public.posts', { id: 1, title: 'b' })
+    log.deliver()
+    log.lose()
+    // The clock stands still.
+    expect(await post.ask(1)).toMatchObject({ state: 'fenced', value: { title: 'b' } })
+  })
+
   test('a change that stays invisible: the read gets the answer of the source, fenced, after proofWait', async () => {
     const clock = new ManualClock()
     const source = new FakeSource()
