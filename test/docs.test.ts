@@ -20,7 +20,7 @@ test('the anchors of a page are those that GitHub gives its headings', () => {
 })
 
 test('every error code has its section in docs/errors.md, and every section its code', () => {
-  const environment = new Set(['TIDEMARK_DATA', 'TIDEMARK_PORT', 'TIDEMARK_URL'])
+  const environment = new Set(['TIDEMARK_DATA', 'TIDEMARK_PORT', 'TIDEMARK_TOKEN', 'TIDEMARK_URL'])
   const codes = sourceFiles().flatMap((path) =>
     [...read(path).matchAll(/'(TIDEMARK_[A-Z0-9_]+)'/g)].map(([, code]) => code!),
   )

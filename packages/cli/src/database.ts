@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import type pg from 'pg'
 import { connect } from './connect.js'
 import { NoDatabaseError } from './errors.js'
+import { secretOf } from './secret.js'
 import type { Terminal } from './terminal.js'
 
 /** Options of the commands that look into a server's database. */
@@ -21,14 +22,15 @@ export interface DatabaseChoice {
 
 /**
  * The connection string of the database that a command means: `--url`, else `--data`'s private PostgreSQL, else
- * DATABASE_URL, else the private PostgreSQL of TIDEMARK_DATA or `.tidemark/`.
+ * DATABASE_URL (or its file), else the private PostgreSQL of TIDEMARK_DATA or `.tidemark/`.
  *
- * @throws NoDatabaseError (`TIDEMARK_NO_DATABASE`) if none is named and none runs
+ * @throws NoDatabaseError (`TIDEMARK_NO_DATABASE`) if none is named and none runs; UsageError for a file that cannot be read
  */
 export function chooseDatabase({ url, data, env }: DatabaseChoice): string {
   if (url) return url
-  if (!data && env.DATABASE_URL) return env.DATABASE_URL
-  const dataDir = resolve(data ?? env.TIDEMARK_DATA ?? '.tidemark')
+  const named = data ? undefined : secretOf(env, 'DATABASE_URL')
+  if (named) return named
+  const dataDir = resolve(data ?? (env.TIDEMARK_DATA || '.tidemark'))
   const running = runningUrl(dataDir)
   if (running === undefined) throw new NoDatabaseError(dataDir)
   return running

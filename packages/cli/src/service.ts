@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { ServiceDownError, ServiceProblemError, UsageError } from './errors.js'
+import { secretOf } from './secret.js'
 import type { Terminal } from './terminal.js'
 
 const DEFAULT_SERVER = 'http://127.0.0.1:9400'
@@ -44,7 +44,7 @@ export function onServer(command: Command): Command {
 export function serviceOf({ server, tenant }: ServiceOptions, { env }: Terminal): Service {
   const url = addressOf(server ?? (env.TIDEMARK_SERVER || DEFAULT_SERVER))
   const named = tenant ?? (env.TIDEMARK_TENANT || undefined)
-  const token = tokenOf(env)
+  const token = secretOf(env, 'TIDEMARK_TOKEN')
   const headers = {
     accept: 'application/json',
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
@@ -113,17 +113,6 @@ function addressOf(text: string): string {
   const isAddress = URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
   if (isAddress) return text.replace(/\/+$/, '')
   throw new UsageError(`--server or TIDEMARK_SERVER is an address like ${DEFAULT_SERVER}.`)
-}
-
-/** TIDEMARK_TOKEN, or what is in the file that TIDEMARK_TOKEN_FILE names. */
-function tokenOf({ TIDEMARK_TOKEN: token, TIDEMARK_TOKEN_FILE: file }: Terminal['env']): string | undefined {
-  if (token) return token
-  if (!file) return undefined
-  try {
-    return readFileSync(file, 'utf8').trim()
-  } catch (cause) {
-    throw new UsageError(`The file that TIDEMARK_TOKEN_FILE names cannot be read: ${file}.`, { cause })
-  }
 }
 
 function reasonOf(error: unknown): string {

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -86,5 +89,22 @@ test('many who make the first one at the same time make one table', async () => 
     )
   } finally {
     await fresh.drop()
+  }
+})
+
+test('the database may be named by a file that no environment shows', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tidemark-cli-'))
+  const file = join(folder, 'address')
+  try {
+    writeFileSync(file, `${database.url}\n`)
+    const made = await run(['tokens', 'list', '--json'], { env: { DATABASE_URL_FILE: file } })
+    expect(made.err).toBe('')
+    expect(made.exitCode).toBe(0)
+    rmSync(file)
+    const none = await run(['tokens', 'list'], { env: { DATABASE_URL_FILE: file } })
+    expect(none.err).toContain('The file that DATABASE_URL_FILE names cannot be read')
+    expect(none.exitCode).toBe(2)
+  } finally {
+    rmSync(folder, { recursive: true })
   }
 })

@@ -1,6 +1,5 @@
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
-import { OptionError } from 'tidemark'
 import { PortTakenError } from './errors.js'
 
 /** Where a server listens that was not told where. */
@@ -25,13 +24,4 @@ export async function listen(app: FastifyInstance, host: string, port: number | 
       if (candidate === last) throw new PortTakenError(first, host, { cause })
     }
   }
-}
-
-/** Reads TIDEMARK_PORT. @throws OptionError */
-export function portOf(text: string | undefined): number | undefined {
-  if (text === undefined || text === '') return undefined
-  const port = Number(text)
-  if (!/^\d{1,5}$/.test(text) || port > 65_535)
-    throw new OptionError('TIDEMARK_PORT must be a port from 1 to 65535, or 0 for any free one.')
-  return port
 }

@@ -2,7 +2,7 @@ import { postgres } from '@tidemark/postgres'
 import { redisL2, redisRelay } from '@tidemark/redis'
 import { openTrees } from '@tidemark/trees'
 import type { FastifyInstance } from 'fastify'
-import { type Cache, type CacheOptions, createCache, type L2, OptionError } from 'tidemark'
+import { type Cache, type CacheOptions, createCache, type L2 } from 'tidemark'
 import { quotasOf } from './access/limits.js'
 import { tokenDatabase } from './access/token-database.js'
 import { buildApp, version } from './app.js'
@@ -10,9 +10,10 @@ import { callsOf, joinCluster, meetInDatabase, stateOf } from './cluster/joining
 import { asksWho } from './config/access-schema.js'
 import type { Config, L2Config, RelayConfig } from './config/config.js'
 import { loadConfig } from './config/load.js'
-import { type Environment, variableOf } from './config/variables.js'
+import { databaseUrlOf, portOf, roleOf } from './config/overrides.js'
+import type { Environment } from './config/variables.js'
 import { startJournal } from './journal-start.js'
-import { listen, portOf } from './listen.js'
+import { listen } from './listen.js'
 import { OwnDatabase } from './own-database.js'
 import { drainOnSignals } from './signals.js'
 
@@ -74,7 +75,7 @@ const RELEASE_MAX_MS = 5_000
 export async function serve(options: ServeOptions): Promise<Running> {
   const env = options.env ?? process.env
   const config = typeof options.config === 'string' ? loadConfig(options.config, env) : options.config
-  const port = options.port ?? portOf(env['TIDEMARK_PORT']) ?? config.server.port
+  const port = options.port ?? portOf(env) ?? config.server.port
   // Refused before a database is started for it.
   const relay = relayOptions(config.relay, options.role)
   const started: (() => Promise<unknown>)[] = []
@@ -149,13 +150,6 @@ async function openDatabase(
   return { database: { url: own.url, embedded: true }, own }
 }
 
-function databaseUrlOf(env: Environment): string | undefined {
-  const found = variableOf(env, 'DATABASE_URL')
-  if (found === 'unreadable')
-    throw new OptionError('The file that DATABASE_URL_FILE names cannot be read. Correct its path or its rights.')
-  return found?.value
-}
-
 function sourceOptions({ profile, source }: Config, url: string) {
   return {
     url,
@@ -172,17 +166,16 @@ function sourceOptions({ profile, source }: Config, url: string) {
 }
 
 /** One process reads the log, through the shared slot, and the others read what it relays. */
-function relayOptions({ redis, stream, secret, role: configured }: RelayConfig, role = configured) {
+function relayOptions(relay: RelayConfig, asked: RelayConfig['role'] | undefined) {
+  const { redis, stream, secret } = relay
+  const role = roleOf(relay, asked)
   const sealed = secret === undefined ? {} : { secret }
-  if (redis !== undefined)
-    return {
-      ...sealed,
-      role,
-      relay: redisRelay({ url: redis, ...(stream === undefined ? {} : { stream }), ...sealed }),
-    }
-  if (role !== 'auto')
-    throw new OptionError(`The role ${role} needs a relay: set relay.redis and source.slot in the configuration.`)
-  return sealed
+  if (redis === undefined) return sealed
+  return {
+    ...sealed,
+    role,
+    relay: redisRelay({ url: redis, ...(stream === undefined ? {} : { stream }), ...sealed }),
+  }
 }
 
 /** Redis is asked when it answers: nothing waits for it. */

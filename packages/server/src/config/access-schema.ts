@@ -128,12 +128,13 @@ interface Exposed {
   readonly source: { readonly url?: string | undefined; readonly directUrl?: string | undefined }
   readonly l2: { readonly redis?: string | undefined }
   readonly relay: { readonly redis?: string | undefined; readonly secret?: string | undefined }
+  readonly journal: { readonly url?: string | undefined }
   readonly access: Asking & { readonly oidc?: { readonly clientSecret?: string | undefined } | undefined }
   readonly server: { readonly host: string }
 }
 
 /** What must not be so in production, or where others than this machine can reach the server. */
-export function checkExposure({ profile, source, l2, relay, access, server }: Exposed) {
+export function checkExposure({ profile, source, l2, relay, journal, access, server }: Exposed) {
   const isKnown = asksWho(access)
   if (!isKnown && !LOOPBACK.test(server.host)) {
     return [
@@ -150,6 +151,7 @@ export function checkExposure({ profile, source, l2, relay, access, server }: Ex
     { path: ['source', 'directUrl'], secret: passwordOf(source.directUrl) },
     { path: ['l2', 'redis'], secret: passwordOf(l2.redis) },
     { path: ['relay', 'redis'], secret: passwordOf(relay.redis) },
+    { path: ['journal', 'url'], secret: passwordOf(journal.url) },
     { path: ['relay', 'secret'], secret: relay.secret },
     { path: ['access', 'oidc', 'clientSecret'], secret: access.oidc?.clientSecret },
   ]
@@ -161,8 +163,11 @@ export function checkExposure({ profile, source, l2, relay, access, server }: Ex
     }))
 }
 
-function passwordOf(url: string | undefined): string | undefined {
-  const password = url === undefined || !URL.canParse(url) ? '' : new URL(url).password
+function passwordOf(address: string | undefined): string | undefined {
+  if (address === undefined || !URL.canParse(address)) return undefined
+  const { password, searchParams } = new URL(address)
+  // PostgreSQL's clients take this one.
+  if (searchParams.has('password')) return searchParams.get('password') || undefined
   try {
     return decodeURIComponent(password) || undefined
   } catch {

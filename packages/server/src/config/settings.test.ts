@@ -58,7 +58,7 @@ test('each setting says where it is from, and no secret is among them', () => {
 test('options go before the environment, and that before the file', () => {
   const environment = { TIDEMARK_PORT: '9500', TIDEMARK_DATA: '/d', NODE_ENV: 'production' }
   const found = settings(environment)
-  expect(found.get('server.port')).toEqual(['9500', 'environment TIDEMARK_PORT'])
+  expect(found.get('server.port')).toEqual([9500, 'environment TIDEMARK_PORT'])
   expect(found.get('data folder')).toEqual(['/d', 'environment TIDEMARK_DATA'])
   expect(found.get('profile')).toEqual(['production', 'environment NODE_ENV'])
   expect(found.get('cache.maxSilence')).toEqual(['7s', '/tidemark.yaml:4'])
@@ -69,7 +69,21 @@ test('options go before the environment, and that before the file', () => {
 })
 
 test('without a file or an environment it says that the server starts its own database', () => {
-  expect(settings({}).get('source.url')).toEqual(['a private PostgreSQL in the data folder', 'default'])
+  const own = ['a private PostgreSQL in the data folder', 'default']
+  expect(settings({}).get('source.url')).toEqual(own)
+  expect(settings({ DATABASE_URL: '' }).get('source.url')).toEqual(own)
+})
+
+test('what a start would refuse is refused, also of the environment and of options', () => {
+  writeFileSync(join(folder, 'small.yaml'), 'resources: {}\n')
+  const small =
+    (environment: Record<string, string>, flags = {}) =>
+    () =>
+      settingsOf(join(folder, 'small.yaml'), environment, flags)
+  expect(small({})).not.toThrow()
+  expect(small({ TIDEMARK_PORT: 'many' })).toThrow('TIDEMARK_PORT must be a port')
+  expect(small({ DATABASE_URL_FILE: join(folder, 'none') })).toThrow('DATABASE_URL_FILE names cannot be read')
+  expect(small({}, { role: 'follower' })).toThrow('The role follower needs a relay')
 })
 
 test('a secret that everybody knows is refused in production, wherever it comes from', () => {
@@ -88,5 +102,8 @@ test('a secret that everybody knows is refused in production, wherever it comes 
   expect(problems(`profile: development\n${inFile}`, { NODE_ENV: 'production' })).toEqual([])
   expect(problems(`profile: production\n${inFile}`, {})).toEqual(['source.url'])
   expect(problems('resources: {}', { NODE_ENV: 'production', DATABASE_URL: known })).toEqual(['DATABASE_URL'])
+  const beside = 'postgres://app@h/d?password=changeme'
+  expect(problems(`profile: production\nsource: { url: "${beside}" }\nresources: {}`, {})).toEqual(['source.url'])
+  expect(problems(`profile: production\njournal: { url: "${known}" }\nresources: {}`, {})).toEqual(['journal.url'])
   expect(problems('access: { tokens: true }\nresources: {}', { DATABASE_URL: known })).toEqual(['DATABASE_URL'])
 })

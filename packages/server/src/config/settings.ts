@@ -1,8 +1,10 @@
 import { z } from 'zod'
+import type { RelayConfig } from './config.js'
 import { type Path, readYaml } from './document.js'
 import { loadConfig, profileOf, readConfigFile } from './load.js'
+import { databaseUrlOf, portOf, roleOf } from './overrides.js'
 import { documentSchema } from './schema.js'
-import { type Environment, variableOf } from './variables.js'
+import type { Environment } from './variables.js'
 
 /** One setting, as a server that is started now would have it. */
 export interface Setting {
@@ -18,7 +20,7 @@ export interface Setting {
 export interface Flags {
   readonly port?: number | undefined
   readonly data?: string | undefined
-  readonly role?: string | undefined
+  readonly role?: RelayConfig['role'] | undefined
 }
 
 const MASKED = '***'
@@ -27,10 +29,11 @@ const SECRETS = new Set(['relay.secret', 'access.oidc.clientSecret'])
 /**
  * Every setting of a configuration, with where it comes from. Secrets are masked.
  *
- * @throws ConfigError (`TIDEMARK_CONFIG`) as the server would
+ * @throws ConfigError (`TIDEMARK_CONFIG`), OptionError (`TIDEMARK_OPTION`), as the server would
  */
 export function settingsOf(file: string, environment: Environment, flags: Flags = {}): Setting[] {
-  const { resources } = loadConfig(file, environment)
+  const { resources, relay } = loadConfig(file, environment)
+  roleOf(relay, flags.role)
   const yaml = readYaml(readConfigFile(file), environment)
   const document = documentSchema.parse(yaml.value ?? {})
   const settings = SETTINGS.map((path): Setting => {
@@ -57,14 +60,13 @@ export function settingsOf(file: string, environment: Environment, flags: Flags 
 function overriddenBy(setting: Setting, environment: Environment, { port, role }: Flags): Setting {
   const { name, value } = setting
   if (name === 'server.port' && port !== undefined) return { name, value: port, origin: '--port' }
-  if (name === 'server.port' && environment['TIDEMARK_PORT'])
-    return { name, value: environment['TIDEMARK_PORT'], origin: 'environment TIDEMARK_PORT' }
+  const fromEnvironment = name === 'server.port' ? portOf(environment) : undefined
+  if (fromEnvironment !== undefined) return { name, value: fromEnvironment, origin: 'environment TIDEMARK_PORT' }
   if (name === 'relay.role' && role !== undefined) return { name, value: role, origin: '--role' }
-  if (name !== 'source.url' || value !== undefined) return setting
-  const found = variableOf(environment, 'DATABASE_URL')
-  if (found === undefined || found === 'unreadable')
-    return { name, value: 'a private PostgreSQL in the data folder', origin: 'default' }
-  return { name, value: masked(name, found.value), origin: sourceOf('DATABASE_URL', environment) }
+  if (name !== 'source.url' || value) return setting
+  const url = databaseUrlOf(environment)
+  if (url === undefined) return { name, value: 'a private PostgreSQL in the data folder', origin: 'default' }
+  return { name, value: masked(name, url), origin: sourceOf('DATABASE_URL', environment) }
 }
 
 function profiled(setting: Setting, profile: string, environment: Environment): Setting {

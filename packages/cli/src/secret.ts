@@ -1,0 +1,18 @@
+import { readFileSync } from 'node:fs'
+import { UsageError } from './errors.js'
+import type { Terminal } from './terminal.js'
+
+/**
+ * What the variable `name` has, or else what is in the file that `name_FILE` names: a secret that is in no environment.
+ *
+ * @throws UsageError if the file cannot be read
+ */
+export function secretOf(env: Terminal['env'], name: string): string | undefined {
+  const file = env[`${name}_FILE`]
+  if (env[name] || !file) return env[name] || undefined
+  try {
+    return readFileSync(file, 'utf8').trim() || undefined
+  } catch (cause) {
+    throw new UsageError(`The file that ${name}_FILE names cannot be read: ${file}.`, { cause })
+  }
+}
