@@ -216,3 +216,21 @@ test('a role that does not see all tenants makes no backup that lacks some', BOU
     await client.end()
   }
 })
+
+test('what was revoked since the backup stays revoked', BOUND, async () => {
+  const database = await testDatabase()
+  closers.push(() => database.drop())
+  const at = ['--url', database.url]
+  const path = join(folder, 'tokens.backup')
+  const create = async (name: string) =>
+    JSON.parse(
+      (await run(['tokens', 'create', '--name', name, '--role', 'viewer', '--all-tenants', '--json', ...at])).out,
+    )
+  const [lost, kept] = [await create('lost'), await create('kept')]
+  expect((await run(['backup', path, ...at])).exitCode).toBe(0)
+  await run(['tokens', 'revoke', lost.id, ...at])
+  const restored = await run(['restore', path, '--replace', ...at])
+  expect(restored.exitCode, restored.err).toBe(0)
+  const listed: { id: string; revokedAt?: string }[] = JSON.parse((await run(['tokens', 'list', '--json', ...at])).out)
+  expect(listed.filter(({ revokedAt }) => revokedAt === undefined).map(({ id }) => id)).toEqual([kept.id])
+})

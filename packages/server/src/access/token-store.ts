@@ -148,6 +148,14 @@ export const tokensBackup = {
   },
 
   async clear(sql: Queries): Promise<void> {
-    await sql.query('lock table tidemark.tokens in access exclusive mode; delete from tidemark.tokens')
+    // Whoever revoked a token since the backup meant it for good.
+    await sql.query(`lock table tidemark.tokens in access exclusive mode;
+      create temporary table revoked_since on commit drop as select id, revoked_at from tidemark.tokens where revoked_at is not null;
+      delete from tidemark.tokens`)
+  },
+
+  async finish(sql: Queries): Promise<void> {
+    await sql.query(`update tidemark.tokens t set revoked_at = r.revoked_at from revoked_since r
+      where t.id = r.id and t.revoked_at is null`)
   },
 } as const
