@@ -2,9 +2,11 @@ import type { Answer } from './answer.js'
 import type { Clock } from './clock.js'
 import { type Counters, zeroCounters } from './counters.js'
 import type { Dependency } from './dependencies/dependency.js'
+import type { About } from './dependencies/lookup.js'
 import { ClosedError, LimitError, NotWatchableError, type TidemarkError } from './errors.js'
 import { Observers } from './events.js'
 import { type ApplyContext, apply } from './follow/apply.js'
+import { Doubts } from './follow/doubts.js'
 import type { Applier, Follower } from './follow/follower.js'
 import { Invalidations } from './follow/invalidations.js'
 import type { Acquired } from './follow/registry.js'
@@ -55,6 +57,7 @@ export class Core implements Keeper, Applier {
   readonly refusals = new Refusals()
   readonly sweeps: Sweeps
   readonly taken = new Taken()
+  readonly doubts: Doubts
   readonly invalidations: Invalidations
   readonly follower: Follower
   readonly shared: SharedTier | undefined
@@ -80,6 +83,7 @@ export class Core implements Keeper, Applier {
     const { l1, spaces, counters, observers, taken, clock, follower } = this
     const positionAt = (lsn: number): string => follower.positionAt(lsn)
     this.sweeps = new Sweeps({ l1, spaces, counters, observers, taken, clock, positionAt }, options)
+    this.doubts = new Doubts({ l1, follower, counters, observers })
     this.invalidations = new Invalidations(this.follower)
     const { l2, version, maxSilenceMs, ringMax: changesMax } = options
     this.shared = l2 && new SharedTier({ l2, follower, clock, counters, maxSilenceMs, changesMax, version })
@@ -113,6 +117,9 @@ export class Core implements Keeper, Applier {
       },
       tenant: fill.tenant,
       tag: (...tags: string[]) => fill.tag(tagsOf(tags)),
+      mayStay: (about: About) => {
+        fill.about = about
+      },
     }
     return this.options.source ? Object.assign(own, this.options.source.context(fill)) : own
   }
@@ -124,6 +131,13 @@ export class Core implements Keeper, Applier {
 
   noticeOnce(code: string, space: Keyspace, message: string): void {
     if (this.refusals.isFirst(code, space)) this.notice(code, message)
+  }
+
+  again(request: Request): Promise<unknown> {
+    const { tenant, name, session } = request.space
+    // A keyspace that stood empty for long may have been forgotten, and another made in its place.
+    const space = this.spaces.get(tenant, name, session)
+    return this.reads.ask({ ...request, space, call: undefined }, Number.POSITIVE_INFINITY)
   }
 
   // ── fills ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -171,9 +185,9 @@ export class Core implements Keeper, Applier {
   }
 
   get #applying(): ApplyContext {
-    const { l1, spaces, sweeps, counters, observers, taken, clock, follower } = this
+    const { l1, spaces, sweeps, doubts, counters, observers, taken, clock, follower } = this
     const positionAt = (lsn: number): string => follower.positionAt(lsn)
-    return { l1, spaces, sweeps, counters, observers, taken, clock, positionAt }
+    return { l1, spaces, sweeps, doubts, counters, observers, taken, clock, positionAt }
   }
 
   empty(keepsBefore?: number): number {
@@ -186,6 +200,7 @@ export class Core implements Keeper, Applier {
 
   #emptyAll(): number {
     this.sweeps.clear()
+    this.doubts.clear()
     this.invalidations.emptied()
     return this.l1.clear()
   }
@@ -328,6 +343,7 @@ export class Core implements Keeper, Applier {
     this.invalidations.close()
     this.#detach()
     this.sweeps.clear()
+    this.doubts.clear()
     this.l1.clear()
     await this.shared?.close()
     await this.#acquired.release()

@@ -43,6 +43,9 @@ export interface Counters {
   unchanged: number
   /** Entries that a change left alone because the row has no join partner there. */
   alone: number
+  /** Of the invalidated ones, those that were loaded again at once, as they may be the same (`mayStay`); those of them that were, and stayed. */
+  doubted: number
+  stayed: number
   /** Queries whose tables were compared with what they really read; those that read more. */
   selfChecks: number
   selfCheckMismatches: number
@@ -79,6 +82,8 @@ export function zeroCounters(): Counters {
     coarseOldValues: 0,
     unchanged: 0,
     alone: 0,
+    doubted: 0,
+    stayed: 0,
     selfChecks: 0,
     selfCheckMismatches: 0,
     gaps: 0,

@@ -1,4 +1,5 @@
 import type { Answer } from './answer.js'
+import type { RowChange } from './log/change.js'
 
 /** A duration: milliseconds, or a number with a unit: `250ms`, `30s`, `5m`, `1h`, `7d`. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
@@ -56,6 +57,13 @@ export interface LoaderContext {
   readonly tenant: string
   /** Adds tags to the entry that is being filled. */
   tag(...tags: readonly string[]): void
+  /**
+   * Says which changes of rows may leave the value as it is, though they touch it: one that decides which other rows it is made of, say. If nothing
+   * else touched the entry, it is loaded again at once, and where the value is the same, the entry stays; till then no read gets it. The new
+   * load must say the same of the change. At most 256 of a cache's entries are loaded so at a time: others go. `isTagged` says whether the entry, or
+   * what it was computed from, has a tag.
+   */
+  mayStay(about: (change: RowChange, isTagged: (tag: string) => boolean) => boolean): void
 }
 
 /** A cached function: its arguments make the key. */

@@ -38,6 +38,8 @@ export interface CacheEvents {
     readonly mode: Mode
     readonly ms: number
   }
+  /** An entry that a change touched, and that might have changed by it, did not: it is there as before. */
+  stayed: EntryName
   /** A fill ended. `notKept` is undefined if its result was kept. */
   filled: EntryName & { readonly ms: number; readonly notKept: NotKept | undefined }
   /** A loader failed; readers got the error, or a stale value. */

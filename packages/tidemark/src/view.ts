@@ -262,6 +262,7 @@ export class View<Context extends object> implements Cache<Context> {
   async settled(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     const signal = options.signal ?? new AbortController().signal
     await this.#core.follower.caughtUp(signal)
+    await this.#core.doubts.idle(signal)
     await this.#core.reads.idle(signal)
     signal.throwIfAborted()
   }

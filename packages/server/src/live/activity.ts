@@ -5,7 +5,7 @@ import type { Connection } from './connection.js'
 const PER_SECOND_MAX = 50
 const SECOND_MS = 1_000
 
-const NAMES = ['applied', 'swept', 'filled', 'failed', 'started', 'lost', 'notice'] as const
+const NAMES = ['applied', 'swept', 'stayed', 'filled', 'failed', 'started', 'lost', 'notice'] as const
 
 /**
  * What the cache does, for people who watch it: each change with the entries that it touched, each fill. A summary, not a

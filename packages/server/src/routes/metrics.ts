@@ -102,6 +102,12 @@ const PLAIN: readonly (readonly [name: string, counter: keyof Counters, help: st
     'Dependencies, each of one entry or more, that updates left alone because they changed no column that is read',
   ],
   ['alone_entries', 'alone', 'Entries that changes left alone because the row has no join partner there'],
+  [
+    'doubted_entries',
+    'doubted',
+    'Entries that changes touched, and that were loaded again at once, as they may be the same',
+  ],
+  ['stayed_entries', 'stayed', 'Of these, entries that were the same, and stayed'],
 ]
 
 /** The cache counts for itself; each scrape copies what it counted. */

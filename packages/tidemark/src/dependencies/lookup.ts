@@ -25,6 +25,17 @@ export interface Dependent {
   readonly dependencies: readonly Dependency[]
   /** Rows of these tables matter only with a partner. `missed`: changes that the value may not show. */
   readonly pairing?: { readonly ways: PartnersByTable; readonly missed: readonly Change[] } | undefined
+  /** Some changes may leave it as it is. */
+  readonly doubt?: Doubt | undefined
+}
+
+/** Whether a change that touches an entry may leave it as it is. `isTagged`: whether the entry, or what it was computed from, has a tag. */
+export type About = (change: RowChange, isTagged: (tag: string) => boolean) => boolean
+
+export interface Doubt {
+  readonly about: About
+  /** Loads the entry again. */
+  again(): Promise<unknown>
 }
 
 /**
@@ -35,6 +46,7 @@ export class DependencyIndex {
   readonly #names = new DependencyNames()
   readonly #links = new Links()
   readonly #pairings = new Pairings()
+  readonly #doubts = new Map<number, Doubt>()
   readonly #release = (id: number): void => this.#names.release(id)
 
   /** Distinct dependencies, for tests and metrics. */
@@ -80,8 +92,9 @@ export class DependencyIndex {
   }
 
   /** Gives the dependencies to a slot that has none. */
-  add(slot: number, dependencies: readonly Dependency[], pairing?: Dependent['pairing']): void {
+  add(slot: number, dependencies: readonly Dependency[], pairing?: Dependent['pairing'], doubt?: Doubt): void {
     if (pairing) this.#pairings.hold(slot, pairing.ways, pairing.missed)
+    if (doubt) this.#doubts.set(slot, doubt)
     if (dependencies.length === 1) {
       const id = this.#names.id(dependencies[0]!)
       this.#links.addOnly(slot, id, this.#names.heads)
@@ -95,7 +108,12 @@ export class DependencyIndex {
 
   remove(slot: number): void {
     if (!this.#pairings.isEmpty) this.#pairings.release(slot)
+    if (this.#doubts.size > 0) this.#doubts.delete(slot)
     this.#links.remove(slot, this.#names.heads, this.#release)
+  }
+
+  doubtOf(slot: number): Doubt | undefined {
+    return this.#doubts.get(slot)
   }
 
   of(slot: number): Dependency[] {

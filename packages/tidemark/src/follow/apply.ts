@@ -2,10 +2,11 @@ import type { Clock } from '../clock.js'
 import type { Counters } from '../counters.js'
 import type { Observers } from '../events.js'
 import { splitKey } from '../keys.js'
-import type { Change, Commit, Mode, Target } from '../log/change.js'
+import type { Change, Commit, Mode, RowChange, Target } from '../log/change.js'
 import type { Keyspace } from '../read/keyspace.js'
 import type { Keyspaces } from '../read/keyspaces.js'
 import type { L1 } from '../tiers/l1.js'
+import type { Doubts } from './doubts.js'
 import type { Sweeps } from './sweeps.js'
 import type { Taken } from './taken.js'
 import { NAMED_MAX, Touches } from './touches.js'
@@ -14,6 +15,7 @@ export interface ApplyContext {
   readonly l1: L1
   readonly spaces: Keyspaces
   readonly sweeps: Sweeps
+  readonly doubts: Doubts
   readonly counters: Counters
   readonly observers: Observers
   readonly taken: Taken
@@ -26,10 +28,12 @@ export interface ApplyContext {
  * and everything the first slice of their sweeps, and no read finds the rest.
  */
 export function apply(context: ApplyContext, commit: Commit): void {
-  const { l1, counters, observers, clock } = context
+  const { l1, counters, observers, clock, doubts } = context
   const before = l1.size
   const touches = new Touches(context, commit.lsn)
   const all = [touches]
+  /** What may stay, by all that touched it. A later change of the commit may be one that leaves no doubt. */
+  const doubted = new Map<number, RowChange[]>()
   let mode: Mode = 'drop'
   for (const change of commit.changes) {
     counters.changes++
@@ -38,8 +42,14 @@ export function apply(context: ApplyContext, commit: Commit): void {
     // What expires stays, so its next dependency finds it again.
     const expired = own === 'expire' ? new Set<number>() : undefined
     const touch = (slot: number): void => {
+      if (change.kind === 'row' && doubts.isInDoubt(slot, change)) {
+        const changes = doubted.get(slot)
+        if (changes?.at(-1) !== change) doubted.set(slot, [...(changes ?? []), change])
+        return
+      }
       if (expired?.has(slot)) return
       expired?.add(slot)
+      if (own === 'drop') doubted.delete(slot)
       touches.touch(slot, own, clock.now())
     }
     l1.resolve(change, touch, counters)
@@ -48,6 +58,12 @@ export function apply(context: ApplyContext, commit: Commit): void {
       if (target.kind === 'key') touchOwnKey(context, target, touch)
       else if (target.kind !== 'tag') all.push(context.sweeps.begin(target, commit.lsn, change.mode))
     }
+  }
+  for (const [slot, changes] of doubted) {
+    // A pattern of the same commit may have taken it.
+    if (!l1.holds(slot)) continue
+    doubts.hold(slot, changes)
+    touches.touch(slot, 'drop', clock.now())
   }
   counters.commits++
   if (!observers.hears('applied')) return

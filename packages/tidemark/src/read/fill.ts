@@ -1,5 +1,6 @@
 import type { Counters } from '../counters.js'
 import type { Dependency } from '../dependencies/dependency.js'
+import type { About } from '../dependencies/lookup.js'
 import type { Partners, PartnersByTable } from '../dependencies/partners.js'
 import type { RunningFill } from '../follow/follower.js'
 import type { NotKept, Reading, Session } from '../source.js'
@@ -41,6 +42,8 @@ export class Fill implements Reading {
   /** Of something else that it read nobody can tell how old it is: then neither of what was computed from it. */
   isFenced = false
   isEnded = false
+  /** Which changes may leave the result as it is. */
+  about: About | undefined
   /** Where it began, as the follower tracks it. */
   readonly running: RunningFill
   /** Monotonic ms. */

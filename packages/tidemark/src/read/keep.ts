@@ -2,6 +2,7 @@ import type { Clock } from '../clock.js'
 import type { Counters } from '../counters.js'
 import type { Dependency } from '../dependencies/dependency.js'
 import { missedChanges, type Overtaken } from '../fence/fence.js'
+import type { Doubts } from '../follow/doubts.js'
 import type { Follower } from '../follow/follower.js'
 import type { Shared, SharedTier } from '../l2/shared-tier.js'
 import type { Policy } from '../options.js'
@@ -19,6 +20,7 @@ export interface Keeper {
   readonly follower: Follower
   readonly counters: Counters
   readonly clock: Clock
+  readonly doubts: Doubts
   /** The tier that processes share, where there is one. */
   readonly shared: SharedTier | undefined
   /** When something was last taken from it, in monotonic ms. */
@@ -29,6 +31,8 @@ export interface Keeper {
   context(fill: Fill): object
   /** What a load of the key waits for, as it would be in vain before: the proof of the change that took the entry. */
   proofOfTaking(space: Keyspace, key: SlotKey): Promise<void> | undefined
+  /** Loads what is asked for, once what touched it can be seen. */
+  again(request: Request): Promise<unknown>
   filled(space: Keyspace, key: SlotKey, slot: number, ms: number, notKept: NotKept | undefined): void
   failed(space: Keyspace, key: SlotKey, error: unknown): void
   /** Tells a developer something, once for each code and definition. */
@@ -67,15 +71,16 @@ export const KEY_BYTES = 64
  */
 export function keep(
   keeper: Keeper,
-  { space, key, policy }: Request,
+  request: Request,
   sharedName: string | undefined,
   fill: Fill,
   value: unknown,
   isAwaitedByLoaders: boolean,
 ): Kept {
+  const { space, key, policy } = request
   const now = keeper.clock.now()
   // What is to be cloned for each reader is not frozen in the loader's hands either.
-  const own = policy.isCloned ? copyOf(value) : value
+  let own = policy.isCloned ? copyOf(value) : value
   const sealed = seal(own)
   const isCopied = sealed.copied || policy.isCloned
   const dependencies = fill.dependencies
@@ -92,12 +97,16 @@ export function keep(
   let slot = -1
   if (notKept === undefined) {
     const ways = fill.partners
+    const { about } = fill
+    // Whoever has the former value goes on with the same one.
+    if (!isCopied) own = keeper.doubts.judge(space, key, own, about, dependencies)
     slot = keeper.l1.store(space, key, own, {
       lsn: keeper.follower.tidemark,
       filledAt: now,
       lifetimeMs,
       dependencies,
       pairing: ways && { ways, missed: missedChanges(fill.running, keeper.follower.ring) },
+      doubt: about && !isCopied ? { about, again: () => keeper.again(request) } : undefined,
       bytes: sealed.bytes + KEY_BYTES,
       copied: isCopied,
     })

@@ -79,7 +79,10 @@ export class L1 {
   }
 
   /** What the dependencies of all entries take: distinct ones, and what is held for them. */
-  get index(): Pick<DependencyIndex, 'dependencies' | 'remains' | 'keysOf' | 'entriesOf' | 'idOf' | 'handedOf'> {
+  get index(): Pick<
+    DependencyIndex,
+    'dependencies' | 'remains' | 'keysOf' | 'entriesOf' | 'idOf' | 'of' | 'handedOf' | 'doubtOf'
+  > {
     return this.#index
   }
 
@@ -210,7 +213,7 @@ export class L1 {
     this.#states[slot] = fill.copied ? COPIED : SHARED
     this.#bytes += bytes
     this.#shares?.resized(space.tenant, bytes)
-    if (fill.dependencies.length > 0) this.#index.add(slot, fill.dependencies, fill.pairing)
+    if (fill.dependencies.length > 0) this.#index.add(slot, fill.dependencies, fill.pairing, fill.doubt)
     return slot
   }
 
