@@ -44,7 +44,8 @@ export function dependencyRow(op: 'insert' | 'delete', row: Image): RowChange {
   return { kind: 'row', table: 'tidemark_trees.config_dependencies', op, old, new: next }
 }
 
-const NODE = { kind: 'row', table: 'tidemark_trees.configs' } as const
+export const NODES = 'tidemark_trees.configs'
+const NODE = { kind: 'row', table: NODES } as const
 
 function image({ tenant, config }: ConfigName, path: Path, node: Omit<Node, 'version'> & { version?: number }): Image {
   return {

@@ -1,11 +1,12 @@
 import { AsyncResource } from 'node:async_hooks'
 import { hash } from 'node:crypto'
 import type { Sql } from '@tidemark/postgres'
-import { type Cache, CycleError } from 'tidemark'
+import { type Cache, CycleError, type LoaderContext } from 'tidemark'
 import { TreeCycleError } from './errors.js'
 import { valueIn } from './json.js'
 import { childrenOf, kindOf, type Node } from './nodes.js'
 import { ancestorsOf, childOf, isWithin, nameOf, type Path } from './pointer.js'
+import { isComposed, mayStay, TAKEN_ALONG } from './stays.js'
 import {
   type ConfigName,
   movedTo,
@@ -39,7 +40,8 @@ export interface View {
 /** The names below an object, in their order; null where there is none. */
 type Names = readonly string[] | null
 
-export type TreesContext = { readonly sql: Sql }
+/** In a transaction nothing is kept, so nothing stays. */
+export type TreesContext = { readonly sql: Sql } & Partial<Pick<LoaderContext, 'mayStay' | 'tag'>>
 /** Views that are remembered to be made of others. */
 const COMPOSED_MAX = 100_000
 
@@ -74,27 +76,37 @@ export class Views {
    * @param counted  counts the times that it ran
    */
   load(place: Place, counted?: { loads: number }): Load<View | null> {
-    return async ({ sql }) => {
+    return async (context) => {
       if (counted) counted.loads++
-      const { nodes, references, dependencies } = nodesIn(await this.#rows(sql, place))
-      if (dependencies.length > 0) await this.#watch(sql, place, dependencies)
-      const moved = movedTo(references, place)
-      if (moved) return this.#other(place, moved)
-      const top = nodes.get(place.path)
-      if (!top) return this.#inherited(place)
-      const reference = referenceOf(nodes, place)
-      if (reference) {
-        this.#remember(place)
-        const { json, hash } = (await this.get(reference)) ?? {}
-        return json === undefined || hash === undefined ? null : { json, hash, version: newestOf(nodes) }
+      const stored = nodesIn(await this.#rows(context.sql, place))
+      const view = await this.#load(context, place, stored)
+      if (isComposed(view)) {
+        const overrides = this.#composed.has(nameOfPlace(place)) ? (path: Path) => stored.nodes.has(path) : () => false
+        context.mayStay?.((change, isTagged) => mayStay(place, view, overrides, change) && !isTagged(TAKEN_ALONG))
       }
-      const base = await this.#baseOf(place, nodes)
-      if (base || [...nodes.keys()].some((path) => path.endsWith('/$ref'))) this.#remember(place)
-      const json = await new Assembly(this, place, nodes).text(place.path, base)
-      return json === null
-        ? null
-        : { json, version: newestOf(nodes), hash: hash('sha256', json, 'base64url').slice(0, 16) }
+      return view
     }
+  }
+
+  async #load(context: TreesContext, place: Place, stored: StoredNodes): Promise<View | null> {
+    const { nodes, references, dependencies } = stored
+    if (dependencies.length > 0) await this.#watch(context, place, dependencies)
+    const moved = movedTo(references, place)
+    if (moved) return this.#other(place, moved)
+    const top = nodes.get(place.path)
+    if (!top) return this.#inherited(place)
+    const reference = referenceOf(nodes, place)
+    if (reference) {
+      this.#remember(place)
+      const { json, hash } = (await this.get(reference)) ?? {}
+      return json === undefined || hash === undefined ? null : { json, hash, version: newestOf(nodes) }
+    }
+    const base = await this.#baseOf(place, nodes)
+    if (base || [...nodes.keys()].some((path) => path.endsWith('/$ref'))) this.#remember(place)
+    const json = await new Assembly(this, place, nodes).text(place.path, base)
+    return json === null
+      ? null
+      : { json, version: newestOf(nodes), hash: hash('sha256', json, 'base64url').slice(0, 16) }
   }
 
   /**
@@ -253,7 +265,8 @@ export class Views {
   }
 
   /** Makes the entry depend on all nodes that were declared to take it along, and on those that take these along. */
-  async #watch(sql: Sql, config: ConfigName, dependencies: readonly Path[]): Promise<void> {
+  async #watch({ sql, tag }: TreesContext, config: ConfigName, dependencies: readonly Path[]): Promise<void> {
+    tag?.(TAKEN_ALONG)
     const watched = new Set<Path>()
     const next = [...dependencies]
     for (let path = next.pop(); path !== undefined; path = next.pop()) {

@@ -20,10 +20,17 @@ export interface Figures {
   /** Changed, or taken along as declared. */
   expected: number
   both: number
+  /** Loaded again at once by what might have changed them, and the same: neither gone nor expected. */
+  stayed: number
   edits: number
   refused: number
-  /** Gone though nothing of them changed: how many, by edit and by what the view was. */
-  readonly needless: Map<string, number>
+  /** Gone though nothing of them changed, by edit and by what the view was. */
+  readonly needless: Map<string, Needless>
+}
+
+export interface Needless {
+  count: number
+  readonly example: string
 }
 
 /** Of configs by themselves, of those that inherit and refer, and of the edits that make one of these inherit from another one. */
@@ -35,6 +42,7 @@ export function noTotals(): Totals {
     gone: 0,
     expected: 0,
     both: 0,
+    stayed: 0,
     edits: 0,
     refused: 0,
     needless: new Map(),
@@ -44,6 +52,8 @@ export function noTotals(): Totals {
 
 interface Watched extends Place {
   readonly seen: Seen
+  /** The position as of which its entry was stored. */
+  asOf?: string | undefined
   /** What takes it along. */
   readonly sources: readonly Place[]
 }
@@ -60,6 +70,8 @@ export class Run {
   readonly #tenant: string
   readonly #editor: Process
   readonly #reader: Process
+  /** Entries that a change touched and that are there as before, by tenant and key. */
+  readonly #stayed: ReadonlySet<string>
   readonly #past = new Map<string, Map<number, Tree | undefined>>()
   readonly #log: string[] = []
   #watched: readonly Watched[] = []
@@ -69,14 +81,18 @@ export class Run {
   /** Nodes that the last edit declared anew to go along. */
   #declared: readonly Place[] = []
 
-  /** @param reader  whose entries are looked at: the process that edits, or another one */
-  constructor(seed: number, totals: Totals, editor: Process, reader: Process = editor) {
+  /**
+   * @param reader  whose entries are looked at: the process that edits, or another one
+   * @param stayed  those of them that the last edit touched and left as they were
+   */
+  constructor(seed: number, totals: Totals, editor: Process, reader: Process, stayed: ReadonlySet<string>) {
     this.#totals = totals
     this.#isAlone = seed % 2 !== 0
     this.#chance = new Chance(seed)
     this.#tenant = `S${seed}`
     this.#editor = editor
     this.#reader = reader
+    this.#stayed = stayed
     for (const name of this.#isAlone ? ['app'] : ['base', 'app', 'other']) this.#model.config(name)
   }
 
@@ -119,13 +135,15 @@ export class Run {
     })
     this.#before = new Map([...this.#model.configs].map(([name, { tree }]) => [name, tree && copy(tree)]))
     await Promise.all(
-      this.#watched.map(async ({ name, path }) => {
+      this.#watched.map(async (watched) => {
+        const { name, path } = watched
         const node = this.#node(name, path)
         await until(
           async () => (await node.ask()).from === 'l1',
           () => `${name} "${path}": ${node.explain().text}`,
           WAIT_MS,
         )
+        watched.asOf = node.explain().asOf
       }),
     )
   }
@@ -138,13 +156,18 @@ export class Run {
   /** Once the edit has reached the reader: exactly those are gone that should be. */
   compare(): void {
     const { figures } = this
-    for (const { name, path, seen, sources } of this.#watched) {
+    for (const { name, path, seen, sources, asOf } of this.#watched) {
       const now = this.#model.see(name, path)
       const takers = [...sources, ...this.#model.takeAlong(now.madeOf)]
       const isTaken = takers.some((taker) => this.#isOther(taker)) || this.#isDeclared([...takers, ...now.madeOf])
       const isExpected = now.text !== seen.text || isTaken
-      const isGone = !this.#node(name, path).explain().stored
+      const node = this.#node(name, path)
+      // What others are made of may be there again by now, as another entry.
+      const isOther = node.explain().asOf !== asOf
+      const hasStayed = this.#stayed.has(`${this.#tenant} ${node.key}`)
+      const isGone = isOther && !hasStayed
       figures.compared++
+      if (isOther && hasStayed) figures.stayed++
       if (isGone) figures.gone++
       if (isExpected) figures.expected++
       if (isGone && isExpected) figures.both++
@@ -182,11 +205,20 @@ export class Run {
     const what = text === undefined ? 'absent' : own === undefined ? 'inherited or referred to' : 'own'
     const cause = `${edit.kind} in ${edit.name === name ? 'the same config' : 'another config'}: ${what}`
     const { needless } = this.figures
-    needless.set(cause, (needless.get(cause) ?? 0) + 1)
-    if (process.env['TREE_NEEDLESS'])
-      console.log(
-        `${this.#tenant} ${name} "${path}" (${text}; ${madeOf.map((of) => `${of.name}${of.path}`)}) after ${told(edit)}\n  ${[...this.#before].map(([of, tree]) => `${of}${this.#model.config(of).base ? `<${this.#model.config(of).base}` : ''} ${tree && print(tree)}`).join('\n  ')}`,
-      )
+    const known = needless.get(cause)
+    const example = `${this.#tenant} ${name} "${path}" (${text}; of ${madeOf.map((of) => `${of.name}${of.path}`)}) after ${told(edit)} in ${this.#trees}`
+    if (process.env['TREE_NEEDLESS']) console.log(example)
+    if (known) known.count++
+    else needless.set(cause, { count: 1, example })
+  }
+
+  /** All configs as they were before the edit. */
+  get #trees(): string {
+    const configs = [...this.#before].map(([name, tree]) => {
+      const { base } = this.#model.config(name)
+      return `${name}${base === undefined ? '' : ` < ${base}`} ${tree && print(tree)}`
+    })
+    return configs.join('; ')
   }
 
   #node(name: string, path: Path) {
@@ -249,7 +281,9 @@ export async function runTogether(
   editor: Process,
   reader = editor,
 ): Promise<void> {
-  const runs = seeds.map((seed) => ({ seed, run: new Run(seed, totals, editor, reader) }))
+  const stayed = new Set<string>()
+  const unlisten = reader.cache.on('stayed', ({ tenant, key }) => stayed.add(`${tenant} ${key}`))
+  const runs = seeds.map((seed) => ({ seed, run: new Run(seed, totals, editor, reader, stayed) }))
   const all = (step: (run: Run) => Promise<void> | void) =>
     Promise.all(
       runs.map(async ({ seed, run }) => {
@@ -261,13 +295,18 @@ export async function runTogether(
         }
       }),
     )
-  await all((run) => run.begin())
-  for (let edit = 0; edit < EDITS; edit++) {
-    await all((run) => run.fill())
-    await all((run) => run.edit())
-    await reader.cache.settled()
-    await all((run) => run.compare())
-    await all((run) => run.read())
+  try {
+    await all((run) => run.begin())
+    for (let edit = 0; edit < EDITS; edit++) {
+      await all((run) => run.fill())
+      stayed.clear()
+      await all((run) => run.edit())
+      await reader.cache.settled()
+      await all((run) => run.compare())
+      await all((run) => run.read())
+    }
+  } finally {
+    unlisten()
   }
 }
 
