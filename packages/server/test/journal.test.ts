@@ -61,6 +61,25 @@ test('a request is in the journal with who asked, its id, and what it took', BOU
   expect(logs.logs[0].latency).toBeGreaterThan(0)
 })
 
+test(
+  'a pattern that was looked for among given keys is recorded, and so are the keys that it matched',
+  BOUND,
+  async () => {
+    const asked = { pattern: 'user:5:*', cache_keys: ['user:5:a', 'user:6:a', 'user:5:b'], request_id: 'among' }
+    await invalidate(asked, '/invalidate/pattern')
+    const regex = { pattern: '^order:\\d$', syntax: 'regex', cache_keys: ['order:1', 'order:x'], request_id: 'among-2' }
+    await invalidate(regex, '/api/invalidate/pattern')
+    await until(async () => (await json('/api/journal?target=^order:\\d$')).records.length === 1)
+    expect((await json('/api/journal?target=user:5:*')).records).toMatchObject([
+      { pattern: 'user:5:*', keys: ['user:5:a', 'user:5:b'], detail: { keys: 2 } },
+    ])
+    expect((await json('/audit/logs?limit=2')).logs).toMatchObject([
+      { pattern: '^order:\\d$', keys: ['order:1'], request_id: 'among-2' },
+      { pattern: 'user:5:*', keys: ['user:5:a', 'user:5:b'], request_id: 'among' },
+    ])
+  },
+)
+
 test('filters narrow it, and a cursor leads through all of it', BOUND, async () => {
   for (let i = 0; i < 7; i++) await invalidate({ keys: [`page:${i}`], request_id: `page-${i}` })
   await until(async () => (await json('/api/journal?target=page:6')).records.length === 1)

@@ -12,10 +12,13 @@ import type { Transactions } from './transaction.js'
 import { uncachedViews } from './uncached.js'
 import type { Views } from './view.js'
 
+/** Who edits: by no pattern. */
+export type EditedBy = Omit<By, 'pattern'>
+
 /** Of every edit. */
 export interface EditOptions {
   /** Who asks, and why; kept in the history. */
-  readonly by?: By
+  readonly by?: EditedBy
   /** The version that the edit was made for, of the node at its path; another one rejects it. 0: of what is not there. */
   readonly ifVersion?: number
   /** The same by what readers saw, with what is inherited and referred to: `ask()`'s `value.hash`. */
@@ -102,7 +105,7 @@ export class Edits {
   }
 
   /** Changes what a config is besides its nodes: its base, or its schema. */
-  async changeHead(tenant: string, config: string, change: HeadChange, by: By | undefined): Promise<Edited> {
+  async changeHead(tenant: string, config: string, change: HeadChange, by: EditedBy | undefined): Promise<Edited> {
     if ('schema' in change && change.schema !== undefined) compile(change.schema)
     const { result, position } = await this.#transactions.run(tenant, async (client) => {
       const head = await lockHead(client, tenant, config)
@@ -290,7 +293,7 @@ async function record(
   config: string,
   version: number,
   changes: readonly NodeChange[],
-  by: By | undefined,
+  by: EditedBy | undefined,
   lastOrder: number | undefined,
 ): Promise<void> {
   await client.query(RECORD, [

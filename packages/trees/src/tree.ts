@@ -1,7 +1,7 @@
 import type { Sql } from '@tidemark/postgres'
 import type { PoolClient } from 'pg'
-import { type By, type Cache, escapeGlob } from 'tidemark'
-import type { Edited, EditOptions, Edits } from './edit.js'
+import { type Cache, escapeGlob } from 'tidemark'
+import type { Edited, EditedBy, EditOptions, Edits } from './edit.js'
 import { TreeAbsentError } from './errors.js'
 import { changesBackTo, type Difference, differences, type PastEdit, readHistory, treeAt } from './history.js'
 import { type Json, jsonOf, parseJson, printJson } from './json.js'
@@ -126,7 +126,10 @@ export class Tree {
   }
 
   /** Lets the config inherit another one of its tenant, or of the tenant `shared`: what it does not have itself is that one's. */
-  async extend(base: { readonly tenant?: string; readonly config: string } | undefined, by?: By): Promise<Edited> {
+  async extend(
+    base: { readonly tenant?: string; readonly config: string } | undefined,
+    by?: EditedBy,
+  ): Promise<Edited> {
     const { tenant = this.tenant, config } = base ?? { config: this.config }
     checkName('tenant', tenant)
     checkName('config', config)
@@ -136,7 +139,7 @@ export class Tree {
   }
 
   /** Sets the JSON Schema (2020-12) that the config must keep to, with what it inherits; undefined: none. */
-  async setSchema(schema: Document | undefined, by?: By): Promise<Edited> {
+  async setSchema(schema: Document | undefined, by?: EditedBy): Promise<Edited> {
     const text = schema && printJson(this.#read(schema, ''))
     return this.#edits.changeHead(this.tenant, this.config, { schema: text }, by)
   }

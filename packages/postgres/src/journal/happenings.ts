@@ -66,7 +66,11 @@ function request(
     ...place,
     tenant: tenant === null ? null : storable(tenant),
     origin: 'request',
-    pattern: isAll ? '*' : patterns.length > 0 ? storable(patterns.map(({ pattern }) => pattern).join('\n')) : null,
+    pattern: isAll
+      ? '*'
+      : patterns.length > 0
+        ? storable(patterns.map(({ pattern }) => pattern).join('\n'))
+        : textOf(by?.pattern),
     keys: shown.keys.map(storable),
     tags: shown.tags.map(storable),
     mode,

@@ -6,6 +6,7 @@ import {
   type By,
   type Cache,
   type Clock,
+  isByPart,
   type Mode,
   type Pattern,
   type Preview,
@@ -313,13 +314,18 @@ export class Invalidator {
 
   /** Into the log, and through it. Nothing to name is no request: of no key among those that were given the pattern holds. */
   async #publish(
-    { tenant, keys, wide, mode, by, requestId }: Asked & { keys: readonly string[]; wide: Wide },
+    { tenant, keys, wide, mode, by, requestId, pattern, among }: Asked & { keys: readonly string[]; wide: Wide },
     isAwaited: boolean,
   ): Promise<Effect & { readonly position: string | undefined }> {
     if (keys.length === 0 && !isWide(wide)) return { removed: 0, isSweeping: false, position: undefined }
     const { clock, appliedMaxMs } = this.#options
     const view = this.#view(tenant)
-    const who = { ...by, ...(requestId === undefined ? {} : { requestId }) }
+    const foundBy = among === undefined ? undefined : textOf(pattern)
+    const who = {
+      ...by,
+      ...(requestId === undefined ? {} : { requestId }),
+      ...(isByPart('pattern', foundBy) ? { pattern: foundBy } : {}),
+    }
     const published = this.#effects.of(() => view.invalidate({ keys, ...wide, mode, by: who }), isAwaited)
     let late: { cancel(): void } | undefined
     const bound = new Promise<never>((_, reject) => {
@@ -357,6 +363,10 @@ interface Wide {
 
 function isWide({ tags, pattern }: Wide): boolean {
   return tags !== undefined || pattern !== undefined
+}
+
+function textOf(pattern: Pattern | undefined): string | undefined {
+  return typeof pattern === 'object' ? pattern.regex : pattern
 }
 
 function sizeOf({ keys, matched }: Outcome): number {

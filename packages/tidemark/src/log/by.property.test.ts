@@ -24,7 +24,7 @@ function recorded() {
 
 const text = (max: number) => fc.string({ unit: 'binary', maxLength: max + 2 })
 const anything = fc.oneof(...PARTS.map((part) => text(BY_MAX[part])), fc.anything(), fc.constant(undefined))
-const by = fc.record({ actor: anything, requestId: anything, cause: anything }, { requiredKeys: [] })
+const by = fc.record({ actor: anything, requestId: anything, cause: anything, pattern: anything }, { requiredKeys: [] })
 
 describe('who asked', () => {
   test('what a request may say comes out of every log as it went in, and what it may not say is refused', async () => {

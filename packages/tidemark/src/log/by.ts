@@ -6,10 +6,15 @@ export interface By {
   readonly requestId?: string
   /** Why, in words. At most 1,024 characters. */
   readonly cause?: string
+  /** The pattern by which the keys that are named were found. At most 1,024 characters. */
+  readonly pattern?: string
 }
 
 /** How many characters each part has at most. */
-export const BY_MAX = { actor: 256, requestId: 256, cause: 1_024 } as const satisfies Record<keyof By, number>
+export const BY_MAX = { actor: 256, requestId: 256, cause: 1_024, pattern: 1_024 } as const satisfies Record<
+  keyof By,
+  number
+>
 
 const PARTS = Object.keys(BY_MAX) as readonly (keyof By)[]
 
