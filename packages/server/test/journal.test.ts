@@ -1,4 +1,5 @@
 import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
+import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseConfig, type Running, serve } from '../src/index.js'
 import { BOUND, CONFIG, SCHEMA, sql, temporaryFolder } from './serving.js'
@@ -77,6 +78,39 @@ test(
       { pattern: '^order:\\d$', keys: ['order:1'], request_id: 'among-2' },
       { pattern: 'user:5:*', keys: ['user:5:a', 'user:5:b'], request_id: 'among' },
     ])
+  },
+)
+
+test(
+  'an id whose claim came too late is answered for, and one that was given up can be claimed again',
+  BOUND,
+  async () => {
+    const table = 'tidemark_journal.requests'
+    const client = new pg.Client({ connectionString: database.url })
+    await client.connect()
+    try {
+      const answers = async (id: string) =>
+        (await client.query(`select answer from ${table} where id = $1 and answer is not null`, [id])).rows
+      // On a slow machine the claim may not only be late, but be cut off: then it is tried again.
+      let told = 0
+      for (let i = 0; told === 0; i++) {
+        expect(i).toBeLessThan(20)
+        await client.query(`begin; lock table ${table} in access exclusive mode`)
+        // The request does not wait for the claim, which waits for the lock.
+        await invalidate({ keys: ['late'], request_id: `late-${i}` })
+        await client.query('commit')
+        for (const end = Date.now() + 1_000; told === 0 && Date.now() < end; )
+          told = (await answers(`late-${i}`)).length
+      }
+      // As a claim that reached the database after its process had given it up.
+      await client.query(
+        `insert into ${table} select tenant, 'left', fingerprint, process, now() from ${table} where answer is not null limit 1`,
+      )
+      await invalidate({ keys: ['other'], request_id: 'left' })
+    } finally {
+      await client.end()
+    }
+    await until(async () => (await json('/api/journal?request_id=left&origin=request')).records.length === 1)
   },
 )
 

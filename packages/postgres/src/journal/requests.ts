@@ -40,7 +40,7 @@ const CLAIM = `
   on conflict (tenant, id) do update
   set fingerprint = excluded.fingerprint, process = excluded.process, claimed_at = excluded.claimed_at, answer = null
   where known.claimed_at < clock_timestamp() - $5 * interval '1 ms'
-    or (known.answer is null and known.claimed_at < clock_timestamp() - $6 * interval '1 ms')
+    or (known.answer is null and (known.process = excluded.process or known.claimed_at < clock_timestamp() - $6 * interval '1 ms'))
   returning true`
 
 const SWEEP_EVERY_MS = 60_000
@@ -59,7 +59,11 @@ export class JournalRequests {
     this.#limits = limits
   }
 
-  /** Claims an id for this process, or says what is known of it. Rejects where that can't be known. */
+  /**
+   * Claims an id for this process, or says what is known of it. Rejects where that can't be known.
+   *
+   * A process does not claim an id while it is making the request: what it had claimed before and not answered, it gave up.
+   */
   async claim(name: RequestName, fingerprint: string): Promise<Claim> {
     const { keepMs, runMaxMs } = this.#limits
     for (;;) {

@@ -31,8 +31,9 @@ export class SharedMemory {
   async once(name: RequestName, fingerprint: string, run: () => Promise<Outcome>): Promise<[Outcome, isNew: boolean]> {
     const end = this.#clock.now() + this.#waitMaxMs
     for (;;) {
-      const claim = await this.#bounded(() => this.#requests.claim(name, fingerprint))
-      if (claim === undefined) return [await run(), true]
+      const claiming = this.#requests.claim(name, fingerprint)
+      const claim = await this.#bounded(() => claiming)
+      if (claim === undefined) return [await this.#unclaimed(name, claiming, run), true]
       if (claim.kind === 'claimed') return [await this.#claimed(name, run), true]
       if (claim.fingerprint !== fingerprint) throw new ReusedRequestIdError()
       if (claim.kind === 'answered') return [decode(claim.answer), false]
@@ -53,6 +54,14 @@ export class SharedMemory {
   /** Tells the others what came of a request that was made here. Behind its answer: whoever asks elsewhere meanwhile waits for it. */
   store(name: RequestName, outcome: Outcome): void {
     this.#requests.answered(name, encode(outcome)).catch(() => {})
+  }
+
+  /** Made without waiting for the claim, which may arrive all the same: then the others are told what came of it, as nobody else would. */
+  #unclaimed(name: RequestName, claiming: Promise<Claim>, run: () => Promise<Outcome>): Promise<Outcome> {
+    const outcome = run()
+    const told = claiming.then(({ kind }) => (kind === 'claimed' ? this.#claimed(name, () => outcome) : undefined))
+    told.catch(() => {})
+    return outcome
   }
 
   async #claimed(name: RequestName, run: () => Promise<Outcome>): Promise<Outcome> {
