@@ -31,6 +31,8 @@ export interface LoaderHooks {
   /** A loader begins. @returns its number */
   began(tenant: string, key: string, signal: AbortSignal): number
   ended(load: number): void
+  /** What was loaded together has ended with the last of it: its age counts from then. */
+  endedTogether(loads: readonly number[]): void
 }
 
 export type SimCache = Cache<{ db: SimReads }>
@@ -45,6 +47,12 @@ interface Found {
 
 const GRACED: EntryOptions = { ttl: 400, grace: 600, tags: ['graced'], hardTimeout: 900 }
 const LAG_MS = 150
+
+/** How long an entry is fresh, in ms. */
+export function lifetimeOf(key: string): number {
+  if (key.startsWith('graced')) return 400
+  return key.startsWith('patient') ? 200 : Number.POSITIVE_INFINITY
+}
 
 export function keyName(tenant: string, key: string): string {
   return `key ${tenant} ${key}`
@@ -77,7 +85,9 @@ export function defineAll(cache: SimCache, hooks: LoaderHooks): Record<string, S
         const loading = ids.map((id, i) => loader(i === 0 ? context : context.of(id), id))
         // It ends when all have: what would run on could not be told from a second load.
         await Promise.allSettled(loading)
-        return Promise.all(loading)
+        const all = await Promise.all(loading)
+        hooks.endedTogether(all.map(({ load }) => load))
+        return all
       },
     })
   }

@@ -13,6 +13,7 @@ import {
   defineAll,
   keyName,
   type LoaderHooks,
+  lifetimeOf,
   loadRaw,
   type Shown,
   type SimCache,
@@ -169,6 +170,10 @@ export class World implements LoaderHooks {
     this.#running.delete(load)
     this.nature.loadedAt.set(load, this.clock.now())
     this.note(() => `load ${load} ends`)
+  }
+
+  endedTogether(loads: readonly number[]): void {
+    for (const load of loads) this.nature.loadedAt.set(load, this.clock.now())
   }
 
   get running(): number {
@@ -384,15 +389,10 @@ export class World implements LoaderHooks {
   #outlivesNone(outer: Shown, now: number): void {
     for (const inner of outer.inner) {
       if (!inner.value) continue
-      const expiresAt = (this.nature.loadedAt.get(inner.value.load) ?? 0) + this.lifetimeOf(inner.value.key)
+      const expiresAt = (this.nature.loadedAt.get(inner.value.load) ?? 0) + lifetimeOf(inner.value.key)
       if (now > expiresAt)
         throw new Violation(`nested: ${outer.key} is fresh, its ${inner.value.key} is not since ${expiresAt}`)
       this.#outlivesNone(inner.value, now)
     }
-  }
-
-  lifetimeOf(key: string): number {
-    if (key.startsWith('graced')) return 400
-    return key.startsWith('patient') ? 200 : Number.POSITIVE_INFINITY
   }
 }
