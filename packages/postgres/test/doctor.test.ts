@@ -65,6 +65,28 @@ test('each finding of tables names the SQL that mends it, and that SQL does', as
   expect(doctorSql(after)).toBe('')
 })
 
+test('what Tidemark keeps for itself, and nobody follows, is no finding', async () => {
+  await db.sql(
+    'create schema if not exists tidemark',
+    'create schema tidemark_journal',
+    'create unlogged table tidemark.beats (id int primary key)',
+    'create table tidemark_journal.kept (id int primary key, v int)',
+    'create table beside (id int primary key, v int)',
+    'insert into tidemark_journal.kept values (1, 1)',
+    'insert into beside values (1, 1)',
+    'update tidemark_journal.kept set v = 2',
+    'update beside set v = 2',
+    ...(isBefore(15) ? [] : ['select pg_stat_force_next_flush()']),
+  )
+  const narrow = async () => of(await doctor(db.url), 'identity-narrow')
+  await expect
+    .poll(narrow, { timeout: 20_000 })
+    .toMatchObject([{ title: expect.stringContaining('public.beside (rows changed so far: 1)') }])
+  const told = (await doctor(db.url)).map(({ title, fix }) => `${title}: ${fix}`).join('\n')
+  expect(told).not.toMatch(/tidemark\.beats|tidemark_journal/)
+  await db.sql('drop schema tidemark_journal cascade', 'drop table tidemark.beats, beside')
+})
+
 test('event triggers for DDL are offered, and seen when they are there, switched off, or of another version', async () => {
   await db.sql(UNINSTALL_SQL)
   const missing = of(await doctor(db.url), 'ddl-triggers')

@@ -1,4 +1,5 @@
 import type { SqlConnection } from '../wal/connection.js'
+import { OWN_SCHEMAS } from '../wal/publication.js'
 import { advice, error, type Finding, listed, ok, warning } from './finding.js'
 import { type Provider, replicationSql } from './provider.js'
 
@@ -56,7 +57,7 @@ async function checkReading(sql: SqlConnection, role: string): Promise<Finding> 
          has_schema_privilege(n.oid, 'usage') and has_any_column_privilege(c.oid, 'select') as may
        from pg_class c join pg_namespace n on n.oid = c.relnamespace
        where c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition and c.relpersistence <> 't' and c.oid >= 16384
-         and n.nspname not in ('information_schema', 'tidemark')
+         and n.nspname not in (${['information_schema', ...OWN_SCHEMAS].map((name) => `'${name}'`).join(', ')})
      ) t`,
   )
   const { tables, readable, schemas } = row!

@@ -1,7 +1,7 @@
 import { escapeIdentifier } from 'pg'
 import { type Catalogue, type CatalogueTable, readCatalogue } from '../wal/catalogue.js'
 import type { SqlConnection } from '../wal/connection.js'
-import { planPublication, publishSql } from '../wal/publication.js'
+import { OWN_SCHEMAS, planPublication, publishSql } from '../wal/publication.js'
 import { error, type Finding, listed, ok, warning } from './finding.js'
 
 /** What the publication and the identities of the tables let Tidemark see. */
@@ -12,10 +12,8 @@ export async function checkTables(sql: SqlConnection, publication: string, versi
   const [row] = await sql.rows<{ mayCreate: boolean }>(
     `select has_database_privilege(current_database(), 'create') as "mayCreate"`,
   )
-  return [
-    ...checkPublication(publication, catalogue, row!.mayCreate),
-    ...checkIdentities([...catalogue.tables.values()], byOid, version),
-  ]
+  const others = [...catalogue.tables.values()].filter(({ schema }) => !OWN_SCHEMAS.has(schema))
+  return [...checkPublication(publication, catalogue, row!.mayCreate), ...checkIdentities(others, byOid, version)]
 }
 
 interface TableFacts {
@@ -133,10 +131,7 @@ function checkIdentities(
   if (missing.length === 0) findings.push(ok('identity-missing', 'every logged table has a usable replica identity'))
 
   const narrow = tables
-    .filter(
-      (table) =>
-        table.kind === 'table' && table.schema !== 'tidemark' && table.identity && table.identity.kind !== 'full',
-    )
+    .filter((table) => table.kind === 'table' && table.identity && table.identity.kind !== 'full')
     .map((table) => ({ table, facts: facts.get(table.oid) }))
     .filter(({ facts }) => facts && facts.changed > 0 && !(version >= 180_000 && facts.hasGenerated))
     .sort((a, b) => b.facts!.changed - a.facts!.changed)

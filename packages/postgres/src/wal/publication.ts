@@ -13,7 +13,7 @@ const LOCKED = '55P03'
 const LOCKED_MAX = 3
 
 /** What Tidemark keeps for itself (the journal, tokens) is followed by nobody, but for the messages on PostgreSQL 13. */
-const OWN_SCHEMAS: ReadonlySet<string> = new Set([JOURNAL_SCHEMA, 'tidemark'])
+export const OWN_SCHEMAS: ReadonlySet<string> = new Set([JOURNAL_SCHEMA, 'tidemark'])
 
 /** What the publication should list beyond what it lists, and no longer. */
 export interface Plan {
