@@ -274,11 +274,15 @@ function createFastify(
     headersTimeout: receiveMaxMs,
     connectionsCheckingInterval: Math.min(receiveMaxMs, CHECKING_MAX_MS),
     maxHeaderSize: HEADERS_MAX_BYTES,
+    // Node would answer without a problem: the guard refuses who names no host.
+    requireHostHeader: false,
   }
   // Whether it is HTTP or HTTPS, it is the same to all that follows.
   const app = pair
     ? (fastify({ ...options, https: { ...listening, ...pair, minVersion: 'TLSv1.2' } }) as unknown as FastifyInstance)
     : fastify({ ...options, http: listening })
+  // An expectation that is not known is passed over (RFC 9110, 10.1.1).
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   readJsonBodies(app)

@@ -137,7 +137,7 @@ describe('a request that can be read in two ways', () => {
     ).then(outcome)
   const refused = [400, 'TIDEMARK_REQUEST']
 
-  it('is refused: headers that come twice, or an address of another server', async () => {
+  it('is refused: headers that come twice or are not ASCII, or an address of another server', async () => {
     for (const header of ['Host: attacker.example', `Host: 127.0.0.1:${port}`, 'Content-Type: text/plain'])
       expect(await asked(`${header}\n`), header).toEqual(refused)
     for (const header of ['Idempotency-Key', 'idempotency-key', 'Tidemark-Tenant', 'Tidemark-Csrf', 'Authorization'])
@@ -145,7 +145,10 @@ describe('a request that can be read in two ways', () => {
     for (const address of ['http://attacker.example/health', `https://127.0.0.1:${port}/health`, 'health'])
       expect(await asked('', '', `GET ${address} HTTP/1.1`), address).toEqual(refused)
     expect(await asked('', '', `GET http://127.0.0.1:${port}/health/live HTTP/1.1`)).toEqual([200, undefined])
-    const lists = 'If-None-Match: "a"\nIf-None-Match: "b"\nX: 1\nX: 2\n'
+    // Some read bytes beyond ASCII as Latin-1, others as UTF-8.
+    for (const header of ['Idempotency-Key: \xc3\xa9', 'Tidemark-Tenant: \xe9', 'Tidemark-Tenant: \x7f'])
+      expect(await asked(`${header}\n`), header).toEqual(refused)
+    const lists = 'If-None-Match: "a"\nIf-None-Match: "b"\nX: 1\nX: \xc3\xa9\n'
     expect(await asked(lists, '', 'GET /health/live HTTP/1.1')).toEqual([200, undefined])
   })
 
@@ -252,6 +255,15 @@ describe('every error', () => {
     for (const text of ['nonsense\n\n', `GET / HTTP/1.1\nHost: 127.0.0.1:${port}\nX: ${'x'.repeat(100_000)}\n\n`]) {
       expect(outcome(await raw(text))).toEqual([400, 'TIDEMARK_REQUEST'])
     }
+  })
+})
+
+describe('what Node would answer by itself', () => {
+  it('is answered as everything else: a request without a Host, or with an expectation', async () => {
+    const noHost = await raw('GET /health/live HTTP/1.1\nConnection: close\n\n')
+    expect(outcome(noHost)).toEqual([421, 'TIDEMARK_FOREIGN_HOST'])
+    expect(noHost).toMatch(/content-type: application\/problem\+json/i)
+    expect(outcome(await request(`127.0.0.1:${port}`, 'Expect: more\n'))).toEqual([200, undefined])
   })
 })
 

@@ -46,6 +46,20 @@ describe('POST /api/invalidate', () => {
     expect(['user:1', 'user:2', 'order:1', 'page'].map(isStored)).toEqual([false, true, false, false])
   })
 
+  it('counts an entry once that is named by its key and has the tag, as the preview does', async () => {
+    await store('user:1', 'user:2')
+    const named = { keys: ['user:1', 'nobody'], tags: ['user'] }
+    expect(await post('/api/invalidate', { ...named, dryRun: true })).toMatchObject({ invalidated_count: 2 })
+    const answer = await post('/api/invalidate', named)
+    expect(answer).toMatchObject({ invalidated_count: 3, removed: { l1: 2 } }) // both entries, and `nobody`
+    expect([...answer.matched_keys].sort()).toEqual(['user:1', 'user:2'])
+  })
+
+  it('says of a body that is no object that it is the body', async () => {
+    const response = await server.app.inject({ method: 'POST', url: '/api/invalidate', payload: [] })
+    expect(response.json()).toMatchObject({ status: 400, errors: [{ parameter: 'body' }] })
+  })
+
   it('enters the log with who and why, also when nothing here matches', async () => {
     const answer = await post('/api/invalidate', { dependencies: ['elsewhere'], request_id: 'r-1', cause: 'import' })
     expect(answer).toMatchObject({ status: 200, invalidated_count: 1, removed: { l1: 0 } })

@@ -72,7 +72,7 @@ export interface Outcome {
   readonly keys: readonly string[]
   /** Keys that the pattern matched, or that had the tags, just before: so many as are told at most. */
   readonly matched: readonly string[]
-  /** Keys that were named, and entries that were matched. */
+  /** Keys that were named, and entries that were matched: what is both counts once, among those in `matched`. */
   readonly count: number
   /** Entries that went; undefined where that is not known, as of L2 before it has counted. */
   readonly removed: { readonly l1: number | undefined; readonly l2: number | undefined; readonly hasL2: boolean }
@@ -212,7 +212,9 @@ export class Invalidator {
     const began = clock.now()
     const { keys, wide } = await this.#named(asked)
     const found = isWide(wide) ? await view.preview({ ...wide, sampleMax: MATCHED_MAX }) : undefined
-    const count = keys.length + (found?.count ?? 0)
+    const named = new Set(keys)
+    const twice = (found?.sample ?? []).filter((key) => named.has(key)).length
+    const count = keys.length + (found?.count ?? 0) - twice
     const isNamed = keys.length > 0 || isWide(wide)
     const plan = asked.refill && isNamed && !isLocal ? await view.planRefill({ keys, ...wide }) : undefined
     const done: Effect & { readonly position: string | undefined } = isLocal

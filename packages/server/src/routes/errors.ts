@@ -47,7 +47,7 @@ export function malformedAnswer(): string {
 /** Fastify's errors in our words. */
 function understood(error: FastifyError): unknown {
   if (hasZodFastifySchemaValidationErrors(error))
-    return new ParameterError(parameterProblems(error.validation), { cause: error })
+    return new ParameterError(parameterProblems(error.validation, error.validationContext), { cause: error })
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new RequestError('TIDEMARK_BODY_TOO_LARGE', 'The body is larger than the server reads. Send less.', {
@@ -77,13 +77,14 @@ function withStatus(problem: Problem, error: FastifyError): Problem {
 
 function parameterProblems(
   issues: readonly { instancePath: string; message?: string; keyword: string; params: Record<string, unknown> }[],
+  whole = 'body',
 ): ParameterProblem[] {
   return issues.flatMap(({ instancePath, message, keyword, params }) => {
     const keys = params['keys']
     if (keyword === 'unrecognized_keys' && Array.isArray(keys)) {
       return keys.map((key) => ({ parameter: String(key).slice(0, 100), message: 'is not a parameter here' }))
     }
-    return [{ parameter: instancePath.slice(1), message: message ?? 'cannot be used' }]
+    return [{ parameter: instancePath.slice(1) || whole, message: message ?? 'cannot be used' }]
   })
 }
 

@@ -2,7 +2,10 @@ import { isUtf8 } from 'node:buffer'
 import type { FastifyRequest } from 'fastify'
 import { RequestError } from '../errors.js'
 
-/** Of these Node takes the first, or puts several into one text; a proxy before the server may have taken another. */
+/**
+ * Of these Node takes the first, or puts several into one text; a proxy before the server may have taken another. Bytes beyond ASCII it reads
+ * as Latin-1, which was UTF-8 where they come from.
+ */
 const ONCE = new Set(['host', 'authorization', 'content-type', 'content-encoding', 'idempotency-key', 'last-event-id'])
 const OURS = 'tidemark-'
 
@@ -27,6 +30,11 @@ export function requireOneMeaning({ raw, protocol }: FastifyRequest): void {
     if (!ONCE.has(name) && !name.startsWith(OURS)) continue
     if (seen.has(name)) throw new RequestError('TIDEMARK_REQUEST', `The header ${name} may be sent once.`)
     seen.add(name)
+    if (/[^\t -~]/.test(raw.rawHeaders[i + 1]!))
+      throw new RequestError(
+        'TIDEMARK_REQUEST',
+        `The header ${name} is not ASCII: send what is not in the query or the body.`,
+      )
   }
 }
 
