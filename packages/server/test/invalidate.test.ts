@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { lacks } from '../../../test/machine.js'
 import { listen } from '../src/listen.js'
 import { fakeServer } from './fake-database.js'
@@ -58,6 +58,19 @@ describe('POST /api/invalidate', () => {
   it('says of a body that is no object that it is the body', async () => {
     const response = await server.app.inject({ method: 'POST', url: '/api/invalidate', payload: [] })
     expect(response.json()).toMatchObject({ status: 400, errors: [{ parameter: 'body' }] })
+  })
+
+  it('counts all that went where a tag has thousands of entries', async () => {
+    await store('other:1', ...Array.from({ length: 3_000 }, (_, i) => `user:${i}`))
+    for (const mode of ['soft', 'hard']) {
+      const answer = await post('/api/invalidate', { tags: ['user'], mode, request_id: mode })
+      expect(answer).toMatchObject({ status: 200, invalidated_count: 3_000 })
+      await vi.waitFor(async () => {
+        const { sweeping, removed } = (await server.app.inject(`/api/invalidations/${mode}`)).json()
+        expect({ sweeping, removed }).toEqual({ sweeping: undefined, removed: { l1: 3_000 } })
+      }, 20_000)
+    }
+    expect(server.cache.status().entries).toBe(1)
   })
 
   it('enters the log with who and why, also when nothing here matches', async () => {

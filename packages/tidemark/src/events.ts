@@ -20,7 +20,7 @@ export interface CacheEvents {
     readonly left: number
     readonly entries: readonly EntryName[]
     readonly mode: Mode
-    /** How many of its patterns are not yet worked off, so that `touched` does not count all: `swept` follows for each. */
+    /** How many of its patterns, and of what it names beyond a thousand entries, are not yet worked off, so that `touched` does not count all: `swept` follows for each. */
     readonly sweeping: number
     /** The tenants whose keys, tags or patterns requests named; empty for what only changed rows. */
     readonly tenants: readonly string[]
@@ -28,7 +28,7 @@ export interface CacheEvents {
     readonly isOfSource: boolean
   }
   /**
-   * Patterns and tenants may name too many entries to go through at once. The commit was applied, and no read finds them; this says
+   * Patterns, tenants, and tags or rows that thousands of entries have, may name too many to go through at once. The commit was applied, and no read finds them; this says
    * that the last is gone, `ms` later, and how many they were. `entries` has at most 100.
    */
   swept: {

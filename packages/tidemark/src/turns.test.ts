@@ -99,6 +99,19 @@ describe('what goes through all keys', () => {
   })
 })
 
+test('of a tag that many entries have, a thousand go at once and the others in turns', async () => {
+  const clock = new CountingClock()
+  const cache = await filled(clock)
+  clock.begin()
+  await cache.invalidate({ tags: ['posts'] })
+  expect(cache.status().sweeping).toBe(1)
+  while (cache.status().sweeping > 0) await turn()
+  expect(cache.status().entries).toBe(0)
+  expect(clock.looks).toBeGreaterThan(KEYS)
+  expect(clock.looksMax).toBeLessThan(1_000 + 3 * LOOKS_PER_TURN)
+  await cache.close()
+})
+
 test('several at once leave the event loop its turns', async () => {
   // Each look takes a while, as it does where keys are long.
   const busy: Clock = {

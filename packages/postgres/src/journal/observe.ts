@@ -7,18 +7,18 @@ export type On = <Name extends keyof CacheEvents>(
   listener: (event: CacheEvents[Name]) => void,
 ) => () => void
 
-/** So many requests are remembered whose sweeps may still run. */
+/** So many changes are remembered whose sweeps may still run. */
 const SWEPT_MAX = 1_000
 
 /** Tells what each change did in this process. Of rows that touched nothing there is nothing to tell. */
 export function observe(on: On, effect: (effect: Effect) => void, wall: () => number): void {
   const recent = new Map<string, Pick<Effect, 'tenant' | 'committedAt'>>()
-  on('applied', ({ position, committedAt, touched, mode, tenants, changes, isOfSource }) => {
+  on('applied', ({ position, committedAt, touched, mode, tenants, changes, isOfSource, sweeping }) => {
     const isRequest = tenants.length > 0 || 'everything: asked for' in changes
-    if (touched === 0 && !isRequest) return
+    if (touched === 0 && sweeping === 0 && !isRequest) return
     // What a request of one tenant did is that tenant's; all else may concern several.
     const tenant = tenants.length === 1 && !isOfSource ? tenants[0]! : null
-    if (isRequest) {
+    if (isRequest || sweeping > 0) {
       if (recent.size >= SWEPT_MAX) for (const oldest of recent.keys()) if (recent.delete(oldest)) break
       recent.set(position, { tenant, committedAt })
     }

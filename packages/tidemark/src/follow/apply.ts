@@ -6,6 +6,7 @@ import type { Change, Commit, Mode, RowChange, Target } from '../log/change.js'
 import type { Keyspace } from '../read/keyspace.js'
 import type { Keyspaces } from '../read/keyspaces.js'
 import type { L1 } from '../tiers/l1.js'
+import { SlotSet } from '../tiers/slot-set.js'
 import type { Doubts } from './doubts.js'
 import type { Sweeps } from './sweeps.js'
 import type { Taken } from './taken.js'
@@ -24,24 +25,31 @@ export interface ApplyContext {
 }
 
 /**
- * Makes stale what a commit touches: drops or expires entries, and wakes who watches them. Cost: the entries touched; of patterns, tenants
- * and everything the first slice of their sweeps, and no read finds the rest.
+ * Makes stale what a commit touches: drops or expires entries, and wakes who watches them. Cost: the entries touched, the first thousand of
+ * them at once; of the others, and of patterns, tenants and everything, the first slice of their sweeps, and no read finds the rest.
  */
 export function apply(context: ApplyContext, commit: Commit): void {
-  const { l1, counters, observers, clock, doubts } = context
+  const { l1, sweeps, counters, observers, clock, doubts } = context
   const before = l1.size
-  const touches = new Touches(context, commit.lsn)
-  const all = [touches]
+  const touches = { drop: new Touches(context, commit.lsn), expire: new Touches(context, commit.lsn) }
+  const all = [touches.drop, touches.expire]
+  const beyond: { drop?: SlotSet; expire?: SlotSet } = {}
   /** What may stay, by all that touched it. A later change of the commit may be one that leaves no doubt. */
   const doubted = new Map<number, RowChange[]>()
+  const take = (slot: number, own: Mode): void => {
+    if (touches[own].count < sweeps.touchedMax) touches[own].touch(slot, own, clock.now())
+    else (beyond[own] ??= new SlotSet()).add(slot)
+  }
   let mode: Mode = 'drop'
   for (const change of commit.changes) {
     counters.changes++
     if (change.kind === 'target') mode = change.mode
     const own = change.kind === 'target' ? change.mode : 'drop'
     // What expires stays, so its next dependency finds it again.
-    const expired = own === 'expire' ? new Set<number>() : undefined
+    const expired = own === 'expire' ? new SlotSet() : undefined
     const touch = (slot: number): void => {
+      // An earlier change has taken it, though the sweep has not come to it.
+      if (beyond.drop?.has(slot) || sweeps.isGathered(slot, own)) return
       if (change.kind === 'row' && doubts.isInDoubt(slot, change)) {
         const changes = doubted.get(slot)
         if (changes?.at(-1) !== change) doubted.set(slot, [...(changes ?? []), change])
@@ -50,21 +58,23 @@ export function apply(context: ApplyContext, commit: Commit): void {
       if (expired?.has(slot)) return
       expired?.add(slot)
       if (own === 'drop') doubted.delete(slot)
-      touches.touch(slot, own, clock.now())
+      take(slot, own)
     }
     l1.resolve(change, touch, counters)
     if (change.kind !== 'target') continue
     for (const target of change.targets) {
       if (target.kind === 'key') touchOwnKey(context, target, touch)
-      else if (target.kind !== 'tag') all.push(context.sweeps.begin(target, commit.lsn, change.mode))
+      else if (target.kind !== 'tag') all.push(sweeps.begin(target, commit.lsn, change.mode))
     }
   }
   for (const [slot, changes] of doubted) {
     // A pattern of the same commit may have taken it.
     if (!l1.holds(slot)) continue
     doubts.hold(slot, changes)
-    touches.touch(slot, 'drop', clock.now())
+    take(slot, 'drop')
   }
+  for (const [mode, slots] of Object.entries(beyond) as [Mode, SlotSet][])
+    sweeps.begin({ kind: 'gathered', slots }, commit.lsn, mode, touches[mode])
   counters.commits++
   if (!observers.hears('applied')) return
   const touched = all.reduce((sum, { count }) => sum + count, 0)
@@ -76,7 +86,7 @@ export function apply(context: ApplyContext, commit: Commit): void {
     left: Math.max(0, before - touched),
     entries: all.flatMap(({ named }) => named).slice(0, NAMED_MAX),
     mode,
-    sweeping: context.sweeps.pendingAt(commit.lsn),
+    sweeping: sweeps.pendingAt(commit.lsn),
     tenants: tenantsOf(commit.changes),
     isOfSource: commit.changes.some(({ kind }) => kind !== 'target'),
   })

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.js'
 import { effortOfKey, reachOfKey } from '../dependencies/pattern.js'
 import type { Mode } from '../log/change.js'
 import type { Keyspaces } from '../read/keyspaces.js'
+import type { SlotSet } from '../tiers/slot-set.js'
 import { Turns } from '../turns.js'
 import { candidatesOf, type WideTarget } from './candidates.js'
 import { type TouchContext, Touches } from './touches.js'
@@ -11,6 +12,8 @@ export interface SweepLimits {
   readonly sliceSteps: number
   /** How many sweeps may be in progress; what comes then counts for its whole tenant. */
   readonly sweepsMax: number
+  /** How many entries a commit touches at once; what is beyond is swept. */
+  readonly touchedMax: number
 }
 
 export interface SweepContext extends TouchContext {
@@ -19,9 +22,17 @@ export interface SweepContext extends TouchContext {
   positionAt(lsn: number): string
 }
 
+/** Entries that a commit was found to touch, too many for one go. */
+export interface Gathered {
+  readonly kind: 'gathered'
+  readonly slots: SlotSet
+}
+
+type Swept = WideTarget | Gathered
+
 /** A target at work: what it names is stale as of `lsn`, whether or not the sweep has come to it. */
 interface Sweep {
-  readonly target: WideTarget
+  readonly target: Swept
   readonly lsn: number
   readonly mode: Mode
   /** When it was applied (monotonic ms). */
@@ -33,8 +44,8 @@ interface Sweep {
 }
 
 /**
- * Patterns, tenants and everything: targets that may name more entries than can be looked at in one go. They hold from the moment at
- * which they are applied, and are worked off in slices:
+ * Patterns, tenants and everything: targets that may name more entries than can be looked at in one go; and the entries of a tag, a key
+ * or a row that so many have. They hold from the moment at which they are applied, and are worked off in slices:
  *   1 log    applies `user:*`; tidemark = c
  *   2 sweep  a first slice, at once; the next ones when the event loop has done what waits
  *   3 read   of user:7 finds an entry from before c: the sweep judges it first, though it has not come to it
@@ -64,19 +75,22 @@ export class Sweeps {
     return this.#pending.reduce((count, each) => count + (each.lsn === lsn ? 1 : 0), 0)
   }
 
-  /** Applies a target: when this returns, no read finds what it names. Returns what the first slice touched. */
-  begin(target: WideTarget, lsn: number, asked: Mode): Touches {
+  /**
+   * Applies a target: when this returns, no read finds what it names. Returns what the first slice touched.
+   *
+   * @param touches  what was touched before, and is told of together with what the sweep touches
+   */
+  begin(target: Swept, lsn: number, asked: Mode, touches = new Touches(this.#context, lsn)): Touches {
     const { clock, counters } = this.#context
     const widened = this.#bounded(target)
     const mode = widened === target ? asked : 'drop'
     if (widened !== target) counters.coarse.sweeps = (counters.coarse.sweeps ?? 0) + 1
-    const touches = new Touches(this.#context, lsn)
     const at = clock.now()
     const sweep: Sweep = { target: widened, lsn, mode, at, touches, steps: this.#steps(() => sweep), isLate: false }
     // What a wider one drops, the narrower ones before it need not look for.
     if (mode === 'drop')
       for (const each of this.#pending.filter((other) => covers(widened, other.target))) this.#end(each)
-    if (mode === 'drop' && widened.kind !== 'pattern')
+    if (mode === 'drop' && (widened.kind === 'tenant' || widened.kind === 'everything'))
       this.#context.l1.forsake(widened.kind === 'tenant' ? widened.tenant : undefined)
     this.#pending.push(sweep)
     this.#context.l1.judge = (slot) => this.#judge(slot)
@@ -86,6 +100,21 @@ export class Sweeps {
     }
     if (this.#pending.includes(sweep)) sweep.isLate = true
     return touches
+  }
+
+  /** Whether an entry was gathered before, for what this mode does or more. */
+  isGathered(slot: number, mode: Mode): boolean {
+    return this.#pending.some(
+      (sweep) =>
+        sweep.target.kind === 'gathered' &&
+        (sweep.mode === 'drop' || sweep.mode === mode) &&
+        this.#context.l1.lsnOf(slot) < sweep.lsn &&
+        sweep.target.slots.has(slot),
+    )
+  }
+
+  get touchedMax(): number {
+    return this.#limits.touchedMax
   }
 
   /** What a sweep in progress does to the entry when it comes to it; undefined: nothing. */
@@ -124,6 +153,10 @@ export class Sweeps {
     for (const space of spaces.all()) {
       yield
       for (const key of space.watches.keys()) yield l1.find(space, key)
+    }
+    if (sweep.target.kind === 'gathered') {
+      for (const slot of sweep.target.slots) yield this.#touch(sweep, slot)
+      return
     }
     for (const candidate of candidatesOf(l1, spaces, sweep.target)) {
       if (candidate) {
@@ -173,14 +206,16 @@ export class Sweeps {
     for (const dependency of l1.dependenciesOf(slot)) if (dependency.kind === 'key') keys.push(dependency)
     // One match is bounded; a reader must not wait for a thousand of them: what is beyond counts as named.
     let effort = 0
-    return sweeps.filter(({ target }) =>
-      keys.some((each) => {
+    return sweeps.filter(({ target }) => {
+      // Another entry that has the slot since is of a later position.
+      if (target.kind === 'gathered') return target.slots.has(slot)
+      return keys.some((each) => {
         effort += effortOfKey(target, each.tenant, each.key)
         if (effort <= 1) return reachOfKey(target, each.tenant, each.key) !== 'none'
         counters.coarse.pattern = (counters.coarse.pattern ?? 0) + 1
         return true
-      }),
-    )
+      })
+    })
   }
 
   #touch({ lsn, mode, at, touches }: Sweep, slot: number): void {
@@ -193,9 +228,10 @@ export class Sweeps {
 
   // ── limits ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  #bounded(target: WideTarget): WideTarget {
+  #bounded(target: Swept): Swept {
     if (this.#pending.length < this.#limits.sweepsMax || target.kind === 'everything') return target
-    if (target.kind === 'tenant' || this.#pending.length >= 2 * this.#limits.sweepsMax) return { kind: 'everything' }
+    if (target.kind === 'tenant' || target.kind === 'gathered' || this.#pending.length >= 2 * this.#limits.sweepsMax)
+      return { kind: 'everything' }
     return { kind: 'tenant', tenant: target.tenant }
   }
 }
@@ -209,7 +245,8 @@ export const sweepRules = {
 }
 
 /** Whether what `narrow` names is among what `wide` names, whatever the pattern. */
-function covers(wide: WideTarget, narrow: WideTarget): boolean {
+function covers(wide: Swept, narrow: Swept): boolean {
   if (wide.kind === 'everything') return true
-  return wide.kind === 'tenant' && narrow.kind !== 'everything' && narrow.tenant === wide.tenant
+  if (wide.kind !== 'tenant' || narrow.kind === 'everything' || narrow.kind === 'gathered') return false
+  return narrow.tenant === wide.tenant
 }

@@ -112,6 +112,7 @@ export class World implements LoaderHooks {
         patterns: { maxLength: 100, maxCount: 10 },
         sliceSteps: this.faults.sliceSteps,
         sweepsMax: this.faults.sweepsMax,
+        touchedMax: this.faults.touchedMax,
         clock: this.clock,
       },
       acquireFollower(this.source, undefined, this.clock, { changesMax, rowsMax }),
