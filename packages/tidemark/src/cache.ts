@@ -248,7 +248,7 @@ export interface CacheStatus {
   readonly unproven: number
   readonly watched: number
   readonly filling: number
-  /** Patterns, tenants and everything that are applied, but not yet worked off: of what they name `entries` and `bytes` may count some. */
+  /** Patterns, tenants, everything, and changes of thousands of entries, that are applied, but not yet worked off: of what they name `entries` and `bytes` may count some. */
   readonly sweeping: number
 }
 

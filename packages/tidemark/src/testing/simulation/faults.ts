@@ -29,8 +29,6 @@ export interface Faults {
   readonly sweeps: boolean
   readonly sliceSteps: number
   readonly sweepsMax: number
-  /** Of a commit that touches more entries the rest is swept. */
-  readonly touchedMax: number
   /** Values are set that no loader computed. */
   readonly sets: boolean
   /** Definitions that read a replica, and a copy that lags. */
@@ -98,7 +96,6 @@ export function drawFaults(chance: Chance, tables: readonly string[]): Faults {
     sweeps: chance.is(0.6),
     sliceSteps: chance.of([1, 1, 2, 4, 1_000]),
     sweepsMax: chance.of([1, 2, 1_000, 1_000]),
-    touchedMax: chance.of([0, 1, 2, 1_000]),
     shapesMax: chance.of([3, 6, 1_000, 1_000, 1_000]),
     sets: chance.is(0.3),
     deploys: processes > 1 && chance.is(0.3),

