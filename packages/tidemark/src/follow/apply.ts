@@ -38,7 +38,10 @@ export function apply(context: ApplyContext, commit: Commit): void {
   const doubted = new Map<number, RowChange[]>()
   const take = (slot: number, own: Mode): void => {
     if (touches[own].count < sweeps.touchedMax) touches[own].touch(slot, own, clock.now())
-    else (beyond[own] ??= new SlotSet()).add(slot)
+    else {
+      beyond[own] ??= new SlotSet()
+      beyond[own].add(slot)
+    }
   }
   let mode: Mode = 'drop'
   for (const change of commit.changes) {

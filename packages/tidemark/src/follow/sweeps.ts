@@ -23,7 +23,7 @@ export interface SweepContext extends TouchContext {
 }
 
 /** Entries that a commit was found to touch, too many for one go. */
-export interface Gathered {
+interface Gathered {
   readonly kind: 'gathered'
   readonly slots: SlotSet
 }

@@ -32,10 +32,9 @@ import { SimSource } from './sim-source.js'
 import type { Wide } from './wide.js'
 
 const NEVER = Number.POSITIVE_INFINITY
-/** Of a commit that touches more entries the rest is swept: by the size of the slices, so that nothing more is drawn. */
+/** How many go at once, by the size of the slices: so nothing more is drawn. */
 const TOUCHED_MAX: Readonly<Record<number, number>> = { 2: 0, 4: 1 }
-const WAIT_MAX_MS = 60
-const PROOF_WAIT_MS = 80
+const [WAIT_MAX_MS, PROOF_WAIT_MS] = [60, 80]
 export const TENANTS = ['default', 'other'] as const
 
 interface RunningLoad {
