@@ -131,6 +131,8 @@ ${CONFIG}`,
 
   it('a request is made once, whichever process it is repeated at', BOUND, async () => {
     const [one, other] = servers as [ServerProcess, ServerProcess]
+    // What they know together can be asked: a first question connects.
+    for (const [i, server] of servers.entries()) await invalidate(server, { keys: ['first'], request_id: `first-${i}` })
     const body = { keys: ['user:1', 'user:2'], request_id: 'once', cause: 'a retry' }
     const asked = await Promise.all([one, other, one, other].map((server) => invalidate(server, body)))
     const later = await invalidate(other, body)
