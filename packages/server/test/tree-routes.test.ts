@@ -37,6 +37,9 @@ describe('lists', () => {
       `/api/trees/lists/~nodes?contains=a-red&limit=3&after=${encodeURIComponent(nodes.body.next)}`,
     )
     expect(more.body.nodes).toHaveLength(1)
+    for (const list of ['lists', 'lists/~nodes', 'lists/alpha/~nodes'])
+      for (const query of ['after=a%00b', 'after=%00', 'contains=a%00b', 'after=a/%00', 'after=/%00'])
+        expect((await get(`/api/trees/${list}?${query}`)).status, `${list}?${query}`).toBe(400)
   })
 
   it('the nodes of a config, and how the cache has them', async () => {

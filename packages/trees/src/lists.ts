@@ -19,11 +19,17 @@ export interface ListOptions {
 
 const LIST_MAX = 1_000
 
+type Listed = Omit<ListOptions, 'after'> & {
+  readonly after?: string | { readonly config: string; readonly path: Path }
+}
+
 /** @throws OptionError (`TIDEMARK_OPTION`) */
-export function checkList<Options extends { readonly limit?: number }>(options: Options): Options {
-  const { limit = 50 } = options
+export function checkList<Options extends Listed>(options: Options): Options {
+  const { limit = 50, contains = '', after = '' } = options
   if (!Number.isInteger(limit) || limit < 1 || limit > LIST_MAX)
     throw new OptionError(`limit is a whole number from 1 to ${LIST_MAX}.`)
+  const texts = typeof after === 'string' ? [contains, after] : [contains, after.config, after.path]
+  if (texts.some((text) => text.includes('\0'))) throw new OptionError('contains and after have no character NUL.')
   return options
 }
 

@@ -181,7 +181,7 @@ export class Tree {
   nodes({ path = '', after, ...options }: ListOptions & { readonly path?: Path } = {}): Promise<NodeInfo[]> {
     const asked = this.#asked(path)
     const from = after === undefined ? {} : { after: { config: this.config, path: after } }
-    return this.#reading((client) => readNodeList(client, asked, { ...checkList(options), ...from }, this.#limits))
+    return this.#reading((client) => readNodeList(client, asked, checkList({ ...options, ...from }), this.#limits))
   }
 
   /** How its nodes were read in this process, and how many entries of them are in its memory now. */

@@ -111,7 +111,7 @@ export class Trees {
     checkName('tenant', tenant)
     const asked = { tenant, config: undefined, path: '' }
     return this.#reading(tenant, (client) =>
-      readNodeList(client, asked, { ...checkList(options), ...(after && { after }) }, this.limits),
+      readNodeList(client, asked, checkList({ ...options, ...(after && { after }) }), this.limits),
     )
   }
 

@@ -8,8 +8,10 @@ import { raw, textWithRaw } from './raw-json.js'
 import { jsonSchema, problemResponse } from './schemas.js'
 import { configParams, pathSchema } from './tree-path.js'
 
+/** PostgreSQL has no text with NUL. */
+const textSchema = z.string().refine((text) => !text.includes('\0'), 'must not contain the character NUL')
 const listQuery = {
-  contains: z.string().max(1_024).optional().describe('Only what this text occurs in; letters’ case counts'),
+  contains: textSchema.max(1_024).optional().describe('Only what this text occurs in; letters’ case counts'),
   limit: z.coerce.number().int().min(1).max(1_000).default(50),
 }
 const tenantParams = configParams.pick({ tenant: true })
@@ -65,7 +67,7 @@ export function treeListRoutes(app: FastifyInstance, trees: Trees): void {
         params: tenantParams,
         querystring: z.strictObject({
           ...listQuery,
-          after: z.string().optional().describe('`next` of the page before'),
+          after: textSchema.optional().describe('`next` of the page before'),
         }),
         response: listed('configs', headSchema),
       },
@@ -89,7 +91,7 @@ export function treeListRoutes(app: FastifyInstance, trees: Trees): void {
         params: tenantParams,
         querystring: z.strictObject({
           ...listQuery,
-          after: z.string().optional().describe('`next` of the page before'),
+          after: textSchema.optional().describe('`next` of the page before'),
         }),
         response: listed('nodes', nodeSchema),
       },
@@ -113,7 +115,7 @@ export function treeListRoutes(app: FastifyInstance, trees: Trees): void {
         querystring: z.strictObject({
           ...listQuery,
           path: pathSchema.optional().describe('Only this node and what is below it'),
-          after: pathSchema.optional().describe('`next` of the page before'),
+          after: textSchema.optional().describe('`next` of the page before'),
         }),
         response: listed('nodes', registeredSchema),
       },

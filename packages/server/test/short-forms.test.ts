@@ -1,0 +1,119 @@
+import { execFile } from 'node:child_process'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { lacks } from '../../../test/machine.js'
+import { listen } from '../src/listen.js'
+import { fakeServer } from './fake-database.js'
+
+let server: Awaited<ReturnType<typeof fakeServer>>
+
+beforeEach(async () => {
+  server = await fakeServer()
+  await server.cache.settled()
+})
+
+afterEach(() => server.close())
+
+const post = async (url: string, payload: object, headers: Record<string, string> = {}) => {
+  const response = await server.app.inject({ method: 'POST', url, payload, headers })
+  return { status: response.statusCode, ...response.json() }
+}
+
+/** Stores values under plain keys. */
+const store = (...keys: string[]) =>
+  Promise.all(keys.map((key) => server.cache.get(key, () => key, { tags: [key.split(':')[0]!] })))
+
+const isStored = (key: string) => server.cache.explain(key).stored
+
+describe('the short forms', () => {
+  it('drop keys', async () => {
+    await store('user:123')
+    const body = { keys: ['user:123', 'user:456'], triggered_by: 'admin', request_id: 'req-001' }
+    const answer = await post('/invalidate/key', body)
+    expect(answer).toMatchObject({
+      success: true,
+      invalidated_count: 2,
+      keys: body.keys,
+      request_id: 'req-001',
+      removed: { l1: 1 },
+    })
+    expect(server.database.fake.log.commits.at(-1)!.changes).toMatchObject([
+      { by: { actor: 'admin', requestId: 'req-001' } },
+    ])
+  })
+
+  it('match among keys that are given, whether they are cached or not', async () => {
+    await store('user:123:a', 'user:123:c')
+    const body = { pattern: 'user:123:*', cache_keys: ['user:123:a', 'user:123:b', 'user:9:a', 'user:123:a'] }
+    const answer = await post('/invalidate/pattern', body)
+    expect(answer).toMatchObject({
+      success: true,
+      invalidated_count: 2,
+      matched_keys: ['user:123:a', 'user:123:b'],
+      removed: { l1: 1 },
+    })
+    expect(isStored('user:123:c')).toBe(true)
+    const nothing = await post('/invalidate/pattern', { pattern: 'x*', cache_keys: ['a'] })
+    expect(nothing).toMatchObject({ success: true, invalidated_count: 0, matched_keys: [] })
+  })
+
+  it('count what was asked for, in whatever form', async () => {
+    await store('user:1', 'user:2')
+    await post('/invalidate/key', { keys: ['user:1', 'x'], request_id: 'a' })
+    await post('/invalidate/key', { keys: ['user:1', 'x'], request_id: 'a' })
+    await post('/api/invalidate/pattern', { pattern: 'user:*' })
+    await post('/api/invalidate/pattern', { pattern: '[' })
+    expect((await server.app.inject('/invalidate/metrics')).json()).toMatchObject({
+      total_invalidations: 2,
+      key_invalidations: 1,
+      pattern_invalidations: 1,
+      total_keys_invalidated: 3,
+      entries_removed: 2,
+      failed_invalidations: 1,
+      repeated_requests: 1,
+    })
+  })
+
+  it.skipIf(lacks('curl'))('are what curl sends and gets (needs curl)', async () => {
+    const port = await listen(server.app, '127.0.0.1', 0)
+    const curl = (path: string, body: string) =>
+      run([
+        '-s',
+        '--fail',
+        '-X',
+        'POST',
+        `http://127.0.0.1:${port}${path}`,
+        '-H',
+        'Content-Type: application/json',
+        '-d',
+        body,
+      ])
+    const byKey = await curl(
+      '/invalidate/key',
+      '{"keys":["user:123","user:456"],"triggered_by":"admin","request_id":"req-001"}',
+    )
+    expect(byKey).toMatchObject({
+      success: true,
+      invalidated_count: 2,
+      keys: ['user:123', 'user:456'],
+      request_id: 'req-001',
+      published_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+    })
+    const body =
+      '{"pattern":"user:123:*","cache_keys":["user:123:profile","user:123:settings","user:456:profile"],"triggered_by":"admin"}'
+    expect(await curl('/invalidate/pattern', body)).toMatchObject({
+      success: true,
+      invalidated_count: 2,
+      matched_keys: ['user:123:profile', 'user:123:settings'],
+      request_id: expect.any(String),
+    })
+  })
+})
+
+/** Runs curl beside this process, which answers it. */
+function run(args: readonly string[]): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    execFile('curl', args, { timeout: 20_000 }, (error, stdout) =>
+      error ? reject(error) : resolve(JSON.parse(stdout)),
+    )
+  })
+}
