@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { Sql } from '../src/index.js'
-import { until, World } from './opened.js'
+import { World } from './opened.js'
 
 /*
  * Where an answer has no row, only those that come to its tables may bring one: as far as it grows, or stays as it is, by a row more.
@@ -26,20 +25,7 @@ async function opened(text: string, values: unknown[] = []) {
   await world.admin.query('truncate a, b, c, e')
   for (const table of ['a', 'b', 'c'])
     await world.admin.query(`insert into ${table} select i, i, i from generate_series(1, 4) i`)
-  const { cache } = await world.open()
-  const read = () =>
-    cache.get('q', ({ sql }: { sql: Sql }) => sql.query(text, values).then(({ rows }) => JSON.stringify(rows)))
-  const isKept = () => cache.peek('q') !== undefined
-  /** Whether writes drop the answer; in any case it is right then. */
-  return async (...writes: string[]): Promise<boolean> => {
-    await until(async () => (await read()) !== undefined && isKept())
-    for (const write of writes) await world.admin.query(write)
-    // It comes through the log after the writes.
-    await cache.invalidate({ tags: ['nothing'] })
-    const isDropped = !isKept()
-    expect(await read()).toBe(JSON.stringify((await world.admin.query(text, values)).rows))
-    return isDropped
-  }
+  return world.keeping(text, values)
 }
 
 describe('an answer that has no row gets none by rows that go', () => {

@@ -1,6 +1,7 @@
 import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
 import pg from 'pg'
 import { type Cache, createCache, type NotKept } from 'tidemark'
+import { expect } from 'vitest'
 import { type PostgresOptions, type PostgresSource, postgres, type Sql } from '../src/index.js'
 
 /** Waits for a condition; fails after 20 s, or another bound. */
@@ -52,6 +53,27 @@ export class World {
         () => JSON.stringify(cache.status()),
       )
     return { cache, source }
+  }
+
+  /** A cache that keeps a query's answer. What it returns says whether writes drop the answer; in any case it is right then. */
+  async keeping(
+    text: string,
+    values: unknown[] = [],
+    options: Partial<PostgresOptions> = {},
+  ): Promise<(...writes: string[]) => Promise<boolean>> {
+    const { cache } = await this.open(options)
+    const read = () =>
+      cache.get('q', ({ sql }: { sql: Sql }) => sql.query(text, values).then(({ rows }) => JSON.stringify(rows)))
+    const isKept = () => cache.peek('q') !== undefined
+    return async (...writes) => {
+      await until(async () => (await read()) !== undefined && isKept())
+      for (const write of writes) await this.admin.query(write)
+      // It comes through the log after the writes.
+      await cache.invalidate({ tags: ['nothing'] })
+      const isDropped = !isKept()
+      expect(await read()).toBe(JSON.stringify((await this.admin.query(text, values)).rows))
+      return isDropped
+    }
   }
 
   onClose(close: () => Promise<unknown>): void {

@@ -33,20 +33,7 @@ async function opened(text: string, values: unknown[] = [], options: Partial<Pos
   await world.admin.query('insert into b values (1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 1, 4)')
   await world.admin.query('insert into c values (1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 1, 4)')
   await world.admin.query('insert into d values (1, 1, 1), (2, 1, 2), (3, 2, 3)')
-  const { cache } = await world.open(options)
-  const read = () =>
-    cache.get('q', ({ sql }: { sql: Sql }) => sql.query(text, values).then(({ rows }) => JSON.stringify(rows)))
-  const isKept = () => cache.peek('q') !== undefined
-  /** Whether a transaction drops the answer; in any case it is right then. */
-  return async (...writes: string[]): Promise<boolean> => {
-    await until(async () => (await read()) !== undefined && isKept())
-    for (const write of writes) await world.admin.query(write)
-    // It comes through the log after the writes.
-    await cache.invalidate({ tags: ['nothing'] })
-    const isDropped = !isKept()
-    expect(await read()).toBe(JSON.stringify((await world.admin.query(text, values)).rows))
-    return isDropped
-  }
+  return world.keeping(text, values, options)
 }
 
 describe.each(['a', 'd'])('%s joined to b', (table) => {

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { PostgresOptions, Sql } from '../src/index.js'
-import { notKept, until, World } from './opened.js'
+import { notKept, World } from './opened.js'
 
 /*
  * Where bounds name more rows than an answer shows: rows that it does not show matter only if they come into it.
@@ -26,19 +26,7 @@ async function opened(text: string, options: Partial<PostgresOptions> = {}) {
   await world.admin.query('truncate full_a, full_b')
   await world.admin.query("insert into full_a select i, 1, i, 'note ' || i, array[i] from generate_series(1, 6) i")
   await world.admin.query("insert into full_b select i, 1, 'note ' || i from generate_series(1, 3) i")
-  const { cache } = await world.open(options)
-  const read = () => cache.get('q', ({ sql }: { sql: Sql }) => sql.query(text).then(({ rows }) => JSON.stringify(rows)))
-  const isKept = () => cache.peek('q') !== undefined
-  /** Whether a write drops the answer; in any case it is right then. */
-  return async (write: string): Promise<boolean> => {
-    await until(async () => (await read()) !== undefined && isKept())
-    await world.admin.query(write)
-    // It comes through the log after the write.
-    await cache.invalidate({ tags: ['nothing'] })
-    const isDropped = !isKept()
-    expect(await read()).toBe(JSON.stringify((await world.admin.query(text)).rows))
-    return isDropped
-  }
+  return world.keeping(text, [], options)
 }
 
 describe('of joined tables', () => {

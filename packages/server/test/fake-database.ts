@@ -114,6 +114,14 @@ export async function fakeServer({
     database,
     cache,
     app,
+    async post(url: string, payload: object, headers: Record<string, string> = {}) {
+      const response = await app.inject({ method: 'POST', url, payload, headers })
+      return { status: response.statusCode, ...response.json() }
+    },
+    /** Stores values under plain keys, each with the tag that it begins with. */
+    store: (...keys: string[]) =>
+      Promise.all(keys.map((key) => cache.get(key, () => key, { tags: [key.split(':')[0]!] }))),
+    isStored: (key: string) => cache.explain(key).stored,
     async close() {
       await app.close()
       await cache.close()

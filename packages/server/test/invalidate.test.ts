@@ -10,22 +10,11 @@ beforeEach(async () => {
 
 afterEach(() => server.close())
 
-const post = async (url: string, payload: object, headers: Record<string, string> = {}) => {
-  const response = await server.app.inject({ method: 'POST', url, payload, headers })
-  return { status: response.statusCode, ...response.json() }
-}
-
-/** Stores values under plain keys. */
-const store = (...keys: string[]) =>
-  Promise.all(keys.map((key) => server.cache.get(key, () => key, { tags: [key.split(':')[0]!] })))
-
-const isStored = (key: string) => server.cache.explain(key).stored
-
 describe('POST /api/invalidate', () => {
   it('drops keys, tags and what was computed from keys, and says what really went', async () => {
-    await store('user:1', 'user:2', 'order:1', 'order:2')
+    await server.store('user:1', 'user:2', 'order:1', 'order:2')
     await server.cache.get('page', async () => server.cache.get('user:1', () => 1))
-    const answer = await post('/api/invalidate', { keys: ['user:1', 'user:1', 'nobody'], tags: ['order'] })
+    const answer = await server.post('/api/invalidate', { keys: ['user:1', 'user:1', 'nobody'], tags: ['order'] })
     expect(answer).toMatchObject({
       status: 200,
       success: true,
@@ -40,14 +29,14 @@ describe('POST /api/invalidate', () => {
     expect([...answer.matched_keys].sort()).toEqual(['order:1', 'order:2'])
     expect(answer.request_id).toMatch(/^[0-9a-f-]{36}$/)
     expect(new Date(answer.published_at).toISOString()).toBe(answer.published_at)
-    expect(['user:1', 'user:2', 'order:1', 'page'].map(isStored)).toEqual([false, true, false, false])
+    expect(['user:1', 'user:2', 'order:1', 'page'].map(server.isStored)).toEqual([false, true, false, false])
   })
 
   it('counts an entry once that is named by its key and has the tag, as the preview does', async () => {
-    await store('user:1', 'user:2')
+    await server.store('user:1', 'user:2')
     const named = { keys: ['user:1', 'nobody'], tags: ['user'] }
-    expect(await post('/api/invalidate', { ...named, dryRun: true })).toMatchObject({ invalidated_count: 2 })
-    const answer = await post('/api/invalidate', named)
+    expect(await server.post('/api/invalidate', { ...named, dryRun: true })).toMatchObject({ invalidated_count: 2 })
+    const answer = await server.post('/api/invalidate', named)
     expect(answer).toMatchObject({ invalidated_count: 3, removed: { l1: 2 } }) // both entries, and `nobody`
     expect([...answer.matched_keys].sort()).toEqual(['user:1', 'user:2'])
   })
@@ -58,9 +47,9 @@ describe('POST /api/invalidate', () => {
   })
 
   it('counts all that went where a tag has thousands of entries', async () => {
-    await store('other:1', ...Array.from({ length: 3_000 }, (_, i) => `user:${i}`))
+    await server.store('other:1', ...Array.from({ length: 3_000 }, (_, i) => `user:${i}`))
     for (const mode of ['soft', 'hard']) {
-      const answer = await post('/api/invalidate', { tags: ['user'], mode, request_id: mode })
+      const answer = await server.post('/api/invalidate', { tags: ['user'], mode, request_id: mode })
       expect(answer).toMatchObject({ status: 200, invalidated_count: 3_000 })
       await vi.waitFor(async () => {
         const { sweeping, removed } = (await server.app.inject(`/api/invalidations/${mode}`)).json()
@@ -71,7 +60,11 @@ describe('POST /api/invalidate', () => {
   })
 
   it('enters the log with who and why, also when nothing here matches', async () => {
-    const answer = await post('/api/invalidate', { dependencies: ['elsewhere'], request_id: 'r-1', cause: 'import' })
+    const answer = await server.post('/api/invalidate', {
+      dependencies: ['elsewhere'],
+      request_id: 'r-1',
+      cause: 'import',
+    })
     expect(answer).toMatchObject({ status: 200, invalidated_count: 1, removed: { l1: 0 } })
     expect(server.database.fake.log.commits.at(-1)!.changes).toMatchObject([
       {
@@ -84,15 +77,15 @@ describe('POST /api/invalidate', () => {
 
   it('expires where it is soft', async () => {
     await server.cache.get('user:1', () => 1, { tags: ['user'], grace: '1m' })
-    expect(await post('/api/invalidate', { keys: ['user:1'], mode: 'soft' })).toMatchObject({ mode: 'soft' })
+    expect(await server.post('/api/invalidate', { keys: ['user:1'], mode: 'soft' })).toMatchObject({ mode: 'soft' })
     expect(server.cache.explain('user:1')).toMatchObject({ stored: true, state: 'expired' })
   })
 
   it('changes nothing as a dry run, and says what would go, what goes along and what a refill costs', async () => {
-    await store('user:1', 'user:2')
+    await server.store('user:1', 'user:2')
     await server.cache.get('page', async () => server.cache.get('user:1', () => 1))
     const before = server.database.fake.log.commits.length
-    const answer = await post('/api/invalidate', { keys: ['user:1', 'nobody'], dryRun: true })
+    const answer = await server.post('/api/invalidate', { keys: ['user:1', 'nobody'], dryRun: true })
     expect(answer).toMatchObject({
       dry_run: true,
       invalidated_count: 1,
@@ -104,18 +97,18 @@ describe('POST /api/invalidate', () => {
     const url = '/api/invalidate/preview?keys=user:1&keys=nobody&tags=nothing&pattern=page*'
     expect((await server.app.inject(url)).json()).toMatchObject({ invalidated_count: 2, dependents: { count: 0 } })
     expect(server.database.fake.log.commits.length).toBe(before)
-    expect(isStored('user:1')).toBe(true)
+    expect(server.isStored('user:1')).toBe(true)
   })
 
   it('reaches its own tenant alone', async () => {
-    await store('user:1')
+    await server.store('user:1')
     await server.cache.tenant('acme').get('user:1', () => 1, { static: true })
     const answers = [
-      await post('/api/invalidate?tenant=acme', { keys: ['user:1'] }),
-      await post('/api/invalidate', { keys: ['user:1'] }, { 'tidemark-tenant': 'other' }),
+      await server.post('/api/invalidate?tenant=acme', { keys: ['user:1'] }),
+      await server.post('/api/invalidate', { keys: ['user:1'] }, { 'tidemark-tenant': 'other' }),
     ]
     expect(answers.map(({ removed }) => removed)).toEqual([{ l1: 1 }, { l1: 0 }])
-    expect(isStored('user:1')).toBe(true)
+    expect(server.isStored('user:1')).toBe(true)
     for (const [query, header] of [
       ['', 'x'],
       ['%00', undefined],
@@ -123,7 +116,7 @@ describe('POST /api/invalidate', () => {
       ['x'.repeat(300), undefined],
     ] as const) {
       const headers = header === undefined ? {} : { 'tidemark-tenant': header }
-      const answer = await post(`/api/invalidate?tenant=${query}`, { keys: ['a'] }, headers)
+      const answer = await server.post(`/api/invalidate?tenant=${query}`, { keys: ['a'] }, headers)
       expect(answer, query).toMatchObject({
         status: 400,
         code: 'TIDEMARK_PARAMETER',
@@ -133,24 +126,24 @@ describe('POST /api/invalidate', () => {
   })
 
   it('takes entries out of this process alone where it is local, and says so', async () => {
-    await store('user:1', 'user:2')
+    await server.store('user:1', 'user:2')
     const { tidemark } = server.cache.status()
-    const answer = await post('/api/invalidate/pattern?local=true', { pattern: 'user:*' })
+    const answer = await server.post('/api/invalidate/pattern?local=true', { pattern: 'user:*' })
     expect(answer).toMatchObject({ local: true, invalidated_count: 2, removed: { l1: 2 } })
     expect(answer.position).toBe(undefined)
     expect(server.cache.status()).toMatchObject({ entries: 0, tidemark })
   })
 
   it('is 503 while the log cannot be written, and changes nothing; the same request works later', async () => {
-    await store('user:1')
+    await server.store('user:1')
     server.database.fake.log.isUp = false
     const body = { keys: ['user:1'], request_id: 'r-1' }
     const response = await server.app.inject({ method: 'POST', url: '/api/invalidate', payload: body })
     expect([response.statusCode, response.json().code]).toEqual([503, 'TIDEMARK_SOURCE_DOWN'])
     expect(response.headers['retry-after']).toBe('1')
-    expect(isStored('user:1')).toBe(true)
+    expect(server.isStored('user:1')).toBe(true)
     server.database.fake.log.isUp = true
-    expect(await post('/api/invalidate', body)).toMatchObject({ status: 200, removed: { l1: 1 } })
+    expect(await server.post('/api/invalidate', body)).toMatchObject({ status: 200, removed: { l1: 1 } })
   })
 
   it('is refused where nothing is named, or what no key can be', async () => {
@@ -169,10 +162,10 @@ describe('POST /api/invalidate', () => {
       { tags: [''] },
     ]
     for (const body of bodies) {
-      const answer = await post('/api/invalidate', body)
+      const answer = await server.post('/api/invalidate', body)
       expect(answer, JSON.stringify(body).slice(0, 80)).toMatchObject({ status: 400, code: 'TIDEMARK_PARAMETER' })
     }
-    expect(await post('/api/invalidate', { keys: ['ü'.repeat(512)] })).toMatchObject({ status: 200 })
+    expect(await server.post('/api/invalidate', { keys: ['ü'.repeat(512)] })).toMatchObject({ status: 200 })
   })
 })
 
@@ -180,19 +173,19 @@ describe('a request id', () => {
   const body = { keys: ['user:1'], request_id: 'r-1' }
 
   it('makes a request once: asked again it is answered as before, and nothing changes', async () => {
-    await store('user:1')
-    const first = await post('/api/invalidate', body)
-    await store('user:1')
-    expect(await post('/api/invalidate', body)).toEqual(first)
-    expect(await post('/api/invalidate', { keys: ['user:1'] }, { 'idempotency-key': '"r-1"' })).toEqual(first)
-    expect(isStored('user:1')).toBe(true)
+    await server.store('user:1')
+    const first = await server.post('/api/invalidate', body)
+    await server.store('user:1')
+    expect(await server.post('/api/invalidate', body)).toEqual(first)
+    expect(await server.post('/api/invalidate', { keys: ['user:1'] }, { 'idempotency-key': '"r-1"' })).toEqual(first)
+    expect(server.isStored('user:1')).toBe(true)
     const found = (await server.app.inject('/api/invalidations/r-1')).json()
     expect({ status: 200, ...found }).toEqual(first)
   })
 
   it('joins requests that are under way', async () => {
     server.database.fake.log.isAutomatic = false
-    const asked = [post('/api/invalidate', body), post('/api/invalidate', body)]
+    const asked = [server.post('/api/invalidate', body), server.post('/api/invalidate', body)]
     const { log } = server.database.fake
     await expect.poll(() => log.waiting, { timeout: 20_000 }).toBe(1)
     log.deliver()
@@ -202,18 +195,18 @@ describe('a request id', () => {
   })
 
   it('is another in another tenant, and is 422 for another request, which changes nothing', async () => {
-    await store('user:1', 'user:2')
-    expect(await post('/api/invalidate?tenant=acme', body)).toMatchObject({ status: 200 })
-    expect(await post('/api/invalidate', body)).toMatchObject({ status: 200, removed: { l1: 1 } })
+    await server.store('user:1', 'user:2')
+    expect(await server.post('/api/invalidate?tenant=acme', body)).toMatchObject({ status: 200 })
+    expect(await server.post('/api/invalidate', body)).toMatchObject({ status: 200, removed: { l1: 1 } })
     const others = [
-      await post('/api/invalidate', { ...body, keys: ['user:2'] }),
-      await post('/api/invalidate', { ...body, mode: 'soft' }),
-      await post('/api/invalidate/pattern', { pattern: 'user:1', request_id: 'r-1' }),
-      await post('/invalidate/key', { ...body, keys: ['user:2'] }),
+      await server.post('/api/invalidate', { ...body, keys: ['user:2'] }),
+      await server.post('/api/invalidate', { ...body, mode: 'soft' }),
+      await server.post('/api/invalidate/pattern', { pattern: 'user:1', request_id: 'r-1' }),
+      await server.post('/invalidate/key', { ...body, keys: ['user:2'] }),
     ]
     for (const other of others) expect(other).toMatchObject({ status: 422, code: 'TIDEMARK_REQUEST_ID' })
-    expect(isStored('user:2')).toBe(true)
-    expect(await post('/api/invalidate', body, { 'idempotency-key': 'r-2' })).toMatchObject({ status: 400 })
+    expect(server.isStored('user:2')).toBe(true)
+    expect(await server.post('/api/invalidate', body, { 'idempotency-key': 'r-2' })).toMatchObject({ status: 400 })
     expect((await server.app.inject('/api/invalidations/r-9')).json()).toMatchObject({
       code: 'TIDEMARK_REQUEST_UNKNOWN',
     })
@@ -223,10 +216,10 @@ describe('a request id', () => {
     await server.close()
     server = await fakeServer({ config: 'invalidation: { requestsMax: 2 }' })
     await server.cache.settled()
-    for (const id of ['a', 'b', 'c']) await post('/api/invalidate', { keys: [id], request_id: id })
+    for (const id of ['a', 'b', 'c']) await server.post('/api/invalidate', { keys: [id], request_id: id })
     const states = await Promise.all(['a', 'b', 'c'].map((id) => server.app.inject(`/api/invalidations/${id}`)))
     expect(states.map(({ statusCode }) => statusCode)).toEqual([404, 200, 200])
-    for (const key of ['x', 'y', 'z']) await post('/api/invalidate', { keys: [key] })
+    for (const key of ['x', 'y', 'z']) await server.post('/api/invalidate', { keys: [key] })
     expect((await server.app.inject('/api/invalidations/c')).statusCode).toBe(200)
   })
 
@@ -235,8 +228,8 @@ describe('a request id', () => {
     server = await fakeServer({ config: 'invalidation: { requestsMax: 1, appliedMax: 100ms }' })
     await server.cache.settled()
     server.database.fake.log.isAutomatic = false
-    const waiting = post('/api/invalidate', body)
-    expect(await post('/api/invalidate', { ...body, request_id: 'r-2' })).toMatchObject({
+    const waiting = server.post('/api/invalidate', body)
+    expect(await server.post('/api/invalidate', { ...body, request_id: 'r-2' })).toMatchObject({
       status: 503,
       code: 'TIDEMARK_BUSY',
     })
@@ -255,8 +248,8 @@ describe('POST /api/invalidate/pattern', () => {
       [{ pattern: ':\\d\\d$', syntax: 'regex' }, ['user:22']],
     ] as const
     for (const [body, keys] of cases) {
-      await store('user:1', 'user:22', 'order:1')
-      const answer = await post('/api/invalidate/pattern', body)
+      await server.store('user:1', 'user:22', 'order:1')
+      const answer = await server.post('/api/invalidate/pattern', body)
       expect(answer, JSON.stringify(body)).toMatchObject({
         status: 200,
         invalidated_count: keys.length,
@@ -270,8 +263,8 @@ describe('POST /api/invalidate/pattern', () => {
     // A busy machine may keep some of what it loads, not all: it takes rounds.
     const many = Array.from({ length: 2_345 }, (_, n) => `user:${n}`)
     const missing = () => many.filter((key) => server.cache.peek(key) === undefined)
-    while (missing().length > 0) await store(...missing())
-    let answer = await post('/api/invalidate/pattern', { pattern: 'user:*', request_id: 'all' })
+    while (missing().length > 0) await server.store(...missing())
+    let answer = await server.post('/api/invalidate/pattern', { pattern: 'user:*', request_id: 'all' })
     expect(answer).toMatchObject({ invalidated_count: 2_345, removed: { l1: 2_345 } })
     const keys = new Set<string>(answer.matched_keys)
     while (answer.cursor !== undefined) {
@@ -284,8 +277,8 @@ describe('POST /api/invalidate/pattern', () => {
   it('is answered as soon as it holds, and the count of what went follows, where it matches thousands', async () => {
     const many = Array.from({ length: 6_000 }, (_, n) => `many:${n}`)
     const missing = () => many.filter((key) => server.cache.peek(key) === undefined).slice(0, 500)
-    while (missing().length > 0) await store(...missing())
-    const answer = await post('/api/invalidate/pattern', { pattern: 'many:*', request_id: 'many' })
+    while (missing().length > 0) await server.store(...missing())
+    const answer = await server.post('/api/invalidate/pattern', { pattern: 'many:*', request_id: 'many' })
     expect(answer).toMatchObject({ status: 200, invalidated_count: 6_000 })
     expect(server.cache.peek('many:5999')).toBe(undefined)
     const came = async () => (await server.app.inject('/api/invalidations/many')).json()
@@ -300,7 +293,7 @@ describe('POST /api/invalidate/pattern', () => {
       ['(a)\\1', 'regex'],
       ['x'.repeat(2_000), 'glob'],
     ] as const) {
-      const answer = await post('/api/invalidate/pattern', { pattern, syntax })
+      const answer = await server.post('/api/invalidate/pattern', { pattern, syntax })
       expect(answer, pattern).toMatchObject({ status: 422, code: 'TIDEMARK_PATTERN' })
       expect(answer.detail.length).toBeGreaterThan(20)
       const url = `/api/invalidate/preview?syntax=${syntax}&pattern=${encodeURIComponent(pattern)}`

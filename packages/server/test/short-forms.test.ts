@@ -13,22 +13,11 @@ beforeEach(async () => {
 
 afterEach(() => server.close())
 
-const post = async (url: string, payload: object, headers: Record<string, string> = {}) => {
-  const response = await server.app.inject({ method: 'POST', url, payload, headers })
-  return { status: response.statusCode, ...response.json() }
-}
-
-/** Stores values under plain keys. */
-const store = (...keys: string[]) =>
-  Promise.all(keys.map((key) => server.cache.get(key, () => key, { tags: [key.split(':')[0]!] })))
-
-const isStored = (key: string) => server.cache.explain(key).stored
-
 describe('the short forms', () => {
   it('drop keys', async () => {
-    await store('user:123')
+    await server.store('user:123')
     const body = { keys: ['user:123', 'user:456'], triggered_by: 'admin', request_id: 'req-001' }
-    const answer = await post('/invalidate/key', body)
+    const answer = await server.post('/invalidate/key', body)
     expect(answer).toMatchObject({
       success: true,
       invalidated_count: 2,
@@ -42,26 +31,26 @@ describe('the short forms', () => {
   })
 
   it('match among keys that are given, whether they are cached or not', async () => {
-    await store('user:123:a', 'user:123:c')
+    await server.store('user:123:a', 'user:123:c')
     const body = { pattern: 'user:123:*', cache_keys: ['user:123:a', 'user:123:b', 'user:9:a', 'user:123:a'] }
-    const answer = await post('/invalidate/pattern', body)
+    const answer = await server.post('/invalidate/pattern', body)
     expect(answer).toMatchObject({
       success: true,
       invalidated_count: 2,
       matched_keys: ['user:123:a', 'user:123:b'],
       removed: { l1: 1 },
     })
-    expect(isStored('user:123:c')).toBe(true)
-    const nothing = await post('/invalidate/pattern', { pattern: 'x*', cache_keys: ['a'] })
+    expect(server.isStored('user:123:c')).toBe(true)
+    const nothing = await server.post('/invalidate/pattern', { pattern: 'x*', cache_keys: ['a'] })
     expect(nothing).toMatchObject({ success: true, invalidated_count: 0, matched_keys: [] })
   })
 
   it('count what was asked for, in whatever form', async () => {
-    await store('user:1', 'user:2')
-    await post('/invalidate/key', { keys: ['user:1', 'x'], request_id: 'a' })
-    await post('/invalidate/key', { keys: ['user:1', 'x'], request_id: 'a' })
-    await post('/api/invalidate/pattern', { pattern: 'user:*' })
-    await post('/api/invalidate/pattern', { pattern: '[' })
+    await server.store('user:1', 'user:2')
+    await server.post('/invalidate/key', { keys: ['user:1', 'x'], request_id: 'a' })
+    await server.post('/invalidate/key', { keys: ['user:1', 'x'], request_id: 'a' })
+    await server.post('/api/invalidate/pattern', { pattern: 'user:*' })
+    await server.post('/api/invalidate/pattern', { pattern: '[' })
     expect((await server.app.inject('/invalidate/metrics')).json()).toMatchObject({
       total_invalidations: 2,
       key_invalidations: 1,
