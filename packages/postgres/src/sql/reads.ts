@@ -100,8 +100,13 @@ export class Reads {
   /** A subquery's place among the others. */
   derived(columns: readonly Column[]): Occurrence {
     return {
-      ...{ number: this.#number++, relation: undefined, columns, formulas: [], isNullable: false },
-      ...{ hidden: undefined, isGrowing: false },
+      number: this.#number++,
+      relation: undefined,
+      columns,
+      formulas: [],
+      isNullable: false,
+      hidden: undefined,
+      isGrowing: false,
     }
   }
 

@@ -141,7 +141,12 @@ class Walkthrough {
         if (tag !== 'SelectStmt') return true
         if (!looked.has(content))
           this.#select(content as SelectStmt, {
-            ...{ outer: level, ctes, given: known, hidden: 'subquery', growth: 'none', source },
+            outer: level,
+            ctes,
+            given: known,
+            hidden: 'subquery',
+            growth: 'none',
+            source,
           })
         return false
       })

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { WITHOUT_NUL } from '../without-nul.js'
 import { accessSchema, hosts, limitsSchema, origins, tls } from './access-schema.js'
 import { duration, optionalText, redisAddress, redisName, url, whole } from './forms.js'
 
@@ -144,7 +145,7 @@ export const querySchema = z.object({
     .string('must be SQL, as text')
     .trim()
     .min(1, 'must not be empty')
-    .refine((sql) => !sql.includes('\0'), 'must not contain the character NUL'),
+    .refine(...WITHOUT_NUL),
   params: z
     .record(
       z.string(),

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { WITHOUT_NUL } from '../without-nul.js'
 
 /** What a loader gets for a parameter: equal arguments are equal values, so that they share an entry. */
 export type Argument = string | number | bigint | boolean | null
@@ -140,7 +141,7 @@ function float() {
 function text() {
   return z
     .string({ error: notText })
-    .refine((value) => !value.includes('\0'), 'must not contain the character NUL')
+    .refine(...WITHOUT_NUL)
     .refine((value) => value.isWellFormed(), 'must be well-formed Unicode')
 }
 

@@ -4,12 +4,12 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { definedOf } from '../defined.js'
 import { ParameterError } from '../errors.js'
+import { WITHOUT_NUL } from '../without-nul.js'
 import { raw, textWithRaw } from './raw-json.js'
 import { jsonSchema, problemResponse } from './schemas.js'
 import { configParams, pathSchema } from './tree-path.js'
 
-/** PostgreSQL has no text with NUL. */
-const textSchema = z.string().refine((text) => !text.includes('\0'), 'must not contain the character NUL')
+const textSchema = z.string().refine(...WITHOUT_NUL)
 const listQuery = {
   contains: textSchema.max(1_024).optional().describe('Only what this text occurs in; letters’ case counts'),
   limit: z.coerce.number().int().min(1).max(1_000).default(50),
