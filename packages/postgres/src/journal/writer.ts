@@ -132,8 +132,12 @@ export class JournalWriter implements Recording {
   async flush(signal: AbortSignal): Promise<boolean> {
     while (this.#queue.length > 0 && !signal.aborted && !this.#closing.signal.aborted) {
       await new Promise<void>((resolve) => {
-        this.#drained.push(resolve)
-        signal.addEventListener('abort', () => resolve(), { once: true })
+        const done = (): void => {
+          signal.removeEventListener('abort', done)
+          resolve()
+        }
+        this.#drained.push(done)
+        signal.addEventListener('abort', done, { once: true })
       })
     }
     return this.#queue.length === 0
@@ -256,10 +260,15 @@ export class JournalWriter implements Recording {
     for (const [chain, head] of heads) if (this.#unsigned.get(chain) === head) this.#unsigned.delete(chain)
     const stretch = this.#stretch
     if (stretch) stretch.covered = stretch.written
-    if (stretch && stretch.covered > 0) this.#known = { epoch: stretch.epoch, to: stretch.covered }
+    if (stretch && stretch.covered > 0) this.#knows(stretch.epoch, stretch.covered)
     this.#state = 'writing'
     this.#reason = ''
     if (this.#queue.length === 0) for (const drained of this.#drained.splice(0)) drained()
+  }
+
+  /** What is delivered again begins before what is known. */
+  #knows(epoch: string, to: number): void {
+    this.#known = { epoch, to: epoch === this.#known.epoch ? Math.max(to, this.#known.to) : to }
   }
 
   /** In µs since 1970. */

@@ -12,7 +12,7 @@ import { DDL_PREFIX, MARK_PREFIX, type Messages } from './messages.js'
 import { netOf } from './net.js'
 import { pause } from './pause.js'
 import { ProvenPlace } from './proven-place.js'
-import type { Recording, Stretch } from './recording.js'
+import { type Recording, type Stretch, WantedAgainError } from './recording.js'
 import { connectReplication, replicationClient, SENDER_TIMEOUT_MS, type Server } from './server.js'
 import type { SharedSlot, SlotLook } from './shared-slot.js'
 import type { Slot } from './slot.js'
@@ -226,7 +226,7 @@ export class Following {
           this.#reader = reader
           reader.forgetNames()
           const { epoch } = this.#options.server
-          const again = (reason: string): void => stream.cut(new LogGapError(reason))
+          const again = (reason: string): void => stream.cut(new WantedAgainError(reason))
           if (isRecorded) {
             const begun = recording.begin({ slot, epoch, from: sentFrom, again })
             stretch = begun

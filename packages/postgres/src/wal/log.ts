@@ -22,6 +22,7 @@ import { type Mark, Marks } from './marks.js'
 import { needsMessageTable, prepareMessageTable } from './message-table.js'
 import { Messages, TARGET_PREFIX } from './messages.js'
 import { pause } from './pause.js'
+import { WantedAgainError } from './recording.js'
 import { connectReplication, connectSql, endWalsender, isSameServer, replicationClient, type Server } from './server.js'
 import { SharedSlot } from './shared-slot.js'
 import type { Slot } from './slot.js'
@@ -229,7 +230,8 @@ export class WalLog implements Log {
       const reason = await this.#takeUp(listener)
       if (this.#closing.signal.aborted) return
       this.#lost(listener, reason)
-      if (Number.isFinite(this.#startedAt) && this.#clock.now() - this.#startedAt > STEADY_MS) waitMs = RETRY_FIRST_MS
+      const wasSteady = Number.isFinite(this.#startedAt) && this.#clock.now() - this.#startedAt > STEADY_MS
+      if (wasSteady || reason instanceof WantedAgainError) waitMs = RETRY_FIRST_MS
       this.#startedAt = Number.NEGATIVE_INFINITY
       const isSetting = reason.code !== 'TIDEMARK_LOG_GAP' && reason.code !== 'TIDEMARK_SOURCE_DOWN'
       await pause(

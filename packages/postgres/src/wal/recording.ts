@@ -1,3 +1,4 @@
+import { LogGapError } from 'tidemark'
 import type { Transaction } from './transaction.js'
 
 /** The schema of the journal's tables: never published, or the journal would have to record what it writes. */
@@ -30,3 +31,6 @@ export interface Stretch {
   /** The slot is not read any more. */
   end(): void
 }
+
+/** A stream that ended because all that is not acknowledged is wanted again: nothing is wrong, so the next begins at once. */
+export class WantedAgainError extends LogGapError {}

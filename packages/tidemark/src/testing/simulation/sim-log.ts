@@ -109,12 +109,17 @@ export class SimLog implements Log {
     // Of another history than the one that it knows the log can say nothing.
     if (position.epoch !== undefined && position.epoch !== known) return Promise.resolve(false)
     return new Promise((resolve) => {
-      const look: WaitingLook = { position, resolve }
-      this.#looks.push(look)
-      signal.addEventListener('abort', () => {
+      const giveUp = (): void => {
         this.#looks = this.#looks.filter((other) => other !== look)
         resolve(false)
-      })
+      }
+      const end = (isSeen: boolean): void => {
+        signal.removeEventListener('abort', giveUp)
+        resolve(isSeen)
+      }
+      const look: WaitingLook = { position, resolve: end }
+      this.#looks.push(look)
+      signal.addEventListener('abort', giveUp, { once: true })
     })
   }
 
