@@ -20,6 +20,8 @@ export async function synchronousStandbys(admin: pg.Client, names: string): Prom
     const { rows } = await admin.query('show synchronous_standby_names')
     return rows[0].synchronous_standby_names === names
   })
+  // Commits wait once the checkpointer has read it too, which it does before it begins a checkpoint.
+  await admin.query('checkpoint')
 }
 
 type Place = Pick<World, 'admin' | 'database'>

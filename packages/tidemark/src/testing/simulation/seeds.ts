@@ -2,7 +2,7 @@ import { type Outcome, report, simulate } from './run.js'
 
 /** What a run of the simulation was asked to do, from the environment: how many seeds, or the only one. */
 export interface Seeds {
-  /** SIM_SEEDS, default 3,000. */
+  /** SIM_SEEDS, default 2,000. */
   readonly count: number
   /** SIM_SEED: this seed alone. */
   readonly only: number | undefined
@@ -24,7 +24,7 @@ export interface Sum {
 
 export function seedsOf(environment: Readonly<Record<string, string | undefined>>): Seeds {
   const { SIM_SEEDS: count, SIM_SEED: only } = environment
-  return { count: wholeOf('SIM_SEEDS', count) ?? 3_000, only: wholeOf('SIM_SEED', only) }
+  return { count: wholeOf('SIM_SEEDS', count) ?? 2_000, only: wholeOf('SIM_SEED', only) }
 }
 
 /**
