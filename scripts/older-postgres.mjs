@@ -31,7 +31,16 @@ const SAME_EVERYWHERE = [
 const WHOLE = [FOLDER, ...without(SAME_EVERYWHERE)]
 
 /** What 15 answers as the newest does. */
-const SAME_ON_15 = ['sql-oracle', 'shared-slot', 'refused', 'comparisons', 'growth', 'races', 'progress', 'row-test.property']
+const SAME_ON_15 = [
+  'sql-oracle',
+  'shared-slot',
+  'refused',
+  'comparisons',
+  'growth',
+  'races',
+  'progress',
+  'row-test.property',
+]
 
 /** What a version brought or lacks, and what reads the catalogue or the log; the whole of it by `npm test -- --postgres 16`. */
 const FILES = {
