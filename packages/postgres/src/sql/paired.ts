@@ -18,24 +18,39 @@ export function pairedWays({ rows, tables }: Analysis, values: Chains['values'])
   const names = new Set(rows.map(({ relation }) => relation.table))
   for (const name of names) {
     if (tables.some(({ relation }) => relation.table === name)) continue
-    const own = rows.filter(({ relation }) => relation.table === name).map((read) => partnersOf(read, values))
+    const own = rows
+      .filter(({ relation }) => relation.table === name)
+      .map(({ partners }) => partners?.map((way) => way.flatMap((each) => partnerOf(each, values, rows) ?? [])))
+    // Where nothing is said a row may matter without a partner.
     const all = own.flatMap((each) => each ?? [[]])
     if (all.length > 0 && all.every(({ length }) => length > 0)) ways.set(name, all)
   }
   return ways
 }
 
-/** undefined: a row may matter without a partner. */
-function partnersOf({ partners }: RowRead, values: Chains['values']): Partners[] | undefined {
-  return partners?.map((way) => way.flatMap((each) => partnerOf(each, values) ?? []))
-}
-
 /** undefined if its values are too many, or can't be told. */
-function partnerOf({ column, chain }: PartnerBound, values: Chains['values']): Partner | undefined {
+function partnerOf(
+  { column, chain }: PartnerBound,
+  values: Chains['values'],
+  rows: readonly RowRead[],
+): Partner | undefined {
   const order = equalityOf(column)
   const keys = order && values(chain)?.map((text) => keyOf(order, text))
   if (!order || !keys?.every((key): key is Key => key !== undefined)) return undefined
   const { relation, bounds } = chain
-  const reads = [...new Set([chain.column.name, ...bounds.map((each) => each.column.name)])].sort()
-  return { column: column.name, order, keys: new Set(keys), table: relation.table, of: chain.column.name, reads }
+  const { table } = relation
+  const counts = [...new Set([chain.column.name, ...bounds.map((each) => each.column.name)])].sort()
+  const reads = readsOf(table, rows, counts)
+  return { column: column.name, order, keys: new Set(keys), table, of: chain.column.name, counts, reads }
+}
+
+/** All columns that are read of a table, wherever it is named; undefined where that is not known. */
+function readsOf(table: string, rows: readonly RowRead[], counts: readonly string[]): readonly string[] | undefined {
+  const found = new Set(counts)
+  for (const { relation, reads } of rows) {
+    if (relation.table !== table) continue
+    if (!reads) return undefined
+    for (const column of reads) found.add(column)
+  }
+  return [...found].sort()
 }

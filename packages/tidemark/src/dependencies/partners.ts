@@ -19,7 +19,9 @@ export interface Partner {
   /** The table's column that has the value. */
   readonly of: string
   /** By which columns its row counts as a partner, `of` among them. */
-  readonly reads: readonly string[]
+  readonly counts: readonly string[]
+  /** The columns that are read of the table, `counts` among them; undefined: all, or that is not known. */
+  readonly reads: readonly string[] | undefined
 }
 
 /** In one way of mattering a row needs all of these. */
@@ -108,16 +110,21 @@ function* partnersOf(ways: PartnersByTable): Generator<Partner> {
   for (const each of ways.values()) for (const way of each) yield* way
 }
 
-/** The rows that would be a partner of this value. Of those that leave none was one. */
-function arrivalOf({ table, of, order, reads }: Partner, value: string): RowsDependency {
+/**
+ * The rows that would be a partner of this value. Of those that leave none was one; but one that came, and was let pass for want of a third,
+ * may lead to it by any of its columns.
+ */
+function arrivalOf(partner: Partner, value: string): RowsDependency {
+  const { table, of, order } = partner
+  const reads = pairingRules.follows(partner)
   const orders = order === 'text' ? {} : { orders: [order] }
-  return { kind: 'rows', table, columns: [of], values: [value], ...orders, reads, old: 'ignored' }
+  return { kind: 'rows', table, columns: [of], values: [value], ...orders, ...(reads ? { reads } : {}), old: 'ignored' }
 }
 
 interface Column {
   readonly column: string
   readonly order: Order
-  readonly reads: readonly string[]
+  readonly counts: readonly string[]
   /** How many partners of entries look at it. */
   uses: number
   /** When a value came last, the oldest first. */
@@ -132,7 +139,7 @@ class Arrivals {
   now = 0
 
   track(partner: Partner): void {
-    const { table, of, order, reads } = partner
+    const { table, of, order, counts } = partner
     let columns = this.#tables.get(table)
     if (!columns) {
       columns = new Map()
@@ -141,7 +148,7 @@ class Arrivals {
     const name = nameOf(partner)
     const column = columns.get(name)
     if (column) column.uses++
-    else columns.set(name, { column: of, order, reads, uses: 1, last: new Map(), forgotten: -1 })
+    else columns.set(name, { column: of, order, counts, uses: 1, last: new Map(), forgotten: -1 })
   }
 
   untrack(partner: Partner): void {
@@ -160,7 +167,7 @@ class Arrivals {
     if (change.op === 'delete') return
     for (const each of this.#tables.get(change.table)?.values() ?? []) {
       // A row that counts as it did before has come before.
-      if (isUnchanged(change, each.reads)) continue
+      if (isUnchanged(change, each.counts)) continue
       const value = valueAfter(change, each.column)
       if (value === null) continue
       const key = value === undefined ? undefined : keyOf(each.order, value)
@@ -187,8 +194,8 @@ class Arrivals {
   }
 }
 
-function nameOf({ of, order, reads }: Partner): string {
-  return JSON.stringify([order, of, ...reads])
+function nameOf({ of, order, counts }: Partner): string {
+  return JSON.stringify([order, of, ...counts])
 }
 
 /** As functions, so that tests can plant the bug of leaving one out. */
@@ -196,6 +203,10 @@ export const pairingRules = {
   /** What a row that is let pass waits for touches the entry. */
   awaits(): boolean {
     return true
+  },
+  /** The columns of a partner that is waited for whose changes touch the entry. */
+  follows({ reads }: Partner): readonly string[] | undefined {
+    return reads
   },
   /** What a fill may not have seen may be a partner. */
   countsMissed(): boolean {
