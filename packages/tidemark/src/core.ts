@@ -2,7 +2,6 @@ import type { Answer } from './answer.js'
 import type { Clock } from './clock.js'
 import { type Counters, zeroCounters } from './counters.js'
 import type { Dependency } from './dependencies/dependency.js'
-import type { About } from './dependencies/lookup.js'
 import { ClosedError, LimitError, NotWatchableError, type TidemarkError } from './errors.js'
 import { Observers } from './events.js'
 import { type ApplyContext, apply } from './follow/apply.js'
@@ -14,7 +13,7 @@ import { type SweepLimits, Sweeps } from './follow/sweeps.js'
 import { Taken } from './follow/taken.js'
 import { SharedTier } from './l2/shared-tier.js'
 import type { Commit } from './log/change.js'
-import { tagsOf } from './options.js'
+import { LoaderContext } from './read/context.js'
 import type { Fill } from './read/fill.js'
 import { behind } from './read/floor.js'
 import type { Keeper } from './read/keep.js'
@@ -22,7 +21,6 @@ import type { Keyspace } from './read/keyspace.js'
 import { Keyspaces } from './read/keyspaces.js'
 import { type ReadLimits, Reads, type Request } from './read/reads.js'
 import { Refusals } from './read/refusals.js'
-import { deadline } from './read/wait.js'
 import type { NotKept, Source } from './source.js'
 import { Watch, watchAfter } from './streams/watch.js'
 import type { PatternLimits } from './targets.js'
@@ -110,17 +108,7 @@ export class Core implements Keeper, Applier {
   }
 
   context(fill: Fill): object {
-    const own = {
-      // Most loaders never look at it, and one costs more than all else that a fill needs.
-      get signal() {
-        return fill.signal
-      },
-      tenant: fill.tenant,
-      tag: (...tags: string[]) => fill.tag(tagsOf(tags)),
-      mayStay: (about: About) => {
-        fill.about = about
-      },
-    }
+    const own = new LoaderContext(fill)
     return this.options.source ? Object.assign(own, this.options.source.context(fill)) : own
   }
 
@@ -146,13 +134,7 @@ export class Core implements Keeper, Applier {
     const { unproven, isKeeping } = this.follower
     if (unproven === 0 || !isKeeping) return undefined
     const lsn = this.taken.by(space, key)
-    return lsn === undefined ? undefined : this.#proofOf(lsn)
-  }
-
-  async #proofOf(lsn: number): Promise<void> {
-    const bound = deadline(this.clock, TAKING_PROOF_MS)
-    await this.follower.whenChangeProven(lsn, bound.signal)
-    bound.cancel()
+    return lsn === undefined ? undefined : this.follower.whenChangeProven(lsn, TAKING_PROOF_MS)
   }
 
   filled(space: Keyspace, key: SlotKey, slot: number, ms: number, notKept: NotKept | undefined): void {

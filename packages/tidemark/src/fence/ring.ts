@@ -1,9 +1,10 @@
 import type { Dependency } from '../dependencies/dependency.js'
 import { touches } from '../dependencies/match.js'
+import type { InLine } from '../line.js'
 import type { Change, Commit } from '../log/change.js'
 
 /** A commit as the ring keeps it: what it was, and when this process applied it and saw it proven. */
-export interface RingRecord {
+export interface RingRecord extends InLine<RingRecord> {
   readonly lsn: number
   readonly xid: number | undefined
   readonly changes: readonly Change[]
@@ -24,7 +25,8 @@ export interface RingLimits {
  */
 export class Ring {
   readonly #limits: RingLimits
-  #records: RingRecord[] = []
+  /** Up to `#head` there is none. */
+  #records: (RingRecord | undefined)[] = []
   #head = 0
   #changes = 0
   /** The end of what has left: a fill that would need changes at or before this is not believed. */
@@ -54,7 +56,15 @@ export class Ring {
   /** Adds a commit; returns the records that had to leave for room, whatever fills may need them. */
   push(commit: Commit, appliedAt: number, provenAt: number): { record: RingRecord; gone: RingRecord[] } {
     const changes = commit.changes.length > this.#limits.rowsMax ? asTables(commit.changes) : commit.changes
-    const record: RingRecord = { lsn: commit.lsn, xid: commit.xid, changes, appliedAt, provenAt }
+    const record: RingRecord = {
+      lsn: commit.lsn,
+      xid: commit.xid,
+      changes,
+      appliedAt,
+      provenAt,
+      before: undefined,
+      after: undefined,
+    }
     this.#records.push(record)
     this.#changes += changes.length
     const gone: RingRecord[] = []
@@ -110,6 +120,7 @@ export class Ring {
 
   #shift(): RingRecord {
     const record = this.#records[this.#head]!
+    this.#records[this.#head] = undefined
     this.#head++
     this.#changes -= record.changes.length
     this.from = record.lsn

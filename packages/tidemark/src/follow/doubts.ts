@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { isDeepStrictEqual } from 'node:util'
+import { ByKey } from '../by-key.js'
 import type { Counters } from '../counters.js'
 import type { Dependency } from '../dependencies/dependency.js'
 import type { About, Doubt } from '../dependencies/lookup.js'
@@ -39,7 +40,7 @@ export interface DoubtsContext {
  */
 export class Doubts {
   readonly #context: DoubtsContext
-  readonly #doubted = new Map<Keyspace, Map<SlotKey, Doubted>>()
+  #doubted = new WeakMap<Keyspace, ByKey<SlotKey, Doubted>>()
   readonly #waiting: Doubted[] = []
   readonly #idle = new Set<() => void>()
   /** A commit may be applied inside a loader, which must not wait for these loads. */
@@ -66,8 +67,12 @@ export class Doubts {
     const space = l1.spaceOf(slot) as Keyspace
     const key = l1.keyOf(slot)
     const doubted = { space, key, value: l1.value(slot), changes, lsn: follower.tidemark, again: doubt.again }
-    const keys = this.#doubted.get(space) ?? new Map<SlotKey, Doubted>()
-    this.#doubted.set(space, keys.set(key, doubted))
+    let keys = this.#doubted.get(space)
+    if (!keys) {
+      keys = new ByKey()
+      this.#doubted.set(space, keys)
+    }
+    keys.set(key, doubted)
     this.#waiting.push(doubted)
     this.#left++
     counters.doubted++
@@ -91,7 +96,7 @@ export class Doubts {
 
   /** All entries are gone: none stays. */
   clear(): void {
-    this.#doubted.clear()
+    this.#doubted = new WeakMap()
     this.#left -= this.#waiting.length
     this.#waiting.length = 0
   }
@@ -128,7 +133,6 @@ export class Doubts {
     const keys = this.#doubted.get(doubted.space)
     if (keys?.get(doubted.key) !== doubted) return
     keys.delete(doubted.key)
-    if (keys.size === 0) this.#doubted.delete(doubted.space)
   }
 }
 

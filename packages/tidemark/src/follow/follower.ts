@@ -3,6 +3,7 @@ import type { Dependency } from '../dependencies/dependency.js'
 import type { TidemarkError } from '../errors.js'
 import { droppedBy, type FencedFill, FORGOTTEN, type Overtaken, overtakenBy } from '../fence/fence.js'
 import { Ring, type RingLimits, type RingRecord } from '../fence/ring.js'
+import { type InLine, Line } from '../line.js'
 import type { Commit } from '../log/change.js'
 import type { Log, LogListener, LogResume, LogStart, Probe } from '../log/log.js'
 import { formatPosition } from '../log/position.js'
@@ -30,7 +31,7 @@ export interface Applier {
 }
 
 /** A fill that runs, as the follower tracks it. */
-export interface RunningFill extends FencedFill {
+export interface RunningFill extends FencedFill, InLine<RunningFill> {
   readonly generation: number
   /** Monotonic ms. */
   readonly beganAt: number
@@ -52,7 +53,7 @@ export class Follower implements LogListener {
   readonly #clock: Clock
   readonly #proof: Proof
   readonly #appliers = new Set<Applier>()
-  readonly #fills = new Set<RunningFill>()
+  readonly #fills = new Line<RunningFill>()
   readonly #waiters = new Set<{ readonly lsn: number; readonly resolve: () => void }>()
   /** L2 tiers, by how far they have applied the log: 0 for those that do not say. */
   readonly #l2s = new Set<{ readonly m: number }>()
@@ -138,6 +139,8 @@ export class Follower implements LogListener {
       generation: this.generation,
       lagFrom: sourceLagMs > 0 ? beganAt - sourceLagMs : Number.POSITIVE_INFINITY,
       seenTo: Number.POSITIVE_INFINITY,
+      before: undefined,
+      after: undefined,
     }
     this.#fills.add(fill)
     this.#proof.hurry()
@@ -212,9 +215,9 @@ export class Follower implements LogListener {
     return until(signal, (resolve) => this.#proof.whenProven(lsn, dependencies, this.ring, resolve))
   }
 
-  /** The same of the change at `lsn`. */
-  whenChangeProven(lsn: number, signal: AbortSignal): Promise<boolean> {
-    return until(signal, (resolve) => this.#proof.whenChangeProven(lsn, resolve))
+  /** Resolves when the change at `lsn` is proven, or after so long. */
+  whenChangeProven(lsn: number, boundMs: number): Promise<void> {
+    return this.#proof.whenChangeProven(lsn, boundMs)
   }
 
   /** Resolves true when fills that begin now can be kept; false when the signal aborts. */
@@ -336,7 +339,8 @@ export class Follower implements LogListener {
 
   /** Changes left the ring by its limit: fills that began before they were proven can't be judged any more (rule Trim). */
   #forget(gone: readonly RingRecord[]): void {
-    const oldest = this.#oldestFill()?.began ?? Number.POSITIVE_INFINITY
+    // Ticks only grow: who came first is the oldest.
+    const oldest = this.#fills.first?.began ?? Number.POSITIVE_INFINITY
     for (const record of gone) {
       if (record.provenAt === Number.POSITIVE_INFINITY) this.#proof.forgotten(record)
       else if (trimRules.isStillNeeded(record, oldest))
@@ -377,7 +381,7 @@ export class Follower implements LogListener {
   }
 
   #trim(): void {
-    const oldest = this.#oldestFill()
+    const oldest = this.#fills.first
     // What lags is compared with changes from before its fill began, however long the fill takes.
     const appliedBefore =
       this.#retainMs === 0 ? Number.POSITIVE_INFINITY : (oldest?.beganAt ?? this.#clock.now()) - this.#retainMs
@@ -389,11 +393,5 @@ export class Follower implements LogListener {
     let m = Number.POSITIVE_INFINITY
     for (const l2 of this.#l2s) if (l2.m < m) m = l2.m
     return { m, since: this.#clock.now() - L2_HOLD_MS }
-  }
-
-  #oldestFill(): RunningFill | undefined {
-    // A Set keeps insertion order, and ticks only grow: the first is the oldest.
-    for (const fill of this.#fills) return fill
-    return undefined
   }
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.js'
 import type { Dependency } from '../dependencies/dependency.js'
 import { type Ring, type RingRecord, recordTouches } from '../fence/ring.js'
+import { type InLine, Line } from '../line.js'
 import type { Log, Probe, Snapshot, StartProof } from '../log/log.js'
 import { isStartSeen, isVisible } from './visible.js'
 
@@ -20,7 +21,7 @@ export interface ProofOwner {
   nextTick(): number
 }
 
-interface ProofWaiter {
+interface ProofWaiter extends InLine<ProofWaiter> {
   readonly records: readonly RingRecord[]
   readonly resolve: () => void
 }
@@ -33,11 +34,11 @@ export class Proof {
   readonly #log: Log
   readonly #clock: Clock
   readonly #owner: ProofOwner
-  #unproven = new Set<RingRecord>()
+  #unproven = new Line<RingRecord>()
   /** Transactions that left the ring unproven: nothing is kept until they are visible. */
   #forgotten = new Set<number>()
   #start: StartProof = { kind: 'xmin', xid: Number.POSITIVE_INFINITY }
-  #waiters = new Set<ProofWaiter>()
+  #waiters = new Line<ProofWaiter>()
   #movers = new Set<() => void>()
   #generation = 0
   #isProbing = false
@@ -133,16 +134,23 @@ export class Proof {
     return this.#wait(records, resolve)
   }
 
-  /** The same of the one change at `lsn`. */
-  whenChangeProven(lsn: number, resolve: () => void): () => void {
-    return this.#wait(
-      [...this.#unproven].filter((record) => record.lsn === lsn),
-      resolve,
-    )
+  /** Resolves when the one change at `lsn` is proven, or after so long. Without a signal: V8 keeps a shape of its own for each. */
+  whenChangeProven(lsn: number, boundMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const records = [...this.#unproven].filter((record) => record.lsn === lsn)
+      let cancel: (() => void) | undefined
+      const end = (): void => {
+        bound.cancel()
+        cancel?.()
+        resolve()
+      }
+      const bound = this.#clock.after(boundMs, end)
+      cancel = this.#wait(records, end)
+    })
   }
 
   #wait(records: readonly RingRecord[], resolve: () => void): () => void {
-    const waiter = { records, resolve }
+    const waiter: ProofWaiter = { records, resolve, before: undefined, after: undefined }
     if (records.length === 0) resolve()
     else {
       this.#waiters.add(waiter)
@@ -158,6 +166,7 @@ export class Proof {
   }
 
   moved(): void {
+    if (this.#movers.size === 0) return
     const movers = [...this.#movers]
     this.#movers.clear()
     for (const resolve of movers) resolve()
@@ -247,7 +256,8 @@ export class Proof {
   }
 
   #settleWaiters(isDone: (waiter: ProofWaiter) => boolean): void {
-    for (const waiter of this.#waiters) {
+    // Who is called back may let others leave.
+    for (const waiter of [...this.#waiters]) {
       if (!isDone(waiter)) continue
       this.#waiters.delete(waiter)
       waiter.resolve()

@@ -2,6 +2,7 @@ import { BehindError } from '../errors.js'
 import type { Follower } from '../follow/follower.js'
 import type { Lease } from '../l2/leases.js'
 import type { Found, Shared, SharedTier } from '../l2/shared-tier.js'
+import type { InLine } from '../line.js'
 import type { SlotKey } from '../tiers/space.js'
 import type { Batch } from './batch.js'
 import { Fill } from './fill.js'
@@ -27,7 +28,7 @@ const LEASE_WAIT_MAX_MS = 10_000
  * The fill of one key, shared by all who read it meanwhile. It loads once; and again for those readers for whom a change came
  * between the load's start and their asking (rule Reader), after what that load must see is proven (rule Proof).
  */
-export class Flight implements Loading {
+export class Flight implements Loading, InLine<Flight> {
   readonly follower: Follower
   readonly space: Keyspace
   readonly key: SlotKey
@@ -36,6 +37,8 @@ export class Flight implements Loading {
   readonly #ended: (flight: Flight) => void
   /** What it is called in the tier that processes share, where there is one. */
   readonly sharedName: string | undefined
+  before: Flight | undefined
+  after: Flight | undefined
   #waitsFor: Map<Loading, number> | undefined
   stops: Set<(reason: unknown) => void> | undefined
   /** The load of many that this one is part of, while it is. */
@@ -147,8 +150,7 @@ export class Flight implements Loading {
 
   async #flyBy(tier: SharedTier): Promise<void> {
     const next = this.found(await tier.find(this.sharedName!, this.space, this.key))
-    if (next === 'held') return this.wait(tier)
-    if (next === 'load') return this.#load()
+    if (next !== 'answered') return next === 'held' ? this.wait(tier) : this.#load()
   }
 
   /** Another process loads: waits for what comes of that, else loads. */

@@ -1,3 +1,4 @@
+import { ByKey } from '../by-key.js'
 import { slotText } from '../keys.js'
 import type { Session } from '../source.js'
 import type { Watch } from '../streams/watch.js'
@@ -9,7 +10,7 @@ export class Keyspace extends Space {
   /** The definition's name; undefined for `get` keys. */
   readonly name: string | undefined
   readonly session: Session | undefined
-  readonly flights = new Map<SlotKey, Flight>()
+  readonly flights = new ByKey<SlotKey, Flight>()
   readonly watches = new Map<SlotKey, Watch>()
   /** Reads that hold this space across an await. */
   asking = 0

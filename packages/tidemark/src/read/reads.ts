@@ -3,6 +3,7 @@ import { onAbort } from '../abort.js'
 import type { Answer } from '../answer.js'
 import type { CallOptions } from '../definition.js'
 import { BehindError, ClosedError, CycleError } from '../errors.js'
+import { Line } from '../line.js'
 import { parsePosition } from '../log/position.js'
 import type { Policy } from '../options.js'
 import type { SlotKey } from '../tiers/space.js'
@@ -50,7 +51,7 @@ export class Reads {
   readonly #answers: Answers
   readonly #valuesOnly: Form<unknown>
   readonly #inFull: Form<Answer<unknown>>
-  readonly flights = new Set<Flight>()
+  readonly flights = new Line<Flight>()
   readonly #idle = new Set<() => void>()
   readonly #closing = new AbortController()
 

@@ -92,7 +92,7 @@ export class Watch {
     const held = isSame ? this.#watched.hold() : undefined
     // Timers fire early by a hair: nothing has expired yet, and all have the value.
     if (held && 'expiresInMs' in held && this.#unserved().length === 0) return this.#pause(held.expiresInMs)
-    this.#late.clear()
+    if (this.#late.size > 0) this.#late.clear()
     this.#isAsking = true
     let answer: Answer<unknown>
     try {
