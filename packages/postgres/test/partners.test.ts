@@ -181,6 +181,17 @@ it('of two tables that have no row either may get one', async () => {
   expect(await drops('insert into b values (8, 9, 1)', 'insert into a values (8, 9, 1)')).toBe(true)
 })
 
+it.each(['select b.id', 'select count(*)'])(
+  '%s: that rows lead to none of a table says nothing of it where they are too many to be followed',
+  async (list) => {
+    const text = `${list} from c join b on b.id = c.a_id where c.x = 1 and b.x = 1`
+    const drops = await opened(text, [], { partnersMax: 3 })
+    await world.admin.query('update c set a_id = id + 100')
+    expect(await drops('insert into c values (50, 1, 1)')).toBe(true)
+    expect(await drops('insert into c values (51, 1, 1)')).toBe(true)
+  },
+)
+
 it('of a small table without conditions the partners are known too', async () => {
   const drops = await opened('select a.id, count(*)::int as n from a join b on b.id = a.b_id group by a.id order by 1')
   expect(await drops('update b set id = 40 where id = 4')).toBe(false)

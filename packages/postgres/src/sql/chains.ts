@@ -26,6 +26,8 @@ export class Chains {
   readonly #parameters: readonly unknown[]
   readonly #partnersMax: number
   readonly #found = new Map<Chain, readonly string[] | undefined>()
+  /** Of chains that are asked for; of others nothing is written into what is asked. */
+  readonly #written = new Set<Chain>()
   readonly #isThere = new Map<Presence, boolean>()
 
   /**
@@ -52,6 +54,7 @@ export class Chains {
       this.#found.set(chain, undefined)
       const text = query.text(chain)
       if (text === undefined) continue
+      this.#written.add(chain)
       questions.push(
         `(select pg_catalog.json_build_object('count', count(*), 'values', json_agg(distinct v) filter (where v is not null)) from (${text} limit ${ROWS_MAX + 1}) s(v))`,
       )
@@ -84,8 +87,18 @@ export class Chains {
    * is asked: what bounds that already says which rows it needs.
    */
   absent(tables: readonly Presence[]): Presence | undefined {
-    const first = tables.find((each) => this.#isThere.get(each) === false)
+    const first = tables.find((each) => this.#isThere.get(each) === false && this.#areKnown(each.bounds))
     return first?.isOwn ? undefined : first
+  }
+
+  /** Else it may have no row because of others that lead there, and nothing would tell when these come. */
+  #areKnown(bounds: Bounds): boolean {
+    return bounds.every(
+      ({ choice }) =>
+        choice.kind !== 'chain' ||
+        !this.#written.has(choice) ||
+        (this.#found.get(choice) !== undefined && this.#areKnown(choice.bounds)),
+    )
   }
 }
 
