@@ -87,7 +87,7 @@ test.each([
   damage(data, fs.statSync(data).size)
   const l2 = opened()
   expect(await l2.read('key1')).toEqual({ tide: undefined, entry: undefined })
-  await until(() => warned.includes('l2-damaged'), 'it is said', 5_000)
+  await until(() => warned.includes('l2-damaged'), 'it is said')
   expect(fs.existsSync(join(folder.path, 'aside', 'data.mdb'))).toBe(true)
   await l2.invalidate(batch(10, 20))
   expect(await l2.fill('key1', entry('new', 20))).toBe('stored')
@@ -110,7 +110,7 @@ test('a file that ends whoever opens it, one after the other, is moved aside', a
   mark(20_000, 'f')
   const l2 = opened()
   expect(await valueIn(l2, 'key1')).toBeUndefined()
-  await until(() => warned.includes('l2-damaged'), 'it is said', 5_000)
+  await until(() => warned.includes('l2-damaged'), 'it is said')
   // This one outlives its trial, and takes the marks of others away.
   mark(20_000, 'g')
   await until(() => fs.readdirSync(dirname(data)).every((name) => !name.startsWith('trial-')), 'the trial ends')
@@ -131,7 +131,7 @@ test('an entry whose bytes were changed is a miss, deleted and counted; the othe
     expect(await valueIn(l2, `key${i}`)).toEqual(isDamaged ? undefined : expect.stringContaining(`<<value ${i}.`))
   }
   expect(l2.status().unreadable).toBe(3)
-  await until(() => l2.status().entries === 97, 'they are deleted', 10_000)
+  await until(() => l2.status().entries === 97, 'they are deleted')
   expect(await l2.fill('key3', entry('new'))).toBe('stored')
   expect(await valueIn(l2, 'key3')).toBe('new')
   expect(warned).toEqual([])
@@ -187,12 +187,14 @@ test('a process that is frozen with the lock stops writes for 10 s, and no reads
   })
   running.add(frozen)
   await until(() => isLocked, 'it holds the lock')
-  const begun = performance.now()
-  await expect(l2.fill('key1', entry('late'))).rejects.toBeInstanceOf(LmdbDownError)
-  expect(performance.now() - begun).toBeLessThan(5_000)
-  const refused = performance.now()
-  await expect(l2.fill('key1', entry('late'))).rejects.toBeInstanceOf(LmdbDownError)
-  expect(performance.now() - refused).toBeLessThan(500)
+  const late = () =>
+    l2.fill('key1', entry('late')).then(
+      () => 'stored',
+      (error: unknown) => (error instanceof LmdbDownError ? error.message : error),
+    )
+  expect(await late()).toContain('not written within 1000 ms')
+  // The next one does not wait.
+  expect(await late()).toContain('a moment ago')
   expect(l2.status().state).toBe('paused')
   expect(await valueIn(l2, 'key1')).toBeDefined()
   await until(

@@ -84,7 +84,7 @@ test('a process that is killed in the middle of a write, 20 times, leaves the fi
     running.delete(killed)
     // Nothing waits for who is dead.
     before = await m()
-    await until(async () => (await m()) > before + 3, 'the other one writes', 10_000)
+    await until(async () => (await m()) > before + 3, 'the other one writes')
     fillers[round % 2] = await started(round)
   }
   expect(read).toBeGreaterThan(100)

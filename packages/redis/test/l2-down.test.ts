@@ -11,13 +11,13 @@ afterEach(() => server.drop())
 test('it is made without Redis, answers at once that it is not connected, and connects when Redis is there', async () => {
   server = await RedisServer.start()
   await server.kill()
-  const l2 = redisL2({ url: server.url, deadline: '10s' })
+  const l2 = redisL2({ url: server.url, deadline: '1m' })
   expect(l2.status().state).toBe('disconnected')
   const began = performance.now()
   const calls = await Promise.all([reasonOf(l2.read('a')), reasonOf(l2.fill('a', fillOf(1))), reasonOf(tell(l2, 0, 1))])
   expect(calls).toEqual(['not-connected', 'not-connected', 'not-connected'])
-  // The deadline is 10 s: nothing was waited for.
-  expect(performance.now() - began).toBeLessThan(5_000)
+  // The deadline is a minute: nothing was waited for.
+  expect(performance.now() - began).toBeLessThan(30_000)
   await server.start()
   await until(() => l2.status().state === 'ready')
   await tell(l2, 0, 1)
@@ -53,7 +53,7 @@ test('many calls at once cost one deadline together', async () => {
   const began = performance.now()
   const reasons = await Promise.all(Array.from({ length: 5_000 }, (_, i) => reasonOf(l2.read(`k${i}`))))
   expect(new Set(reasons)).toEqual(new Set(['deadline']))
-  expect(performance.now() - began).toBeLessThan(5_000)
+  expect(performance.now() - began).toBeLessThan(30_000)
   await l2.close()
 })
 

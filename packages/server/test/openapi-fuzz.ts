@@ -83,15 +83,21 @@ export function operationsOf(document: { readonly paths: object }): Operation[] 
 
 // ── what is sent ─────────────────────────────────────────────────────────────────────────────────────────
 
-/** What the document's examples say: one for each type and example of the body. */
-export function examplesOf(operation: Operation): Sent[] {
+/** What the document's examples say: one for each type and example of the body. @param others  in the place of examples, or added */
+export function examplesOf(operation: Operation, others: Readonly<Record<string, unknown>> = {}): Sent[] {
   const parameters = operation.parameters.filter(({ example }) => example !== undefined)
-  const given = Object.fromEntries(parameters.map((each) => [`${each.in} ${each.name}`, each.example]))
+  const examples = Object.fromEntries(parameters.map((each) => [`${each.in} ${each.name}`, each.example]))
+  const given = { ...examples, ...others }
   const bodies = Object.entries(operation.body).flatMap(([type, { example, examples = {} }]) => {
     const values = example === undefined ? Object.values(examples).map(({ value }) => value) : [example]
     return values.map((value) => ({ type, text: JSON.stringify(value) }))
   })
   return (bodies.length > 0 ? bodies : [undefined]).map((body) => sentOf(operation, given, body))
+}
+
+/** Examples in which one parameter after the other is this text. */
+export function spoiltOf(operation: Operation, text: string): Sent[] {
+  return operation.parameters.flatMap((each) => examplesOf(operation, { [`${each.in} ${each.name}`]: text }))
 }
 
 /** Missing, wrong, huge, hostile, and right. */

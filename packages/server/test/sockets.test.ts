@@ -210,7 +210,7 @@ describe('who connects', () => {
   })
 
   it('is closed when the token has expired', BOUND, async () => {
-    const exp = Math.floor(Date.now() / 1_000) + 2
+    const exp = Math.floor(Date.now() / 1_000) + 4
     const client = await open(guarded, { auth: { token: await token({ exp }) } }).connected()
     await client.subscribe('T1', 'p')
     await until(() => client.isEnded)

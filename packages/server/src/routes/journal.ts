@@ -6,6 +6,7 @@ import { formatPosition, parsePosition } from 'tidemark'
 import { z } from 'zod'
 import { authorise } from '../access/authorise.js'
 import { JournalOffError, ParameterError } from '../errors.js'
+import { WITHOUT_NUL } from '../without-nul.js'
 import { exported } from './journal-export.js'
 import { problemResponse } from './schemas.js'
 import { tenantHeaders, tenantOf, tenantParameter } from './tenant.js'
@@ -16,7 +17,12 @@ const PAGE_MAX = 1_000
 const OFFSET_MAX = 1_000_000
 const VERIFY_MAX_MS = 600_000
 
-const text = z.string().min(1).max(1_024).optional()
+const text = z
+  .string()
+  .min(1)
+  .max(1_024)
+  .refine(...WITHOUT_NUL)
+  .optional()
 const scope = z
   .enum(['tenant', 'source', 'all'])
   .default('tenant')

@@ -5,6 +5,7 @@ import { ROLES } from '../access/action.js'
 import { SignInOffError, UnknownSessionError } from '../access/errors.js'
 import type { SignIn } from '../access/sign-in.js'
 import type { SessionDatabase } from '../access/token-database.js'
+import { WITHOUT_NUL } from '../without-nul.js'
 import { problemResponse } from './schemas.js'
 
 const sessionSchema = z.object({
@@ -64,6 +65,7 @@ export function sessionRoutes(
             .string()
             .min(1)
             .max(100)
+            .refine(...WITHOUT_NUL)
             .meta({ examples: ['0123456789abcdef'] }),
         }),
         response: { 200: z.object({ id: z.string() }), default: problemResponse },

@@ -9,6 +9,7 @@ import { TokensOffError, UnknownTokenError } from '../access/errors.js'
 import type { StoredToken } from '../access/token.js'
 import type { TokenDatabase } from '../access/token-database.js'
 import { ParameterError } from '../errors.js'
+import { WITHOUT_NUL } from '../without-nul.js'
 import { problemResponse } from './schemas.js'
 import { tenantHeaders, tenantOf, tenantParameter } from './tenant.js'
 
@@ -102,6 +103,7 @@ export function tokenRoutes(app: FastifyInstance, tokens: TokenDatabase | undefi
             .string()
             .min(1)
             .max(100)
+            .refine(...WITHOUT_NUL)
             .meta({ examples: ['0123456789abcdef'] }),
         }),
         response: { 200: tokenSchema, default: problemResponse },

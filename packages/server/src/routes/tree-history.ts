@@ -4,7 +4,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { ParameterError } from '../errors.js'
 import { EDIT_HEADERS } from './answer-headers.js'
-import { flagSchema } from './named.js'
+import { causeSchema, flagSchema } from './named.js'
 import { raw } from './raw-json.js'
 import { jsonSchema, problemResponse } from './schemas.js'
 import { editedSchema, editHeaders, editOptionsOf, sendEdited } from './tree-answers.js'
@@ -109,7 +109,7 @@ export function treeHistoryRoutes(app: FastifyInstance, trees: Trees): void {
       schema: {
         ...shared,
         summary: 'Bring a node back to what it was in a version',
-        querystring: z.strictObject({ dryRun: flagSchema, cause: z.string().max(256).optional() }),
+        querystring: z.strictObject({ dryRun: flagSchema, cause: causeSchema.optional() }),
         headers: editHeaders,
         body: rollbackSent,
         response: { 200: editedSchema, default: problemResponse },
