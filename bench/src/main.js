@@ -132,6 +132,7 @@ const parts = {
     )
     page.goal(`a pattern that names 1 % of ${count} keys: ms until it holds`, figures.prefix.asked, 20)
     page.goal('the same, preview', figures.preview.asked, 20)
+    page.goal(`a whole tenant of ${count} keys: ms that the event loop is held`, figures.tenant.held, 20)
   },
 
   http: () =>

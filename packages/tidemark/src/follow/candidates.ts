@@ -17,7 +17,7 @@ export type Candidate = Omit<OrderedKey, 'key'> & { readonly tenant: string; rea
  * Cost: where every match begins or ends with the same text, the keys that do; else all keys of the tenant.
  */
 export function* candidatesOf(l1: L1, spaces: Keyspaces, target: WideTarget): Generator<Candidate | undefined> {
-  if (target.kind === 'everything') return yield* stored(spaces.all())
+  if (target.kind === 'everything') return yield* stored(l1, spaces.all())
   const { tenant } = target
   if (target.kind === 'pattern') {
     const { prefix, suffix } = matcherOf(target)
@@ -29,11 +29,15 @@ export function* candidatesOf(l1: L1, spaces: Keyspaces, target: WideTarget): Ge
     }
   }
   for (const [key, id] of l1.index.keysOf(tenant)) yield { tenant, key, kind: 'dependency', id }
-  if (target.kind === 'tenant') return yield* stored(spaces.of(tenant))
+  if (target.kind === 'tenant') return yield* stored(l1, spaces.of(tenant))
   for (const space of spaces.of(tenant))
     for (const [key, id] of space.slots) yield { tenant, key: space.text(key), kind: 'entry', id }
 }
 
-function* stored(spaces: ReturnType<Keyspaces['of']>): Generator<Candidate> {
-  for (const { tenant, slots } of spaces) for (const id of slots.values()) yield { tenant, kind: 'entry', id }
+function* stored(l1: L1, spaces: ReturnType<Keyspaces['of']>): Generator<Candidate> {
+  for (const space of spaces) {
+    const { tenant } = space
+    for (const id of l1.formersOf(space)) yield { tenant, kind: 'entry', id }
+    for (const id of space.slots.values()) yield { tenant, kind: 'entry', id }
+  }
 }

@@ -14,6 +14,8 @@ export interface SweepLimits {
   readonly sweepsMax: number
   /** How many entries a commit touches at once; what is beyond is swept. */
   readonly touchedMax: number
+  /** A tenant's space with so many entries is parted from them at once. */
+  readonly partedMin: number
 }
 
 export interface SweepContext extends TouchContext {
@@ -91,7 +93,7 @@ export class Sweeps {
     if (mode === 'drop')
       for (const each of this.#pending.filter((other) => covers(widened, other.target))) this.#end(each)
     if (mode === 'drop' && (widened.kind === 'tenant' || widened.kind === 'everything'))
-      this.#context.l1.forsake(widened.kind === 'tenant' ? widened.tenant : undefined)
+      this.#part(widened.kind === 'tenant' ? widened.tenant : undefined, lsn)
     this.#pending.push(sweep)
     this.#context.l1.judge = (slot) => this.#judge(slot)
     if (!this.#turn) {
@@ -152,7 +154,10 @@ export class Sweeps {
     // Who watches is not made to wait.
     for (const space of spaces.all()) {
       yield
-      for (const key of space.watches.keys()) yield l1.find(space, key)
+      for (const key of space.watches.keys()) {
+        for (const slot of l1.formersOf(space, key)) this.#touch(sweep, slot)
+        yield l1.find(space, key)
+      }
     }
     if (sweep.target.kind === 'gathered') {
       for (const slot of sweep.target.slots) yield this.#touch(sweep, slot)
@@ -224,6 +229,16 @@ export class Sweeps {
     if (!l1.holds(slot) || l1.lsnOf(slot) >= lsn) return
     if (mode === 'expire' && l1.expiresAtOf(slot) <= at) return
     touches.touch(slot, mode, at)
+  }
+
+  /** All of the tenant (or all there is) is stale: what would be in the way when its entries leave goes before them, at once. */
+  #part(tenant: string | undefined, lsn: number): void {
+    const { l1, spaces } = this.#context
+    l1.forsake(tenant)
+    // An entry as of a later position stays, and must be found.
+    if (l1.latest >= lsn) return
+    for (const space of tenant === undefined ? spaces.all() : spaces.of(tenant))
+      if (space.slots.size >= this.#limits.partedMin) l1.part(space)
   }
 
   // ── limits ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -29,6 +29,7 @@ export class Keyspace extends Space {
 
   /** Nothing is stored, runs or is watched here: the space can be forgotten. */
   get isIdle(): boolean {
-    return this.asking === 0 && this.slots.size === 0 && this.flights.size === 0 && this.watches.size === 0
+    const isEmpty = this.slots.size === 0 && this.formers.length === 0
+    return this.asking === 0 && isEmpty && this.flights.size === 0 && this.watches.size === 0
   }
 }

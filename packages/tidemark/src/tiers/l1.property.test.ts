@@ -43,7 +43,7 @@ type Step =
     }
   | { readonly do: 'read' | 'remove' | 'expire' | 'pin' | 'unpin'; readonly space: number; readonly key: SlotKey }
   | { readonly do: 'drop'; readonly tag: string }
-  | { readonly do: 'dropSpace'; readonly space: number }
+  | { readonly do: 'dropSpace' | 'part' | 'leave'; readonly space: number }
   | { readonly do: 'clear' }
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -68,6 +68,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('drop' as const), tag }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('dropSpace' as const), space }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('part' as const), space }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('leave' as const), space }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('clear' as const) }) },
 )
 
@@ -82,6 +84,7 @@ class World {
 
   run(step: Step, at: number): void {
     this.now += 0.37
+    const before = this.parted
     switch (step.do) {
       case 'store':
         this.store(step, at)
@@ -93,8 +96,15 @@ class World {
         this.l1.removeSpace(this.spaces[step.space]!)
         for (const [name, kept] of this.model) if (kept.space === this.spaces[step.space]) this.model.delete(name)
         break
+      case 'part':
+        this.part(this.spaces[step.space]!)
+        break
+      case 'leave':
+        // As a slice of a sweep does, which may end before it has all.
+        for (const slot of [...this.l1.formersOf(this.spaces[step.space]!)].slice(0, 2)) this.l1.remove(slot)
+        break
       case 'clear':
-        expect(this.l1.clear()).toBe(this.model.size)
+        expect(this.l1.clear()).toBe(this.model.size + before.count)
         this.model.clear()
         break
       default:
@@ -106,13 +116,14 @@ class World {
     const space = this.spaces[id]!
     const name = nameOf(id, key)
     const former = this.model.get(name)
-    const before = this.evictions
+    const [before, parted] = [this.evictions, this.parted]
     const pinned = former?.pinned ?? false
     this.l1.addSpace(space)
     const slot = this.l1.store(space, key, at, { lsn: at, filledAt: this.now, lifetimeMs, dependencies, bytes })
     this.model.delete(name)
     const gone = [...this.model].filter(([, { space, key }]) => !space.slots.has(key))
-    expect(gone.length).toBe(this.evictions - before)
+    const out = parted.count - this.parted.count
+    expect(gone.length + out).toBe(this.evictions - before)
     for (const [name, kept] of gone) {
       expect(kept.pinned).toBe(false)
       this.model.delete(name)
@@ -136,9 +147,27 @@ class World {
       expect(space.slots.has(key)).toBe(false)
     }
     // Nothing leaves without need: with the last that left there would be too many, or too much.
-    if (gone.length > 0 && slot !== -1) {
-      const sum = [...this.model.values()].reduce((sum, kept) => sum + kept.bytes, 0)
-      expect(this.model.size === ENTRIES || gone.some(([, kept]) => sum + kept.bytes > BYTES)).toBe(true)
+    if (gone.length > 0 && out === 0 && slot !== -1) {
+      const sum = [...this.model.values()].reduce((sum, kept) => sum + kept.bytes, parted.bytes)
+      expect(this.model.size + parted.count === ENTRIES || gone.some(([, kept]) => sum + kept.bytes > BYTES)).toBe(true)
+    }
+  }
+
+  /** What spaces were parted from, and is still in memory. */
+  get parted(): { count: number; bytes: number } {
+    const slots = this.spaces.flatMap((space) => [...this.l1.formersOf(space)])
+    return { count: slots.length, bytes: slots.reduce((sum, slot) => sum + this.l1.bytesOf(slot), 0) }
+  }
+
+  part(space: Space): void {
+    if (space.id === -1) return
+    this.l1.part(space)
+    for (const [name, kept] of this.model) {
+      if (kept.space !== space) continue
+      this.model.delete(name)
+      // Those that are watched go first.
+      const [slot] = kept.pinned ? this.l1.formersOf(space, kept.key) : []
+      if (slot !== undefined) this.l1.remove(slot)
     }
   }
 
@@ -170,9 +199,11 @@ class World {
   }
 
   check(): void {
-    expect(this.l1.size).toBe(this.model.size)
+    const parted = this.parted
+    expect(this.l1.size).toBe(this.model.size + parted.count)
     expect(this.l1.size).toBeLessThanOrEqual(ENTRIES)
-    expect(this.l1.bytes).toBe([...this.model.values()].reduce((sum, kept) => sum + kept.bytes, 0))
+    expect(this.l1.bytes).toBe([...this.model.values()].reduce((sum, kept) => sum + kept.bytes, parted.bytes))
+    expect(this.spaces.flatMap(({ formers }) => formers).reduce((sum, { left }) => sum + left, 0)).toBe(parted.count)
     expect(this.l1.bytes).toBeLessThanOrEqual(BYTES)
     for (const kept of this.model.values()) {
       const slot = kept.space.slots.get(kept.key)!

@@ -6,11 +6,13 @@ import { copyOf } from '../values.js'
 import type { Eviction } from './eviction.js'
 import type { Fill } from './fill.js'
 import { floored } from './floored.js'
-import { type Keyed, KeyOrder } from './key-order.js'
+import type { Keyed, KeyOrder } from './key-order.js'
+import { KeyOrders } from './key-orders.js'
 import type { L1Limits } from './limits.js'
 import { Shares, type TenantUse } from './shares.js'
 import { Sieve } from './sieve.js'
 import type { SlotKey, Space } from './space.js'
+import { Spaces } from './spaces.js'
 
 const SLOTS_MAX = 2 ** 24 - 1
 const [SHARED, COPIED, FREE] = [0, 1, 2]
@@ -22,7 +24,7 @@ const [SHARED, COPIED, FREE] = [0, 1, 2]
  *
  * A hit is `space.slots.get(key)`, `isFreshAt`, `read`: no allocation, nothing but reads of arrays and a byte written.
  */
-export class L1 {
+export class L1 implements Keyed {
   readonly #limits: L1Limits
   readonly #evicted: (count: number, forQuota: number) => void
   #eviction: Eviction = new Sieve()
@@ -34,11 +36,11 @@ export class L1 {
   /** Slots from here on were never used. */
   #unused = 0
   #free = NONE
-  #spaces: (Space | undefined)[] = []
-  #spaceIdsFree: number[] = []
+  readonly #spaces = new Spaces()
   readonly #pinned = new Set<number>()
   #size = 0
   #bytes = 0
+  #latest = Number.NEGATIVE_INFINITY
 
   #values: unknown[] = []
   #keys: SlotKey[] = []
@@ -51,7 +53,7 @@ export class L1 {
   /** Whether an entry is stored there, and whether each reader gets a copy. */
   #states = new Uint8Array(0)
 
-  #orders: { beginning?: KeyOrder; end?: KeyOrder } | undefined
+  #orders: KeyOrders | undefined
   /** Looks at what `find` is about to return, which it may remove or expire; undefined while there is nothing to look for. */
   judge: ((slot: number) => void) | undefined
 
@@ -69,8 +71,17 @@ export class L1 {
     return this.#size
   }
 
+  get used(): number {
+    return this.#unused
+  }
+
   get bytes(): number {
     return this.#bytes
+  }
+
+  /** No entry is valid as of a later position. */
+  get latest(): number {
+    return this.#latest
   }
 
   /** What each tenant has; nothing where that is not counted. */
@@ -88,19 +99,30 @@ export class L1 {
 
   /** Makes room for a space's entries to be stored. Adding it again does nothing. */
   addSpace(space: Space): void {
-    if (space.id !== -1) return
-    space.id = this.#spaceIdsFree.pop() ?? this.#spaces.length
-    this.#spaces[space.id] = space
-    if (space.id > 0xffff && this.#spaceIds instanceof Uint16Array) this.#spaceIds = Uint32Array.from(this.#spaceIds)
+    this.#spaces.add(space)
+    this.#widen()
   }
 
   /** Forgets a space, and removes what is stored in it. Cost: its entries. */
   removeSpace(space: Space): void {
     if (space.id === -1) return
     for (const slot of space.slots.values()) this.remove(slot)
-    this.#spaces[space.id] = undefined
-    this.#spaceIdsFree.push(space.id)
-    space.id = -1
+    for (const slot of this.formersOf(space)) this.remove(slot)
+    this.#spaces.remove(space)
+  }
+
+  /** From now on no key finds what the space holds: all of it is about to be removed, at leisure. Cost: none for its size. */
+  part(space: Space): void {
+    this.#spaces.part(space)
+    this.#widen()
+  }
+
+  /** What is left in memory of what spaces were parted from: each once, or the one under a key. It may be removed meanwhile. */
+  *formersOf(space: Space, key?: SlotKey): Generator<number> {
+    // One that was freed may have another entry since; in a space with another number, while the former has anything left.
+    for (const former of [...space.formers])
+      for (const slot of key === undefined ? former.slots.values() : [former.slots.get(key) ?? NONE])
+        if (former.left > 0 && this.#spaceIds[slot] === former.id && this.holds(slot)) yield slot
   }
 
   /** The slot of a key's entry. What a sweep has not yet come to, though it names it, is made stale first. */
@@ -119,15 +141,8 @@ export class L1 {
 
   /** The keys in the order of what they begin or end with. Kept once it was asked for, until `clear`. */
   order(by: 'beginning' | 'end'): KeyOrder {
-    if (!this.#orders) {
-      this.#orders = {}
-      this.#index.listen({
-        depended: (id, tenant, key) => this.#eachOrder((order) => order.add('dependency', id, tenant, key)),
-        released: (id, tenant, key) => this.#eachOrder((order) => order.remove('dependency', id, tenant, key)),
-      })
-    }
-    this.#orders[by] ??= new KeyOrder({ entry: this.#keyed, dependency: this.#index.keyed }, by)
-    return this.#orders[by]
+    this.#orders ??= new KeyOrders(this, this.#index)
+    return this.#orders.by(by)
   }
 
   /**
@@ -135,7 +150,7 @@ export class L1 {
    * again, instead of taking them out one by one. Who still reads the former one finds what was there.
    */
   forsake(tenant: string | undefined): void {
-    for (const by of ['beginning', 'end'] as const) if (this.#orders?.[by]?.isMostly(tenant)) delete this.#orders[by]
+    this.#orders?.forsake(tenant)
   }
 
   /** Whether the entry has not expired by time. */
@@ -181,12 +196,18 @@ export class L1 {
     return this.#sizes[slot]!
   }
 
+  named(slot: number): { tenant: string; key: string } | undefined {
+    if (!this.holds(slot)) return undefined
+    const { tenant, text } = this.spaceOf(slot)
+    return { tenant, key: text(this.#keys[slot]!) }
+  }
+
   keyOf(slot: number): SlotKey {
     return this.#keys[slot]!
   }
 
   spaceOf(slot: number): Space {
-    return this.#spaces[this.#spaceIds[slot]!]!
+    return this.#spaces.at(this.#spaceIds[slot]!)
   }
 
   dependenciesOf(slot: number): Dependency[] {
@@ -209,6 +230,7 @@ export class L1 {
     this.#filledAt[slot] = fill.filledAt
     this.#lifetimes[slot] = floored(Math.max(0, fill.lifetimeMs))
     this.#lsns[slot] = fill.lsn
+    if (fill.lsn > this.#latest) this.#latest = fill.lsn
     this.#sizes[slot] = bytes
     this.#states[slot] = fill.copied ? COPIED : SHARED
     this.#bytes += bytes
@@ -219,11 +241,10 @@ export class L1 {
 
   remove(slot: number): void {
     const space = this.spaceOf(slot)
-    if (this.#orders) {
-      const key = space.text(this.#keys[slot]!)
-      this.#eachOrder((order) => order.remove('entry', slot, space.tenant, key))
-    }
-    space.slots.delete(this.#keys[slot]!)
+    this.#orders?.remove(slot, space, this.#keys[slot]!)
+    const id = this.#spaceIds[slot]!
+    if (id === space.id) space.slots.delete(this.#keys[slot]!)
+    else this.#spaces.left(space, id)
     const isPinned = this.#pinned.delete(slot)
     if (!isPinned) this.#eviction.remove(slot)
     this.#shares?.remove(slot, space.tenant, this.#sizes[slot]!, isPinned)
@@ -272,13 +293,14 @@ export class L1 {
   /** Removes all entries, gives their memory back, and returns how many there were. Spaces stay. */
   clear(): number {
     const size = this.#size
-    for (const space of this.#spaces) space?.slots.clear()
+    this.#spaces.clear()
     this.#pinned.clear()
     this.#eviction = new Sieve()
     this.#shares?.clear()
     this.#index = new DependencyIndex()
     this.#orders = undefined
     this.#size = this.#bytes = this.#unused = 0
+    this.#latest = Number.NEGATIVE_INFINITY
     this.#free = NONE
     this.#values = []
     this.#keys = []
@@ -286,7 +308,7 @@ export class L1 {
     this.#lifetimes = new Float32Array(0)
     this.#lsns = new Float64Array(0)
     this.#sizes = new Uint32Array(0)
-    this.#spaceIds = this.#spaces.length > 0x10000 ? new Uint32Array(0) : new Uint16Array(0)
+    this.#spaceIds = this.#spaces.used > 0x10000 ? new Uint32Array(0) : new Uint16Array(0)
     this.#states = new Uint8Array(0)
     this.#capacity = 0
     return size
@@ -310,30 +332,13 @@ export class L1 {
     this.#sizes[slot] = 0
     this.#shares?.add(slot, space.tenant)
     this.#size++
-    if (this.#orders) {
-      const text = space.text(key)
-      this.#eachOrder((order) => order.add('entry', slot, space.tenant, text))
-    }
+    this.#orders?.add(slot, space, key)
     return slot
   }
 
-  #eachOrder(run: (order: KeyOrder) => void): void {
-    if (this.#orders?.beginning) run(this.#orders.beginning)
-    if (this.#orders?.end) run(this.#orders.end)
-  }
-
-  get #keyed(): Keyed {
-    const l1 = this
-    return {
-      get used() {
-        return l1.#unused
-      },
-      named(slot) {
-        if (!l1.holds(slot)) return undefined
-        const space = l1.spaceOf(slot)
-        return { tenant: space.tenant, key: space.text(l1.#keys[slot]!) }
-      },
-    }
+  #widen(): void {
+    if (this.#spaces.used > 0x10000 && this.#spaceIds instanceof Uint16Array)
+      this.#spaceIds = Uint32Array.from(this.#spaceIds)
   }
 
   /** The same slot, without its former size and dependencies; or -1, and it is gone. */

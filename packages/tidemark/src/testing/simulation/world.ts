@@ -33,6 +33,7 @@ import type { Wide } from './wide.js'
 
 const NEVER = Number.POSITIVE_INFINITY
 /** How many go at once, by the size of the slices: so nothing more is drawn. */
+const PARTED_MIN: Readonly<Record<number, number>> = { 2: 1, 4: 1 }
 const TOUCHED_MAX: Readonly<Record<number, number>> = { 2: 0, 4: 1 }
 const [WAIT_MAX_MS, PROOF_WAIT_MS] = [60, 80]
 export const TENANTS = ['default', 'other'] as const
@@ -114,6 +115,7 @@ export class World implements LoaderHooks {
         sliceSteps: this.faults.sliceSteps,
         sweepsMax: this.faults.sweepsMax,
         touchedMax: TOUCHED_MAX[this.faults.sliceSteps] ?? 1_000,
+        partedMin: PARTED_MIN[this.faults.sliceSteps] ?? 1_000,
         clock: this.clock,
       },
       acquireFollower(this.source, undefined, this.clock, { changesMax, rowsMax }),
