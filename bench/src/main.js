@@ -102,8 +102,7 @@ const parts = {
     page.table('A row change that touches one entry, applied', ['entries of its table', 'ns'], rows(ns, undefined, 0))
     const of = (entries, shapes) => ns.get(nameOf([entries, shapes]))
     const [few] = scale.changeEntries
-    const [low] = scale.shapes
-    const high = scale.shapes.at(-1)
+    const [low, high] = [scale.shapes[0], scale.shapes.at(-1)]
     page.goal(`${plain(low)} shapes: flat in entries`, of(most, low) / of(few, low), 1.5)
     page.goal(
       `${plain(most)} entries: at most linear in the shapes of the table`,
