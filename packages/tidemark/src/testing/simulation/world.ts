@@ -33,7 +33,6 @@ import type { Wide } from './wide.js'
 
 const NEVER = Number.POSITIVE_INFINITY
 /** How many go at once, by the size of the slices: so nothing more is drawn. */
-const PARTED_MIN: Readonly<Record<number, number>> = { 2: 1, 4: 1 }
 const TOUCHED_MAX: Readonly<Record<number, number>> = { 2: 0, 4: 1 }
 const [WAIT_MAX_MS, PROOF_WAIT_MS] = [60, 80]
 export const TENANTS = ['default', 'other'] as const
@@ -115,13 +114,12 @@ export class World implements LoaderHooks {
         sliceSteps: this.faults.sliceSteps,
         sweepsMax: this.faults.sweepsMax,
         touchedMax: TOUCHED_MAX[this.faults.sliceSteps] ?? 1_000,
-        partedMin: PARTED_MIN[this.faults.sliceSteps] ?? 1_000,
+        partedMin: this.faults.sliceSteps,
         clock: this.clock,
       },
       acquireFollower(this.source, undefined, this.clock, { changesMax, rowsMax }),
     )
-    const definitions = new Definitions(this.core, {}, policyOf({}, NEVER), NEVER)
-    const cache: SimCache = new View(this.core, definitions)
+    const cache: SimCache = new View(this.core, new Definitions(this.core, {}, policyOf({}, NEVER), NEVER))
     this.views = new Map(TENANTS.map((tenant) => [tenant, tenant === 'default' ? cache : cache.tenant(tenant)]))
     const own = defineAll(cache, this)
     for (const [tenant, view] of this.views) {
