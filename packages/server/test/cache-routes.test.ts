@@ -154,15 +154,24 @@ describe('PUT and GET /api/cache/:key', () => {
       { value: 1, ttl: -1 },
       { value: 1, x: 1 },
       { value: 1, tags: [1] },
+      { value: 1, tags: ['\ud800'] },
+      { value: 1, dependencies: ['\ud800'] },
     ])
       expect((await put('a', body)).body.code, JSON.stringify(body)).toBe('TIDEMARK_PARAMETER')
-    const proto = await server.app.inject({
-      method: 'PUT',
-      url: '/api/cache/a',
-      headers: { 'content-type': 'application/json' },
-      payload: '{"value":{"__proto__":{"x":1}}}',
-    })
-    expect(proto.json()).toMatchObject({ status: 400, code: 'TIDEMARK_REQUEST' })
+    const sent = async (method: 'PUT' | 'POST', url: string, payload: string) => {
+      const headers = { 'content-type': 'application/json' }
+      return (await server.app.inject({ method, url, headers, payload })).json()
+    }
+    const refused = { status: 400, code: 'TIDEMARK_REQUEST' }
+    expect(await sent('PUT', '/api/cache/a', '{"value":{"__proto__":{"x":1}}}')).toMatchObject(refused)
+    // No number of JavaScript's: it would be stored as Infinity.
+    const large = await sent('PUT', '/api/cache/a', '{"value":{"a/b":[1e3,-1e400]}}')
+    expect(large).toMatchObject({ ...refused, detail: expect.stringContaining('"/value/a~1b/1"') })
+    for (const number of ['1E+999', `1${'0'.repeat(309)}`, `${'9'.repeat(300)}.5e09`]) {
+      const batch = `{"entries":[{"key":"a","value":${number}}]}`
+      expect(await sent('POST', '/api/cache/batch/put', batch), number.slice(0, 9)).toMatchObject(refused)
+    }
+    expect(await sent('PUT', '/api/cache/large', '{"value":1.7e308}')).toMatchObject({ success: true })
     expect((await server.app.inject('/api/cache/%ff')).statusCode).toBe(400)
     expect((await get('a')).status).toBe(404)
   })

@@ -160,6 +160,7 @@ describe('POST /api/invalidate', () => {
       { keys: Array.from({ length: 10_001 }, String) },
       [],
       { tags: [''] },
+      { tags: ['a\udc00'] },
     ]
     for (const body of bodies) {
       const answer = await server.post('/api/invalidate', body)

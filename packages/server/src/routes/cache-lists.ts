@@ -6,7 +6,7 @@ import { ParameterError } from '../errors.js'
 import { asOfSchema, type CacheRouteOptions, type Entry, entrySchema, put } from './cache.js'
 import { answer, answers } from './invalidate.js'
 import { leaving } from './leaving.js'
-import { keySchema, patternOf, patternSchema, requestIdSchema, syntaxSchema } from './named.js'
+import { keySchema, patternOf, patternSchema, requestIdSchema, syntaxSchema, tagSchema } from './named.js'
 import { problemResponse } from './schemas.js'
 import { tenantHeaders, tenantOf, tenantParameter } from './tenant.js'
 import type { ValueBodies } from './value-bodies.js'
@@ -27,7 +27,7 @@ const keysQuery = z.strictObject({
     .meta({ examples: ['user:'] }),
   pattern: patternSchema.optional(),
   syntax: syntaxSchema,
-  tag: z.string().min(1).max(1_024).optional(),
+  tag: tagSchema.optional(),
   state: z.enum(['fresh', 'expired']).optional(),
   tier: z.enum(['l1'], 'must be l1: the shared tier cannot list its keys').default('l1'),
   sort: z.enum(['key', 'age', 'size', 'expiry']).default('key'),

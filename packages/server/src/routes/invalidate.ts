@@ -19,6 +19,7 @@ import {
   repeated,
   requestIdSchema,
   syntaxSchema,
+  tagSchema,
   tagsSchema,
 } from './named.js'
 import { problemResponse } from './schemas.js'
@@ -84,7 +85,7 @@ const headers = tenantHeaders.extend({
 const previewed = z.strictObject({
   tenant: tenantParameter,
   keys: repeated(keySchema, KEYS_MAX).describe('Once or several times'),
-  tags: repeated(z.string().min(1).max(1_024), 1_000).describe('Once or several times'),
+  tags: repeated(tagSchema, 1_000).describe('Once or several times'),
   pattern: patternSchema.optional().meta({ examples: ['user:*'] }),
   syntax: syntaxSchema,
 })

@@ -21,7 +21,13 @@ const keyList = z.array(keySchema).max(KEYS_MAX)
 export const keysSchema = keyList
   .min(1)
   .describe('Keys by their text: `user:7`, `post(42)`. Each also names what was computed from it')
-export const tagsSchema = z.array(z.string().min(1).max(1_024)).max(TAGS_MAX).describe('Tags')
+/** What has half a surrogate pair is no UTF-8, and would become another tag on its way through the log. */
+export const tagSchema = z
+  .string()
+  .min(1)
+  .max(1_024)
+  .refine((tag) => tag.isWellFormed(), 'must be well-formed text: it has half a surrogate pair')
+export const tagsSchema = z.array(tagSchema).max(TAGS_MAX).describe('Tags')
 export const dependenciesSchema = keyList.describe(
   'Keys that entries were computed from: those entries go, and so do the keys',
 )
