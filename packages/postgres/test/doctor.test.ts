@@ -38,7 +38,7 @@ test('each finding of tables names the SQL that mends it, and that SQL does', as
     'update counted set v = 2',
     ...(isBefore(15) ? [] : ['select pg_stat_force_next_flush()']),
   )
-  await expect.poll(async () => of(await doctor(db.url), 'identity-narrow'), { timeout: 20_000 }).toHaveLength(1)
+  await expect.poll(async () => of(await doctor(db.url), 'identity-narrow'), { timeout: 45_000 }).toHaveLength(1)
   const findings = await doctor(db.url)
   expect(of(findings, 'identity-missing').map(({ title }) => title)).toEqual(
     expect.arrayContaining([expect.stringContaining('public.keyless'), expect.stringContaining('public.indexed')]),
@@ -80,7 +80,7 @@ test('what Tidemark keeps for itself, and nobody follows, is no finding', async 
   )
   const narrow = async () => of(await doctor(db.url), 'identity-narrow')
   await expect
-    .poll(narrow, { timeout: 20_000 })
+    .poll(narrow, { timeout: 45_000 })
     .toMatchObject([{ title: expect.stringContaining('public.beside (rows changed so far: 1)') }])
   const told = (await doctor(db.url)).map(({ title, fix }) => `${title}: ${fix}`).join('\n')
   expect(told).not.toMatch(/tidemark\.beats|tidemark_journal\.kept/)

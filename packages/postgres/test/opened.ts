@@ -8,7 +8,7 @@ import { type PostgresOptions, type PostgresSource, postgres, type Sql } from '.
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string | (() => string) = '',
-  boundMs = 20_000,
+  boundMs = 45_000,
 ): Promise<void> {
   const bound = Date.now() + boundMs
   while (!(await condition())) {

@@ -135,7 +135,7 @@ export class Recorder implements LogListener {
     return (await this.since()).filter((change) => change.kind === 'row')
   }
 
-  async caughtUp(boundMs = 20_000): Promise<void> {
+  async caughtUp(boundMs = 45_000): Promise<void> {
     const { flushed } = await this.log.probe()
     await until(
       () => {
@@ -152,7 +152,7 @@ export class Recorder implements LogListener {
 export async function until(
   holds: () => boolean | Promise<boolean>,
   why: () => string = () => 'it never held',
-  boundMs = 20_000,
+  boundMs = 45_000,
 ): Promise<void> {
   const end = Date.now() + boundMs
   while (!(await holds())) {

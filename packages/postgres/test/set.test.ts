@@ -7,7 +7,7 @@ import { postgres } from '../src/index.js'
 // A value that is set says what its reader saw by a position. PostgreSQL's commits are sent before they are shown, so that the log's place
 // alone does not tell.
 
-const BOUND = { timeout: 20_000 }
+const BOUND = { timeout: 45_000 }
 
 let database: TestDatabase
 let cache: Cache

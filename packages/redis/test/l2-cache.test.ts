@@ -150,7 +150,7 @@ async function start(count: number, options: { deadline?: number; failuresMax?: 
   l2s = Array.from({ length: count }, () =>
     redisL2({ url: l2Server.url, deadline: '10s', batchDeadline: '10s', ...options }),
   )
-  const started = l2s.map((l2) => createCache({ log: redisLog({ url: logServer.url }), l2, maxSilence: 2_000 }))
+  const started = l2s.map((l2) => createCache({ log: redisLog({ url: logServer.url }), l2, maxSilence: 6_000 }))
   caches.push(...started)
   for (const [i, cache] of started.entries())
     await until(() => cache.status().keeping && cache.status().current && l2s[i]!.status().state === 'ready')

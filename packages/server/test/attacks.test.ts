@@ -346,7 +346,7 @@ describe('every answer is one that the document has', () => {
       for (const operation of sorted) for (const sent of examplesOf(operation)) await check(operation, sent)
     // What is put just after a change of its key may not be kept.
     const put = { method: 'PUT', url: '/api/cache/kept', headers: admin, payload: { value: 1 } } as const
-    await expect.poll(async () => (await server.app.inject(put)).json().kept, { timeout: 20_000 }).toBe(true)
+    await expect.poll(async () => (await server.app.inject(put)).json().kept, { timeout: 45_000 }).toBe(true)
     const got = operations.find(({ method, path }) => method === 'GET' && path === '/api/cache/{key}')!
     await check(got, { method: 'GET', url: put.url, headers: {} })
     const payload = { name: 'x', roles: ['viewer'], tenants: 'all' }

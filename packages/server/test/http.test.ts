@@ -245,9 +245,9 @@ describe('every error', () => {
     const socket = connect(port, '127.0.0.1', () =>
       socket.write(`GET /api/resources/posts HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`),
     )
-    await expect.poll(() => server.cache.status().filling, { timeout: 20_000 }).toBe(1)
+    await expect.poll(() => server.cache.status().filling, { timeout: 45_000 }).toBe(1)
     socket.destroy()
-    await expect.poll(() => server.cache.status().filling, { timeout: 20_000 }).toBe(0)
+    await expect.poll(() => server.cache.status().filling, { timeout: 45_000 }).toBe(0)
     release()
   })
 

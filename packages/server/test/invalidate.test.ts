@@ -54,7 +54,7 @@ describe('POST /api/invalidate', () => {
       await vi.waitFor(async () => {
         const { sweeping, removed } = (await server.app.inject(`/api/invalidations/${mode}`)).json()
         expect({ sweeping, removed }).toEqual({ sweeping: undefined, removed: { l1: 3_000 } })
-      }, 20_000)
+      }, 45_000)
     }
     expect(server.cache.status().entries).toBe(1)
   })
@@ -188,7 +188,7 @@ describe('a request id', () => {
     server.database.fake.log.isAutomatic = false
     const asked = [server.post('/api/invalidate', body), server.post('/api/invalidate', body)]
     const { log } = server.database.fake
-    await expect.poll(() => log.waiting, { timeout: 20_000 }).toBe(1)
+    await expect.poll(() => log.waiting, { timeout: 45_000 }).toBe(1)
     log.deliver()
     const [one, other] = await Promise.all(asked)
     expect(one).toEqual(other)
@@ -283,7 +283,7 @@ describe('POST /api/invalidate/pattern', () => {
     expect(answer).toMatchObject({ status: 200, invalidated_count: 6_000 })
     expect(server.cache.peek('many:5999')).toBe(undefined)
     const came = async () => (await server.app.inject('/api/invalidations/many')).json()
-    await expect.poll(came, { timeout: 20_000 }).toMatchObject({ removed: { l1: 6_000 } })
+    await expect.poll(came, { timeout: 45_000 }).toMatchObject({ removed: { l1: 6_000 } })
     expect((await came()).sweeping).toBe(undefined)
     expect(server.cache.status().entries).toBe(0)
   })

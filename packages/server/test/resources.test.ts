@@ -212,8 +212,8 @@ describe('at the start', () => {
     expect(health.body).toMatch(/The database does not answer. Start it./)
     expect((await get('/health/live')).status).toBe(200)
     database.isDown = false
-    await expect.poll(async () => (await get('/api/resources/post?id=1')).status, { timeout: 20_000 }).toBe(200)
-    await expect.poll(async () => (await get('/health')).status, { timeout: 20_000 }).toBe(200)
+    await expect.poll(async () => (await get('/api/resources/post?id=1')).status, { timeout: 45_000 }).toBe(200)
+    await expect.poll(async () => (await get('/health')).status, { timeout: 45_000 }).toBe(200)
   })
 
   it('a table that is missing once the database is there is told by health, and mended by making it', async () => {
@@ -222,9 +222,9 @@ describe('at the start', () => {
     database.tables.clear()
     await start({ database })
     database.isDown = false
-    await expect.poll(async () => (await get('/health')).body, { timeout: 20_000 }).toMatch(/There is no table posts/)
+    await expect.poll(async () => (await get('/health')).body, { timeout: 45_000 }).toMatch(/There is no table posts/)
     expect((await get('/api/resources/post?id=1')).json().code).toBe('TIDEMARK_RESOURCE_BROKEN')
     database.tables.add('posts')
-    await expect.poll(async () => (await get('/api/resources/post?id=1')).status, { timeout: 20_000 }).toBe(200)
+    await expect.poll(async () => (await get('/api/resources/post?id=1')).status, { timeout: 45_000 }).toBe(200)
   })
 })

@@ -4,7 +4,7 @@ import { EventStream } from './event-stream.js'
 import { CONFIG, FakeDatabase, fakeServer } from './fake-database.js'
 import { SocketClient } from './socket-client.js'
 
-const BOUND = { timeout: 20_000 }
+const BOUND = { timeout: 45_000 }
 
 let server: Awaited<ReturnType<typeof fakeServer>> | undefined
 let url = ''

@@ -244,10 +244,10 @@ it('watching a node tells of its own changes', async () => {
       if (value === undefined) return
     }
   })()
-  await expect.poll(() => seen, { timeout: 20_000 }).toEqual([1])
+  await expect.poll(() => seen, { timeout: 45_000 }).toEqual([1])
   await config.put('/b', { value: 2 })
   await config.put('/a', { value: 2 })
-  await expect.poll(() => seen, { timeout: 20_000 }).toEqual([1, 2])
+  await expect.poll(() => seen, { timeout: 45_000 }).toEqual([1, 2])
   await config.delete('/a')
   await watching
   expect(seen).toEqual([1, 2, undefined])

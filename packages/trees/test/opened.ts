@@ -8,7 +8,7 @@ import { openTrees, type Trees, type TreesOptions } from '../src/index.js'
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: () => string = () => '',
-  boundMs = 20_000,
+  boundMs = 45_000,
 ): Promise<void> {
   const bound = Date.now() + boundMs
   while (!(await condition())) {
