@@ -13,6 +13,7 @@ import { serveCommand } from './commands/serve.js'
 import { sqlCommand } from './commands/sql.js'
 import { tokensCommand } from './commands/tokens.js'
 import { topCommand } from './commands/top.js'
+import { ServiceProblemError } from './errors.js'
 import type { Ends, Terminal } from './terminal.js'
 import { version } from './version.js'
 
@@ -67,7 +68,13 @@ function report(error: unknown, terminal: Terminal, isDebug: boolean): number {
   if (error instanceof TidemarkError) terminal.err(`tidemark: ${error.code}: ${error.message}\n`)
   else terminal.err(`tidemark: ${error instanceof Error ? error.message : String(error)}\n`)
   if (isDebug) terminal.err(`${inspectChain(error)}\n`)
-  return error instanceof TidemarkError && error.code === 'TIDEMARK_USAGE' ? 2 : 1
+  return isOfCommandLine(error) ? 2 : 1
+}
+
+/** Some of what a command line says only the server can judge. */
+function isOfCommandLine(error: unknown): boolean {
+  if (error instanceof ServiceProblemError) return error.status === 400 || error.status === 422
+  return error instanceof TidemarkError && error.code === 'TIDEMARK_USAGE'
 }
 
 function inspectChain(error: unknown): string {

@@ -159,7 +159,8 @@ test('top prints a line each time for a program, and a page over itself for a pe
 
 test('what the server refuses is said with its code; what is no command line, before it is asked', BOUND, async () => {
   const refused = await ask(['invalidate', '--pattern', '(', '--syntax', 'regex'])
-  expect(refused).toMatchObject({ out: '', exitCode: 1, err: expect.stringMatching(/^tidemark: TIDEMARK_PATTERN: /) })
+  expect(refused).toMatchObject({ out: '', exitCode: 2, err: expect.stringMatching(/^tidemark: TIDEMARK_PATTERN: /) })
+  expect((await ask(['get', 'x'.repeat(2_000)])).exitCode).toBe(2)
   expect((await ask(['keys', '--sort', 'color'])).err).toMatch(/^tidemark: TIDEMARK_PARAMETER: .*sort/s)
   for (const args of [
     ['invalidate'],

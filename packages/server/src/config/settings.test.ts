@@ -1,5 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the variables of configuration files look like that
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -48,7 +48,8 @@ test('each setting says where it is from, and no secret is among them', () => {
   expect(found.get('relay.redis')![0]).toBe('redis://u:***@h:6379')
   expect(found.get('relay.secret')).toEqual(['***', '/tidemark.yaml:7, environment RELAY_SECRET_FILE (/secret)'])
   expect(found.get('server.host')).toEqual(['127.0.0.1', 'default'])
-  expect(found.get('cache.maxEntries')).toEqual([undefined, 'default'])
+  expect(found.get('cache.maxEntries')).toEqual([100_000, 'default'])
+  expect(found.get('l2.redis')).toEqual([undefined, 'default'])
   expect(found.get('resources.one')).toEqual(['declared', '/tidemark.yaml:10'])
   expect(found.get('access.oidc.clientSecret')).toEqual(['***', '/tidemark.yaml:8'])
   expect(found.get('access.oidc.session')).toEqual(['8h', 'default'])
@@ -106,4 +107,27 @@ test('a secret that everybody knows is refused in production, wherever it comes 
   expect(problems(`profile: production\nsource: { url: "${beside}" }\nresources: {}`, {})).toEqual(['source.url'])
   expect(problems(`profile: production\njournal: { url: "${known}" }\nresources: {}`, {})).toEqual(['journal.url'])
   expect(problems('access: { tokens: true }\nresources: {}', { DATABASE_URL: known })).toEqual(['DATABASE_URL'])
+})
+
+test('what nobody sets has the default that docs/config.md names', () => {
+  const empty = join(folder, 'empty.yaml')
+  writeFileSync(empty, 'resources: {}\n')
+  const found = settingsOf(empty, {})
+  const documented = new Map<string, string>()
+  let section = ''
+  for (const line of readFileSync(new URL('../../../../docs/config.md', import.meta.url), 'utf8').split('\n')) {
+    section = /^## (\w+)/.exec(line)?.[1] ?? section
+    const [name, , told] = line.slice(2, -2).split(' | ')
+    if (name?.match(/^`\w+`$/) && told !== undefined)
+      documented.set(`${section}.${name.slice(1, -1)}`, told.replaceAll('`', ''))
+  }
+  const plain = found.filter(
+    ({ name, value }) => documented.has(name) && typeof value !== 'object' && name !== 'source.url',
+  )
+  expect(plain.length).toBeGreaterThan(30)
+  for (const { name, value } of plain) {
+    const told = documented.get(name)!
+    if (value === undefined) expect(told, name).toMatch(/^(?:none|no |HTTP)/)
+    else expect(told.replaceAll(',', ''), name).toContain(String(value).replaceAll(',', '').replace('source.', ''))
+  }
 })

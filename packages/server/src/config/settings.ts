@@ -26,6 +26,33 @@ export interface Flags {
 const MASKED = '***'
 const SECRETS = new Set(['relay.secret', 'access.oidc.clientSecret'])
 
+/** What a setting that nobody sets comes to, where not the schema says so: as docs/config.md has it. */
+const UNSET: Readonly<Record<string, unknown>> = {
+  'source.directUrl': 'source.url',
+  'source.publication': 'tidemark',
+  'source.slotKeepMax': 4_294_967_296,
+  'source.ackHold': '10s',
+  'source.ackHoldMax': 268_435_456,
+  'source.connections': 10,
+  'cache.maxEntries': 100_000,
+  'cache.maxBytes': 268_435_456,
+  'cache.maxSilence': '5s',
+  'cache.waitMax': '1s',
+  'l2.name': 'tidemark',
+  'relay.stream': 'tidemark:relay',
+  'journal.enabled': 'kept where there is a slot',
+  'journal.url': 'the one that is followed',
+  'journal.heads': 'journal in the data folder',
+  'journal.retention': '400d',
+  'trees.limits.pathBytesMax': 1_024,
+  'trees.limits.depthMax': 64,
+  'trees.limits.editNodesMax': 20_000,
+  'trees.limits.documentBytesMax': 8_388_608,
+  'trees.limits.referencesMax': 16,
+  'trees.limits.searchMaxMs': 2_000,
+  'server.port': '9400, or the next free one',
+}
+
 /**
  * Every setting of a configuration, with where it comes from. Secrets are masked.
  *
@@ -39,7 +66,7 @@ export function settingsOf(file: string, environment: Environment, flags: Flags 
   const settings = SETTINGS.map((path): Setting => {
     const name = path.join('.')
     const value = masked(name, valueAt(document, path))
-    if (!yaml.has(path)) return { name, value, origin: 'default' }
+    if (!yaml.has(path)) return { name, value: value ?? UNSET[name], origin: 'default' }
     const variables = yaml.variablesAt(path).map((variable) => `, ${sourceOf(variable, environment)}`)
     return { name, value, origin: `${file}:${yaml.valueAt(path).line}${variables.join('')}` }
   })
