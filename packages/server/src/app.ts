@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Server as HttpsServer } from 'node:https'
+import type { Duplex } from 'node:stream'
 import swagger from '@fastify/swagger'
 import type { Calls } from '@tidemark/redis'
 import type { Trees } from '@tidemark/trees'
@@ -36,7 +37,7 @@ import { cacheRoutes } from './routes/cache.js'
 import { cacheListRoutes } from './routes/cache-lists.js'
 import { cacheMetricsRoute } from './routes/cache-metrics.js'
 import { clusterRoute } from './routes/cluster.js'
-import { answerError, answerErrors, malformedAnswer } from './routes/errors.js'
+import { answerError, answerErrors, connectAnswer, malformedAnswer } from './routes/errors.js'
 import { explainRoutes } from './routes/explain.js'
 import { guard } from './routes/guard.js'
 import { healthRoutes } from './routes/health.js'
@@ -283,6 +284,11 @@ function createFastify(
     : fastify({ ...options, http: listening })
   // An expectation that is not known is passed over (RFC 9110, 10.1.1).
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
+  app.server.on('connect', (_request, socket: Duplex) => {
+    // Who hangs up before is no fault of the server's.
+    socket.on('error', () => socket.destroy())
+    socket.end(connectAnswer())
+  })
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   readJsonBodies(app)

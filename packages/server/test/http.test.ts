@@ -43,6 +43,13 @@ const request = (host: string, headers = '', line = 'GET /api/resources/posts HT
 
 const outcome = (answer: string) => [Number(answer.split(' ')[1]), /"code":"(\w+)"/.exec(answer)?.[1]]
 
+it('answers CONNECT, and serves on', async () => {
+  const answer = await raw('CONNECT attacker.example:443 HTTP/1.1\nHost: attacker.example:443\n\n')
+  expect(outcome(answer)).toEqual([405, 'TIDEMARK_METHOD'])
+  expect(answer).toMatch(/^HTTP\/1.1 405 Method Not Allowed\r\ncontent-type: application\/problem\+json\r\nallow:\r\n/)
+  expect(outcome(await request(`localhost:${port}`))).toEqual([200, undefined])
+})
+
 describe('who may ask', () => {
   it('names this server: by its loopback names, and with its port', async () => {
     for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `LOCALHOST:${port}`, `[::1]:${port}`]) {

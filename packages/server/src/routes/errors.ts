@@ -33,15 +33,22 @@ export function answerError(error: FastifyError, request: FastifyRequest, reply:
 
 /** What cannot be read as HTTP at all is answered on the bare socket. */
 export function malformedAnswer(): string {
-  const body = JSON.stringify(
-    problemOf(
-      new RequestError(
-        'TIDEMARK_REQUEST',
-        'This is not HTTP, its headers are too large, or it did not arrive in time.',
-      ),
-    ),
-  )
-  return `HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
+  const detail = 'This is not HTTP, its headers are too large, or it did not arrive in time.'
+  return bareAnswer(new RequestError('TIDEMARK_REQUEST', detail))
+}
+
+/** `CONNECT`, which Node gives to nobody who answers: without a listener it closes the connection. */
+export function connectAnswer(): string {
+  return bareAnswer(new RequestError('TIDEMARK_METHOD', 'This is no proxy: CONNECT is not a method of any path here.'))
+}
+
+function bareAnswer(error: RequestError): string {
+  const problem = problemOf(error)
+  const body = JSON.stringify(problem)
+  const head = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\ncontent-type: application/problem+json\r\n`
+  // RFC 9110 (15.5.6) wants them named; of no path in particular there are none.
+  const allow = problem.status === 405 ? 'allow:\r\n' : ''
+  return `${head}${allow}content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
 }
 
 /** Fastify's errors in our words. */
