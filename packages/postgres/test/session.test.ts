@@ -139,6 +139,22 @@ it('keeps nothing that depends on a session that was not declared', async () => 
   expect(await notKept(asA, ({ sql }) => sql.one`select tell(), g.* from grants g where id = 1`)).toBeUndefined()
 })
 
+it('keeps nothing where a setting has SQL read otherwise than it is analysed', async () => {
+  const url = new URL(world.database.url)
+  const read = ({ sql }: { sql: Sql }) => sql.query('select id from grants where owner = null')
+  for (const [name, value] of [
+    ['standard_conforming_strings', 'off'],
+    ['transform_null_equals', 'on'],
+  ] as const) {
+    const { cache } = await world.open()
+    expect(await notKept(cache, read)).toBeUndefined()
+    expect(await notKept(cache.as({ settings: { [name]: value } }), read)).toBe('not-understood')
+    url.searchParams.set('options', `-c ${name}=${value}`)
+    const other = await world.open({ url: String(url) })
+    expect(await notKept(other.cache, read)).toBe('not-understood')
+  }
+})
+
 it('rejects a session that cannot be set, and reads nothing', async () => {
   const { cache, secrets } = await opened()
   await expect(cache.as({ role: 'nobody_here' }).in(secrets)()).rejects.toMatchObject({

@@ -5,7 +5,7 @@ import type { Analyst, Server } from '../sql/analyst.js'
 import { type Answered, Binding, type BindingLimits } from '../sql/bind.js'
 import type { Ask } from '../sql/catalogue.js'
 import { type Description, describe } from '../sql/describe.js'
-import { askFacts, askReplayed, type ConnectionFacts, type FollowedServer, whereTo } from './facts.js'
+import { askFacts, askReplayed, type ConnectionFacts, type FollowedServer, isPlain, whereTo } from './facts.js'
 import { notifyMisread } from './notices.js'
 import type { SelfCheck } from './self-check.js'
 import { askTouched } from './touched.js'
@@ -211,8 +211,7 @@ export class Backend implements Server {
 
   async #analyse(text: string, variant: string, reading: Reading, replayed: number | undefined): Promise<Analysis> {
     const { analyst, followed } = this.#reader
-    // Escapes in strings would be read otherwise than the parser reads them.
-    if (!this.#facts?.isParsedPlainly) reading.unkept('not-understood')
+    if (!this.#facts?.isParsedPlainly || !isPlain(reading.session ?? {})) reading.unkept('not-understood')
     // A standby may still show the catalogue of before.
     const isCurrent = replayed === undefined || (followed?.shows(replayed) ?? false)
     return analyst.analyse(text, variant, this, isCurrent)

@@ -11,7 +11,7 @@ export interface ConnectionFacts {
   readonly isStandby: boolean
   /** Everything that can change what a statement means or how values are written, as one text. */
   readonly settings: string
-  /** Backslashes in strings mean what the SQL parser takes them for. */
+  /** SQL means what the parser takes it for: backslashes in strings, `= null`. */
   readonly isParsedPlainly: boolean
 }
 
@@ -49,6 +49,12 @@ const SETTINGS = [
   'client_encoding',
 ]
 
+/** Under other values than these the server reads SQL otherwise than the parser: escapes in strings, and `= null` as IS NULL. */
+const PLAIN: ReadonlyMap<string, string> = new Map([
+  ['standard_conforming_strings', 'on'],
+  ['transform_null_equals', 'off'],
+])
+
 /** Settings that change no answer, or that a transaction sets by itself. Programs set some of these on lent connections. */
 const HARMLESS =
   `(application_name|client_min_messages|cpu_.*|deadlock_timeout|enable_.*|in_hot_standby|is_superuser|jit.*|log_.*|maintenance_work_mem
@@ -61,7 +67,7 @@ select json_build_object(
   'database', current_database(),
   'startedAt', extract(epoch from pg_postmaster_start_time())::text,
   'isStandby', pg_is_in_recovery(),
-  'isParsedPlainly', current_setting('standard_conforming_strings') = 'on',
+  'isParsedPlainly', ${[...PLAIN].map(([name, value]) => `current_setting('${name}') = '${value}'`).join(' and ')},
   'settings', concat_ws('/', current_user, session_user, pg_my_temp_schema(), ${SETTINGS.map((name) => `current_setting('${name}', true)`).join(', ')},
     (select string_agg(name || '=' || setting, ',' order by name) from pg_catalog.pg_settings where source = 'session' and name !~ '^${HARMLESS}$'))
 )::text`
@@ -72,6 +78,11 @@ export async function askFacts(ask: Ask): Promise<ConnectionFacts> {
   // In two steps: a statement that only mentions a function which the role may not call is refused, even where it would not call it.
   const mayIdentify = await ask("select has_function_privilege('pg_control_system()', 'execute')::text", [])
   return JSON.parse(await ask(mayIdentify === 'true' ? IDENTIFIED : UNIDENTIFIED, [])) as ConnectionFacts
+}
+
+/** Whether a declared session leaves it so that SQL means what the parser takes it for. */
+export function isPlain({ settings = {} }: Session): boolean {
+  return Object.entries(settings).every(([name, value]) => (PLAIN.get(name.toLowerCase()) ?? value) === value)
 }
 
 /** Where a connection leads, seen from what is followed. */
