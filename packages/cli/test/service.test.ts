@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -236,5 +236,12 @@ printf '%s\\n' "\${COMPREPLY[@]}"`
     expect(scripts['zsh']).toContain(`'--dry-run:change nothing; say what would go'`)
     expect(scripts['fish']).toContain(`-n '__fish_seen_subcommand_from invalidate' -l dry-run`)
     expect((await run(['completion', 'toString'])).exitCode).toBe(2)
+  })
+
+  const hasZsh = spawnSync('zsh', ['-c', 'exit']).status === 0
+  test.skipIf(!hasZsh)('completes in a zsh that has not begun to complete anything', () => {
+    const script = `${scripts['zsh']}\nprint "$_comps[tidemark]"`
+    const { stdout, stderr } = spawnSync('zsh', ['-f'], { input: script, encoding: 'utf8', env: { ZDOTDIR: folder } })
+    expect([stdout, stderr]).toEqual(['_tidemark\n', ''])
   })
 })

@@ -91,6 +91,8 @@ ${cases.join('\n')}
   esac
   _describe tidemark entries || _files
 }
+# Where nothing is completed yet, as in a bare .zshrc.
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }
 compdef _tidemark tidemark
 `
 }
