@@ -26,7 +26,7 @@ export function causeOf(drop: Drop, query: Query, world: World, verdict: readonl
   )
   if (hidden)
     return `old values: ${/\(old values: ([^)]*)\)/.exec(verdict.find((line) => line.includes(` of ${hidden.table} `)) ?? '')?.[1] ?? 'members'}`
-  const isJoined = query.class === 'bounded' && query.features.includes('join')
+  const isJoined = query.class !== 'wide' && query.features.includes('join')
   if (isJoined && !isUpdate) return 'no join partner'
   if (isUpdate && touched.some((dependency) => !('reads' in dependency) || dependency.reads === undefined))
     return 'reads all columns'

@@ -86,7 +86,8 @@ function changed(random: Random, { columns, keys }: Table): Column[] {
   return random.some(others, 1 / others.length)
 }
 
-function assignments(random: Random, table: Table): string[] {
+/** What an update sets: some columns, to random values. */
+export function assignments(random: Random, table: Table): string[] {
   return changed(random, table).map((column) => {
     const isCounted = column.name === 'x' && random.chance(0.3)
     return `${column.name} = ${isCounted ? '(coalesce(x, 0) + 1) % 5' : randomValue(random, column)}`

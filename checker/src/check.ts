@@ -89,6 +89,7 @@ function observerOf(world: World, tally: Tally): Observer {
       tally.loaded += loaded
     },
     async dropped(drop, source) {
+      if (Object.keys(world.limits).length > 0) return
       if (Object.keys(drop.changes).some(isOfDefinitions)) {
         tally.byDefinitions++
         return

@@ -71,6 +71,7 @@ export function condition(writing: Writing, items: readonly Item[], outer: reado
     unequal: 1,
     columns: 1,
     sublink: 3 * deep,
+    truth: deep,
     expression: 0.7,
   })
   writing.note(form === 'bound' || form === 'and' ? 'where' : form)
@@ -119,11 +120,23 @@ export function condition(writing: Writing, items: readonly Item[], outer: reado
       const operator = ['number', 'text', 'date'].includes(left.kind.family) ? random.pick(['=', '=', '<', '>=']) : '='
       return orElse(raw(`${left.text} ${operator} ${right.text}`), TRUE)
     }
+    case 'truth': {
+      const inner = random.chance(0.6) ? sublink(writing, scope, depth) : again()
+      return orElse(
+        sql`(${inner}) is ${random.pick(['', 'not '])}${random.pick(['true', 'false', 'unknown'])}`,
+        inner,
+        TRUE,
+      )
+    }
     case 'sublink':
-      return orElse(random.chance(0.5) ? exists(writing, scope, depth) : inSubquery(writing, scope, depth), TRUE)
+      return orElse(sublink(writing, scope, depth), TRUE)
     case 'expression':
       return orElse(expression(writing, scope, depth), TRUE)
   }
+}
+
+function sublink(writing: Writing, outer: readonly Item[], depth: number): Fragment {
+  return writing.random.chance(0.5) ? exists(writing, outer, depth) : inSubquery(writing, outer, depth)
 }
 
 export function equality(writing: Writing, { text, kind }: Place): Fragment {

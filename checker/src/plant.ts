@@ -1,5 +1,5 @@
 import type { Sql } from '@tidemark/postgres'
-import type { Change, Commit, Dependency, Log, LogListener, Reading, Source } from 'tidemark'
+import type { Change, Commit, Dependency, Log, LogListener, Partner, Reading, Source } from 'tidemark'
 
 type SqlSource = Source<{ sql: Sql }>
 
@@ -29,6 +29,8 @@ export const BUGS = {
       ? [{ ...dependency, reads: dependency.reads.filter((column) => column !== 'x') }]
       : [dependency],
   ),
+  /** Of a row that is waited for, what leads it on is not followed. */
+  'a partner followed by what makes it one': pairing((partner) => ({ ...partner, reads: partner.counts })),
   'old values ignored': changing((change) =>
     change.kind === 'row' && change.op === 'update' ? [{ ...change, op: 'insert', old: null }] : [change],
   ),
@@ -58,6 +60,22 @@ function depending(of: (dependency: Dependency, before: readonly Dependency[]) =
         }
         return source.context(readingWith(reading, depend))
       },
+    })
+}
+
+/** @param of  what to say instead of a partner that a row needs */
+function pairing(of: (partner: Partner) => Partner) {
+  return (source: SqlSource): SqlSource =>
+    planted(source, {
+      context: (reading) =>
+        source.context(
+          readingWith(reading, (dependency, ways) =>
+            reading.depend(
+              dependency,
+              ways?.map((way) => way.map(of)),
+            ),
+          ),
+        ),
     })
 }
 

@@ -99,7 +99,7 @@ class Run {
     this.#options = options
     this.#clients = [...Array(CLIENTS + 1)].map(() => new pg.Client({ connectionString: url }))
     for (const client of this.#clients) client.on('error', () => {})
-    this.#source = postgres({ url })
+    this.#source = postgres({ url, ...world.limits })
     // With L2 most of what is dropped or evicted comes from there again, where stamps stand for dependencies.
     const tiers = options.hasL2 ? { l2: new MemoryL2(), l1: { maxEntries: L1_MAX_BESIDE_L2 } } : {}
     this.#cache = createCache({ source: options.plant?.(this.#source) ?? this.#source, ...tiers })
@@ -171,7 +171,7 @@ class Run {
         for (const query of step.queries) this.#reads.push(this.#entry(query).catch(() => {}))
         return undefined
       case 'check':
-        return this.#check(index, step.round)
+        return this.#check(index, step.round, step.only)
     }
   }
 
@@ -185,13 +185,13 @@ class Run {
     }
   }
 
-  async #check(step: number, round: Round): Promise<Mismatch | undefined> {
+  async #check(step: number, round: Round, only?: readonly number[]): Promise<Mismatch | undefined> {
     const definitionsMs = this.#options.definitionsMs ?? DEFINITIONS_MS
     const end = performance.now() + definitionsMs
     if (round === 'definitions') await this.#catalogueSeen(performance.now() + Math.min(POLL_MS, definitionsMs))
     for (;;) {
       await this.#settle()
-      const mismatch = await this.#compare(step, round)
+      const mismatch = await this.#compare(step, round, only)
       // A change of definitions may be seen by the poll alone.
       if (mismatch === undefined || round !== 'definitions' || performance.now() > end) return mismatch
       await pause(100)
@@ -208,13 +208,14 @@ class Run {
     while (performance.now() < end && !Object.keys(this.#changes).some(isOfDefinitions)) await pause(10)
   }
 
-  async #compare(step: number, round: Round): Promise<Mismatch | undefined> {
+  async #compare(step: number, round: Round, only?: readonly number[]): Promise<Mismatch | undefined> {
     const changes = this.#changes
     const writes = this.#writes
-    const fresh = await this.#fresh.of(this.#live)
+    const queries = only ? this.#live.filter((query) => only.includes(query)) : this.#live
+    const fresh = await this.#fresh.of(queries)
     const missing: number[] = []
     let kept = 0
-    for (const query of this.#live) {
+    for (const query of queries) {
       const expected = fresh.get(query)!
       const value = this.#entry.peek(query)
       const known = this.#known.get(query)
@@ -235,7 +236,7 @@ class Run {
     }
     this.#changes = {}
     this.#writes = []
-    this.#live = this.#live.filter((query) => !isErrorText(fresh.get(query)!))
+    this.#live = this.#live.filter((query) => !isErrorText(fresh.get(query) ?? ''))
     const alive = missing.filter((query) => !isErrorText(fresh.get(query)!))
     const mismatches = await Promise.all(alive.map((query) => this.#load(query, step, fresh.get(query)!)))
     this.#options.observer?.checked(round, kept, alive.length)

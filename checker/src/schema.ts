@@ -38,7 +38,7 @@ export interface Schema {
 
 /** Ids of rows; some more may be inserted than there are at first. */
 export const IDS = 16
-const MORE_IDS = 22
+export const MORE_IDS = 22
 
 const names = ['a', 'b', 'c', '"Odd one"', 'other.d', 'e']
 

@@ -56,7 +56,7 @@ const url = process.env.DATABASE_URL ?? (await server.createDatabase('mismatch')
 const clients = [0, 1, 2].map(() => new Client({ connectionString: url }))
 for (const client of clients) await client.connect()
 for (const statement of schema) await clients[0].query(statement).catch((error) => console.log(error.message, statement))
-const cache = createCache({ source: postgres({ url }) })
+const cache = createCache({ source: postgres({ url, ...${JSON.stringify(world.limits)} }) })
 while (!cache.status().keeping || !cache.status().current) await new Promise((resolve) => setTimeout(resolve, 10))
 await cache.settled()
 const answer = async (sql) => {

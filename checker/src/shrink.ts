@@ -75,7 +75,9 @@ class Shrinking {
       .map((each) =>
         each.kind === 'read'
           ? { ...each, queries: each.queries.filter((index) => index === query).map(() => 0) }
-          : each,
+          : each.kind === 'check'
+            ? { kind: each.kind, round: each.round }
+            : each,
       )
     const alone = { ...world, queries: [world.queries[query]!], steps }
     const starts = [...steps.keys()].filter((index) => index === 0 || steps[index - 1]!.kind === 'check')

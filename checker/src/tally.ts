@@ -32,6 +32,7 @@ export interface Tally {
 
 export const CLASSES: Readonly<Record<QueryClass, string>> = {
   bounded: 'equality, IN, range, join',
+  linked: 'three tables and more, linked',
   wide: 'everything else',
 }
 
@@ -145,6 +146,7 @@ export function report(tally: Tally): string[] {
     line(CLASSES.bounded, (each) => tally.drops[`${each} bounded`]),
     line('  where foreign keys hold', (each) => tally.byKeys[`${each} bounded keyed`]),
     line('  where they do not', (each) => tally.byKeys[`${each} bounded loose`]),
+    line(CLASSES.linked, (each) => tally.drops[`${each} linked`]),
     line(CLASSES.wide, (each) => tally.drops[`${each} wide`]),
   )
   lines.push(
