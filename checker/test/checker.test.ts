@@ -93,5 +93,5 @@ it('the share of needless invalidations is told by class, identity and cause', (
   expect(lines).toContain('equality, IN, range, join 50.0 % of 2 -')
   expect(lines).toContain(' where foreign keys hold 50.0 % of 2 -')
   expect(lines).toContain('everything else - 100.0 % of 1')
-  expect(lines).toContain(' bounded rows: join 50.0 % (1 + 0) ')
+  expect(lines).toContain(' bounded rows: join 50.0 % (1 + 0 + 0) ')
 })
