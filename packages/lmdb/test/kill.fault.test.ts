@@ -72,14 +72,14 @@ async function readable(): Promise<number> {
 }
 
 // lmdb may fail every write of the process that is left (MDB_BAD_TXN) once another was killed: rarely, and not understood yet.
-test('a process that is killed in the middle of a write, 5 times, leaves the file whole and unlocked', {
-  timeout: 120_000,
+test('a process that is killed in the middle of a write, 20 times, leaves the file whole and unlocked', {
+  timeout: 180_000,
   retry: 2,
 }, async () => {
   const fillers = [await started(0), await started(1)]
   let read = 0
   let before = 0
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < 20; round++) {
     await until(async () => (await m()) > before + 3, 'they write')
     read += await readable()
     const killed = fillers[round % 2]!
@@ -91,7 +91,7 @@ test('a process that is killed in the middle of a write, 5 times, leaves the fil
     await until(async () => (await m()) > before + 3, 'the other one writes', 20_000)
     fillers[round % 2] = await started(round)
   }
-  expect(read).toBeGreaterThan(25)
+  expect(read).toBeGreaterThan(100)
   const { unreadable, startedAnew, state, fileBytes } = l2.status()
   expect({ unreadable, startedAnew, state }).toEqual({ unreadable: 0, startedAnew: 0, state: 'open' })
   expect(fileBytes).toBeLessThan(64 * 2 ** 20)

@@ -13,7 +13,7 @@ import { type SweepLimits, Sweeps } from './follow/sweeps.js'
 import { Taken } from './follow/taken.js'
 import { SharedTier } from './l2/shared-tier.js'
 import type { Commit } from './log/change.js'
-import { LoaderContext } from './read/context.js'
+import { FillContext } from './read/context.js'
 import type { Fill } from './read/fill.js'
 import { behind } from './read/floor.js'
 import type { Keeper } from './read/keep.js'
@@ -108,7 +108,7 @@ export class Core implements Keeper, Applier {
   }
 
   context(fill: Fill): object {
-    const own = new LoaderContext(fill)
+    const own = new FillContext(fill)
     return this.options.source ? Object.assign(own, this.options.source.context(fill)) : own
   }
 

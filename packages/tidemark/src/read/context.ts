@@ -1,3 +1,4 @@
+import type { LoaderContext } from '../definition.js'
 import type { About } from '../dependencies/lookup.js'
 import { tagsOf } from '../options.js'
 import type { Fill } from './fill.js'
@@ -6,7 +7,7 @@ import type { Fill } from './fill.js'
  * What a loader is handed, beside what its source adds. A class: each literal with a getter is of a shape of its own, which V8 keeps, with all
  * that the getter can see, until it collects everything.
  */
-export class LoaderContext {
+export class FillContext implements LoaderContext {
   readonly #fill: Fill
   readonly tenant: string
   readonly tag: (...tags: string[]) => void

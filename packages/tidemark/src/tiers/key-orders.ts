@@ -42,6 +42,7 @@ export class KeyOrders {
     if (this.#beginning?.isMostly(tenant)) this.#beginning = undefined
     if (this.#end?.isMostly(tenant)) this.#end = undefined
   }
+
   #each(run: (order: KeyOrder) => void): void {
     if (this.#beginning) run(this.#beginning)
     if (this.#end) run(this.#end)
