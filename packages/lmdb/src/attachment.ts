@@ -1,5 +1,5 @@
 import type { Calls } from './calls.js'
-import { Environment, isCorrupt } from './environment.js'
+import { Environment, isCorrupt, isStuck } from './environment.js'
 import { LmdbDownError } from './errors.js'
 import type { FileIdentity, Folder } from './folder.js'
 import { isDeadly, Trial } from './trial.js'
@@ -88,9 +88,10 @@ export class Attachment {
     if (now && isSame(now, environment.identity)) this.#remove(why)
   }
 
-  /** What a call threw: a file that is damaged is left. */
+  /** What a call threw: a file that is damaged is left, one in which nothing can be written from here is opened again. */
   failed(environment: Environment | undefined, error: unknown): void {
     if (environment && isCorrupt(error)) this.startAnew('l2-damaged', environment)
+    else if (environment && environment === this.#environment && isStuck(error)) this.#leave(environment)
   }
 
   async close(): Promise<void> {

@@ -177,6 +177,13 @@ export function isCorrupt(error: unknown): boolean {
   return error instanceof CorruptError || CORRUPT.has(Number((error as { code?: unknown } | undefined)?.code))
 }
 
+/** MDB_BAD_TXN: once another process was killed in the middle of a write, every write of this one may fail so, though the file is whole. */
+const BAD_TXN = -30782
+
+export function isStuck(error: unknown): boolean {
+  return Number((error as { code?: unknown } | undefined)?.code) === BAD_TXN
+}
+
 export function countOf(store: Store): number {
   return statsOf(store).entryCount
 }
