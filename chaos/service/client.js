@@ -38,7 +38,8 @@ export class Client {
   ask(method, path, body) {
     const began = performance.now()
     const isChunked = body?.isChunked === true
-    const text = body === undefined || typeof body === 'string' || isChunked ? body : JSON.stringify(body)
+    const text =
+      body === undefined || typeof body === 'string' || Buffer.isBuffer(body) || isChunked ? body : JSON.stringify(body)
     const { hostname, port } = this.#address
     const headers = {
       ...this.#headers,

@@ -164,6 +164,9 @@ describe('PUT and GET /api/cache/:key', () => {
     }
     const refused = { status: 400, code: 'TIDEMARK_REQUEST' }
     expect(await sent('PUT', '/api/cache/a', '{"value":{"__proto__":{"x":1}}}')).toMatchObject(refused)
+    // Before it is parsed: it is no JSON, and nobody has found out.
+    const many = await sent('PUT', '/api/cache/a', `{"value":1,"tags":[${'"t",'.repeat(10_001)}`)
+    expect(many).toMatchObject({ code: 'TIDEMARK_PARAMETER', errors: [{ parameter: 'tags' }] })
     // No number of JavaScript's: it would be stored as Infinity.
     const large = await sent('PUT', '/api/cache/a', '{"value":{"a/b":[1e3,-1e400]}}')
     expect(large).toMatchObject({ ...refused, detail: expect.stringContaining('"/value/a~1b/1"') })

@@ -83,6 +83,12 @@ export interface Invalidation extends Named {
   readonly signal?: AbortSignal
 }
 
+export interface CountOptions extends Named {
+  /** How many keys are told at most. Default 20; 10,000 at most. */
+  readonly sampleMax?: number
+  readonly signal?: AbortSignal
+}
+
 export interface PreviewOptions extends Named {
   /** Changes of rows that have not been made: the entries that they would touch count as dependents. */
   readonly rows?: readonly RowChange[]
@@ -91,12 +97,15 @@ export interface PreviewOptions extends Named {
   readonly signal?: AbortSignal
 }
 
-/** What an invalidation would make stale in L1 of this process, about now. */
-export interface Preview {
-  /** Entries that are named themselves, by key, pattern or tag. */
+/** The entries in L1 of this process that are named themselves, by key, pattern or tag, about now. */
+export interface Counted {
   readonly count: number
   /** Keys of at most `sampleMax` of them, of this tenant. */
   readonly sample: readonly string[]
+}
+
+/** What an invalidation would make stale in L1 of this process, about now. */
+export interface Preview extends Counted {
   /** Entries that would go along, because they were computed from what is named. */
   readonly dependents: number
   /** Keys of at most `sampleMax` of those. */
@@ -299,6 +308,11 @@ export interface Cache<Context extends object = object> {
   invalidate(invalidation: Invalidation): Promise<string>
   /** What `invalidate` would make stale in this process; changes nothing. Cost: that of finding it, in slices. */
   preview(named: PreviewOptions): Promise<Preview>
+  /**
+   * How many entries of this process `preview` would count as named, without what would go along and what a refill would cost. Cost: of all that
+   * begins with a text none for each key; of other patterns they are held against each key of the tenant, in turns of half a millisecond.
+   */
+  count(named: CountOptions): Promise<Counted>
   /** What names could be filled again, and at what cost: ask before `invalidate`, run after. Read entries come first. */
   planRefill(named: Named & { readonly signal?: AbortSignal }): Promise<RefillPlan>
   /**
@@ -313,7 +327,7 @@ export interface Cache<Context extends object = object> {
    * does not answer, and where `get` was called with more than 16 different loaders. Entries of loaders that this process has not used are not found.
    */
   removeFromL2(keys: readonly string[], position: string): Promise<number | undefined>
-  /** Those of the keys that a pattern of this tenant names, in their order; stored or not. In slices that hold the event loop for some 5 ms. */
+  /** Those of the keys that a pattern of this tenant names, in their order; stored or not. In turns of half a millisecond. */
   matching(
     pattern: Pattern | readonly Pattern[],
     keys: readonly string[],

@@ -6,6 +6,8 @@ export interface Clock {
   wall(): number
   /** Runs `run` once after `ms`; does not keep the process alive. */
   after(ms: number, run: () => void): { cancel(): void }
+  /** Runs `run` once when what waits in the event loop was done; keeps the process alive until then. Default: `after(0, run)`. */
+  soon?(run: () => void): { cancel(): void }
   /** A number in [0, 1). */
   random(): number
 }
@@ -18,6 +20,10 @@ export const systemClock: Clock = {
     const timer = setTimeout(run, Math.min(ms, 2 ** 31 - 1))
     timer.unref()
     return { cancel: () => clearTimeout(timer) }
+  },
+  soon(run) {
+    const next = setImmediate(run)
+    return { cancel: () => clearImmediate(next) }
   },
   random: () => Math.random(),
 }

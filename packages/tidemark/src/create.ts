@@ -26,7 +26,13 @@ const NAMES = [
   'clock',
 ] as const satisfies readonly (keyof CacheOptions<object>)[]
 
-const SWEEPS = { sliceSteps: Number.POSITIVE_INFINITY, sweepsMax: 1_000, touchedMax: 1_000, partedMin: 10_000 }
+const SWEEPS = {
+  sliceSteps: Number.POSITIVE_INFINITY,
+  stepKeys: 16,
+  sweepsMax: 1_000,
+  touchedMax: 1_000,
+  partedMin: 10_000,
+}
 
 /**
  * Makes a cache. It follows its source at once, in the background: reads are answered from the source until the log is

@@ -3,6 +3,8 @@ export type {
   Cache,
   CacheOptions,
   CacheStatus,
+  Counted,
+  CountOptions,
   Explanation,
   Found,
   Invalidation,

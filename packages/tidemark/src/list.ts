@@ -62,12 +62,17 @@ async function inOrder(core: Core, tenant: string, walk: Walk & { targets: reado
   const prefix = prefixOf(targets)
   const keys: KeyInfo[] = []
   let [looked, last] = [0, after?.key]
-  for (const { key, kind, id } of order.keys(tenant, prefix, last !== undefined && last >= prefix ? last : undefined)) {
+  for (const { key, id } of order.keys(
+    'entry',
+    tenant,
+    prefix,
+    last !== undefined && last >= prefix ? last : undefined,
+  )) {
     if (keys.length === limit || looked === LOOKED_MAX) return { keys, next: textOf({ by: 0, key: last! }) }
     looked++
     if (slices.isOver) await slices.next()
     // Sessions have entries of their own under one key.
-    if (kind === 'entry' && keys.at(-1)?.key !== key && isWanted(id)) keys.push(infoOf(core, id))
+    if (keys.at(-1)?.key !== key && isWanted(id)) keys.push(infoOf(core, id))
     last = key
   }
   return { keys, next: undefined }

@@ -1,18 +1,19 @@
 import type { Preview } from './cache.js'
 import type { Core } from './core.js'
 import { zeroCounters } from './counters.js'
-import { matcherOf, reachOfKey } from './dependencies/pattern.js'
 import { keysOf } from './follow/apply.js'
-import { candidatesOf } from './follow/candidates.js'
+import { reachedBy } from './follow/reached.js'
 import type { RowChange, Target } from './log/change.js'
 import type { Keyspace } from './read/keyspace.js'
 import { Slices } from './slices.js'
 import { Tally } from './tally.js'
-import { ofHandle } from './tiers/key-order.js'
 import { SlotSet } from './tiers/slot-set.js'
 import { previewWide } from './wide-preview.js'
 
-const SAMPLE_MAX = 20
+/** Keys that are told where nobody says how many. */
+export const SAMPLE_MAX = 20
+/** Keys that are looked at between two looks at the clock. */
+const STEP_KEYS = 32
 
 export interface Wanted {
   readonly targets: readonly Target[]
@@ -115,25 +116,9 @@ function* stepsOf(core: Core, target: Target, named: SlotSet, dependents: SlotSe
     }
     return
   }
-  if (target.kind === 'pattern' && matcherOf(target).isPrefix) {
-    const order = l1.order('beginning')
-    yield* order.build()
-    // Hundreds in one step, and none looked at: all that begin with it match.
-    for (const { handles } of order.pages(target.tenant, matcherOf(target).prefix)) {
-      for (const handle of handles) {
-        const { kind, id } = ofHandle(handle)
-        if (kind === 'entry') named.add(id)
-        else depend(id)
-      }
-      yield
-    }
-    return
-  }
-  for (const candidate of candidatesOf(l1, spaces, target)) {
-    if (candidate && (candidate.key === undefined || reachOfKey(target, candidate.tenant, candidate.key) !== 'none')) {
-      if (candidate.kind === 'entry') named.add(candidate.id)
-      else depend(candidate.id)
-    }
+  for (const { entries, dependencies } of reachedBy(l1, spaces, target, STEP_KEYS)) {
+    for (const slot of entries) named.add(slot)
+    for (const id of dependencies) depend(id)
     yield
   }
 }

@@ -1,4 +1,4 @@
-import type { Invalidation, Named, Pattern, PreviewOptions } from './cache.js'
+import type { CountOptions, Invalidation, Named, Pattern, PreviewOptions } from './cache.js'
 import { Glob } from './dependencies/glob.js'
 import { compilePattern, PATTERN_LENGTH_MAX } from './dependencies/pattern.js'
 import { OptionError, PatternError } from './errors.js'
@@ -71,7 +71,16 @@ const SAMPLE_MAX = 10_000
 /** Checks the options of a preview. @throws OptionError */
 export function checkPreview(options: PreviewOptions): void {
   namesOf(options, [...NAMED, 'rows', 'sampleMax', 'signal'] satisfies (keyof PreviewOptions)[], 'preview()')
-  const { sampleMax = 0 } = options
+  checkSampleMax(options)
+}
+
+/** Checks the options of a count. @throws OptionError */
+export function checkCount(options: CountOptions): void {
+  namesOf(options, [...NAMED, 'sampleMax', 'signal'] satisfies (keyof CountOptions)[], 'count()')
+  checkSampleMax(options)
+}
+
+function checkSampleMax({ sampleMax = 0 }: CountOptions): void {
   if (!Number.isInteger(sampleMax) || sampleMax < 0 || sampleMax > SAMPLE_MAX)
     throw new OptionError(`sampleMax is a whole number from 0 to ${SAMPLE_MAX}.`)
 }

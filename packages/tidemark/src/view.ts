@@ -2,6 +2,8 @@ import type { Answer } from './answer.js'
 import type {
   Cache,
   CacheStatus,
+  Counted,
+  CountOptions,
   Explanation,
   Found,
   Invalidation,
@@ -16,6 +18,7 @@ import type {
   SetOutcome,
 } from './cache.js'
 import type { Core } from './core.js'
+import { count } from './count.js'
 import type { Counters } from './counters.js'
 import type { CallOptions, Definition, EntryOptions, Loader, ManyLoader, ManyOptions } from './definition.js'
 import type { Definitions } from './definitions.js'
@@ -26,7 +29,7 @@ import { explain } from './explain.js'
 import { removeFromL2 } from './l2/removed.js'
 import { list } from './list.js'
 import type { Target } from './log/change.js'
-import { evict, preview } from './preview.js'
+import { evict, preview, SAMPLE_MAX } from './preview.js'
 import { type AnyManyLoader, alone, Batches } from './read/batch.js'
 import { currentFill } from './read/current.js'
 import { find, look } from './read/find.js'
@@ -39,7 +42,7 @@ import { entryOptionsOf, readLatest, readPosition, set } from './set.js'
 import { Slices } from './slices.js'
 import type { Session } from './source.js'
 import { valuesOf } from './streams/watch.js'
-import { byOf, checkEvicted, checkPreview, modeOf, targetsOf } from './targets.js'
+import { byOf, checkCount, checkEvicted, checkPreview, modeOf, targetsOf } from './targets.js'
 import type { TenantUse } from './tiers/shares.js'
 
 /** The tenant of a cache until `tenant()` names another. */
@@ -148,6 +151,12 @@ export class View<Context extends object> implements Cache<Context> {
     checkPreview(options)
     const { rows, sampleMax, signal } = options
     return preview(this.#core, { targets: this.#targets(options), rows, tenant: this.#tenant, sampleMax, signal })
+  }
+
+  async count(options: CountOptions): Promise<Counted> {
+    checkCount(options)
+    const { sampleMax = SAMPLE_MAX, signal } = options
+    return count(this.#core, { targets: this.#targets(options), tenant: this.#tenant, sampleMax, signal })
   }
 
   async planRefill(named: Named & { readonly signal?: AbortSignal }): Promise<RefillPlan> {

@@ -5,7 +5,6 @@ import type { Wanted } from './preview.js'
 import type { Keyspace } from './read/keyspace.js'
 import { Slices } from './slices.js'
 import { Tally } from './tally.js'
-import { ofHandle } from './tiers/key-order.js'
 import { SlotSet } from './tiers/slot-set.js'
 
 /**
@@ -23,7 +22,7 @@ export async function previewWide(core: Core, wanted: Wanted, sampleMax: number)
   return isPrefix ? ofPrefix(core, target, sampleMax, signal) : undefined
 }
 
-function ofTenant({ spaces }: Core, tenant: string, sampleMax: number): Preview {
+export function ofTenant({ spaces }: Core, tenant: string, sampleMax: number): Preview {
   const tally = new Tally()
   const sample: string[] = []
   for (const space of spaces.of(tenant)) {
@@ -49,16 +48,15 @@ async function ofPrefix(
   const tally = new Tally()
   const sample: string[] = []
   const dependents = new SlotSet()
-  for (const { texts, handles } of order.pages(target.tenant, prefix)) {
+  for (const { texts, handles } of order.pages('entry', target.tenant, prefix)) {
     for (let i = 0; i < handles.length; i++) {
-      const { kind, id } = ofHandle(handles[i]!)
-      if (kind === 'dependency') {
-        l1.index.entriesOf(id, (slot) => dependents.add(slot))
-        continue
-      }
-      tally.add(l1.spaceOf(id) as Keyspace, 1)
+      tally.add(l1.spaceOf(handles[i]!) as Keyspace, 1)
       if (sample.length < sampleMax) sample.push(texts[i]!)
     }
+    if (slices.isOver) await slices.next()
+  }
+  for (const { handles } of order.pages('dependency', target.tenant, prefix)) {
+    for (const id of handles) l1.index.entriesOf(id, (slot) => dependents.add(slot))
     if (slices.isOver) await slices.next()
   }
   const dependentSample: string[] = []

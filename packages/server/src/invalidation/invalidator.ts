@@ -211,7 +211,7 @@ export class Invalidator {
     const view = this.#view(asked.tenant)
     const began = clock.now()
     const { keys, wide } = await this.#named(asked)
-    const found = isWide(wide) ? await view.preview({ ...wide, sampleMax: MATCHED_MAX }) : undefined
+    const found = isWide(wide) ? await view.count({ ...wide, sampleMax: MATCHED_MAX }) : undefined
     const named = new Set(keys)
     const twice = (found?.sample ?? []).filter((key) => named.has(key)).length
     const count = keys.length + (found?.count ?? 0) - twice

@@ -1,15 +1,18 @@
 import type { FastifyInstance } from 'fastify'
-import { RequestError } from '../errors.js'
+import { ParameterError, RequestError } from '../errors.js'
+import { scanJson } from './json-scan.js'
 import { readText } from './one-meaning.js'
 
 /** How deep a body may nest: what writes values out again goes as deep as they do. */
 const DEPTH_MAX = 100
 
-/** Whether a number may be beyond those of JavaScript: it has an exponent, or so many digits. */
-const MAYBE_TOO_LARGE = /\d[eE]\+?\d|\d{309}/
+/** How many items a list of names may have, before it is looked at which of the routes it is for. */
+const LIST_MAX = 10_000
+/** A member that may be any JSON. */
+const FREE = 'value'
 
 /**
- * Reads JSON bodies. What nests too deep is refused before it is parsed, and so is a body with `__proto__` or
+ * Reads JSON bodies. What nests too deep, or lists too many names, is refused before it is parsed, and so is a body with `__proto__` or
  * `constructor.prototype`: whoever copies such an object may change the prototype of all. And a number beyond 1.8e308 is: it would be read
  * as Infinity, which JSON does not have.
  */
@@ -17,10 +20,15 @@ export function readJsonBodies(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error')
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
     readText(request, body, (error, text = '') => {
-      if (error) done(error)
-      else if (depthOf(text) > DEPTH_MAX)
+      if (error) return done(error)
+      // An application's own routes say for themselves how long a list may be.
+      const listMax = request.routeOptions.config.action === undefined ? Number.POSITIVE_INFINITY : LIST_MAX
+      const { isTooDeep, tooLong, mayBeInfinite } = scanJson(body, { depthMax: DEPTH_MAX, listMax, free: FREE })
+      if (isTooDeep)
         done(new RequestError('TIDEMARK_REQUEST', `The body nests deeper than ${DEPTH_MAX} levels. Send less.`))
-      else parse(request, text, MAYBE_TOO_LARGE.test(text) ? withoutInfinity(done) : done)
+      else if (tooLong !== undefined)
+        done(new ParameterError([{ parameter: tooLong, message: `must have at most ${LIST_MAX} items` }]))
+      else parse(request, text, mayBeInfinite ? withoutInfinity(done) : done)
     })
   })
 }
@@ -46,15 +54,4 @@ function infinityIn(value: unknown, pointer: string): string | undefined {
     if (found !== undefined) return found
   }
   return undefined
-}
-
-/** How deep brackets nest outside of strings; whether it is JSON is for the parser to say. */
-function depthOf(text: string): number {
-  let depth = 0
-  let most = 0
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/gs)) {
-    if (token === '[' || token === '{') most = Math.max(most, ++depth)
-    else if (token === ']' || token === '}') depth--
-  }
-  return most
 }

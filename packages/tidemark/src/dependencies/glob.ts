@@ -1,14 +1,16 @@
 import { PatternError } from '../errors.js'
 
 /** What a glob says of one place of a text, in code points. */
-type Unit = number | typeof ANY | Class
+type Unit = number | Class
 
 interface Class {
-  readonly ranges: readonly (readonly [number, number])[]
+  /** From and to, one range behind the other. */
+  readonly ranges: readonly number[]
   readonly isNegated: boolean
 }
 
-const ANY = 'any'
+/** Of none that is excluded. */
+const ANY: Class = { ranges: [], isNegated: true }
 
 /** What stands between two stars: plain text, which is fast to find, or places with `?` and classes. */
 type Segment = string | readonly Unit[]
@@ -29,6 +31,8 @@ export class Glob {
   readonly #segments: readonly Segment[]
   /** The same in code points, unless all of it is plain text. */
   readonly #parts: readonly (readonly Unit[])[] | undefined
+  /** Plain text between the stars. */
+  readonly #texts: readonly string[]
 
   /** @throws PatternError (`TIDEMARK_PATTERN`), with the place */
   constructor(text: string) {
@@ -38,7 +42,10 @@ export class Glob {
     this.suffix = typeof last === 'string' ? last : plainPart([...last].reverse(), true)
     this.#parts = this.#segments.every((segment) => typeof segment === 'string')
       ? undefined
-      : this.#segments.map((segment) => (typeof segment === 'string' ? pointsOf(segment) : segment))
+      : this.#segments.map((segment) =>
+          typeof segment === 'string' ? [...segment].map((each) => each.codePointAt(0)!) : segment,
+        )
+    this.#texts = this.#segments.slice(1, -1).filter((segment) => typeof segment === 'string')
     this.width = this.#segments.reduce((widest, segment) => Math.max(widest, segment.length), 1)
   }
 
@@ -59,9 +66,11 @@ export class Glob {
   }
 
   matches(text: string): boolean {
-    return this.#parts
-      ? matchesPoints(this.#parts, pointsOf(text))
-      : matchesPlain(this.#segments as readonly string[], text)
+    if (!this.#parts) return matchesPlain(this.#segments as readonly string[], text)
+    // Most of what does not match is told by what is plain.
+    if (!text.startsWith(this.prefix) || !text.endsWith(this.suffix)) return false
+    for (const each of this.#texts) if (!text.includes(each)) return false
+    return matchesPoints(this.#parts, readPoints(text))
   }
 }
 
@@ -126,7 +135,7 @@ function readClass(text: string, open: number, units: Unit[]): number {
   let at = open + 1
   const isNegated = text[at] === '^' || text[at] === '!'
   if (isNegated) at++
-  const ranges: [number, number][] = []
+  const ranges: number[] = []
   while (text.charCodeAt(at) !== CLOSE) {
     if (at >= text.length)
       throw new PatternError(
@@ -143,7 +152,7 @@ function readClass(text: string, open: number, units: Unit[]): number {
         `A range of a glob's class ends before it begins, at ${at}. Put the lower character first.`,
         at,
       )
-    ranges.push([from, to])
+    ranges.push(from, to)
     at = end
   }
   if (ranges.length === 0)
@@ -176,42 +185,51 @@ function matchesPlain(segments: readonly string[], text: string): boolean {
   return true
 }
 
-function matchesPoints(parts: readonly (readonly Unit[])[], points: readonly number[]): boolean {
+/** @param count  how many there are of the points that were read last */
+function matchesPoints(parts: readonly (readonly Unit[])[], count: number): boolean {
   const first = parts[0]!
-  if (parts.length === 1) return points.length === first.length && isAt(first, points, 0)
-  const last = parts.at(-1)!
-  const end = points.length - last.length
-  if (end < first.length || !isAt(first, points, 0) || !isAt(last, points, end)) return false
+  if (parts.length === 1) return count === first.length && isAt(first, 0)
+  const last = parts[parts.length - 1]!
+  const end = count - last.length
+  if (end < first.length || !isAt(first, 0) || !isAt(last, end)) return false
   let at = first.length
   for (let i = 1; i < parts.length - 1; i++) {
     const part = parts[i]!
-    while (at + part.length <= end && !isAt(part, points, at)) at++
+    while (at + part.length <= end && !isAt(part, at)) at++
     at += part.length
     if (at > end) return false
   }
   return true
 }
 
-function isAt(units: readonly Unit[], points: readonly number[], at: number): boolean {
+function isAt(units: readonly Unit[], at: number): boolean {
   for (let i = 0; i < units.length; i++) {
     const unit = units[i]!
     const point = points[at + i]!
-    if (unit === ANY) continue
     if (typeof unit === 'number' ? unit !== point : !isOf(unit, point)) return false
   }
   return true
 }
 
 function isOf({ ranges, isNegated }: Class, point: number): boolean {
-  return ranges.some(([from, to]) => point >= from && point <= to) !== isNegated
+  for (let i = 0; i < ranges.length; i += 2) if (point >= ranges[i]! && point <= ranges[i + 1]!) return !isNegated
+  return isNegated
 }
 
-function pointsOf(text: string): number[] {
-  const points: number[] = []
+/** The text that is looked at, in code points: one list for all, as a million keys are read in a row. */
+let points = new Uint32Array(1_024)
+
+/** Returns how many there are. */
+function readPoints(text: string): number {
+  if (points.length < text.length) points = new Uint32Array(2 * text.length)
+  let count = 0
   for (let at = 0; at < text.length; at++) {
-    const point = text.codePointAt(at)!
-    points.push(point)
-    if (point > 0xffff) at++
+    let point = text.charCodeAt(at)
+    if (point >= 0xd800 && point < 0xdc00) {
+      point = text.codePointAt(at)!
+      if (point > 0xffff) at++
+    }
+    points[count++] = point
   }
-  return points
+  return count
 }

@@ -70,11 +70,6 @@ function bounded(pattern: Glob | Regex, stepsMax: number): Matcher {
   }
 }
 
-/** What `reachOfKey` takes at most: 1 is about 10 ms. */
-export function effortOfKey(target: Target, tenant: string, key: string): number {
-  return target.kind === 'pattern' && target.tenant === tenant ? matcherOf(target).effort(key) : 0
-}
-
 /** Whether a target names a key of a tenant. Pure. */
 export function reachOfKey(target: Target, tenant: string, key: string): 'none' | 'exact' | 'coarse' {
   switch (target.kind) {

@@ -16,7 +16,7 @@ function bed(sliceSteps = 1) {
   const spaces = new Keyspaces(l1)
   const counters = zeroCounters()
   const context = { l1, spaces, counters, clock, observers: new Observers(), taken: new Taken(), positionAt: String }
-  const sweeps = new Sweeps(context, { sliceSteps, sweepsMax: 10, touchedMax: 10, partedMin: 3 })
+  const sweeps = new Sweeps(context, { sliceSteps, stepKeys: 1, sweepsMax: 10, touchedMax: 10, partedMin: 3 })
   const store = (tenant: string, key: string, lsn: number): number =>
     l1.store(spaces.get(tenant, undefined, undefined), key, key, {
       lsn,

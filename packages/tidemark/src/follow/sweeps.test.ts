@@ -229,7 +229,8 @@ describe('a sweep in slices', () => {
     const watch = cache.watch('user:late', () => version)
     expect((await watch.next()).value).toBe(1)
     version = 2
-    clock.lookMs = 3
+    // Two steps in a slice.
+    clock.lookMs = 0.3
     await cache.invalidate({ pattern: '*e*' })
     clock.lookMs = 0
     expect((await watch.next()).value).toBe(2)
@@ -313,6 +314,7 @@ describe('what is refused', () => {
     const { cache, applied } = bed()
     await expect(cache.invalidate({ pattern })).rejects.toMatchObject({ code, ...more })
     await expect(cache.preview({ pattern })).rejects.toMatchObject({ code, ...more })
+    await expect(cache.count({ pattern })).rejects.toMatchObject({ code, ...more })
     expect(applied).toEqual([])
   })
 
@@ -339,6 +341,8 @@ describe('preview', () => {
     }
     const sorted = async (named: Parameters<Cache['preview']>[0]) => {
       const found = await cache.preview(named)
+      const { count, sample } = found
+      expect(await cache.count(named)).toMatchObject({ count, sample })
       return { ...found, sample: [...found.sample].sort() }
     }
     expect(await sorted({ pattern: ['post(1)', { regex: 't.2' }] })).toEqual(both)
@@ -377,5 +381,7 @@ describe('preview', () => {
     const rest = cache.preview({ pattern: '*s*' })
     await clock.advance(2_000)
     expect(await rest).toMatchObject({ count: 89 })
+    clock.lookMs = 0
+    expect(await cache.count({ pattern: '*s*' })).toMatchObject({ count: 89 })
   })
 })

@@ -1,15 +1,17 @@
 import type { Clock } from '../clock.js'
-import { effortOfKey, reachOfKey } from '../dependencies/pattern.js'
+import { type Matcher, matcherOf, reachOfKey } from '../dependencies/pattern.js'
 import type { Mode } from '../log/change.js'
 import type { Keyspaces } from '../read/keyspaces.js'
 import type { SlotSet } from '../tiers/slot-set.js'
 import { Turns } from '../turns.js'
-import { candidatesOf, type WideTarget } from './candidates.js'
+import { reachedBy, type WideTarget } from './reached.js'
 import { type TouchContext, Touches } from './touches.js'
 
 export interface SweepLimits {
   /** How many steps one slice may take. */
   readonly sliceSteps: number
+  /** How many keys one step looks at; the clock is looked at between steps. */
+  readonly stepKeys: number
   /** How many sweeps may be in progress; what comes then counts for its whole tenant. */
   readonly sweepsMax: number
   /** How many entries a commit touches at once; what is beyond is swept. */
@@ -35,6 +37,8 @@ type Swept = WideTarget | Gathered
 /** A target at work: what it names is stale as of `lsn`, whether or not the sweep has come to it. */
 interface Sweep {
   readonly target: Swept
+  /** Of a pattern. */
+  readonly matcher: Matcher | undefined
   readonly lsn: number
   readonly mode: Mode
   /** When it was applied (monotonic ms). */
@@ -88,7 +92,9 @@ export class Sweeps {
     const mode = widened === target ? asked : 'drop'
     if (widened !== target) counters.coarse.sweeps = (counters.coarse.sweeps ?? 0) + 1
     const at = clock.now()
-    const sweep: Sweep = { target: widened, lsn, mode, at, touches, steps: this.#steps(() => sweep), isLate: false }
+    const matcher = widened.kind === 'pattern' ? matcherOf(widened) : undefined
+    const steps = this.#steps(() => sweep)
+    const sweep: Sweep = { target: widened, matcher, lsn, mode, at, touches, steps, isLate: false }
     // What a wider one drops, the narrower ones before it need not look for.
     if (mode === 'drop')
       for (const each of this.#pending.filter((other) => covers(widened, other.target))) this.#end(each)
@@ -163,16 +169,10 @@ export class Sweeps {
       for (const slot of sweep.target.slots) yield this.#touch(sweep, slot)
       return
     }
-    for (const candidate of candidatesOf(l1, spaces, sweep.target)) {
-      if (candidate) {
-        const { tenant, key, kind, id } = candidate
-        const reached = key === undefined ? 'exact' : reachOfKey(sweep.target, tenant, key)
-        if (reached === 'coarse') counters.coarse.pattern = (counters.coarse.pattern ?? 0) + 1
-        if (reached !== 'none') {
-          if (kind === 'entry') this.#touch(sweep, id)
-          else l1.index.entriesOf(id, (slot) => this.#touch(sweep, slot))
-        }
-      }
+    for (const { entries, dependencies, coarse } of reachedBy(l1, spaces, sweep.target, this.#limits.stepKeys)) {
+      if (coarse > 0) counters.coarse.pattern = (counters.coarse.pattern ?? 0) + coarse
+      for (const slot of entries) this.#touch(sweep, slot)
+      for (const id of dependencies) l1.index.entriesOf(id, (slot) => this.#touch(sweep, slot))
       yield
     }
   }
@@ -211,12 +211,14 @@ export class Sweeps {
     for (const dependency of l1.dependenciesOf(slot)) if (dependency.kind === 'key') keys.push(dependency)
     // One match is bounded; a reader must not wait for a thousand of them: what is beyond counts as named.
     let effort = 0
-    return sweeps.filter(({ target }) => {
+    return sweeps.filter(({ target, matcher }) => {
       // Another entry that has the slot since is of a later position.
       if (target.kind === 'gathered') return target.slots.has(slot)
       return keys.some((each) => {
-        effort += effortOfKey(target, each.tenant, each.key)
-        if (effort <= 1) return reachOfKey(target, each.tenant, each.key) !== 'none'
+        if (target.kind !== 'pattern' || !matcher) return reachOfKey(target, each.tenant, each.key) !== 'none'
+        if (target.tenant !== each.tenant) return false
+        effort += matcher.effort(each.key)
+        if (effort <= 1) return matcher.reach(each.key) !== 'none'
         counters.coarse.pattern = (counters.coarse.pattern ?? 0) + 1
         return true
       })

@@ -8,14 +8,13 @@ export interface Keyed {
   named(id: number): { readonly tenant: string; readonly key: string } | undefined
 }
 
-/** Stored entries and keys that are depended on share one order. */
-const KINDS = ['entry', 'dependency'] as const
-type Kind = (typeof KINDS)[number]
+/** Keys of stored entries, and keys that are depended on. */
+export const KINDS = ['entry', 'dependency'] as const
+export type Kind = (typeof KINDS)[number]
 
-/** A key of the tenant that was asked for: that of a stored entry, or one that is depended on. */
+/** A key of the tenant that was asked for. */
 export interface OrderedKey {
   readonly key: string
-  readonly kind: Kind
   /** The entry's slot, or the dependency's id. */
   readonly id: number
 }
@@ -27,7 +26,7 @@ export interface OrderedKey {
 export class KeyOrder {
   readonly #keyed: Readonly<Record<Kind, Keyed>>
   readonly #textOf: (key: string) => string
-  readonly #tenants = new Map<string, OrderedTexts>()
+  readonly #tenants: Readonly<Record<Kind, Map<string, OrderedTexts>>> = { entry: new Map(), dependency: new Map() }
   #size = 0
   /** How far the building is: what is below is in order. */
   readonly #built: Record<Kind, number> = { entry: 0, dependency: 0 }
@@ -46,15 +45,17 @@ export class KeyOrder {
   /** It loses it. */
   remove(kind: Kind, id: number, tenant: string, key: string): void {
     if (id >= this.#built[kind]) return
-    const texts = this.#tenants.get(tenant)
-    if (!texts?.remove(this.#textOf(key), handleOf(kind, id))) return
+    const texts = this.#tenants[kind].get(tenant)
+    if (!texts?.remove(this.#textOf(key), id)) return
     this.#size--
-    if (texts.size === 0) this.#tenants.delete(tenant)
+    if (texts.size === 0) this.#tenants[kind].delete(tenant)
   }
 
   /** Whether most of what is in order belongs to the tenant; always so of undefined, which stands for all. */
   isMostly(tenant: string | undefined): boolean {
-    return tenant === undefined || 2 * (this.#tenants.get(tenant)?.size ?? 0) > this.#size
+    if (tenant === undefined) return true
+    const own = KINDS.reduce((sum, kind) => sum + (this.#tenants[kind].get(tenant)?.size ?? 0), 0)
+    return 2 * own > this.#size
   }
 
   /** Builds what is not built yet; each step is one key, or a place without one. */
@@ -79,22 +80,18 @@ export class KeyOrder {
    *
    * @param after  only those that come later in the order than this key
    */
-  *keys(tenant: string, fixed: string, after?: string): Generator<OrderedKey> {
-    for (const { texts, handles } of this.pages(tenant, fixed, after)) {
-      for (let i = 0; i < handles.length; i++) {
-        const each = handles[i]!
-        yield { key: this.#textOf(texts[i]!), kind: KINDS[each & 1]!, id: each >>> 1 }
-      }
-    }
+  *keys(kind: Kind, tenant: string, fixed: string, after?: string): Generator<OrderedKey> {
+    for (const { texts, handles } of this.pages(kind, tenant, fixed, after))
+      for (let i = 0; i < handles.length; i++) yield { key: this.keyOf(texts[i]!), id: handles[i]! }
   }
 
-  /** The same by the hundred: each page is good until the next step. `ofHandle` reads its handles. */
-  *pages(tenant: string, fixed: string, after?: string): Generator<Page> {
+  /** The same by the hundred, as texts of the order and slots (or ids): each page is good until the next step. */
+  *pages(kind: Kind, tenant: string, fixed: string, after?: string): Generator<Page> {
     const prefix = this.#textOf(fixed)
     const page = new Page()
     let [text, handle] = after === undefined ? [prefix, -1] : [this.#textOf(after), Number.MAX_SAFE_INTEGER - 1]
     for (;;) {
-      this.#tenants.get(tenant)?.page(page, prefix, text, handle)
+      this.#tenants[kind].get(tenant)?.page(page, prefix, text, handle)
       const last = page.texts.length - 1
       if (last < 0) return
       text = page.texts[last]!
@@ -104,24 +101,25 @@ export class KeyOrder {
     }
   }
 
+  /** How many of the tenant's keys begin (or end) with this. Cost: none for their number that is worth mentioning. */
+  count(kind: Kind, tenant: string, fixed: string): number {
+    return this.#tenants[kind].get(tenant)?.count(this.#textOf(fixed)) ?? 0
+  }
+
+  /** The key of a page's text. */
+  keyOf(text: string): string {
+    return this.#textOf(text)
+  }
+
   #insert(kind: Kind, id: number, tenant: string, key: string): void {
-    let texts = this.#tenants.get(tenant)
+    let texts = this.#tenants[kind].get(tenant)
     if (!texts) {
       texts = new OrderedTexts()
-      this.#tenants.set(tenant, texts)
+      this.#tenants[kind].set(tenant, texts)
     }
-    texts.insert(this.#textOf(key), handleOf(kind, id))
+    texts.insert(this.#textOf(key), id)
     this.#size++
   }
-}
-
-/** What a handle of a page stands for. */
-export function ofHandle(handle: number): Pick<OrderedKey, 'kind' | 'id'> {
-  return { kind: KINDS[handle & 1]!, id: handle >>> 1 }
-}
-
-function handleOf(kind: Kind, id: number): number {
-  return id * 2 + (kind === 'entry' ? 0 : 1)
 }
 
 /** By UTF-16 units, so that it is its own inverse. */

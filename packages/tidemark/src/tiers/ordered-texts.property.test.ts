@@ -18,7 +18,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('many' as const), item, count: fc.integer({ max: 700 }) }) },
 )
 
-test('it has what a sorted array has, and pages show all of a prefix in order', () => {
+test('it has what a sorted array has, and pages show all of a prefix in order, and how many', () => {
   fc.assert(
     fc.property(
       fc.array(step, { maxLength: 60 }),
@@ -43,6 +43,7 @@ test('it has what a sorted array has, and pages show all of a prefix in order', 
         expect(texts.size).toBe(model.size)
         const expected = [...model.values()].filter(([text]) => text.startsWith(prefix)).sort(byTextAndHandle)
         expect(read(texts, prefix)).toEqual(expected)
+        expect(texts.count(prefix)).toBe(expected.length)
       },
     ),
   )

@@ -80,6 +80,22 @@ export class OrderedTexts {
     }
   }
 
+  /** How many begin with `prefix`. Cost: some look-ups, and the number of blocks between the first and the last. */
+  count(prefix: string): number {
+    const first = this.#blockOf(prefix, -1)
+    if (this.#blocks.length === 0) return 0
+    // Of the blocks behind it, those that begin with a match come first.
+    let [last, beyond] = [first, this.#blocks.length]
+    while (beyond - last > 1) {
+      const middle = (last + beyond) >>> 1
+      if (this.#blocks[middle]!.texts[0]!.startsWith(prefix)) last = middle
+      else beyond = middle
+    }
+    let count = endOf(this.#blocks[last]!, prefix) - placeOf(this.#blocks[first]!, prefix, -1)
+    for (let at = first; at < last; at++) count += this.#blocks[at]!.texts.length
+    return count
+  }
+
   /** The last block that begins at or before the item, or the first: there it is, or belongs. */
   #blockOf(text: string, handle: number): number {
     let [low, high] = [0, this.#blocks.length]
@@ -99,6 +115,17 @@ function placeOf(block: Block, text: string, handle: number): number {
     const middle = (low + high) >>> 1
     if (isBefore(text, handle, block, middle) || (block.handles[middle] === handle && block.texts[middle] === text))
       high = middle
+    else low = middle + 1
+  }
+  return low
+}
+
+/** Where those end that begin with the prefix, or would be. */
+function endOf({ texts }: Block, prefix: string): number {
+  let [low, high] = [0, texts.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (texts[middle]! > prefix && !texts[middle]!.startsWith(prefix)) high = middle
     else low = middle + 1
   }
   return low

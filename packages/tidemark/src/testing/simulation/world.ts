@@ -111,7 +111,7 @@ export class World implements LoaderHooks {
         version: '',
         ringMax: 1_000,
         patterns: { maxLength: 100, maxCount: 10 },
-        sliceSteps: this.faults.sliceSteps,
+        ...{ sliceSteps: this.faults.sliceSteps, stepKeys: 1 },
         sweepsMax: this.faults.sweepsMax,
         touchedMax: TOUCHED_MAX[this.faults.sliceSteps] ?? 1_000,
         partedMin: this.faults.sliceSteps,
