@@ -70,11 +70,16 @@ test(
     await invalidate(asked, '/invalidate/pattern')
     const regex = { pattern: '^order:\\d$', syntax: 'regex', cache_keys: ['order:1', 'order:x'], request_id: 'among-2' }
     await invalidate(regex, '/api/invalidate/pattern')
+    await invalidate({ pattern: 'none:*', cache_keys: ['order:1'] }, '/invalidate/pattern')
+    await until(async () => (await json('/api/journal?target=none:*')).records.length === 1)
+    expect((await json('/api/journal?target=none:*')).records).toMatchObject([
+      { pattern: 'none:*', keys: [], tags: [], origin: 'request' },
+    ])
     await until(async () => (await json('/api/journal?target=^order:\\d$')).records.length === 1)
     expect((await json('/api/journal?target=user:5:*')).records).toMatchObject([
       { pattern: 'user:5:*', keys: ['user:5:a', 'user:5:b'], detail: { keys: 2 } },
     ])
-    expect((await json('/audit/logs?limit=2')).logs).toMatchObject([
+    expect((await json('/audit/logs?limit=3')).logs.slice(1)).toMatchObject([
       { pattern: '^order:\\d$', keys: ['order:1'], request_id: 'among-2' },
       { pattern: 'user:5:*', keys: ['user:5:a', 'user:5:b'], request_id: 'among' },
     ])

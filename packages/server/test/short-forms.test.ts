@@ -42,7 +42,12 @@ describe('the short forms', () => {
     })
     expect(server.isStored('user:123:c')).toBe(true)
     const nothing = await server.post('/invalidate/pattern', { pattern: 'x*', cache_keys: ['a'] })
-    expect(nothing).toMatchObject({ success: true, invalidated_count: 0, matched_keys: [] })
+    expect(nothing).toMatchObject({ success: true, invalidated_count: 0, matched_keys: [], removed: { l1: 0 } })
+    // It was asked for all the same.
+    const { lsn, changes } = server.database.fake.log.commits.at(-1)!
+    expect(nothing.position).toContain(lsn.toString(16).toUpperCase())
+    expect(changes).toMatchObject([{ kind: 'target', targets: [{ kind: 'tag', tag: '' }], by: { pattern: 'x*' } }])
+    expect(server.isStored('user:123:c')).toBe(true)
   })
 
   it('count what was asked for, in whatever form', async () => {

@@ -76,6 +76,8 @@ export interface Named {
 }
 
 export interface Invalidation extends Named {
+  /** It may name nothing, and enters the log all the same: what was asked for was looked for, and is nowhere. Default: that is an error. */
+  readonly allowNothing?: boolean
   /** drop (default): gone at once. expire: stale now, served by grace while refilled. */
   readonly mode?: Mode
   /** Who asks and why, for the journal of every process. Default: nobody is named. */

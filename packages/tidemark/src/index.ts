@@ -91,6 +91,7 @@ export type {
   Target,
   TargetChange,
 } from './log/change.js'
+export { isNothing } from './log/change.js'
 export type {
   Log,
   LogHold,

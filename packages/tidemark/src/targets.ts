@@ -14,7 +14,13 @@ export interface PatternLimits {
 }
 
 const NAMED = ['keys', 'tags', 'pattern', 'all'] as const satisfies readonly (keyof Named)[]
-const INVALIDATION = [...NAMED, 'mode', 'by', 'signal'] as const satisfies readonly (keyof Invalidation)[]
+const INVALIDATION = [
+  ...NAMED,
+  'allowNothing',
+  'mode',
+  'by',
+  'signal',
+] as const satisfies readonly (keyof Invalidation)[]
 
 /**
  * What a request names, as the log has it.

@@ -28,7 +28,7 @@ import type { CacheEvents } from './events.js'
 import { explain } from './explain.js'
 import { removeFromL2 } from './l2/removed.js'
 import { list } from './list.js'
-import type { Target } from './log/change.js'
+import { nothingIn, type Target } from './log/change.js'
 import { evict, preview, SAMPLE_MAX } from './preview.js'
 import { type AnyManyLoader, alone, Batches } from './read/batch.js'
 import { currentFill } from './read/current.js'
@@ -143,7 +143,9 @@ export class View<Context extends object> implements Cache<Context> {
 
   async invalidate(invalidation: Invalidation): Promise<string> {
     const mode = modeOf(invalidation)
-    const asked = { targets: this.#targets(invalidation), mode, by: byOf(invalidation) }
+    const targets = this.#targets(invalidation)
+    if (targets.length === 0 && invalidation.allowNothing) targets.push(nothingIn(this.#tenant))
+    const asked = { targets, mode, by: byOf(invalidation) }
     return this.#core.invalidations.request(asked, invalidation.signal)
   }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Change, RowChange, TableChange, Target, TargetChange } from 'tidemark'
+import { type Change, isNothing, type RowChange, type TableChange, type Target, type TargetChange } from 'tidemark'
 import { JOURNAL_SCHEMA } from '../wal/recording.js'
 import type { TableCounts } from '../wal/row-counts.js'
 import type { Transaction } from '../wal/transaction.js'
@@ -56,7 +56,7 @@ function request(
   namesMax: number,
 ): Happening {
   const keys = targets.flatMap((target) => (target.kind === 'key' ? [target.key] : []))
-  const tags = targets.flatMap((target) => (target.kind === 'tag' ? [target.tag] : []))
+  const tags = targets.flatMap((target) => (target.kind === 'tag' && !isNothing(target) ? [target.tag] : []))
   const patterns = targets.flatMap((target) => (target.kind === 'pattern' ? [target] : []))
   const isAll = targets.some(({ kind }) => kind === 'tenant' || kind === 'everything')
   const shown = { keys: firstOf(keys, namesMax), tags: firstOf(tags, namesMax) }

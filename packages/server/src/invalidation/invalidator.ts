@@ -314,12 +314,11 @@ export class Invalidator {
     Object.assign(outcome, { removed: { ...outcome.removed, l1: removed }, isSweeping })
   }
 
-  /** Into the log, and through it. Nothing to name is no request: of no key among those that were given the pattern holds. */
+  /** Into the log, and through it; also where of the keys that were given the pattern holds for none. */
   async #publish(
     { tenant, keys, wide, mode, by, requestId, pattern, among }: Asked & { keys: readonly string[]; wide: Wide },
     isAwaited: boolean,
   ): Promise<Effect & { readonly position: string | undefined }> {
-    if (keys.length === 0 && !isWide(wide)) return { removed: 0, isSweeping: false, position: undefined }
     const { clock, appliedMaxMs } = this.#options
     const view = this.#view(tenant)
     const foundBy = among === undefined ? undefined : textOf(pattern)
@@ -328,7 +327,10 @@ export class Invalidator {
       ...(requestId === undefined ? {} : { requestId }),
       ...(isByPart('pattern', foundBy) ? { pattern: foundBy } : {}),
     }
-    const published = this.#effects.of(() => view.invalidate({ keys, ...wide, mode, by: who }), isAwaited)
+    const published = this.#effects.of(
+      () => view.invalidate({ keys, ...wide, allowNothing: among !== undefined, mode, by: who }),
+      isAwaited,
+    )
     let late: { cancel(): void } | undefined
     const bound = new Promise<never>((_, reject) => {
       late = clock.after(appliedMaxMs, () =>

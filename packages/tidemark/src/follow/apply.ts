@@ -2,7 +2,7 @@ import type { Clock } from '../clock.js'
 import type { Counters } from '../counters.js'
 import type { Observers } from '../events.js'
 import { splitKey } from '../keys.js'
-import type { Change, Commit, Mode, RowChange, Target } from '../log/change.js'
+import { type Change, type Commit, isNothing, type Mode, type RowChange, type Target } from '../log/change.js'
 import type { Keyspace } from '../read/keyspace.js'
 import type { Keyspaces } from '../read/keyspaces.js'
 import type { L1 } from '../tiers/l1.js'
@@ -155,7 +155,7 @@ function nameOf(target: Target): string {
     case 'key':
       return `key ${target.key}`
     case 'tag':
-      return `tag ${target.tag}`
+      return isNothing(target) ? 'nothing' : `tag ${target.tag}`
     case 'pattern':
       return `${target.syntax} ${target.pattern}`
     case 'tenant':

@@ -88,6 +88,15 @@ describe('what a pattern reaches', () => {
     }
   })
 
+  test('nothing, where that is what was found, and is in the log all the same', async () => {
+    const { cache, applied } = bed()
+    await fill(cache, keys)
+    await expect(cache.invalidate({ keys: [] })).rejects.toMatchObject({ code: 'TIDEMARK_OPTION' })
+    await cache.invalidate({ keys: [], allowNothing: true })
+    expect(isThere(cache, keys)).toEqual(keys.map(() => true))
+    expect(applied).toMatchObject([{ touched: 0, changes: { nothing: 1 } }])
+  })
+
   test('another tenant only through what was computed from its keys', async () => {
     const { cache } = bed()
     const acme = cache.tenant('acme')

@@ -45,6 +45,15 @@ export type Target =
   | { readonly kind: 'tenant'; readonly tenant: string }
   | { readonly kind: 'everything' }
 
+/** What a request names that turned out to mean nothing: a tag that no entry can have. So it is in the log, and in journals, all the same. */
+export function nothingIn(tenant: string): Target {
+  return { kind: 'tag', tenant, tag: '' }
+}
+
+export function isNothing(target: Target): boolean {
+  return target.kind === 'tag' && target.tag === ''
+}
+
 /** drop: gone at once. expire: stale now, served by grace while refilled. */
 export type Mode = 'drop' | 'expire'
 
