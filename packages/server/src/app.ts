@@ -164,7 +164,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   }
   guard(app, { ...config.server, isDraining: () => isDraining, isKnownWho: who.areNeeded })
   checkAccess(app, who.identify)
-  const limits = who.areNeeded ? limitRates(app, config.limits, clock) : undefined
+  const limits = who.areNeeded ? limitRates(app, config.limits, cache, clock) : undefined
   const sources = { trees: options.trees, resources: resources.all, nodesMax: config.socketio.nodesMax }
   const sockets = config.socketio.enabled
     ? new Sockets({

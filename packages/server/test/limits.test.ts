@@ -65,6 +65,23 @@ describe('requests', () => {
     expect(after.headers['ratelimit']).toMatch(/r=3;/)
   })
 
+  it('cost a tenth for each key that a pattern is held against, beforehand; one with a beginning is held against none', async () => {
+    await start('requests: 20, window: 1h, keysPerUnit: 1, keys: 1000')
+    const own = server!.cache.tenant('default')
+    for (let n = 0; n < 50; n++) await own.get(`k:${n}`, () => n, { static: true })
+    const ann = await as('ann')
+    const asked = (pattern: string, syntax: string, more = {}) =>
+      ask(ann, { pattern, syntax, ...more }, '/api/invalidate/pattern')
+    expect((await asked('none:*', 'glob')).headers['ratelimit']).toMatch(/r=19;/)
+    expect((await asked('no.ne', 'regex')).headers['ratelimit']).toMatch(/r=13;/)
+    expect((await asked('[n]one', 'glob', { cache_keys: ['x'] })).headers['ratelimit']).toMatch(/r=11;/)
+    expect((await asked('[n]o*n[e]', 'glob', { dryRun: true })).headers['ratelimit']).toMatch(/r=5;/)
+    const refused = await asked('no.ne', 'regex')
+    expect([refused.status, refused.json.code]).toEqual([429, 'TIDEMARK_RATE'])
+    // Before it is read: whether the names are right is not looked at.
+    expect((await ask(ann, { keys: Array(20).fill('') })).status).toBe(429)
+  })
+
   it('with patterns are counted for each tenant', async () => {
     await start('patterns: 2')
     const pattern = (sub: string, tenant?: string) =>

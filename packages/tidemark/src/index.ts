@@ -112,6 +112,7 @@ export { RelayingLog } from './relay/leader.js'
 export { RelayReader } from './relay/reader.js'
 export type { RelayedCommit, RelayRecord, RelaySink } from './relay/record.js'
 export type { NotKept, Reading, Session, Source } from './source.js'
+export { looksAtAllKeys } from './targets.js'
 export type {
   L2,
   L2Answer,

@@ -96,6 +96,22 @@ export function checkEvicted(named: Named & { readonly signal?: AbortSignal }): 
   namesOf(named, [...NAMED, 'signal'], 'evict()')
 }
 
+/**
+ * Whether each key of the tenant must be held against a pattern: not where all that match begin, or end, with the same text, which an index
+ * finds, and not of `*`. False of what can't be read, which is refused.
+ */
+export function looksAtAllKeys(given: Pattern): boolean {
+  const [syntax, pattern] = textOf(given)
+  if (pattern.length > PATTERN_LENGTH_MAX) return false
+  try {
+    const { prefix, suffix } = compilePattern({ syntax, pattern })
+    return prefix === '' && suffix === '' && !(syntax === 'glob' && new Glob(pattern).isAll)
+  } catch (error) {
+    if (error instanceof PatternError) return false
+    throw error
+  }
+}
+
 function patternTarget(given: Pattern, tenant: string, { maxLength }: PatternLimits): Target {
   const [syntax, pattern] = textOf(given)
   const lengthMax = Math.min(maxLength, PATTERN_LENGTH_MAX)

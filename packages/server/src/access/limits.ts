@@ -1,7 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Clock, Quotas } from 'tidemark'
+import { type Cache, type Clock, looksAtAllKeys, type Quotas } from 'tidemark'
+import type { z } from 'zod'
 import type { LimitsConfig } from '../config/config.js'
 import { definedOf } from '../defined.js'
+import { patternOf, type syntaxSchema } from '../routes/named.js'
 import { accessOf } from './access.js'
 import { ACTIONS } from './action.js'
 import { tenantOfRoute } from './authorise.js'
@@ -9,14 +11,22 @@ import { Buckets, type Taking } from './buckets.js'
 import { RateError } from './errors.js'
 
 const SECOND_MS = 1_000
+/** To hold a key against a pattern costs so little of what it costs to touch it. */
+const LOOKS_PER_KEY = 10
 
 /**
  * Limits how much each principal may do in each tenant. A request costs one unit, and one more for every `keysPerUnit` keys that
- * it names or turns out to touch: what it names is refused beforehand, what it touched beyond that is owed.
+ * it names or turns out to touch: what it names is refused beforehand, what it touched beyond that is owed. Of a pattern that each of the
+ * tenant's keys here must be held against, these cost a tenth of that, beforehand.
  *
  * Each process counts for itself. Who is not asked who they are is not limited: that is this machine.
  */
-export function limitRates(app: FastifyInstance, config: LimitsConfig, clock: Clock): RateLimits {
+export function limitRates(
+  app: FastifyInstance,
+  config: LimitsConfig,
+  cache: Pick<Cache, 'uses'>,
+  clock: Clock,
+): RateLimits {
   const requests = new Buckets({ units: config.requests, windowMs: config.windowMs, clock })
   const patternsOf = (units: number) => new Buckets({ units, windowMs: SECOND_MS, clock })
   const patterns = patternsOf(config.patternsPerSecond)
@@ -39,14 +49,21 @@ export function limitRates(app: FastifyInstance, config: LimitsConfig, clock: Cl
   app.addHook('onRequest', async (request, reply) => {
     if (isLimited(request)) take(request, reply, 1)
   })
-  app.addHook('preHandler', async (request, reply) => {
-    if (!isLimited(request)) return
-    const units = unitsOf(keysIn(request.body))
+  // Before each of ten thousand names is checked.
+  app.addHook('preValidation', async (request, reply) => {
+    const units = isLimited(request) ? unitsOf(keysIn(request.body)) : 0
     if (units > 0) take(request, reply, units)
-    if (!hasPattern(request)) return
+  })
+  app.addHook('preHandler', async (request, reply) => {
+    const asked = isLimited(request) ? patternIn(request) : undefined
+    if (!asked) return
     const tenant = tenantOfRoute(request)
     const taking = (ownPatterns.get(tenant) ?? patterns).take(tenant)
     if (!taking.isTaken) refuse('patterns', taking.retryInMs)
+    if (!isWide(asked)) return
+    const entries = cache.uses().find((use) => use.tenant === tenant)?.entries ?? 0
+    const units = unitsOf(entries / LOOKS_PER_KEY)
+    if (units > 0) take(request, reply, units)
   })
   app.addHook('preSerialization', async (request, _, payload) => {
     if (isLimited(request)) requests.charge(nameOf(request), unitsOf(touchedBy(payload) - keysIn(request.body)))
@@ -108,6 +125,20 @@ function touchedBy(payload: unknown): number {
   return typeof count === 'number' ? count : 0
 }
 
-function hasPattern({ body, query }: FastifyRequest): boolean {
-  return [body, query].some((part) => typeof part === 'object' && part !== null && 'pattern' in part)
+interface Asked {
+  readonly pattern?: unknown
+  readonly syntax?: z.infer<typeof syntaxSchema>
+  readonly cache_keys?: unknown
+}
+
+/** Where a request has its pattern, which was checked by then. */
+function patternIn({ body, query }: FastifyRequest): Asked | undefined {
+  return ([body, query] as (Asked | null | undefined)[]).find(
+    (part): part is Asked => typeof part === 'object' && part !== null && 'pattern' in part,
+  )
+}
+
+/** Whether all keys of the tenant have to be looked at; given ones count themselves. */
+function isWide({ pattern, syntax = 'glob', cache_keys: among }: Asked): boolean {
+  return typeof pattern === 'string' && among === undefined && looksAtAllKeys(patternOf(pattern, syntax))
 }
