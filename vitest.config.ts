@@ -1,4 +1,4 @@
-import { defineConfig } from 'vitest/config'
+import { defaultExclude, defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 // Tests run the TypeScript sources of every package, never a stale build.
@@ -28,24 +28,48 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+const FILES = [
+  'packages/*/src/**/*.test.ts',
+  'packages/*/test/**/*.test.ts',
+  'examples/*/test/**/*.test.ts',
+  'bench/**/*.test.ts',
+  'checker/test/**/*.test.ts',
+  'chaos/test/**/*.test.ts',
+  'test/**/*.test.ts',
+]
+
+/** What looks at its process as a whole: its memory, its warnings, what ends it. Each has one of its own. */
+const ALONE = [
+  'packages/lmdb/test/damage.fault.test.ts',
+  'packages/postgres/test/progress.test.ts',
+  'packages/postgres/test/streaming.test.ts',
+  'packages/tidemark/src/explain.test.ts',
+  'packages/tidemark/src/read/timeouts.test.ts',
+]
+
 export default defineConfig({
-  resolve: { conditions },
-  ssr: { resolve: { conditions } },
   test: {
-    include: [
-      'packages/*/src/**/*.test.ts',
-      'packages/*/test/**/*.test.ts',
-      'examples/*/test/**/*.test.ts',
-      'bench/**/*.test.ts',
-      'checker/test/**/*.test.ts',
-      'chaos/test/**/*.test.ts',
-      'test/**/*.test.ts',
-    ],
-    // Generous, because machines are shared; each test bounds its own waits.
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
     // More than the machines have cores: most tests wait for servers.
     maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
+    projects: [
+      // Files that share a process load the sources once: loading took a third of all the time.
+      project('shared', { include: FILES, exclude: [...defaultExclude, ...ALONE], isolate: false }),
+      project('alone', { include: ALONE, isolate: true }),
+    ],
   },
 })
+
+function project(name: string, test: { include: string[]; exclude?: string[]; isolate: boolean }) {
+  return {
+    resolve: { conditions },
+    ssr: { resolve: { conditions } },
+    test: {
+      name,
+      ...test,
+      // Generous, because machines are shared; each test bounds its own waits.
+      testTimeout: 60_000,
+      hookTimeout: 120_000,
+    },
+  }
+}
