@@ -16,14 +16,25 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
   after(ms, run) {
-    // Node runs a longer timer at once.
-    const timer = setTimeout(run, Math.min(ms, 2 ** 31 - 1))
-    timer.unref()
-    return { cancel: () => clearTimeout(timer) }
+    return new SystemTimer(ms, run)
   },
   soon(run) {
     const next = setImmediate(run)
     return { cancel: () => clearImmediate(next) }
   },
   random: () => Math.random(),
+}
+
+class SystemTimer {
+  readonly #timeout: NodeJS.Timeout
+
+  constructor(ms: number, run: () => void) {
+    // Node runs a longer timer at once.
+    this.#timeout = setTimeout(run, Math.min(ms, 2 ** 31 - 1))
+    this.#timeout.unref()
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timeout)
+  }
 }

@@ -19,8 +19,9 @@ import { behind } from './read/floor.js'
 import type { Keeper } from './read/keep.js'
 import type { Keyspace } from './read/keyspace.js'
 import { Keyspaces } from './read/keyspaces.js'
-import { type ReadLimits, Reads, type Request } from './read/reads.js'
+import { type ReadLimits, Reads } from './read/reads.js'
 import { Refusals } from './read/refusals.js'
+import type { Request } from './read/request.js'
 import type { NotKept, Source } from './source.js'
 import { Watch, watchAfter } from './streams/watch.js'
 import type { PatternLimits } from './targets.js'
@@ -125,7 +126,7 @@ export class Core implements Keeper, Applier {
     const { tenant, name, session } = request.space
     // A keyspace that stood empty for long may have been forgotten, and another made in its place.
     const space = this.spaces.get(tenant, name, session)
-    return this.reads.ask({ ...request, space, call: undefined }, Number.POSITIVE_INFINITY)
+    return this.reads.ask(request.uncalled(space), Number.POSITIVE_INFINITY)
   }
 
   // ── fills ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -250,11 +251,12 @@ export class Core implements Keeper, Applier {
   #newWatch(request: Request): Watch {
     const { space, key } = request
     let dependencies: readonly Dependency[] = []
+    const asked = request.uncalled()
     const watch: Watch = new Watch({
       ask: async () => {
         // A load before what touched the entry is proven would be one in vain. Starting anew, or closing, ends the wait.
         await this.follower.whenProven(this.follower.tidemark, dependencies)
-        return this.reads.ask({ ...request, call: undefined }, Number.POSITIVE_INFINITY)
+        return this.reads.ask(asked, Number.POSITIVE_INFINITY)
       },
       hold: () => {
         const held = this.#hold(space, key)

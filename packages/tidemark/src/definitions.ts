@@ -9,7 +9,7 @@ import { currentFill } from './read/current.js'
 import type { AnyLoader } from './read/flight.js'
 import type { Keyspace } from './read/keyspace.js'
 import type { ManyWanted } from './read/many.js'
-import type { Request } from './read/reads.js'
+import { Request } from './read/request.js'
 import type { Session } from './source.js'
 import { valuesOf } from './streams/watch.js'
 import type { SlotKey } from './tiers/space.js'
@@ -78,7 +78,7 @@ export class Definitions {
   /** How an entry of a definition is loaded; undefined for what only its readers can load. */
   request(space: Keyspace, key: SlotKey, args: readonly unknown[]): Request | undefined {
     const defined = space.name === undefined ? undefined : this.#names.get(space.name)
-    return defined && { space, key, load: defined.load, args, policy: defined.policy, call: undefined }
+    return defined && new Request(space, key, defined.load, args, defined.policy, undefined)
   }
 
   bind(definition: object, place: Place): AnyDefinition {
@@ -112,7 +112,7 @@ export class Definitions {
       return fill ? core.spaces.get(fill.tenant, defined.name, fill.session) : kept()
     }
     const request = (args: readonly unknown[]): Request => {
-      return { space: home(), key: slotKey(args), load: defined.load, args, policy: defined.policy, call }
+      return new Request(home(), slotKey(args), defined.load, args, defined.policy, call)
     }
     const many = (asked: readonly unknown[]): ManyWanted => {
       if (!Array.isArray(asked)) throw new OptionError(`many() of '${defined.name}' takes an array of its argument.`)

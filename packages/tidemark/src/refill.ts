@@ -6,7 +6,7 @@ import { OptionError } from './errors.js'
 import { namesOf } from './options.js'
 import { visit, type Wanted } from './preview.js'
 import type { Keyspace } from './read/keyspace.js'
-import type { Request } from './read/reads.js'
+import type { Request } from './read/request.js'
 import { Slices } from './slices.js'
 
 /** Of more entries the hottest. */
@@ -107,7 +107,7 @@ class Refill {
     for (let taken = this.#take(); taken; taken = this.#take()) {
       // A keyspace that stood empty for long may have been forgotten, and another made in its place.
       const { tenant, name, session } = taken.space
-      const request = { ...taken, space: spaces.get(tenant, name, session) }
+      const request = taken.uncalled(spaces.get(tenant, name, session))
       // A reader was faster.
       if (reads.fresh(request.space, request.key) < 0) {
         await this.#turn()

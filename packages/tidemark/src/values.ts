@@ -1,4 +1,5 @@
 import { isAnyArrayBuffer, isDate, isMap, isSet, isSharedArrayBuffer, isTypedArray } from 'node:util/types'
+import { listOf } from './arrays.js'
 import { ValueError } from './errors.js'
 import { FROZEN_DATE, FROZEN_MAP, FROZEN_SET } from './frozen.js'
 
@@ -50,7 +51,7 @@ export function sizeOf(value: unknown): number {
 class Walk implements Sealed {
   bytes = 0
   copied = false
-  readonly #path: (string | number)[] = []
+  readonly #path = listOf<string | number>()
   /** Objects that were frozen when met: by this walk (so met again), by an earlier one, or by the user. */
   #met: Set<object> | undefined
 

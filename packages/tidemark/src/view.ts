@@ -36,7 +36,7 @@ import { find, look } from './read/find.js'
 import type { AnyLoader } from './read/flight.js'
 import type { Keyspace } from './read/keyspace.js'
 import type { ManyWanted } from './read/many.js'
-import type { Request } from './read/reads.js'
+import { Request } from './read/request.js'
 import { planRefill } from './refill.js'
 import { entryOptionsOf, readLatest, readPosition, set } from './set.js'
 import { Slices } from './slices.js'
@@ -49,6 +49,7 @@ import type { TenantUse } from './tiers/shares.js'
 const DEFAULT_TENANT = 'default'
 const NAME_MAX = 256
 const KEY_MAX = 65_536
+const NO_ARGUMENTS: readonly unknown[] = []
 
 /** A cache as its users hold it: one tenant's and session's view of a core. */
 export class View<Context extends object> implements Cache<Context> {
@@ -322,7 +323,7 @@ export class View<Context extends object> implements Cache<Context> {
   #request(key: string, load: AnyLoader, options: (EntryOptions & CallOptions) | undefined): Request {
     const space = this.#plain(key)
     if (typeof load !== 'function') throw new OptionError('get() needs a loader: a function of (context).')
-    return { space, key, load, args: [], policy: this.#definitions.policy(options), call: options }
+    return new Request(space, key, load, NO_ARGUMENTS, this.#definitions.policy(options), options)
   }
 }
 

@@ -1,4 +1,4 @@
-import { enlarged, NONE, nextCapacity } from '../arrays.js'
+import { enlarged, listOf, NONE, nextCapacity } from '../arrays.js'
 
 /** Set in a link that lies in the pool; else the link is that of the slot itself. */
 const POOLED = 0x8000_0000
@@ -84,8 +84,8 @@ export class Links {
   /** The ids of a slot's dependencies. */
   dependenciesOf(slot: number): number[] {
     let link = this.#own[slot * OWN + OWN_FIRST]!
-    if (link < POOLED) return [link]
-    const dependencies: number[] = []
+    if (link < POOLED) return listOf(link)
+    const dependencies = listOf<number>()
     while (link !== NONE) {
       const at = (link & ~POOLED) * WIDTH
       dependencies.push(this.#pool[at + DEPENDENCY]!)

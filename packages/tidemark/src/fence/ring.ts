@@ -1,3 +1,4 @@
+import { listOf } from '../arrays.js'
 import type { Dependency } from '../dependencies/dependency.js'
 import { touches } from '../dependencies/match.js'
 import type { InLine } from '../line.js'
@@ -112,7 +113,7 @@ export class Ring {
 
   /** All records, oldest first, for which `wanted` holds. */
   select(wanted: (record: RingRecord) => boolean): RingRecord[] {
-    const selected: RingRecord[] = []
+    const selected = listOf<RingRecord>()
     for (let i = this.#head; i < this.#records.length; i++)
       if (wanted(this.#records[i]!)) selected.push(this.#records[i]!)
     return selected

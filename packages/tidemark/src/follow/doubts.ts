@@ -23,7 +23,7 @@ interface Doubted {
   readonly value: unknown
   readonly changes: readonly RowChange[]
   readonly lsn: number
-  readonly again: Doubt['again']
+  readonly doubt: Doubt
 }
 
 export interface DoubtsContext {
@@ -66,7 +66,7 @@ export class Doubts {
     if (!doubt || this.#left === DOUBTED_MAX) return
     const space = l1.spaceOf(slot) as Keyspace
     const key = l1.keyOf(slot)
-    const doubted = { space, key, value: l1.value(slot), changes, lsn: follower.tidemark, again: doubt.again }
+    const doubted = { space, key, value: l1.value(slot), changes, lsn: follower.tidemark, doubt }
     let keys = this.#doubted.get(space)
     if (!keys) {
       keys = new ByKey()
@@ -119,7 +119,8 @@ export class Doubts {
       // A load before the change can be seen would be one in vain.
       await follower.whenProven(doubted.lsn, undefined)
       // A reader may have been faster. Who reads it next is told the error.
-      if (this.#doubted.get(doubted.space)?.get(doubted.key) === doubted) await doubted.again().catch(() => undefined)
+      if (this.#doubted.get(doubted.space)?.get(doubted.key) === doubted)
+        await doubted.doubt.again().catch(() => undefined)
       this.#forget(doubted)
       this.#left--
     }

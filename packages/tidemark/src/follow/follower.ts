@@ -1,17 +1,18 @@
 import type { Clock } from '../clock.js'
 import type { Dependency } from '../dependencies/dependency.js'
 import type { TidemarkError } from '../errors.js'
-import { droppedBy, type FencedFill, FORGOTTEN, type Overtaken, overtakenBy } from '../fence/fence.js'
+import { droppedBy, FORGOTTEN, type Overtaken, overtakenBy } from '../fence/fence.js'
 import { Ring, type RingLimits, type RingRecord } from '../fence/ring.js'
-import { type InLine, Line } from '../line.js'
+import { Line } from '../line.js'
 import type { Commit } from '../log/change.js'
 import type { Log, LogListener, LogResume, LogStart, Probe } from '../log/log.js'
 import { formatPosition } from '../log/position.js'
 import { Currency } from './currency.js'
 import { Proof } from './proof.js'
 import { startRules, trimRules } from './rules.js'
+import { RunningFill } from './running-fill.js'
 import { Seen } from './seen.js'
-import { until } from './until.js'
+import { pause, until } from './until.js'
 
 /** How long after the source did not answer it is asked again. */
 const LOOK_AGAIN_MS = 100
@@ -28,15 +29,6 @@ export interface Applier {
   lost(reason: TidemarkError): void
   started(position: string, emptied: number): void
   resumed(position: string): void
-}
-
-/** A fill that runs, as the follower tracks it. */
-export interface RunningFill extends FencedFill, InLine<RunningFill> {
-  readonly generation: number
-  /** Monotonic ms. */
-  readonly beganAt: number
-  /** Lowered when a replica was read. */
-  seenTo: number
 }
 
 /**
@@ -131,17 +123,7 @@ export class Follower implements LogListener {
   /** A fill begins: before its loader runs. End it with `ended`, or the ring grows to its limit. */
   begin(sourceLagMs: number): RunningFill {
     if (sourceLagMs > this.#retainMs) this.#retainMs = sourceLagMs
-    const beganAt = this.#clock.now()
-    const fill: RunningFill = {
-      began: ++this.#tick,
-      beganAt,
-      t0: this.tidemark,
-      generation: this.generation,
-      lagFrom: sourceLagMs > 0 ? beganAt - sourceLagMs : Number.POSITIVE_INFINITY,
-      seenTo: Number.POSITIVE_INFINITY,
-      before: undefined,
-      after: undefined,
-    }
+    const fill = new RunningFill(++this.#tick, this.#clock.now(), this.tidemark, this.generation, sourceLagMs)
     this.#fills.add(fill)
     this.#proof.hurry()
     return fill
@@ -239,7 +221,7 @@ export class Follower implements LogListener {
         if (generation === this.generation && (await this.#reachHere(flushed, signal))) return true
       } catch {
         // The source is down: what it had committed can't be known yet.
-        await until(signal, (resolve) => this.#clock.after(LOOK_AGAIN_MS, resolve).cancel)
+        await pause(this.#clock, LOOK_AGAIN_MS, signal)
       }
     }
   }
@@ -333,7 +315,7 @@ export class Follower implements LogListener {
       const isVisible = await this.log.visible(position, signal).catch(() => false)
       if (signal.aborted) return
       if (isVisible) return this.#proof.startSeen()
-      await until(signal, (resolve) => this.#clock.after(LOOK_AGAIN_MS, resolve).cancel)
+      await pause(this.#clock, LOOK_AGAIN_MS, signal)
     }
   }
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js'
 import type { Follower } from './follower.js'
-import { until } from './until.js'
+import { pause, until } from './until.js'
 
 /** How long until it is looked again which history the source has. */
 const AGAIN_MS = 10
@@ -14,7 +14,7 @@ export async function identified(follower: Follower, clock: Clock, signal: Abort
     const { generation } = follower
     if (follower.isFollowing && (await isAnswered(follower, signal))) {
       if (follower.isFollowing && generation === follower.generation) return true
-    } else await until(signal, (resolve) => clock.after(AGAIN_MS, resolve).cancel)
+    } else await pause(clock, AGAIN_MS, signal)
   }
   return false
 }

@@ -12,6 +12,7 @@ const RETRY_MS = 200
 /** So long after a fill came too early for a proof, proofs are asked for as fast as they may be; else so many times more rarely. */
 const EAGER_MS = 300
 const LAZY = 5
+const NOTHING = (): void => {}
 
 export interface ProofOwner {
   /** A probe answered; it was asked at these times. */
@@ -21,9 +22,16 @@ export interface ProofOwner {
   nextTick(): number
 }
 
-interface ProofWaiter extends InLine<ProofWaiter> {
+class ProofWaiter implements InLine<ProofWaiter> {
   readonly records: readonly RingRecord[]
   readonly resolve: () => void
+  before: ProofWaiter | undefined
+  after: ProofWaiter | undefined
+
+  constructor(records: readonly RingRecord[], resolve: () => void) {
+    this.records = records
+    this.resolve = resolve
+  }
 }
 
 /**
@@ -150,12 +158,13 @@ export class Proof {
   }
 
   #wait(records: readonly RingRecord[], resolve: () => void): () => void {
-    const waiter: ProofWaiter = { records, resolve, before: undefined, after: undefined }
-    if (records.length === 0) resolve()
-    else {
-      this.#waiters.add(waiter)
-      this.hurry()
+    if (records.length === 0) {
+      resolve()
+      return NOTHING
     }
+    const waiter = new ProofWaiter(records, resolve)
+    this.#waiters.add(waiter)
+    this.hurry()
     return () => this.#waiters.delete(waiter)
   }
 

@@ -1,3 +1,5 @@
+import type { Clock } from '../clock.js'
+
 /** Resolves true when what was registered calls back, false when the signal, if any, aborts first. `register` returns how to cancel. */
 export function until(
   signal: AbortSignal | undefined,
@@ -15,5 +17,13 @@ export function until(
     const aborted = (): void => end(false)
     signal.addEventListener('abort', aborted, { once: true })
     cancel = register(() => end(true))
+  })
+}
+
+/** Resolves after `ms`, or when the signal aborts. */
+export async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  await until(signal, (resolve) => {
+    const timer = clock.after(ms, resolve)
+    return () => timer.cancel()
   })
 }

@@ -1,12 +1,12 @@
 import type { Answer } from '../answer.js'
 import type { SlotKey } from '../tiers/space.js'
 import { copyOf } from '../values.js'
-import type { Fill } from './fill.js'
+import { type Fill, Inherited } from './fill.js'
 import type { Floor } from './floor.js'
 import type { Keeper } from './keep.js'
 import type { Keyspace } from './keyspace.js'
 import type { Landed } from './reader.js'
-import type { Request } from './reads.js'
+import type { Request } from './request.js'
 
 /** What readers are told of what L1 holds, or of what a flight has landed with. */
 export class Answers {
@@ -51,7 +51,7 @@ export class Answers {
       const { dependencies, areHanded, filledAt, lifetimeMs } = landed.kept
       const { space, key } = request
       const expiresAt = filledAt + lifetimeMs
-      reader.inherit({ tenant: space.tenant, key: space.text(key), dependencies, areHanded, expiresAt, unkept })
+      reader.inherit(new Inherited(space.tenant, space.text(key), dependencies, areHanded, expiresAt, unkept))
     } else if (reader) {
       const slot = request.space.slots.get(request.key)
       if (slot !== undefined) this.inheritStored(reader, request.space, request.key, slot, unkept)
@@ -67,14 +67,8 @@ export class Answers {
     unkept: 'stale' | 'fenced' | undefined,
   ): void {
     const { l1 } = this.#keeper
-    reader.inherit({
-      tenant: space.tenant,
-      key: space.text(key),
-      dependencies: l1.index.handedOf(slot),
-      areHanded: true,
-      expiresAt: l1.expiresAtOf(slot),
-      unkept,
-    })
+    const dependencies = l1.index.handedOf(slot)
+    reader.inherit(new Inherited(space.tenant, space.text(key), dependencies, true, l1.expiresAtOf(slot), unkept))
   }
 
   #position(lsn: number): string | undefined {

@@ -1,4 +1,4 @@
-import { BatchAnswerError, OptionError } from '../errors.js'
+import { BatchAnswerError, type LoaderTimeoutError, OptionError } from '../errors.js'
 import type { Follower } from '../follow/follower.js'
 import type { SharedTier } from '../l2/shared-tier.js'
 import type { Policy } from '../options.js'
@@ -10,7 +10,7 @@ import type { Keeper } from './keep.js'
 import type { Keyspace } from './keyspace.js'
 import type { Loading } from './loading.js'
 import { unwanted } from './reader.js'
-import { type Run, run } from './run.js'
+import { Run, type Runner } from './run.js'
 
 export type AnyManyLoader = (context: never, asked: readonly never[]) => unknown
 
@@ -51,7 +51,7 @@ export class Batches {
  * The fills of many keys by one run of a loader. Each key keeps its own flight, readers, lease and verdict of the fence: what differs is
  * that the tier that processes share is asked for all at once, and that all have begun, and read, what the one run did.
  */
-export class Batch implements Loading {
+export class Batch implements Loading, Runner {
   readonly follower: Follower
   readonly space: Keyspace
   readonly waitsFor = new Map<Loading, number>()
@@ -65,6 +65,7 @@ export class Batch implements Loading {
   #abort: AbortController | undefined
   #stopped: { readonly reason: unknown } | undefined
   #running: Run | undefined
+  #own: OwnFills | undefined
   /** The loader has ended, or is not to run any more. */
   #hasEnded = false
 
@@ -161,17 +162,10 @@ export class Batch implements Loading {
     const fill = new Fill(this, strictest(floors), running, clock.now(), counters)
     fill.tag(policy.tags)
     const own = new OwnFills(this.#asked, fill, keeper)
+    this.#own = own
     counters.loads += this.#members.length
     try {
-      const context = Object.assign(keeper.context(fill), { of: (asked: unknown) => own.contextOf(asked) })
-      this.#running = run({
-        fill,
-        clock,
-        text: () => this.text,
-        hardTimeoutMs: policy.hardTimeoutMs,
-        load: () => this.#together.loadMany(context as never, this.#asked as never[]),
-        timedOut: (reason) => this.#stop(reason),
-      })
+      this.#running = new Run(this, fill, clock, policy.hardTimeoutMs)
       const answer = await this.#running.ended
       this.#hasEnded = true
       const values = valuesOf(answer, this.#asked, () => this.text)
@@ -185,6 +179,16 @@ export class Batch implements Loading {
     } finally {
       this.follower.ended(running)
     }
+  }
+
+  runLoader(fill: Fill): unknown {
+    const { keeper, loadMany } = this.#together
+    const context = Object.assign(keeper.context(fill), { of: (asked: unknown) => this.#own!.contextOf(asked) })
+    return loadMany(context as never, this.#asked as never[])
+  }
+
+  timedOut(reason: LoaderTimeoutError): void {
+    this.#stop(reason)
   }
 
   /** In slices: who waits for a few keys need not wait for thousands to be stored. */

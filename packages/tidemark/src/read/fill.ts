@@ -2,13 +2,13 @@ import type { Counters } from '../counters.js'
 import type { Dependency } from '../dependencies/dependency.js'
 import type { About } from '../dependencies/lookup.js'
 import type { Partners, PartnersByTable } from '../dependencies/partners.js'
-import type { RunningFill } from '../follow/follower.js'
+import type { RunningFill } from '../follow/running-fill.js'
 import type { NotKept, Reading, Session } from '../source.js'
 import type { Floor } from './floor.js'
 import type { Loading } from './loading.js'
 
 /** What a nested read hands to the entry that is being computed from it (design.md, Nested entries). */
-export interface Inherited {
+export class Inherited {
   readonly tenant: string
   readonly key: string
   readonly dependencies: readonly Dependency[]
@@ -18,6 +18,22 @@ export interface Inherited {
   readonly expiresAt: number
   /** Set if the inner answer was stale or fenced. */
   readonly unkept: 'stale' | 'fenced' | undefined
+
+  constructor(
+    tenant: string,
+    key: string,
+    dependencies: readonly Dependency[],
+    areHanded: boolean,
+    expiresAt: number,
+    unkept: 'stale' | 'fenced' | undefined,
+  ) {
+    this.tenant = tenant
+    this.key = key
+    this.dependencies = dependencies
+    this.areHanded = areHanded
+    this.expiresAt = expiresAt
+    this.unkept = unkept
+  }
 }
 
 /** One run of a loader: what it read, and whether the result may be kept. */
@@ -65,7 +81,7 @@ export class Fill implements Reading {
 
   /** What it both read itself and took over may be among them twice. */
   get dependencies(): Dependency[] {
-    return [...this.#dependencies.values(), ...this.#handed]
+    return Array.from(this.#dependencies.values()).concat(Array.from(this.#handed))
   }
 
   get hasDependency(): boolean {
@@ -74,7 +90,8 @@ export class Fill implements Reading {
 
   /** The partners that rows of tables need. */
   get partners(): PartnersByTable | undefined {
-    const known = [...(this.#ways ?? [])].flatMap(([table, ways]) => (ways ? [[table, [...ways]] as const] : []))
+    if (!this.#ways) return undefined
+    const known = [...this.#ways].flatMap(([table, ways]) => (ways ? [[table, [...ways]] as const] : []))
     return known.length > 0 ? new Map(known) : undefined
   }
 

@@ -7,6 +7,7 @@ import type { Session } from '../source.js'
 import type { SlotKey } from '../tiers/space.js'
 import { wallTimesOf } from '../wall-times.js'
 import { currentFill } from './current.js'
+import { Inherited } from './fill.js'
 import { keepShared } from './keep.js'
 import type { Keyspace } from './keyspace.js'
 import { sessionText } from './keyspaces.js'
@@ -54,7 +55,7 @@ function inSpace(core: Core, space: Keyspace, key: SlotKey, text: string, from: 
   const reader = currentFill()
   if (reader) {
     const [dependencies, expiresAt] = [l1.index.handedOf(slot), l1.expiresAtOf(slot)]
-    reader.inherit({ tenant: space.tenant, key: text, dependencies, areHanded: true, expiresAt, unkept: undefined })
+    reader.inherit(new Inherited(space.tenant, text, dependencies, true, expiresAt, undefined))
   }
   const { filledAt, expiresAt } = wallTimesOf(core, slot)
   const position = follower.positionAt(l1.lsnOf(slot))

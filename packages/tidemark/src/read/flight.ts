@@ -1,4 +1,5 @@
-import { BehindError } from '../errors.js'
+import { listOf } from '../arrays.js'
+import { BehindError, type LoaderTimeoutError } from '../errors.js'
 import type { Follower } from '../follow/follower.js'
 import type { Lease } from '../l2/leases.js'
 import type { Found, Shared, SharedTier } from '../l2/shared-tier.js'
@@ -11,9 +12,9 @@ import { mayServe } from './grace.js'
 import { type Keeper, type Kept, keep, keepExpired, keepShared } from './keep.js'
 import type { Keyspace } from './keyspace.js'
 import type { Loading } from './loading.js'
-import { type Reader, unwanted } from './reader.js'
-import type { Request } from './reads.js'
-import { type Run, run } from './run.js'
+import { Landed, type Reader, unwanted } from './reader.js'
+import type { Request } from './request.js'
+import { Run, type Runner } from './run.js'
 import { askedAt, judge, mayTryAgain } from './verdict.js'
 import { deadline } from './wait.js'
 
@@ -28,7 +29,7 @@ const LEASE_WAIT_MAX_MS = 10_000
  * The fill of one key, shared by all who read it meanwhile. It loads once; and again for those readers for whom a change came
  * between the load's start and their asking (rule Reader), after what that load must see is proven (rule Proof).
  */
-export class Flight implements Loading, InLine<Flight> {
+export class Flight implements Loading, Runner, InLine<Flight> {
   readonly follower: Follower
   readonly space: Keyspace
   readonly key: SlotKey
@@ -48,7 +49,7 @@ export class Flight implements Loading, InLine<Flight> {
   #abort: AbortController | undefined
   #stopped: { readonly reason: unknown } | undefined
   #running: Run | undefined
-  #readers: Reader[] = []
+  #readers = listOf<Reader>()
   /** A refill that nobody waits for goes on all the same. */
   #isWanted = false
   /** Set while it waits for a proof before it loads again: ends that wait. */
@@ -265,7 +266,7 @@ export class Flight implements Loading, InLine<Flight> {
     const asOf = this.follower.tidemark
     const readers = this.#readers
     this.#end()
-    for (const reader of readers) reader.resolve({ kept, state: 'fresh', asOf })
+    for (const reader of readers) reader.resolve(new Landed(kept, 'fresh', asOf))
     return true
   }
 
@@ -303,18 +304,17 @@ export class Flight implements Loading, InLine<Flight> {
   }
 
   #run(fill: Fill): Promise<unknown> {
-    const { clock, counters } = this.#keeper
-    counters.loads++
-    const context = this.#keeper.context(fill)
-    this.#running = run({
-      fill,
-      clock,
-      text: () => this.text,
-      hardTimeoutMs: this.#request.policy.hardTimeoutMs,
-      load: () => this.#request.load(context as never, ...(this.#request.args as never[])),
-      timedOut: (reason) => this.#stop(reason),
-    })
+    this.#keeper.counters.loads++
+    this.#running = new Run(this, fill, this.#keeper.clock, this.#request.policy.hardTimeoutMs)
     return this.#running.ended
+  }
+
+  runLoader(fill: Fill): unknown {
+    return this.#request.load(this.#keeper.context(fill) as never, ...(this.#request.args as never[]))
+  }
+
+  timedOut(reason: LoaderTimeoutError): void {
+    this.#stop(reason)
   }
 
   /** The loader has ended: keep the result if the fence allows, answer who may have it, and return who may not. */
@@ -330,15 +330,15 @@ export class Flight implements Loading, InLine<Flight> {
     const tidemark = this.follower.tidemark
     const isNow = kept.notKept === undefined || kept.notKept === 'too-large'
     const readers = this.#readers
-    const again: Reader[] = []
-    this.#readers = []
+    const again = listOf<Reader>()
+    this.#readers = listOf()
     for (const reader of readers) {
       const verdict = judge(this.#keeper, reader, fill, kept)
       if (verdict === 'again') again.push(reader)
       else if (verdict === 'behind') reader.reject(behind(this.follower, reader.floor!.text))
       else {
         const asOf = verdict !== 'fresh' ? undefined : isNow ? tidemark : askedAt(this.follower, reader)
-        reader.resolve({ kept, state: verdict, asOf })
+        reader.resolve(new Landed(kept, verdict, asOf))
       }
     }
     this.#readers = again.concat(this.#readers)
@@ -349,9 +349,9 @@ export class Flight implements Loading, InLine<Flight> {
   /** The load has failed. True: those who may have another one wait for it. */
   failed(fill: Fill, error: unknown): boolean {
     this.#keeper.failed(this.space, this.key, error)
-    if (this.#failFloors(fill, error)) return true
-    this.fail(error)
-    return false
+    const isOver = !this.#failFloors(fill, error)
+    if (isOver) this.fail(error)
+    return !isOver
   }
 
   /** What the strictest of its readers may take. */
@@ -389,7 +389,7 @@ export class Flight implements Loading, InLine<Flight> {
   }
 
   #end(): void {
-    this.#readers = []
+    this.#readers = listOf()
     if (!this.isFlying) return
     this.space.flights.delete(this.key)
     this.#hurry?.()

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.js'
 import type { Counters } from '../counters.js'
 import type { Dependency } from '../dependencies/dependency.js'
+import type { About, Doubt } from '../dependencies/lookup.js'
 import { missedChanges, type Overtaken } from '../fence/fence.js'
 import type { Doubts } from '../follow/doubts.js'
 import type { Follower } from '../follow/follower.js'
@@ -12,7 +13,7 @@ import type { SlotKey } from '../tiers/space.js'
 import { copyOf, seal } from '../values.js'
 import type { Fill } from './fill.js'
 import type { Keyspace } from './keyspace.js'
-import type { Request } from './reads.js'
+import type { Request } from './request.js'
 
 /** What a flight needs of the cache that it fills. */
 export interface Keeper {
@@ -39,8 +40,8 @@ export interface Keeper {
   noticeOnce(code: string, space: Keyspace, message: string): void
 }
 
-/** The result of a fill, and whether it was kept. */
-export interface Kept {
+/** The result of a fill, and whether it was kept. A class: why, see Run. */
+export class Kept {
   readonly value: unknown
   /** It can't be shared: each reader gets a copy. */
   readonly isCopied: boolean
@@ -51,12 +52,32 @@ export interface Kept {
   /** How long it is fresh, if nothing touches it; Infinity if it does not expire. */
   readonly lifetimeMs: number
   readonly notKept: NotKept | undefined
-  readonly overtaken: Overtaken | undefined
-  /** It was computed from something stale, and from nothing of which less is known. */
-  readonly isStale: boolean
-  /** If it is stale: the earliest change that it may have missed, and that was more than an expiry. */
-  readonly dropped: Overtaken | undefined
   readonly from: 'source' | 'l2'
+  overtaken: Overtaken | undefined
+  /** It was computed from something stale, and from nothing of which less is known. */
+  isStale = false
+  /** If it is stale: the earliest change that it may have missed, and that was more than an expiry. */
+  dropped: Overtaken | undefined
+
+  constructor(
+    value: unknown,
+    isCopied: boolean,
+    filledAt: number,
+    dependencies: readonly Dependency[],
+    areHanded: boolean,
+    lifetimeMs: number,
+    notKept: NotKept | undefined,
+    from: 'source' | 'l2',
+  ) {
+    this.value = value
+    this.isCopied = isCopied
+    this.filledAt = filledAt
+    this.dependencies = dependencies
+    this.areHanded = areHanded
+    this.lifetimeMs = lifetimeMs
+    this.notKept = notKept
+    this.from = from
+  }
 }
 
 /** What a key takes, roughly. */
@@ -91,7 +112,7 @@ export function keep(
   const isBelievable = keeper.follower.isBelievable(fill.running)
   // The entry's own key is a dependency too: a request may name it.
   const itself: Dependency = { kind: 'key', tenant: space.tenant, key: space.text(key) }
-  const touching = [...dependencies, itself]
+  const touching = dependencies.concat(itself)
   const overtaken = isBelievable ? keeper.follower.overtaken(fill.running, touching) : undefined
   let notKept = whyNot(keeper, policy, fill, lifetimeMs, isBelievable, overtaken, now)
   let slot = -1
@@ -106,7 +127,7 @@ export function keep(
       lifetimeMs,
       dependencies,
       pairing: ways && { ways, missed: missedChanges(fill.running, keeper.follower.ring) },
-      doubt: about && !isCopied ? { about, again: () => keeper.again(request) } : undefined,
+      doubt: about && !isCopied ? new OwnDoubt(about, keeper, request) : undefined,
       bytes: sealed.bytes + KEY_BYTES,
       copied: isCopied,
     })
@@ -121,22 +142,13 @@ export function keep(
   if (notKept) keeper.counters.notKept[notKept] = (keeper.counters.notKept[notKept] ?? 0) + 1
   space.loaded(now - fill.startedAt)
   keeper.filled(space, key, slot, now - fill.startedAt, notKept)
-  const isStale = fill.isStale && !fill.isFenced
   const areHanded = isAwaitedByLoaders && slot >= 0
-  const dropped = isStale ? keeper.follower.dropped(fill.running, touching) : undefined
-  return {
-    value: own,
-    isCopied,
-    filledAt: now,
-    dependencies: areHanded ? keeper.l1.index.handedOf(slot) : dependencies,
-    areHanded,
-    lifetimeMs,
-    notKept,
-    overtaken,
-    isStale,
-    dropped,
-    from: 'source',
-  }
+  const shown = areHanded ? keeper.l1.index.handedOf(slot) : dependencies
+  const kept = new Kept(own, isCopied, now, shown, areHanded, lifetimeMs, notKept, 'source')
+  kept.overtaken = overtaken
+  kept.isStale = fill.isStale && !fill.isFenced
+  if (kept.isStale) kept.dropped = keeper.follower.dropped(fill.running, touching)
+  return kept
 }
 
 /** Stores in L1 what L2 had. @throws ValueError (`TIDEMARK_VALUE`) if L2 brought back what can't be kept */
@@ -155,19 +167,7 @@ export function keepShared(keeper: Keeper, space: Keyspace, key: SlotKey, policy
   })
   const notKept = slot < 0 ? 'too-large' : undefined
   keeper.filled(space, key, slot, 0, notKept)
-  return {
-    value,
-    isCopied,
-    filledAt,
-    dependencies,
-    areHanded: false,
-    lifetimeMs,
-    notKept,
-    overtaken: undefined,
-    isStale: false,
-    dropped: undefined,
-    from: 'l2',
-  }
+  return new Kept(value, isCopied, filledAt, dependencies, false, lifetimeMs, notKept, 'l2')
 }
 
 /**
@@ -182,6 +182,23 @@ export function keepExpired(keeper: Keeper, space: Keyspace, key: SlotKey, polic
   const copied = sealed.copied || policy.isCloned
   keeper.sharedAt = keeper.clock.now()
   keeper.l1.store(space, key, value, { lsn, filledAt, lifetimeMs: 0, dependencies, bytes, copied })
+}
+
+/** What an entry's loader said of changes that may leave it as it is. */
+class OwnDoubt implements Doubt {
+  readonly about: About
+  readonly #keeper: Keeper
+  readonly #request: Request
+
+  constructor(about: About, keeper: Keeper, request: Request) {
+    this.about = about
+    this.#keeper = keeper
+    this.#request = request
+  }
+
+  again(): Promise<unknown> {
+    return this.#keeper.again(this.#request)
+  }
 }
 
 function whyNot(

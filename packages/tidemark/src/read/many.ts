@@ -12,7 +12,8 @@ import type { Floor } from './floor.js'
 import type { Keeper } from './keep.js'
 import type { Keyspace } from './keyspace.js'
 import { type Landed, Reader } from './reader.js'
-import type { Reads, Request } from './reads.js'
+import type { Reads } from './reads.js'
+import { Request } from './request.js'
 
 /** Many keys of one keyspace, asked for together. */
 export interface ManyWanted {
@@ -183,5 +184,5 @@ function load<Result>(
 
 function requestOf(wanted: ManyWanted, i: number): Request {
   const { space, keys, asked, load, policy, call, batch } = wanted
-  return { space, key: keys[i]!, load, args: [asked[i]], policy, call, batch }
+  return new Request(space, keys[i]!, load, [asked[i]], policy, call, batch)
 }

@@ -3,11 +3,17 @@ import type { Floor } from './floor.js'
 import type { Kept } from './keep.js'
 
 /** What a flight hands to a reader. */
-export interface Landed {
+export class Landed {
   readonly kept: Kept
   readonly state: 'fresh' | 'fenced' | 'stale'
   /** The position as of which it holds; undefined unless fresh. */
   readonly asOf: number | undefined
+
+  constructor(kept: Kept, state: 'fresh' | 'fenced' | 'stale', asOf: number | undefined) {
+    this.kept = kept
+    this.state = state
+    this.asOf = asOf
+  }
 }
 
 /** A read that waits for a flight. */

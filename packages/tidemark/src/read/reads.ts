@@ -5,14 +5,12 @@ import type { CallOptions } from '../definition.js'
 import { BehindError, ClosedError, CycleError } from '../errors.js'
 import { Line } from '../line.js'
 import { parsePosition } from '../log/position.js'
-import type { Policy } from '../options.js'
 import type { SlotKey } from '../tiers/space.js'
 import { Answers } from './answers.js'
-import type { Batches } from './batch.js'
 import { currentFill } from './current.js'
 import { waitsFor } from './cycle.js'
 import type { Fill } from './fill.js'
-import { type AnyLoader, Flight } from './flight.js'
+import { Flight } from './flight.js'
 import { type Floor, reachFloor, strictest } from './floor.js'
 import { mayServe } from './grace.js'
 import type { Keeper } from './keep.js'
@@ -20,20 +18,20 @@ import type { Keyspace } from './keyspace.js'
 import type { Loading } from './loading.js'
 import { type Form, inFull, type ManyWanted, readMany, valuesOnly } from './many.js'
 import { type Landed, Reader } from './reader.js'
+import type { Request } from './request.js'
 import { askShown } from './shown.js'
 import { readValue } from './value.js'
 import { deadline, either } from './wait.js'
 
-/** What is asked for: the same whichever way it is asked. */
-export interface Request {
-  readonly space: Keyspace
-  readonly key: SlotKey
-  readonly load: AnyLoader
-  readonly args: readonly unknown[]
-  readonly policy: Policy
-  readonly call: CallOptions | undefined
-  /** Loads the key together with others, where they are asked for together. */
-  readonly batch?: Batches | undefined
+/** A flight, and whether it flew before. */
+class Boarded {
+  readonly flight: Flight
+  readonly isJoined: boolean
+
+  constructor(flight: Flight, isJoined: boolean) {
+    this.flight = flight
+    this.isJoined = isJoined
+  }
 }
 
 export interface ReadLimits {
@@ -269,7 +267,7 @@ export class Reads {
   }
 
   /** @throws CycleError (`TIDEMARK_CYCLE`) */
-  flightFor(request: Request, reader: Fill | undefined): { flight: Flight; isJoined: boolean } {
+  flightFor(request: Request, reader: Fill | undefined): Boarded {
     const running = request.space.flights.get(request.key)
     const outer = reader?.loading
     if (running && outer && waitsFor(running, outer)) {
@@ -282,16 +280,16 @@ export class Reads {
     return found
   }
 
-  #flightOf(request: Request): { flight: Flight; isJoined: boolean } {
+  #flightOf(request: Request): Boarded {
     const running = request.space.flights.get(request.key)
-    if (running) return { flight: running, isJoined: true }
+    if (running) return new Boarded(running, true)
     this.mustBeOpen()
     const flight = new Flight(this.#keeper, request, this.#flightEnded)
     this.flights.add(flight)
     if (request.batch) request.batch.add(flight, request.args[0])
     // A flight starts after its first reader has joined: its loader may end in the same turn.
     else void NOW.then(() => flight.fly())
-    return { flight, isJoined: false }
+    return new Boarded(flight, false)
   }
 
   /** Waits for the flight; who waits is seen by those who look for cycles. */

@@ -4,7 +4,7 @@ import type { Follower } from '../follow/follower.js'
 import { until } from '../follow/until.js'
 import { parsePosition } from '../log/position.js'
 import type { L1 } from '../tiers/l1.js'
-import type { Request } from './reads.js'
+import type { Request } from './request.js'
 import { deadline } from './wait.js'
 
 /** So long an answer waits to learn what it may show; it is given without that then. */

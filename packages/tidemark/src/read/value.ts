@@ -3,7 +3,8 @@ import { currentFill } from './current.js'
 import type { Keeper } from './keep.js'
 import type { Form } from './many.js'
 import { type Landed, Reader } from './reader.js'
-import type { Reads, Request } from './reads.js'
+import type { Reads } from './reads.js'
+import type { Request } from './request.js'
 
 /**
  * Only the value of a read that found no fresh entry. Where L1 has nothing at all, and the call carries nothing, it costs one promise: each costs

@@ -168,7 +168,7 @@ class WatchReader implements AsyncIterableIterator<Answer<unknown>> {
   readonly #left: () => void
   readonly #unlisten: () => void
   #next: Answer<unknown> | undefined
-  #waiting: { resolve: (result: IteratorResult<Answer<unknown>>) => void; reject: (error: unknown) => void } | undefined
+  #waiting: WaitingReader | undefined
   #error: Error | undefined
   #isEnded = false
   /** It was offered a value. */
@@ -187,9 +187,9 @@ class WatchReader implements AsyncIterableIterator<Answer<unknown>> {
       this.#next = answer
       return
     }
-    const { resolve } = this.#waiting
+    const waiting = this.#waiting
     this.#waiting = undefined
-    resolve({ value: answer, done: false })
+    waiting.resolve(new Taken(answer))
   }
 
   end(error: Error | undefined): void {
@@ -213,7 +213,7 @@ class WatchReader implements AsyncIterableIterator<Answer<unknown>> {
     const answer = this.#next
     if (answer) {
       this.#next = undefined
-      return Promise.resolve({ value: answer, done: false })
+      return Promise.resolve(new Taken(answer))
     }
     if (this.#isEnded) {
       const error = this.#error
@@ -221,18 +221,7 @@ class WatchReader implements AsyncIterableIterator<Answer<unknown>> {
       return error ? Promise.reject(error) : Promise.resolve({ value: undefined, done: true })
     }
     return new Promise((resolve, reject) => {
-      // A second call of next() while one waits is answered by the same value's successor in turn.
-      const earlier = this.#waiting
-      this.#waiting = {
-        resolve(result) {
-          earlier?.resolve(result)
-          resolve(result)
-        },
-        reject(error) {
-          earlier?.reject(error)
-          reject(error)
-        },
-      }
+      this.#waiting = new WaitingReader(this.#waiting, resolve, reject)
     })
   }
 
@@ -243,6 +232,41 @@ class WatchReader implements AsyncIterableIterator<Answer<unknown>> {
 
   [Symbol.asyncIterator](): this {
     return this
+  }
+}
+
+type Result = IteratorResult<Answer<unknown>>
+
+/** A reader that waits for a value. A second call of `next()` while one waits is answered along with it. */
+class WaitingReader {
+  readonly #earlier: WaitingReader | undefined
+  readonly #resolve: (result: Result) => void
+  readonly #reject: (error: unknown) => void
+
+  constructor(earlier: WaitingReader | undefined, resolve: (result: Result) => void, reject: (error: unknown) => void) {
+    this.#earlier = earlier
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  resolve(result: Result): void {
+    this.#earlier?.resolve(result)
+    this.#resolve(result)
+  }
+
+  reject(error: unknown): void {
+    this.#earlier?.reject(error)
+    this.#reject(error)
+  }
+}
+
+/** What `next()` gives. A class, as it is made at each change: why, see Run. */
+class Taken<Value> implements IteratorYieldResult<Value> {
+  readonly value: Value
+  readonly done = false
+
+  constructor(value: Value) {
+    this.value = value
   }
 }
 
@@ -285,7 +309,7 @@ export function watchAfter<Value>(
 /** The values alone. Not a generator: that would hold back `return()` while its reader waits for the next change. */
 export function valuesOf<Value>(answers: AsyncIterableIterator<Answer<Value>>): AsyncIterableIterator<Value> {
   const bare = (result: IteratorResult<Answer<Value>>): IteratorResult<Value> =>
-    result.done ? { value: undefined, done: true } : { value: result.value.value, done: false }
+    result.done ? { value: undefined, done: true } : new Taken(result.value.value)
   return {
     next: () => answers.next().then(bare),
     return: () => answers.return!().then(bare),
