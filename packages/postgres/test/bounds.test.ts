@@ -26,6 +26,12 @@ const cases: Record<string, Record<string, string[]>> = {
     'select * from posts where id > $1': ['rows of public.posts where id > $1'],
     'select * from posts where $1 > id and id >= 3': ['rows of public.posts where id < $1 and id >= 3'],
     'select * from posts where at between $1 and $2': ['rows of public.posts where at >= $1 and at <= $2'],
+    'select * from posts where author_id <= author_id': ['rows of public.posts where author_id is not null'],
+    'select count(*) from (select title, count(*) as n from posts group by title) p join comments c on c.id > p.n where p.title > p.title':
+      [
+        'rows of public.posts where id in () (old values: aggregate)',
+        'rows of public.comments where id in () (old values: aggregate)',
+      ],
     'select * from posts where id not between 1 and 5': ['rows of public.posts where id < 1 or id > 5'],
     'select * from posts where id between symmetric $1 and $2': [
       'rows of public.posts where id >= $1 and id <= $2 or id >= $2 and id <= $1',

@@ -4,7 +4,7 @@ import { BOOL, incomparable } from './canonical.js'
 import type { Cut } from './cut.js'
 import { valueIn } from './passed.js'
 import type { BoundColumn, Level, Occurrence, SelectAnswer } from './scope.js'
-import { resolve } from './scope.js'
+import { isSameColumn, resolve } from './scope.js'
 import { isHarmless, isSameConstant, readArray, readValue, typeOf, type Value } from './values.js'
 
 export type Operator = '<' | '<=' | '>' | '>='
@@ -225,6 +225,7 @@ function operatorOf(
   const [leftRow, rightRow] = [as('RowExpr', left)?.args, as('RowExpr', right)?.args]
   if (leftRow && rightRow) return rowsOf(operator, leftRow, rightRow, level)
   const [leftColumn, rightColumn] = [columnOf(left, level), columnOf(right, level)]
+  if (leftColumn && rightColumn && isSameColumn(leftColumn, rightColumn)) return ofItself(operator, leftColumn)
   switch (operator) {
     case '=': {
       if (leftColumn && rightColumn) return same(leftColumn, rightColumn)
@@ -256,6 +257,13 @@ function operatorOf(
     default:
       return TRUE
   }
+}
+
+/** `x = x`: what is not NULL equals itself, NaN too, under operators of PostgreSQL's own. */
+function ofItself(operator: string | undefined, column: BoundColumn): Formula {
+  if (incomparable(column.column) || column.column.hasOwnOrder || !operator) return TRUE
+  if (['=', '<=', '>='].includes(operator)) return { kind: 'not-null', column }
+  return ['<>', '<', '>'].includes(operator) ? FALSE : TRUE
 }
 
 /** `(a, b) = (1, 2)` part by part; of `(a, b) > (1, 2)` what it says of the first, which narrows most. */
