@@ -29,8 +29,17 @@ export const BUGS = {
       ? [{ ...dependency, reads: dependency.reads.filter((column) => column !== 'x') }]
       : [dependency],
   ),
-  /** Of a row that is waited for, what leads it on is not followed. */
-  'a partner followed by what makes it one': pairing((partner) => ({ ...partner, reads: partner.counts })),
+  'a partner that comes is not seen': pairing((partner) => ({ ...partner, table: 'no.table' })),
+  /** Of what its partners need themselves, that it may be there already. */
+  'a partner of a partner forgotten': pairing((partner) => ({
+    ...partner,
+    ...(partner.beyond && {
+      beyond: {
+        ...partner.beyond,
+        partners: partner.beyond.partners.map(({ beyond: _, ...each }) => ({ ...each, keys: new Set<string>() })),
+      },
+    }),
+  })),
   'old values ignored': changing((change) =>
     change.kind === 'row' && change.op === 'update' ? [{ ...change, op: 'insert', old: null }] : [change],
   ),
@@ -72,7 +81,7 @@ function pairing(of: (partner: Partner) => Partner) {
           readingWith(reading, (dependency, ways) =>
             reading.depend(
               dependency,
-              ways?.map((way) => way.map(of)),
+              ways?.map((way) => ({ ...way, partners: way.partners.map(of) })),
             ),
           ),
         ),

@@ -50,7 +50,7 @@ export type {
 export { VERSION } from './dependencies/dependency.js'
 export { escapeGlob } from './dependencies/glob.js'
 export { afterPrefix, compareKeys, type Key, keyOf, type Order } from './dependencies/order.js'
-export type { Partner, Partners } from './dependencies/partners.js'
+export type { Beyond, Partner, Partners, Tie } from './dependencies/partners.js'
 export {
   type Comparison,
   judge,

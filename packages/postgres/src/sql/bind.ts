@@ -20,9 +20,9 @@ import { pairedWays, partnerSteps } from './paired.js'
 import type { Coarse } from './reads.js'
 import {
   areOldValuesKnown,
+  boundsTestOf,
   dependenciesOf,
   isOfNoRow,
-  listTestOf,
   noRow,
   ordersOf,
   type RowSet,
@@ -147,7 +147,7 @@ export class Binding {
       for (const table of this.#followed.keys()) if (!followed.followed(table)) this.#missing(table, followed)
     const { rows, tables, views, functions } = this.#analysis
     if (answered) noteAnswer(this.#analysis, answered.rowCount)
-    this.#paired = pairedWays(this.#analysis, this.#chains.values)
+    this.#paired = pairedWays(this.#analysis, this.#chains, this.#values)
     // No row changes under the name of a view or a function, but its definition may.
     for (const table of [...views, ...functions]) this.#reading.depend({ kind: 'table', table, reads: [] })
     for (const { relation, reason, reads } of tables) this.#dependOnTable(relation, reason, reads)
@@ -330,12 +330,13 @@ export class Binding {
     const identity = this.#followed.get(relation.table)
     const named = bounds.filter(({ choice }) => choice.kind !== 'cut')
     const set = named.length === 0 ? ALL : rowSetOf(named, this.#values, this.#chains.values, identity, ROWS_MAX)
-    const reads = [...new Set([...columns, ...bounds.map((each) => each.column)].map(({ name }) => name))].sort()
+    const tested = identity?.identity === 'full' ? boundsTestOf(bounds, this.#values) : undefined
+    const matter = [...columns, ...(tested?.undecided ?? bounds.map((each) => each.column))]
+    const reads = [...new Set(matter.map(({ name }) => name))].sort()
     if (typeof set === 'string') return this.#dependOnTable(relation, set, reads)
-    const test = identity?.identity === 'full' && named.length === bounds.length ? listTestOf(set, named) : undefined
-    const own = test ? columns.map(({ name }) => name).sort() : reads
     for (const part of this.#cutOff(bounds, set, identity, answered))
-      for (const dependency of dependenciesOf(relation.table, part, 'ignored', test)) this.#depend(dependency, own)
+      for (const dependency of dependenciesOf(relation.table, part, 'ignored', tested?.test))
+        this.#depend(dependency, reads)
     this.#dependOnChains(bounds, answered)
   }
 }

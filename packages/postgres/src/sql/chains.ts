@@ -9,11 +9,15 @@ type Chain = Extract<Choice, { kind: 'chain' }>
 /** More rows than this are not read, and more values than this not followed one by one: then the table is followed as a whole. */
 const ROWS_MAX = 5_000
 const VALUES_MAX = 1_000
+/** Of more rows it is not asked what they lead to. */
+const LINES_MAX = 200
 
 /** A column that is bound by the values of another. */
 export interface Step {
   readonly target: Column
   readonly chain: Chain
+  /** Columns of the chain's rows that are asked for with the values. */
+  readonly beside?: readonly Column[]
 }
 
 /**
@@ -26,6 +30,7 @@ export class Chains {
   readonly #parameters: readonly unknown[]
   readonly #partnersMax: number
   readonly #found = new Map<Chain, readonly string[] | undefined>()
+  readonly #lines = new Map<Chain, readonly Line[]>()
   /** Of chains that are asked for; of others nothing is written into what is asked. */
   readonly #written = new Set<Chain>()
   readonly #isThere = new Map<Presence, boolean>()
@@ -48,7 +53,7 @@ export class Chains {
     const query = new ChainQuery(this.#parameters)
     const questions: string[] = []
     const takers: ((answer: unknown) => void)[] = []
-    for (const { target, chain } of steps) {
+    for (const { target, chain, beside = [] } of steps) {
       const max = chain.isExtra ? this.#partnersMax : VALUES_MAX
       if (max === 0 || this.#found.has(chain)) continue
       this.#found.set(chain, undefined)
@@ -59,6 +64,13 @@ export class Chains {
         `(select pg_catalog.json_build_object('count', count(*), 'values', json_agg(distinct v) filter (where v is not null)) from (${text} limit ${ROWS_MAX + 1}) s(v))`,
       )
       takers.push((answer) => this.#take(chain, target, max, answer as ChainAnswer))
+      const lines = beside.length > 0 ? query.text(chain, '::text', beside) : undefined
+      if (lines === undefined) continue
+      const names = ['v', ...beside.keys()].map((each) => `c${each}`)
+      questions.push(
+        `(select pg_catalog.json_build_object('count', count(*), 'lines', json_agg(distinct pg_catalog.jsonb_build_array(${names.join(', ')})) filter (where cv is not null)) from (${lines} limit ${LINES_MAX + 1}) s(${names.join(', ')}))`,
+      )
+      takers.push((answer) => this.#takeLines(chain, [target, ...beside], answer as LinesAnswer))
     }
     if (this.#partnersMax > 0)
       for (const presence of presences) {
@@ -80,7 +92,23 @@ export class Chains {
     if (found.every((value) => value !== undefined)) this.#found.set(chain, found)
   }
 
+  #takeLines(chain: Chain, columns: readonly Column[], { count, lines }: LinesAnswer): void {
+    if (count > LINES_MAX) return
+    const found: Line[] = []
+    for (const line of lines ?? []) {
+      const values = line.map((value, i) => (value === null ? null : stored(columns[i]!, value)))
+      if (!values.every((value) => value !== undefined)) return
+      found.push(values)
+    }
+    this.#lines.set(chain, found)
+  }
+
   readonly values = (chain: Chain): readonly string[] | undefined => this.#found.get(chain)
+
+  /** The rows of a chain, each with its value and those of the columns beside; undefined where they are too many, or can't be told. */
+  lines(chain: Chain): readonly Line[] | undefined {
+    return this.#lines.get(chain)
+  }
 
   /**
    * The table that has no row, so that no row beside it matters; undefined if none is known to, or the first is the one for whose rows it
@@ -102,6 +130,14 @@ export class Chains {
   }
 }
 
+/** A row of a chain. */
+type Line = readonly (string | null)[]
+
+interface LinesAnswer {
+  readonly count: number
+  readonly lines: readonly Line[] | null
+}
+
 interface ChainAnswer {
   readonly count: number
   readonly values: readonly string[] | null
@@ -118,10 +154,11 @@ class ChainQuery {
   }
 
   /** undefined if nothing would bound it, and it is not small. */
-  text({ relation, column, bounds }: Chain, cast = '::text'): string | undefined {
+  text({ relation, column, bounds }: Chain, cast = '::text', beside: readonly Column[] = []): string | undefined {
     const where = this.#where(bounds)
     if (where === '' && !relation.isSmall) return undefined
-    return `select ${escapeIdentifier(column.name)}${cast} from ${relation.table}${where}`
+    const columns = [column, ...beside].map(({ name }) => `${escapeIdentifier(name)}${cast}`)
+    return `select ${columns.join(', ')} from ${relation.table}${where}`
   }
 
   /** What bounds can't be written is left out: then there may seem to be rows where there are none. */

@@ -1,47 +1,96 @@
-import { type Key, keyOf, type Partner, type Partners } from 'tidemark'
+import { type Beyond, type Key, keyOf, type Order, type Partner, type Partners } from 'tidemark'
 import type { Analysis, RowRead } from './analyse.js'
-import type { PartnerBound } from './bounds.js'
+import type { PartnerBound, PartnerWay } from './bounds.js'
 import { equalityOf } from './canonical.js'
+import type { Column } from './catalogue.js'
 import type { Chains, Step } from './chains.js'
+import { boundsTestOf } from './row-set.js'
 
 /** What is asked, besides chains, to know which partners rows of joined tables have. */
 export function partnerSteps({ rows }: Analysis): Step[] {
-  return rows.flatMap(({ partners = [] }) => partners.flat().map(({ column, chain }) => ({ target: column, chain })))
+  return rows.flatMap(({ partners = [] }) => partners.flatMap((way) => way.partners.flatMap(stepsTo)))
+}
+
+function stepsTo(bound: PartnerBound): Step[] {
+  const own = { target: bound.column, chain: bound.chain, beside: columnsBeside(bound) }
+  return [own, ...bound.beyond.flatMap(stepsTo)]
+}
+
+/** The columns of its rows that say whether they are partners. */
+function columnsBeside({ beyond, ties }: PartnerBound): readonly Column[] {
+  return [...new Set([...beyond, ...ties].map(({ column }) => column))]
 }
 
 /**
  * By table, the ways in which a row of it can matter, with the partners that it needs in each: of a table that is read in any place where a
  * row needs none nothing is said.
+ *
+ * @param parameters  the statement's values
  */
-export function pairedWays({ rows, tables }: Analysis, values: Chains['values']): ReadonlyMap<string, Partners[]> {
+export function pairedWays(
+  { rows, tables }: Analysis,
+  chains: Chains,
+  parameters: readonly unknown[],
+): ReadonlyMap<string, Partners[]> {
   const ways = new Map<string, Partners[]>()
   const names = new Set(rows.map(({ relation }) => relation.table))
   for (const name of names) {
     if (tables.some(({ relation }) => relation.table === name)) continue
-    const own = rows
-      .filter(({ relation }) => relation.table === name)
-      .map(({ partners }) => partners?.map((way) => way.flatMap((each) => partnerOf(each, values, rows) ?? [])))
+    const places = rows.filter(({ relation }) => relation.table === name)
     // Where nothing is said a row may matter without a partner.
-    const all = own.flatMap((each) => each ?? [[]])
-    if (all.length > 0 && all.every(({ length }) => length > 0)) ways.set(name, all)
+    const all = places.flatMap(({ partners }) => partners?.map((way) => wayOf(way, chains, parameters, rows)) ?? [ANY])
+    const hasPartners = all.some(({ partners }) => partners.length > 0)
+    if (hasPartners && all.every(({ partners, test }) => partners.length > 0 || test)) ways.set(name, all)
   }
   return ways
 }
 
-/** undefined if its values are too many, or can't be told. */
-function partnerOf(
-  { column, chain }: PartnerBound,
-  values: Chains['values'],
+const ANY: Partners = { partners: [] }
+
+function wayOf(
+  { own, partners }: PartnerWay,
+  chains: Chains,
+  parameters: readonly unknown[],
   rows: readonly RowRead[],
-): Partner | undefined {
+): Partners {
+  const found = partners.flatMap((each) => partnerOf(each, chains, rows) ?? [])
+  const tested = boundsTestOf(own, parameters, true)
+  return { partners: found, ...(tested ? { test: tested.test } : {}) }
+}
+
+/** undefined if its values are too many, or can't be told. */
+function partnerOf(bound: PartnerBound, chains: Chains, rows: readonly RowRead[]): Partner | undefined {
+  const { column, chain } = bound
   const order = equalityOf(column)
-  const keys = order && values(chain)?.map((text) => keyOf(order, text))
+  const keys = order && chains.values(chain)?.map((text) => keyOf(order, text))
   if (!order || !keys?.every((key): key is Key => key !== undefined)) return undefined
   const { relation, bounds } = chain
   const { table } = relation
-  const counts = [...new Set([chain.column.name, ...bounds.map((each) => each.column.name)])].sort()
+  const beyond = beyondOf(bound, order, chains, rows)
+  const needed = beyond?.columns ?? []
+  const counts = [...new Set([chain.column.name, ...bounds.map((each) => each.column.name), ...needed])].sort()
   const reads = readsOf(table, rows, counts)
-  return { column: column.name, order, keys: new Set(keys), table, of: chain.column.name, counts, reads }
+  const own = { column: column.name, order, keys: new Set(keys), table, of: chain.column.name, counts, reads }
+  return beyond ? { ...own, beyond } : own
+}
+
+/** undefined if nothing is known of what the table's rows need themselves. */
+function beyondOf(bound: PartnerBound, order: Order, chains: Chains, rows: readonly RowRead[]): Beyond | undefined {
+  const { chain, beyond, ties } = bound
+  const lines = chains.lines(chain)
+  if (!lines) return undefined
+  const byKey = new Map<Key, (string | null)[][]>()
+  for (const [value, ...others] of lines) {
+    const key = keyOf(order, value!)
+    if (key === undefined) return undefined
+    byKey.set(key, [...(byKey.get(key) ?? []), others])
+  }
+  return {
+    columns: columnsBeside(bound).map(({ name }) => name),
+    rows: byKey,
+    partners: beyond.flatMap((each) => partnerOf(each, chains, rows) ?? []),
+    ties: ties.map(({ column, up, of }) => ({ column: column.name, up, of: of.name, order: equalityOf(column)! })),
+  }
 }
 
 /** All columns that are read of a table, wherever it is named; undefined where that is not known. */

@@ -28,7 +28,6 @@ export interface RowSet {
 
 /** What is true of no NULL. */
 const REFUSING: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>(['not-null', 'compare', 'prefix', 'any', 'chain'])
-const NAMING: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>(['in', 'any'])
 /** More values than this are not compared with one by one. */
 const VALUES_MAX = 1_000
 
@@ -120,22 +119,60 @@ export function isOfNoRow({ also }: RowSet): boolean {
 }
 
 /**
- * That a row is in the set, as a test: then one that moves from one value of a list to another stays in it. undefined if the set is not
- * named by lists alone, or a row may be in it that the bounds refuse.
+ * What of bounds one row's texts decide, as a test: then a row that moves within them stays. undefined if nothing is decided by which a
+ * row could move.
+ *
+ * @param isAny  also a single value, within which no row moves
+ * @returns the test, and the columns of the bounds that it does not decide
  */
-export function listTestOf({ equal, range, also }: RowSet, bounds: Bounds): RowTest | undefined {
-  if (range || also.length > 0 || equal.every(({ values }) => values.length < 2)) return undefined
-  const orders = equal.map(({ column }) => equalityOf(column))
-  const isNamed = bounds.every(
-    ({ column, choice }) => NAMING.has(choice.kind) && equal.some((each) => each.column === column),
-  )
-  const hasNull = equal.some(({ values }) => values.includes(null))
-  if (!isNamed || hasNull || !orders.every((order) => order !== undefined && order !== 'folded')) return undefined
-  const parts = equal.map(({ column, values }, index): Predicate => {
-    const term = { of: 'column', column: column.name } as const
-    return { is: 'one-of', order: orders[index]!, term, values }
-  })
-  return { columns: equal.map(({ column }) => column.name), holds: { is: 'and', parts } }
+export function boundsTestOf(
+  bounds: Bounds,
+  parameters: readonly unknown[],
+  isAny = false,
+): { readonly test: RowTest; readonly undecided: readonly Column[] } | undefined {
+  const parts: Predicate[] = []
+  const decided = new Set<Column>()
+  const undecided = new Set<Column>()
+  let isWorth = isAny
+  for (const { column, choice } of bounds) {
+    if (choice.kind === 'beside') continue
+    const part = predicateOf(column, choice, parameters)
+    if (!part) {
+      undecided.add(column)
+      continue
+    }
+    parts.push(part)
+    decided.add(column)
+    isWorth ||= part.is !== 'one-of' || part.values.length > 1
+  }
+  if (!isWorth || parts.length === 0) return undefined
+  const columns = [...decided].map(({ name }) => name).sort()
+  return { test: { columns, holds: { is: 'and', parts } }, undecided: [...undecided] }
+}
+
+function predicateOf(column: Column, choice: Choice, parameters: readonly unknown[]): Predicate | undefined {
+  const term = { of: 'column', column: column.name } as const
+  const order = equalityOf(column)
+  if (choice.kind === 'not-null') return { is: 'not', part: { is: 'absent', term } }
+  if (!order || order === 'folded') return undefined
+  switch (choice.kind) {
+    case 'in':
+    case 'any':
+    case 'not-in': {
+      const values = listOf(column, choice, parameters)
+      if (('takesNull' in choice && choice.takesNull) || !values?.every((value) => value !== undefined))
+        return undefined
+      const list: Predicate = { is: 'one-of', order, term, values }
+      return choice.kind === 'not-in' ? { is: 'not', part: list } : list
+    }
+    case 'compare': {
+      const [ranged, value] = [orderOf(column), textOf(column, choice.value, parameters)]
+      if (!ranged || isRanked(column) || typeof value !== 'string') return undefined
+      return { is: 'compared', operator: choice.operator, order: ranged, left: term, right: { of: 'constant', value } }
+    }
+    default:
+      return undefined
+  }
 }
 
 export function areOldValuesKnown(set: RowSet, identity: FollowedTable | undefined): boolean {

@@ -1,7 +1,8 @@
 import type { Change, RowChange } from '../log/change.js'
-import type { Dependency, RowsDependency } from './dependency.js'
+import type { Dependency, RowsDependency, RowTest } from './dependency.js'
 import { isUnchanged, valueAfter, valueBefore } from './match.js'
 import { type Key, keyOf, type Order } from './order.js'
+import { type ColumnOf, judge } from './predicate.js'
 
 /*
  * A row of a table that is joined matters only if it has a partner. Which partners there are is asked while an entry is loaded; which come
@@ -22,16 +23,46 @@ export interface Partner {
   readonly counts: readonly string[]
   /** The columns that are read of the table, `counts` among them; undefined: all, or that is not known. */
   readonly reads: readonly string[] | undefined
+  /** What the table's rows need themselves: one that does not have it is no partner. */
+  readonly beyond?: Beyond
 }
 
-/** In one way of mattering a row needs all of these. */
-export type Partners = readonly Partner[]
+/** The rows of a table beside a row, and what they need themselves. */
+export interface Beyond {
+  /** The columns of `rows`; all of them are counted. */
+  readonly columns: readonly string[]
+  /** By the key of its value in `of`, the table's rows as they were when the entry was loaded. */
+  readonly rows: ReadonlyMap<Key, readonly (readonly (string | null)[])[]>
+  /** What each of them must have. */
+  readonly partners: readonly Partner[]
+  /** What each of them must equal, of the rows that lead to it. */
+  readonly ties: readonly Tie[]
+}
+
+/** Two columns that must be equal. */
+export interface Tie {
+  readonly column: string
+  /** Of the row so many steps before: 0 is the one that needs the partner. */
+  readonly up: number
+  readonly of: string
+  readonly order: Order
+}
+
+/** One way of mattering. */
+export interface Partners {
+  /** A row needs all of these. */
+  readonly partners: readonly Partner[]
+  /** And must meet this, if anything. */
+  readonly test?: RowTest
+}
 
 /** By table, the ways in which a row of it can matter to an entry, through whatever it was computed from. */
 export type PartnersByTable = ReadonlyMap<string, readonly Partners[]>
 
 /** So many rows are let pass for an entry: each adds what it waits for. */
 const PASSED_MAX = 100
+/** For one of them no more than this is waited for. */
+const AWAITED_MAX = 50
 /** Of a column so many values that came are told apart. */
 const ARRIVALS_MAX = 10_000
 
@@ -85,29 +116,90 @@ export class Pairings {
     if (!held || !ways || held.passed >= PASSED_MAX) return undefined
     if (change.op !== 'insert')
       for (const way of ways)
-        if (!way.some((each) => this.#isAlone(valueBefore(change, each.column), each, held.since))) return undefined
+        if (!this.#missing(way, (column) => valueBefore(change, column), held.since)) return undefined
     if (change.op === 'delete') return []
     const awaited: Dependency[] = []
+    const itself: Dependency[] = []
     for (const way of ways) {
-      const missing = way.find((each) => this.#isAlone(valueAfter(change, each.column), each, held.since))
-      if (!missing) return undefined
-      const value = valueAfter(change, missing.column)
-      if (value !== null) awaited.push(arrivalOf(missing, value!))
+      const alone = this.#missing(way, (column) => valueAfter(change, column), held.since)
+      if (!alone) return undefined
+      awaited.push(...alone.missing)
+      if (alone.column) itself.push(rowsWith(change.table, alone.column, valueAfter(change, alone.column.column)!))
     }
+    // What nothing says of the row alone would tell of its later changes; and each of them costs memory.
+    if (itself.length === 0 || awaited.length + itself.length > AWAITED_MAX) return undefined
     held.passed++
-    return pairingRules.awaits() ? awaited : []
+    return [...(pairingRules.awaits() ? awaited : []), ...(pairingRules.followsItself() ? itself : [])]
   }
 
-  #isAlone(value: string | null | undefined, partner: Partner, since: number): boolean {
-    if (value === undefined) return false
-    if (value === null) return true
+  /** Why a row does not matter in this way; undefined if it may. What it is itself changes by its own changes alone. */
+  #missing({ partners, test }: Partners, columnOf: ColumnOf, since: number): Alone | undefined {
+    const verdict = test && judge(test.holds, columnOf)
+    if (verdict === 'no' || verdict === 'null') return { missing: [], column: undefined }
+    return this.#missingOf(partners, [columnOf], since)
+  }
+
+  /** @param path  the row that needs one of each of these partners, before the rows that led to it */
+  #missingOf(partners: readonly Partner[], path: readonly ColumnOf[], since: number): Alone | undefined {
+    for (const partner of partners) {
+      const missing = this.#arrivalsOf(partner, path, since)
+      if (missing) return { missing, column: partner }
+    }
+    return undefined
+  }
+
+  /**
+   * What would have to come for a row to have a partner; undefined if it may have one. Where the table has rows with the value, what each
+   * of them lacks is awaited too; they themselves are as they were when the entry was loaded, else they had come.
+   */
+  #arrivalsOf(partner: Partner, path: readonly ColumnOf[], since: number): readonly Dependency[] | undefined {
+    const value = path[0]!(partner.column)
+    if (value === undefined) return undefined
+    if (value === null) return []
     const key = keyOf(partner.order, value)
-    return key !== undefined && !partner.keys.has(key) && !this.#arrivals.hasCome(partner, key, since)
+    if (key === undefined || this.#arrivals.hasCome(partner, key, since)) return undefined
+    const awaited: Dependency[] = [arrivalOf(partner, value)]
+    if (!partner.keys.has(key)) return awaited
+    const { beyond } = partner
+    if (!beyond) return undefined
+    for (const row of beyond.rows.get(key) ?? UNKNOWN) {
+      const columnOf = (column: string) => row[beyond.columns.indexOf(column)]
+      if (!beyond.ties.every((tie) => mayEqual(tie, columnOf(tie.column), path[tie.up]!(tie.of)))) continue
+      const alone = this.#missingOf(beyond.partners, [columnOf, ...path], since)
+      if (!alone) return undefined
+      if (pairingRules.awaitsBeyond()) awaited.push(...alone.missing)
+    }
+    return awaited
   }
 }
 
+/** A row that lacks a partner. */
+interface Alone {
+  /** What would have to come. */
+  readonly missing: readonly Dependency[]
+  /** By which column it has none; undefined if it does not even meet what is said of it alone. */
+  readonly column: Pick<Partner, 'column' | 'order'> | undefined
+}
+
+/** A row of which nothing is told. */
+const UNKNOWN: readonly (readonly (string | null)[])[] = [[]]
+
+function mayEqual({ order }: Tie, left: string | null | undefined, right: string | null | undefined): boolean {
+  if (left === null || right === null) return false
+  if (left === undefined || right === undefined) return true
+  const [one, other] = [keyOf(order, left), keyOf(order, right)]
+  return one === undefined || other === undefined || one === other
+}
+
 function* partnersOf(ways: PartnersByTable): Generator<Partner> {
-  for (const each of ways.values()) for (const way of each) yield* way
+  for (const each of ways.values()) for (const { partners } of each) yield* withBeyond(partners)
+}
+
+function* withBeyond(partners: readonly Partner[]): Generator<Partner> {
+  for (const partner of partners) {
+    yield partner
+    if (partner.beyond) yield* withBeyond(partner.beyond.partners)
+  }
 }
 
 /**
@@ -117,8 +209,17 @@ function* partnersOf(ways: PartnersByTable): Generator<Partner> {
 function arrivalOf(partner: Partner, value: string): RowsDependency {
   const { table, of, order } = partner
   const reads = pairingRules.follows(partner)
+  return { ...rowsWith(table, { column: of, order }, value), ...(reads ? { reads } : {}), old: 'ignored' }
+}
+
+/** All changes of the rows with this value: of one that was let pass the next change counts, whatever the entry reads of its table. */
+function rowsWith(
+  table: string,
+  { column, order }: Pick<Partner, 'column' | 'order'>,
+  value: string | null,
+): RowsDependency {
   const orders = order === 'text' ? {} : { orders: [order] }
-  return { kind: 'rows', table, columns: [of], values: [value], ...orders, ...(reads ? { reads } : {}), old: 'ignored' }
+  return { kind: 'rows', table, columns: [column], values: [value], ...orders, old: 'coarse' }
 }
 
 interface Column {
@@ -202,6 +303,14 @@ function nameOf({ of, order, counts }: Partner): string {
 export const pairingRules = {
   /** What a row that is let pass waits for touches the entry. */
   awaits(): boolean {
+    return true
+  },
+  /** So does the next change of the row itself. */
+  followsItself(): boolean {
+    return true
+  },
+  /** So does what rows that are there already would need to become its partner. */
+  awaitsBeyond(): boolean {
     return true
   },
   /** The columns of a partner that is waited for whose changes touch the entry. */

@@ -1,0 +1,93 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { World } from './opened.js'
+
+/* A row that is let pass for want of a partner: what its partners need themselves, and what becomes of it later. */
+
+let world: World
+
+beforeAll(async () => {
+  world = await World.create(`
+    create table a (id int primary key, x int, b_id int);
+    create table b (id int primary key, x int, c_id int);
+    create table c (id int primary key, x int, a_id int);
+    create table d (id int primary key, x int);
+    alter table a replica identity full;
+    alter table b replica identity full;
+    alter table c replica identity full`)
+})
+afterEach(() => world.closeCaches())
+afterAll(() => world?.drop())
+
+async function opened(text: string) {
+  await world.admin.query('truncate a, b, c, d')
+  await world.admin.query('insert into a values (1, 1, 1), (2, 1, 2), (3, 2, 3)')
+  await world.admin.query('insert into b values (1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 1, 4)')
+  await world.admin.query('insert into c values (1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 1, 4)')
+  await world.admin.query('insert into d values (1, 1), (2, 1), (3, 2)')
+  return world.keeping(text)
+}
+
+it('a row that was let pass is followed by all columns, also where it only leads to others', async () => {
+  await opened('select 1')
+  await world.admin.query('delete from c')
+  const drops = await world.keeping(
+    'select count(*) from c join a on a.b_id = c.a_id join b on b.id = a.b_id where a.id >= 0 and exists (select from d where d.x = a.x)',
+  )
+  await drops('insert into c values (50, 1, 50)', 'insert into b values (50, 1, 50)')
+  expect(await drops('insert into a values (50, 77, 50)')).toBe(false)
+  expect(await drops('update a set x = 1 where id = 50')).toBe(true)
+})
+
+describe('a row whose partner has none itself', () => {
+  const text =
+    'select a.id, b.id as b, c.id as c from a join b on b.id = a.b_id join c on c.id = b.c_id where a.x > 0 and b.x > 0 and c.x > 0 order by 1'
+  /** `b` 40 leads to none of `c`, and was there when the answer was loaded. */
+  const loaded = async () => {
+    const drops = await opened(text)
+    await drops('insert into b values (40, 1, 41)')
+    expect(await drops('insert into a values (41, 1, 1)')).toBe(true)
+    return drops
+  }
+
+  it('touches nothing', async () => {
+    const drops = await loaded()
+    expect(await drops('insert into a values (40, 1, 40)')).toBe(false)
+    expect(await drops('update a set x = 2 where id = 40')).toBe(false)
+    expect(await drops('delete from a where id = 40')).toBe(false)
+  })
+
+  it.each([
+    ['what that needs comes', 'insert into c values (41, 1, 1)'],
+    ['that is led to another', 'update b set c_id = 1 where id = 40'],
+    ['that is written anew', 'delete from b where id = 40; insert into b values (40, 1, 2)'],
+    ['what that needs comes into the condition', 'insert into c values (41, -1, 1); update c set x = 1 where id = 41'],
+  ])('is seen when %s', async (_, write) => {
+    const drops = await loaded()
+    expect(await drops('insert into a values (40, 1, 40)')).toBe(false)
+    expect(await drops(write)).toBe(true)
+  })
+
+  it('is seen when it comes after what led its partner on', async () => {
+    const drops = await loaded()
+    await drops('update b set c_id = 1 where id = 40')
+    expect(await drops('insert into a values (40, 1, 40)')).toBe(true)
+  })
+})
+
+it('a partner must equal the row in each column by which they are joined', async () => {
+  const drops = await opened(
+    'select a.id, c.id as c from a join c on c.id = a.b_id and c.a_id = a.x where a.id >= 0 and c.x > 0 order by 1, 2',
+  )
+  expect(await drops('insert into a values (20, 3, 2)')).toBe(false)
+  expect(await drops('update c set a_id = 3 where id = 2')).toBe(true)
+  expect(await drops('insert into a values (21, 3, 2)')).toBe(true)
+})
+
+it('a row does not matter at a place whose own conditions it does not meet', async () => {
+  const drops = await opened(
+    'select p.id, q.id as other from a p join a q on q.id = p.b_id where p.x = 1 and q.x > 1 order by 1, 2',
+  )
+  expect(await drops('insert into a values (20, 1, 99)')).toBe(false)
+  expect(await drops('update a set b_id = 3 where id = 20')).toBe(true)
+  expect(await drops('insert into a values (99, 5, 3)')).toBe(false)
+})
