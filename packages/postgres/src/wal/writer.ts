@@ -1,4 +1,5 @@
 import type { SqlConnection } from './connection.js'
+import { MessageBatch } from './message-batch.js'
 import { needsMessageTable, writeToTable } from './message-table.js'
 import { HEARTBEAT_PREFIX } from './messages.js'
 import { ownTransaction } from './slot.js'
@@ -7,11 +8,13 @@ import type { TransactionWriter } from './visibility.js'
 /** Writes transactions of our own; all commit locally, as its connection says, so that a missing standby can't hold them up. */
 export class Writer implements TransactionWriter {
   readonly #sql: SqlConnection
+  readonly #batch: MessageBatch
   #version: number | undefined
   #queued: Promise<number> | undefined
 
   constructor(sql: SqlConnection) {
     this.#sql = sql
+    this.#batch = new MessageBatch(sql)
   }
 
   /** Another server, or run of it, is followed from now on. */
@@ -41,7 +44,7 @@ export class Writer implements TransactionWriter {
   /** Writes a transactional message; resolves when it is committed and flushed. */
   async message(prefix: string, content: string): Promise<void> {
     if (needsMessageTable(await this.#serverVersion())) return writeToTable(this.#sql, prefix, content)
-    await this.#sql.rows('select pg_logical_emit_message(true, $1, $2)', [prefix, content])
+    await this.#batch.write(prefix, content)
   }
 
   /** Before the log was taken up for the first time nobody has said which server it is. */
