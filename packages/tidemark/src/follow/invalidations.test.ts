@@ -70,6 +70,17 @@ describe('invalidate', () => {
     expect(post.peek(42)).toBe(undefined)
   })
 
+  test('one that may name nothing is in the log, and touches nothing', async () => {
+    const { cache } = await bed()
+    const applied: unknown[] = []
+    cache.on('applied', ({ touched, changes }) => applied.push({ touched, changes }))
+    await cache.get('a', () => 1, { static: true })
+    await expect(cache.invalidate({ keys: [] })).rejects.toMatchObject({ code: 'TIDEMARK_OPTION' })
+    await cache.invalidate({ keys: [], allowNothing: true })
+    expect(cache.peek('a')).toBe(1)
+    expect(applied).toEqual([{ touched: 0, changes: { nothing: 1 } }])
+  })
+
   test('each of many at once has a position of its own', async () => {
     const { cache } = await bed()
     const positions = await Promise.all(Array.from({ length: 200 }, (_, i) => cache.invalidate({ tags: [`t${i}`] })))

@@ -62,7 +62,8 @@ export function* reachedBy(l1: L1, spaces: Keyspaces, target: WideTarget, stepKe
 function* inOrder(l1: L1, tenant: string, look: Look): Generator<Reached> {
   const { prefix, suffix, isPrefix } = look.matcher
   const order = l1.order(prefix === '' ? 'end' : 'beginning')
-  for (const _ of order.build()) yield look.reached
+  let built = 0
+  for (const _ of order.build()) if (++built % look.stepKeys === 0) yield look.reached
   for (const kind of KINDS) {
     for (const { texts, handles } of order.pages(kind, tenant, prefix || suffix)) {
       for (let i = 0; i < handles.length; i++) {

@@ -49,6 +49,11 @@ interface Sweep {
   isLate: boolean
 }
 
+/** The first slice has so many steps: a pattern of few keys is worked off with its commit, and told of together with it. */
+const FIRST_STEPS = 32
+/** But not if they take so long. */
+const FIRST_MS = 5
+
 /**
  * Patterns, tenants and everything: targets that may name more entries than can be looked at in one go; and the entries of a tag, a key
  * or a row that so many have. They hold from the moment at which they are applied, and are worked off in slices:
@@ -104,7 +109,7 @@ export class Sweeps {
     this.#context.l1.judge = (slot) => this.#judge(slot)
     if (!this.#turn) {
       this.#turns.begin()
-      this.#run()
+      this.#run(FIRST_STEPS)
     }
     if (this.#pending.includes(sweep)) sweep.isLate = true
     return touches
@@ -141,16 +146,20 @@ export class Sweeps {
 
   // ── slices ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  #run(): void {
-    let steps = this.#limits.sliceSteps
+  /** @param stepsMin  what is done by then is done at once, unless that takes long */
+  #run(stepsMin: number): void {
+    const { clock } = this.#context
+    const until = clock.now() + FIRST_MS
+    let steps = 0
     for (let sweep = this.#pending[0]; sweep; sweep = this.#pending[0]) {
       if (sweep.steps.next().done) this.#end(sweep)
-      if (--steps <= 0 || this.#turns.isOver) break
+      if (++steps >= this.#limits.sliceSteps) break
+      if (this.#turns.isOver && (steps >= stepsMin || clock.now() >= until)) break
     }
     if (this.#pending.length === 0) return
     this.#turn = this.#turns.wait(() => {
       this.#turn = undefined
-      this.#run()
+      this.#run(0)
     }, true)
   }
 
