@@ -28,7 +28,7 @@ const SAME_EVERYWHERE = [
 ]
 
 /** All that depends on the server. */
-const WHOLE = [FOLDER, ...without(SAME_EVERYWHERE)]
+const WHOLE = { filters: [FOLDER], exclude: globs(SAME_EVERYWHERE) }
 
 /** What 15 answers as the newest does. */
 const SAME_ON_15 = [
@@ -46,7 +46,7 @@ const SAME_ON_15 = [
 const FILES = {
   13: files('catalogue', 'definitions', 'message-table', 'messages', 'progress', 'replay', 'rows', 'source'),
   14: files('catalogue', 'messages', 'rows', 'streaming'),
-  15: [...WHOLE, ...without(SAME_ON_15)],
+  15: { ...WHOLE, exclude: globs([...SAME_EVERYWHERE, ...SAME_ON_15]) },
   16: files('catalogue', 'messages', 'replica', 'rows'),
   17: files('catalogue', 'messages', 'rows'),
 }
@@ -66,15 +66,15 @@ export function onOlderPostgres(version, { filters, isWhole, missing, temporary 
   if (own.length > 0 && version !== '15' && !isWhole) return undefined
   const binaries = version === '15' ? debians(missing) : fetched(version, temporary)
   if (binaries === undefined) return undefined
-  return { binaries, filters: own.length > 0 ? own : isWhole ? WHOLE : FILES[version] }
+  return { binaries, ...(own.length > 0 ? { filters: own, exclude: [] } : isWhole ? WHOLE : FILES[version]) }
 }
 
-function without(names) {
-  return names.map((name) => `--exclude=**/${FOLDER}${name}.test.ts`)
+function globs(names) {
+  return names.map((name) => `**/${FOLDER}${name}.test.ts`)
 }
 
 function files(...names) {
-  return names.map((name) => `${FOLDER}${name}.test.ts`)
+  return { filters: names.map((name) => `${FOLDER}${name}.test.ts`), exclude: [] }
 }
 
 function debians(missing) {

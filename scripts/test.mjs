@@ -64,7 +64,7 @@ async function runOnOlder(versions, env, options) {
     const found = onOlderPostgres(version, options)
     if (found === undefined) continue
     console.log(`What depends on the server, on PostgreSQL ${version}:`)
-    const own = { ...env, TIDEMARK_TEST_POSTGRES: found.binaries }
+    const own = { ...env, TIDEMARK_TEST_POSTGRES: found.binaries, TIDEMARK_TEST_EXCLUDE: found.exclude.join(',') }
     results.push(await runVitest(own, options.temporary, options.missing, found.filters))
   }
   return results

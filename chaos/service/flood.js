@@ -4,6 +4,8 @@ import { quantile } from './quantile.js'
 const CALM_KEYS = 1_000
 /** Less than they may. */
 const GAP_MS = 20
+/** Requests a second. A third names 1,000 keys each, which is a hundred times as many as 6,000 requests a minute may. */
+const FLOOD_RATE = 320
 /** Of a tenant that floods, too. */
 const NUMBERS = { keys: 5_000, bytes: 2_000_000, streams: 5, patterns: 2 }
 
@@ -16,7 +18,7 @@ export const flood = {
     patterns: 20,
     tenants: { numbered: NUMBERS },
   }),
-  async run({ server, scale, entries, open }, lines) {
+  async run({ server, scale, entries, open, flooding }, lines) {
     const seconds = scale.isSmoke ? 1.5 : 10
     const calm = open('ann', 'calm', 2)
     const path = (n) => `/api/cache/calm:${n % CALM_KEYS}`
@@ -36,22 +38,22 @@ export const flood = {
 
     await numbered({ server, open }, lines)
 
-    const flooder = open('eve', 'flood', 16)
-    // What may be asked for at once after a rest is used up first: what follows is a hundred times what it may.
-    for (let n = 0; (await floodOnce(flooder, 'first', 3 * n)).status !== 429; n++);
-    const answers = {}
-    let withoutWait = 0
-    const until = performance.now() + seconds * 1_000
-    const during = await read(() =>
-      Promise.all(
-        Array.from({ length: 16 }, async (_, worker) => {
-          for (let n = 0; performance.now() < until; n++) {
-            const { status, headers } = await floodOnce(flooder, worker, n)
-            answers[status] = (answers[status] ?? 0) + 1
-            if (status === 429 && headers['retry-after'] === undefined) withoutWait++
-          }
-        }),
-      ),
+    const flooder = flooding('eve', 'flood')
+    await flooder.ready
+    // What follows is beyond what it may, from the first request on.
+    await flooder.ask({ do: 'exhaust' })
+    let flooded
+    const during = await read(async () => {
+      flooded = await flooder.ask({ do: 'flood', seconds, rate: FLOOD_RATE })
+    })
+    await flooder.end()
+    const { answers, withoutWait, namesPerSecond } = flooded
+    const { requests, keysPerUnit } = this.limits(scale)
+    lines.goal(
+      'keys that the flood named, × what it may',
+      namesPerSecond / keysPerUnit / (requests / 60),
+      scale.isSmoke ? 1 : 100,
+      'least',
     )
     lines.figure('answers to the flood, by status', JSON.stringify(answers))
     lines.goal('requests of the flood that were refused with 429', answers[429] ?? 0, 1, 'least')
@@ -87,19 +89,6 @@ async function numbered({ server, open }, lines) {
   lines.goal('streams beyond the number that were refused', refused(streams).length, 20 - NUMBERS.streams, 'least')
   const silent = [...refused(patterns), ...refused(streams)].filter(({ headers }) => !headers['retry-after'])
   lines.goal('of these, without Retry-After', silent.length, 0)
-}
-
-/** What it asks for: keys by the thousand, tags by the thousand, and regexes. */
-function floodOnce(client, worker, n) {
-  const names = (kind) => Array.from({ length: 1_000 }, (_, i) => `${kind}:${worker}:${n}:${i}`)
-  switch (n % 3) {
-    case 0:
-      return client.ask('POST', '/api/invalidate', { keys: names('key') })
-    case 1:
-      return client.ask('PUT', `/api/cache/flood:${worker}:${n}`, { value: n, tags: names('tag') })
-    default:
-      return client.ask('POST', '/api/invalidate/pattern', { pattern: `(a|b|${n})+x$`, syntax: 'regex' })
-  }
 }
 
 function sum(answers, isCounted) {

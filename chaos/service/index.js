@@ -1,5 +1,5 @@
 // What clients of the service do to it, and to each other. A scenario has a title, the server's
-// limits, and `run({ server, scale, entries, open }, lines)`.
+// limits, and `run({ server, scale, entries, open, flooding }, lines)`: `open` makes a client in this process, `flooding` one in its own.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,6 +19,7 @@ export async function runService(scenario, lines, scale) {
   const jwks = join(folder, 'jwks.json')
   writeFileSync(jwks, issuer.jwks)
   const clients = []
+  const children = []
   let database
   let server
   try {
@@ -33,8 +34,14 @@ export async function runService(scenario, lines, scale) {
       clients.push(client)
       return client
     }
-    await scenario.run({ server, scale, entries, open }, lines)
+    const flooding = (sub, tenant) => {
+      const child = new Child('service/flood-process.js', { address, headers: issuer.bearer(sub, tenant) })
+      children.push(child)
+      return child
+    }
+    await scenario.run({ server, scale, entries, open, flooding }, lines)
   } finally {
+    for (const child of children) await child.end()
     for (const client of clients) client.close()
     await server?.end()
     await database?.stop()

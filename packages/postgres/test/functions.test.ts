@@ -230,7 +230,7 @@ const cases: Record<string, Record<string, string[]>> = {
     ],
   },
   'columns go before arguments of their name': {
-    'select * from posts_here($1)': ['all of public.posts (condition)'],
+    'select * from posts_here($1)': ['rows of public.posts where author_id is not null (old values: subquery)'],
     'select * from shadowed($1)': [
       'all of public.comments, while there are rows of public.posts where id in (post_id of public.comments) (condition)',
       'rows of public.posts where id in (post_id of public.comments) (old values: subquery)',
