@@ -26,6 +26,7 @@ const programs = [
   { name: 'valkey-server', debianPackage: 'valkey-server', commands: ['valkey-server'] },
   { name: 'haproxy', debianPackage: 'haproxy', commands: ['haproxy', '/usr/sbin/haproxy'] },
   { name: 'psql', debianPackage: 'postgresql-client', commands: ['psql'] },
+  { name: 'zsh', debianPackage: 'zsh', commands: ['zsh'] },
 ]
 
 /** What tests need and no package gives: `name` as above. */

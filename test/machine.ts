@@ -8,6 +8,7 @@ export type Program =
   | 'psql'
   | 'redis-server'
   | 'valkey-server'
+  | 'zsh'
 
 /**
  * Whether `npm test` found a program missing and may not install it. A suite that needs one says so in its name, so

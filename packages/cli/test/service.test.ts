@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { type TestDatabase, testDatabase } from '@tidemark/embedded/testing'
 import { parseConfig, type Running, serve } from '@tidemark/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { lacks } from '../../../test/machine.js'
 import { type RunOptions, run } from './run.js'
 import { until } from './until.js'
 
@@ -238,8 +239,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`
     expect((await run(['completion', 'toString'])).exitCode).toBe(2)
   })
 
-  const hasZsh = spawnSync('zsh', ['-c', 'exit']).status === 0
-  test.skipIf(!hasZsh)('completes in a zsh that has not begun to complete anything', () => {
+  test.skipIf(lacks('zsh'))('completes in a zsh that has not begun to complete anything (needs zsh)', () => {
     const script = `${scripts['zsh']}\nprint "$_comps[tidemark]"`
     const { stdout, stderr } = spawnSync('zsh', ['-f'], { input: script, encoding: 'utf8', env: { ZDOTDIR: folder } })
     expect([stdout, stderr]).toEqual(['_tidemark\n', ''])

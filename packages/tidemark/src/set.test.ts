@@ -206,7 +206,7 @@ describe('set', () => {
     const step = fc.constantFrom(...often, ...often, 'change other', 'probe', 'probe', 'wait', 'wait', 'lose')
     let kept = 0
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60, size: 'max' }), async (steps) => {
         const { cache, source, clock } = await bed({ proofWait: 0 })
         const { log } = source
         log.isAutomatic = false
