@@ -36,7 +36,7 @@ async function ofPrefix(core: Core, target: PatternTarget, { tenant, sampleMax, 
   const { prefix } = matcherOf(target)
   const slices = new Slices(core.clock, signal)
   const order = core.l1.order('beginning')
-  for (const _ of order.build()) if (slices.isOver) await slices.next()
+  await slices.all(order.build())
   const sample: string[] = []
   const count = order.count('entry', tenant, prefix)
   for (const { texts } of order.pages('entry', tenant, prefix)) {

@@ -58,7 +58,7 @@ async function inOrder(core: Core, tenant: string, walk: Walk & { targets: reado
   const { targets, isWanted, after, limit, signal } = walk
   const slices = new Slices(core.clock, signal)
   const order = core.l1.order('beginning')
-  for (const _ of order.build()) if (slices.isOver) await slices.next()
+  await slices.all(order.build())
   const prefix = prefixOf(targets)
   const keys: KeyInfo[] = []
   let [looked, last] = [0, after?.key]

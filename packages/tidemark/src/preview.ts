@@ -11,7 +11,7 @@ import { SlotSet } from './tiers/slot-set.js'
 import { previewWide } from './wide-preview.js'
 
 /** Keys that are told where nobody says how many. */
-export const SAMPLE_MAX = 20
+export const SAMPLE_DEFAULT = 20
 /** Keys that are looked at between two looks at the clock. */
 const STEP_KEYS = 32
 
@@ -25,7 +25,7 @@ export interface Wanted {
 
 /** What these targets would make stale in L1 now; changes nothing. */
 export async function preview(core: Core, wanted: Wanted): Promise<Preview> {
-  const { tenant, sampleMax = SAMPLE_MAX } = wanted
+  const { tenant, sampleMax = SAMPLE_DEFAULT } = wanted
   const wide = await previewWide(core, wanted, sampleMax)
   if (wide) return wide
   const { l1 } = core
@@ -75,10 +75,7 @@ export async function visit(
   const named = new SlotSet()
   const dependents = new SlotSet()
   const slices = new Slices(core.clock, signal)
-  for (const target of targets) {
-    const steps = stepsOf(core, target, named, dependents)
-    while (!steps.next().done) if (slices.isOver) await slices.next()
-  }
+  for (const target of targets) await slices.all(stepsOf(core, target, named, dependents))
   // What this look-up counts is no change that happened.
   const tally = zeroCounters()
   for (const row of rows) {

@@ -17,6 +17,11 @@ export class Slices {
     return this.#turns.isOver
   }
 
+  /** Takes all the steps. @throws the signal's reason */
+  async all(steps: Iterable<unknown>): Promise<void> {
+    for (const _ of steps) if (this.isOver) await this.next()
+  }
+
   /** Resolves when the event loop has done what waited, and others have had their turn. @throws the signal's reason */
   async next(): Promise<void> {
     await new Promise<void>((resolve) => this.#turns.wait(resolve, false))

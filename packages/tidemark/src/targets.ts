@@ -1,6 +1,6 @@
 import type { CountOptions, Invalidation, Named, Pattern, PreviewOptions } from './cache.js'
 import { Glob } from './dependencies/glob.js'
-import { compilePattern, PATTERN_LENGTH_MAX } from './dependencies/pattern.js'
+import { compilePattern, matcherOf, PATTERN_LENGTH_MAX } from './dependencies/pattern.js'
 import { OptionError, PatternError } from './errors.js'
 import { BY_MAX, type By, isByPart } from './log/by.js'
 import type { Mode, Target } from './log/change.js'
@@ -101,18 +101,18 @@ export function checkEvicted(named: Named & { readonly signal?: AbortSignal }): 
  * finds, and not of `*`. False of what can't be read, which is refused.
  */
 export function looksAtAllKeys(given: Pattern): boolean {
-  const [syntax, pattern] = textOf(given)
-  if (pattern.length > PATTERN_LENGTH_MAX) return false
   try {
-    const { prefix, suffix } = compilePattern({ syntax, pattern })
-    return prefix === '' && suffix === '' && !(syntax === 'glob' && new Glob(pattern).isAll)
+    const target = patternTarget(given, '', { maxLength: PATTERN_LENGTH_MAX })
+    if (target.kind !== 'pattern') return false
+    const { prefix, suffix } = matcherOf(target)
+    return prefix === '' && suffix === ''
   } catch (error) {
     if (error instanceof PatternError) return false
     throw error
   }
 }
 
-function patternTarget(given: Pattern, tenant: string, { maxLength }: PatternLimits): Target {
+function patternTarget(given: Pattern, tenant: string, { maxLength }: Pick<PatternLimits, 'maxLength'>): Target {
   const [syntax, pattern] = textOf(given)
   const lengthMax = Math.min(maxLength, PATTERN_LENGTH_MAX)
   if (pattern.length > lengthMax)

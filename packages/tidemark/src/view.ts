@@ -29,7 +29,7 @@ import { explain } from './explain.js'
 import { removeFromL2 } from './l2/removed.js'
 import { list } from './list.js'
 import { nothingIn, type Target } from './log/change.js'
-import { evict, preview, SAMPLE_MAX } from './preview.js'
+import { evict, preview, SAMPLE_DEFAULT } from './preview.js'
 import { type AnyManyLoader, alone, Batches } from './read/batch.js'
 import { currentFill } from './read/current.js'
 import { find, look } from './read/find.js'
@@ -158,7 +158,7 @@ export class View<Context extends object> implements Cache<Context> {
 
   async count(options: CountOptions): Promise<Counted> {
     checkCount(options)
-    const { sampleMax = SAMPLE_MAX, signal } = options
+    const { sampleMax = SAMPLE_DEFAULT, signal } = options
     return count(this.#core, { targets: this.#targets(options), tenant: this.#tenant, sampleMax, signal })
   }
 

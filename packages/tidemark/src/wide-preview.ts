@@ -44,7 +44,7 @@ async function ofPrefix(
   const { prefix } = matcherOf(target)
   const slices = new Slices(core.clock, signal)
   const order = l1.order('beginning')
-  for (const _ of order.build()) if (slices.isOver) await slices.next()
+  await slices.all(order.build())
   const tally = new Tally()
   const sample: string[] = []
   const dependents = new SlotSet()

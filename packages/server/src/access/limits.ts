@@ -60,7 +60,7 @@ export function limitRates(
     const tenant = tenantOfRoute(request)
     const taking = (ownPatterns.get(tenant) ?? patterns).take(tenant)
     if (!taking.isTaken) refuse('patterns', taking.retryInMs)
-    if (!isWide(asked)) return
+    if (!isHeldAgainstAll(asked)) return
     const entries = cache.uses().find((use) => use.tenant === tenant)?.entries ?? 0
     const units = unitsOf(entries / LOOKS_PER_KEY)
     if (units > 0) take(request, reply, units)
@@ -139,6 +139,6 @@ function patternIn({ body, query }: FastifyRequest): Asked | undefined {
 }
 
 /** Whether all keys of the tenant have to be looked at; given ones count themselves. */
-function isWide({ pattern, syntax = 'glob', cache_keys: among }: Asked): boolean {
+function isHeldAgainstAll({ pattern, syntax = 'glob', cache_keys: among }: Asked): boolean {
   return typeof pattern === 'string' && among === undefined && looksAtAllKeys(patternOf(pattern, syntax))
 }

@@ -1,13 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import { ParameterError, RequestError } from '../errors.js'
 import { scanJson } from './json-scan.js'
+import { KEYS_MAX } from './named.js'
 import { readText } from './one-meaning.js'
 
 /** How deep a body may nest: what writes values out again goes as deep as they do. */
 const DEPTH_MAX = 100
 
-/** How many items a list of names may have, before it is looked at which of the routes it is for. */
-const LIST_MAX = 10_000
 /** A member that may be any JSON. */
 const FREE = 'value'
 
@@ -21,13 +20,13 @@ export function readJsonBodies(app: FastifyInstance): void {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
     readText(request, body, (error, text = '') => {
       if (error) return done(error)
-      // An application's own routes say for themselves how long a list may be.
-      const listMax = request.routeOptions.config.action === undefined ? Number.POSITIVE_INFINITY : LIST_MAX
+      // No route's list of names is longer; an application's own routes say for themselves how long one may be.
+      const listMax = request.routeOptions.config.action === undefined ? Number.POSITIVE_INFINITY : KEYS_MAX
       const { isTooDeep, tooLong, mayBeInfinite } = scanJson(body, { depthMax: DEPTH_MAX, listMax, free: FREE })
       if (isTooDeep)
         done(new RequestError('TIDEMARK_REQUEST', `The body nests deeper than ${DEPTH_MAX} levels. Send less.`))
       else if (tooLong !== undefined)
-        done(new ParameterError([{ parameter: tooLong, message: `must have at most ${LIST_MAX} items` }]))
+        done(new ParameterError([{ parameter: tooLong, message: `must have at most ${KEYS_MAX} items` }]))
       else parse(request, text, mayBeInfinite ? withoutInfinity(done) : done)
     })
   })

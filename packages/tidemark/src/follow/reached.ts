@@ -1,4 +1,4 @@
-import { type Matcher, matcherOf } from '../dependencies/pattern.js'
+import { type Matcher, matcherOf, type PatternTarget } from '../dependencies/pattern.js'
 import type { Target } from '../log/change.js'
 import type { Keyspaces } from '../read/keyspaces.js'
 import { KINDS, type Kind } from '../tiers/key-order.js'
@@ -37,82 +37,69 @@ const STEP_EFFORT = 0.05
  * @param stepKeys  how many keys one step looks at, at most
  */
 export function* reachedBy(l1: L1, spaces: Keyspaces, target: WideTarget, stepKeys: number): Generator<Reached> {
-  const reached = new Reached()
-  if (target.kind === 'everything') return yield* stored(l1, spaces.all(), reached, stepKeys)
+  const look = new Look(stepKeys)
+  if (target.kind === 'everything') yield* stored(l1, spaces.all(), look)
+  else if (target.kind === 'tenant') {
+    for (const [, id] of l1.index.keysOf(target.tenant)) if (look.take('dependency', id)) yield* look.step()
+    yield* stored(l1, spaces.of(target.tenant), look)
+  } else yield* matched(l1, spaces, target, look)
+  yield look.reached
+}
+
+function* stored(l1: L1, spaces: ReturnType<Keyspaces['of']>, look: Look): Generator<Reached> {
+  for (const space of spaces)
+    for (const slots of [l1.formersOf(space), space.slots.values()])
+      for (const slot of slots) if (look.take('entry', slot)) yield* look.step()
+}
+
+function* matched(l1: L1, spaces: Keyspaces, target: PatternTarget, look: Look): Generator<Reached> {
   const { tenant } = target
-  if (target.kind === 'pattern') {
-    const look = new Look(matcherOf(target), reached, stepKeys)
-    const { prefix, suffix } = look.matcher
-    if (prefix !== '' || suffix !== '') return yield* inOrder(l1, tenant, look)
-    for (const [key, id] of l1.index.keysOf(tenant)) if (look.at('dependency', id, key)) yield* look.step()
-    for (const space of spaces.of(tenant))
-      for (const [key, id] of space.slots) if (look.at('entry', id, space.text(key))) yield* look.step()
-    return yield reached
-  }
-  for (const [, id] of l1.index.keysOf(tenant)) {
-    reached.add('dependency', id)
-    if (reached.dependencies.length < stepKeys) continue
-    yield reached
-    reached.clear()
-  }
-  yield* stored(l1, spaces.of(tenant), reached, stepKeys)
+  const matcher = matcherOf(target)
+  if (matcher.prefix !== '' || matcher.suffix !== '') return yield* inOrder(l1, tenant, matcher, look)
+  for (const [key, id] of l1.index.keysOf(tenant)) if (look.at(matcher, 'dependency', id, key)) yield* look.step()
+  for (const space of spaces.of(tenant))
+    for (const [key, id] of space.slots) if (look.at(matcher, 'entry', id, space.text(key))) yield* look.step()
 }
 
 /** By the ordered index: keys with the right beginning, or end. */
-function* inOrder(l1: L1, tenant: string, look: Look): Generator<Reached> {
-  const { prefix, suffix, isPrefix } = look.matcher
+function* inOrder(l1: L1, tenant: string, matcher: Matcher, look: Look): Generator<Reached> {
+  const { prefix, suffix, isPrefix } = matcher
   const order = l1.order(prefix === '' ? 'end' : 'beginning')
   let built = 0
   for (const _ of order.build()) if (++built % look.stepKeys === 0) yield look.reached
   for (const kind of KINDS) {
     for (const { texts, handles } of order.pages(kind, tenant, prefix || suffix)) {
       for (let i = 0; i < handles.length; i++) {
-        const isOver = isPrefix ? look.take(kind, handles[i]!) : look.at(kind, handles[i]!, order.keyOf(texts[i]!))
+        const id = handles[i]!
+        // All that begin with it match.
+        const isOver = isPrefix ? look.take(kind, id) : look.at(matcher, kind, id, order.keyOf(texts[i]!))
         if (isOver) yield* look.step()
       }
     }
   }
-  yield look.reached
 }
 
-function* stored(l1: L1, spaces: ReturnType<Keyspaces['of']>, reached: Reached, stepKeys: number): Generator<Reached> {
-  for (const space of spaces) {
-    for (const slots of [l1.formersOf(space), space.slots.values()]) {
-      for (const slot of slots) {
-        reached.add('entry', slot)
-        if (reached.entries.length < stepKeys) continue
-        yield reached
-        reached.clear()
-      }
-    }
-  }
-  yield reached
-}
-
-/** Holds keys against a pattern, so many in one step. */
+/** Takes what is named, or held against a pattern, so much in one step. */
 class Look {
+  readonly reached = new Reached()
   #keys = 0
   #effort = 0
 
-  constructor(
-    readonly matcher: Matcher,
-    readonly reached: Reached,
-    readonly stepKeys: number,
-  ) {}
+  constructor(readonly stepKeys: number) {}
 
-  /** Returns whether the step is over. */
-  at(kind: Kind, id: number, key: string): boolean {
-    const reach = this.matcher.reach(key)
-    if (reach === 'coarse') this.reached.coarse++
-    this.#effort += this.matcher.effort(key)
-    if (reach !== 'none') this.reached.add(kind, id)
-    return ++this.#keys >= this.stepKeys || this.#effort >= STEP_EFFORT
-  }
-
-  /** The same for a key that is known to match. */
+  /** A key that is named. Returns whether the step is over. */
   take(kind: Kind, id: number): boolean {
     this.reached.add(kind, id)
     return ++this.#keys >= this.stepKeys
+  }
+
+  /** A key that is if the pattern says so. Returns whether the step is over. */
+  at(matcher: Matcher, kind: Kind, id: number, key: string): boolean {
+    const reach = matcher.reach(key)
+    if (reach === 'coarse') this.reached.coarse++
+    this.#effort += matcher.effort(key)
+    if (reach !== 'none') this.reached.add(kind, id)
+    return ++this.#keys >= this.stepKeys || this.#effort >= STEP_EFFORT
   }
 
   *step(): Generator<Reached> {

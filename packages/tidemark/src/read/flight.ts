@@ -349,9 +349,9 @@ export class Flight implements Loading, Runner, InLine<Flight> {
   /** The load has failed. True: those who may have another one wait for it. */
   failed(fill: Fill, error: unknown): boolean {
     this.#keeper.failed(this.space, this.key, error)
-    const isOver = !this.#failFloors(fill, error)
-    if (isOver) this.fail(error)
-    return !isOver
+    if (this.#failFloors(fill, error)) return true
+    this.fail(error)
+    return false
   }
 
   /** What the strictest of its readers may take. */

@@ -31,10 +31,9 @@ import type { SimRelayed } from './sim-relay.js'
 import { SimSource } from './sim-source.js'
 import type { Wide } from './wide.js'
 
-const NEVER = Number.POSITIVE_INFINITY
 /** How many go at once, by the size of the slices: so nothing more is drawn. */
 const TOUCHED_MAX: Readonly<Record<number, number>> = { 2: 0, 4: 1 }
-const [WAIT_MAX_MS, PROOF_WAIT_MS] = [60, 80]
+const [NEVER, WAIT_MAX_MS, PROOF_WAIT_MS] = [Number.POSITIVE_INFINITY, 60, 80]
 export const TENANTS = ['default', 'other'] as const
 
 interface RunningLoad {
@@ -111,7 +110,8 @@ export class World implements LoaderHooks {
         version: '',
         ringMax: 1_000,
         patterns: { maxLength: 100, maxCount: 10 },
-        ...{ sliceSteps: this.faults.sliceSteps, stepKeys: 1 },
+        sliceSteps: this.faults.sliceSteps,
+        stepKeys: 1,
         sweepsMax: this.faults.sweepsMax,
         touchedMax: TOUCHED_MAX[this.faults.sliceSteps] ?? 1_000,
         partedMin: this.faults.sliceSteps,
