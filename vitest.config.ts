@@ -56,7 +56,7 @@ export default defineConfig({
     maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     projects: [
-      // Files that share a process load the sources once: loading took a third of all the time.
+      // Files that share a process load the sources once: of short files that is a third of the processor time.
       project('shared', { include: FILES, exclude: ALONE, isolate: false }),
       project('alone', { include: ALONE, exclude: [], isolate: true }),
     ],

@@ -1,5 +1,6 @@
 // Who floods, in a process of its own, so that what its requests take to make is no part of what others wait: `{ address, headers }`.
 import { setTimeout as sleep } from 'node:timers/promises'
+import { answerWith } from './acts.js'
 import { Client } from './client.js'
 
 const CONNECTIONS = 16
@@ -53,13 +54,5 @@ function once(worker, n) {
   }
 }
 
-process.on('message', async ({ id, do: name, ...asked }) => {
-  try {
-    process.send({ kind: 'answer', id, ...(await acts[name](asked)) })
-  } catch (error) {
-    process.send({ kind: 'answer', id, error: error.message })
-  }
-  if (name === 'stop') process.exit(0)
-})
 process.on('disconnect', () => process.exit())
-process.send({ kind: 'ready' })
+answerWith(acts)

@@ -1,6 +1,7 @@
 // The service in a process of its own: `{ url, issuer, entries }`. It is told by messages what no client could do: fill its memory.
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { parseConfig, serve } from '@tidemark/server'
+import { answerWith } from './acts.js'
 
 const { url, jwks, entries, limits } = JSON.parse(process.argv[2])
 const config = parseConfig(
@@ -56,12 +57,4 @@ const acts = {
 }
 const STATIC = Object.freeze({ static: true })
 
-process.on('message', async ({ id, do: name, ...asked }) => {
-  try {
-    process.send({ kind: 'answer', id, ...(await acts[name](asked)) })
-  } catch (error) {
-    process.send({ kind: 'answer', id, error: error.message })
-  }
-  if (name === 'stop') process.exit(0)
-})
-process.send({ kind: 'ready' })
+answerWith(acts)

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { fillJoined, JOINED } from './joined.js'
 import { World } from './opened.js'
 
 /* A row that is let pass for want of a partner: what its partners need themselves, and what becomes of it later. */
@@ -6,24 +7,13 @@ import { World } from './opened.js'
 let world: World
 
 beforeAll(async () => {
-  world = await World.create(`
-    create table a (id int primary key, x int, b_id int);
-    create table b (id int primary key, x int, c_id int);
-    create table c (id int primary key, x int, a_id int);
-    create table d (id int primary key, x int);
-    alter table a replica identity full;
-    alter table b replica identity full;
-    alter table c replica identity full`)
+  world = await World.create(JOINED)
 })
 afterEach(() => world.closeCaches())
 afterAll(() => world?.drop())
 
 async function opened(text: string) {
-  await world.admin.query('truncate a, b, c, d')
-  await world.admin.query('insert into a values (1, 1, 1), (2, 1, 2), (3, 2, 3)')
-  await world.admin.query('insert into b values (1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 1, 4)')
-  await world.admin.query('insert into c values (1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 1, 4)')
-  await world.admin.query('insert into d values (1, 1), (2, 1), (3, 2)')
+  await fillJoined(world)
   return world.keeping(text)
 }
 

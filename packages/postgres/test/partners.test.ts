@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { PostgresOptions, Sql } from '../src/index.js'
+import { fillJoined, JOINED } from './joined.js'
 import { until, World } from './opened.js'
 
 /*
@@ -10,29 +11,18 @@ import { until, World } from './opened.js'
 let world: World
 
 beforeAll(async () => {
-  world = await World.create(`
-    create table a (id int primary key, x int, b_id int);
-    create table b (id int primary key, x int, c_id int);
-    create table c (id int primary key, x int, a_id int);
-    create table d (id int primary key, x int, b_id int);
+  world = await World.create(`${JOINED}
     create table parts (id int, x int, b_id int, part int, primary key (id, part)) partition by list (part);
     create table part_1 partition of parts for values in (1);
     create table part_2 partition of parts for values in (2);
     alter table part_1 replica identity full;
-    alter table part_2 replica identity full;
-    alter table a replica identity full;
-    alter table b replica identity full;
-    alter table c replica identity full`)
+    alter table part_2 replica identity full`)
 })
 afterEach(() => world.closeCaches())
 afterAll(() => world?.drop())
 
 async function opened(text: string, values: unknown[] = [], options: Partial<PostgresOptions> = {}) {
-  await world.admin.query('truncate a, b, c, d')
-  await world.admin.query('insert into a values (1, 1, 1), (2, 1, 2), (3, 2, 3)')
-  await world.admin.query('insert into b values (1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 1, 4)')
-  await world.admin.query('insert into c values (1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 1, 4)')
-  await world.admin.query('insert into d values (1, 1, 1), (2, 1, 2), (3, 2, 3)')
+  await fillJoined(world)
   return world.keeping(text, values, options)
 }
 
