@@ -253,10 +253,13 @@ export class Core implements Keeper, Applier {
     let dependencies: readonly Dependency[] = []
     const asked = request.uncalled()
     const watch: Watch = new Watch({
-      ask: async () => {
+      ask: () => {
+        const { follower } = this
+        const ask = (): Promise<Answer<unknown>> => this.reads.ask(asked, Number.POSITIVE_INFINITY)
+        // The load itself waits for the proof of what took the entry, where that is remembered.
+        if (follower.unproven === 0 || this.taken.by(space, key) !== undefined) return ask()
         // A load before what touched the entry is proven would be one in vain. Starting anew, or closing, ends the wait.
-        await this.follower.whenProven(this.follower.tidemark, dependencies)
-        return this.reads.ask(asked, Number.POSITIVE_INFINITY)
+        return follower.whenProven(follower.tidemark, dependencies).then(ask)
       },
       hold: () => {
         const held = this.#hold(space, key)

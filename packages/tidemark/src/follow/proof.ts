@@ -47,6 +47,8 @@ export class Proof {
   #forgotten = new Set<number>()
   #start: StartProof = { kind: 'xmin', xid: Number.POSITIVE_INFINITY }
   #waiters = new Line<ProofWaiter>()
+  /** The one change that is waited for, by how many ever. */
+  #awaited: { readonly lsn: number; readonly proven: Promise<void> } | undefined
   #movers = new Set<() => void>()
   #generation = 0
   #isProbing = false
@@ -107,7 +109,7 @@ export class Proof {
     this.#unproven.add(record)
     this.#backoffMs = 0
     if (this.#isProbing) this.#isWanted = true
-    else this.#soon()
+    else if (!this.#isPausing) this.#soon()
   }
 
   /** A fill begins, or waits: what is unproven now should be proven by its end. */
@@ -121,6 +123,7 @@ export class Proof {
    */
   missed(): void {
     this.#missedAt = this.#clock.now()
+    if (this.#isPausing) this.#soon()
   }
 
   forgotten(record: RingRecord): void {
@@ -142,19 +145,26 @@ export class Proof {
     return this.#wait(records, resolve)
   }
 
-  /** Resolves when the one change at `lsn` is proven, or after so long. Without a signal: V8 keeps a shape of its own for each. */
+  /** Resolves when the one change at `lsn` is proven, or after so long: one promise for all who wait for it. */
   whenChangeProven(lsn: number, boundMs: number): Promise<void> {
-    return new Promise((resolve) => {
+    if (this.#awaited?.lsn === lsn) return this.#awaited.proven
+    let isOver = false
+    // Without a signal: V8 keeps a shape of its own for each.
+    const proven = new Promise<void>((resolve) => {
       const records = [...this.#unproven].filter((record) => record.lsn === lsn)
       let cancel: (() => void) | undefined
       const end = (): void => {
+        isOver = true
         bound.cancel()
         cancel?.()
+        if (this.#awaited?.lsn === lsn) this.#awaited = undefined
         resolve()
       }
       const bound = this.#clock.after(boundMs, end)
       cancel = this.#wait(records, end)
     })
+    if (!isOver) this.#awaited = { lsn, proven }
+    return proven
   }
 
   #wait(records: readonly RingRecord[], resolve: () => void): () => void {

@@ -47,16 +47,18 @@ export class Answers {
   ): Answer<unknown> {
     this.counted(answer)
     const unkept = answer.state === 'fresh' ? undefined : answer.state
-    if (reader && landed) {
-      const { dependencies, areHanded, filledAt, lifetimeMs } = landed.kept
+    if (reader && landed) this.inheritLanded(reader, request, landed, unkept)
+    else if (reader) {
       const { space, key } = request
-      const expiresAt = filledAt + lifetimeMs
-      reader.inherit(new Inherited(space.tenant, space.text(key), dependencies, areHanded, expiresAt, unkept))
-    } else if (reader) {
-      const slot = request.space.slots.get(request.key)
-      if (slot !== undefined) this.inheritStored(reader, request.space, request.key, slot, unkept)
+      this.inheritStored(reader, space, key, space.slots.get(key)!, unkept)
     }
     return answer
+  }
+
+  inheritLanded(reader: Fill, { space, key }: Request, { kept }: Landed, unkept: 'stale' | 'fenced' | undefined): void {
+    const { dependencies, areHanded, filledAt, lifetimeMs } = kept
+    const expiresAt = filledAt + lifetimeMs
+    reader.inherit(new Inherited(space.tenant, space.text(key), dependencies, areHanded, expiresAt, unkept))
   }
 
   inheritStored(

@@ -1,6 +1,7 @@
 import { BatchAnswerError, type LoaderTimeoutError, OptionError } from '../errors.js'
 import type { Follower } from '../follow/follower.js'
 import type { SharedTier } from '../l2/shared-tier.js'
+import { Line } from '../line.js'
 import type { Policy } from '../options.js'
 import { Slices } from '../slices.js'
 import { Fill } from './fill.js'
@@ -9,7 +10,7 @@ import { type Floor, strictest } from './floor.js'
 import type { Keeper } from './keep.js'
 import type { Keyspace } from './keyspace.js'
 import type { Loading } from './loading.js'
-import { unwanted } from './reader.js'
+import { type NestedReader, unwanted } from './reader.js'
 import { Run, type Runner } from './run.js'
 
 export type AnyManyLoader = (context: never, asked: readonly never[]) => unknown
@@ -54,8 +55,8 @@ export class Batches {
 export class Batch implements Loading, Runner {
   readonly follower: Follower
   readonly space: Keyspace
-  readonly waitsFor = new Map<Loading, number>()
-  stops: Set<(reason: unknown) => void> | undefined
+  readonly reads = new Line<NestedReader>()
+  readonly batch = undefined
   readonly #together: Together
   #members: Flight[] = []
   #asked: unknown[] = []
@@ -73,10 +74,6 @@ export class Batch implements Loading, Runner {
     this.#together = together
     this.follower = together.keeper.follower
     this.space = together.space
-  }
-
-  get isWaiting(): boolean {
-    return this.waitsFor.size > 0
   }
 
   get text(): string {
@@ -125,7 +122,7 @@ export class Batch implements Loading, Runner {
     if (this.#hasEnded || this.#idle < this.#live) return
     this.#hasEnded = true
     const reason = unwanted()
-    for (const flight of this.#members) if (flight.isPartOf(this)) flight.cancel(reason)
+    for (const flight of this.#members) if (flight.batch === this) flight.cancel(reason)
     this.#stop(reason)
   }
 
@@ -133,7 +130,7 @@ export class Batch implements Loading, Runner {
     const { shared } = this.#together.keeper
     if (shared) await this.#askShared(shared)
     this.#leaveOut((flight) => !flight.isFlying)
-    if (this.#members.length > 0) await this.#load()
+    if (this.#members.length > 0) this.#load()
   }
 
   async #askShared(tier: SharedTier): Promise<void> {
@@ -154,31 +151,16 @@ export class Batch implements Loading, Runner {
     this.#asked = this.#asked.filter((_, i) => isIn[i])
   }
 
-  async #load(): Promise<void> {
+  #load(): void {
     const { keeper, policy } = this.#together
     const { clock, counters } = keeper
     const floors: (Floor | undefined)[] = this.#members.map((flight) => flight.floor)
     const running = this.follower.begin(policy.sourceLagMs)
     const fill = new Fill(this, strictest(floors), running, clock.now(), counters)
     fill.tag(policy.tags)
-    const own = new OwnFills(this.#asked, fill, keeper)
-    this.#own = own
+    this.#own = new OwnFills(this.#asked, fill, keeper)
     counters.loads += this.#members.length
-    try {
-      this.#running = new Run(this, fill, clock, policy.hardTimeoutMs)
-      const answer = await this.#running.ended
-      this.#hasEnded = true
-      const values = valuesOf(answer, this.#asked, () => this.text)
-      await this.#land(own, values)
-    } catch (error) {
-      this.#hasEnded = true
-      for (const [i, flight] of this.#members.entries()) {
-        const mine = own.end(i)
-        if (flight.isFlying && flight.failed(mine, error)) void flight.loadAgain([], mine)
-      }
-    } finally {
-      this.follower.ended(running)
-    }
+    this.#running = new Run(this, fill, clock, policy.hardTimeoutMs)
   }
 
   runLoader(fill: Fill): unknown {
@@ -191,23 +173,48 @@ export class Batch implements Loading, Runner {
     this.#stop(reason)
   }
 
-  /** In slices: who waits for a few keys need not wait for thousands to be stored. */
-  async #land(own: OwnFills, values: readonly unknown[]): Promise<void> {
-    const slices = new Slices(this.#together.keeper.clock, undefined)
+  loaded(fill: Fill, answer: unknown): void {
+    this.#hasEnded = true
+    void this.#land(fill, answer)
+  }
+
+  failedToLoad(fill: Fill, error: unknown): void {
+    this.#hasEnded = true
+    this.#fail(error)
+    this.follower.ended(fill.running)
+  }
+
+  #fail(error: unknown): void {
     for (const [i, flight] of this.#members.entries()) {
-      const mine = own.end(i)
-      if (flight.isFlying) {
-        const again = flight.land(mine, values[i])
-        if (flight.isFlying) void flight.loadAgain(again, mine)
+      const mine = this.#own!.end(i)
+      if (flight.isFlying && flight.failed(mine, error)) void flight.loadAgain([], mine)
+    }
+  }
+
+  /** In slices: who waits for a few keys need not wait for thousands to be stored. */
+  async #land(fill: Fill, answer: unknown): Promise<void> {
+    const slices = new Slices(this.#together.keeper.clock, undefined)
+    try {
+      const values = valuesOf(answer, this.#asked, () => this.text)
+      for (const [i, flight] of this.#members.entries()) {
+        const mine = this.#own!.end(i)
+        if (flight.isFlying) {
+          const again = flight.land(mine, values[i])
+          if (flight.isFlying) void flight.loadAgain(again, mine)
+        }
+        if (slices.isOver) await slices.next()
       }
-      if (slices.isOver) await slices.next()
+    } catch (error) {
+      this.#fail(error)
+    } finally {
+      this.follower.ended(fill.running)
     }
   }
 
   #stop(reason: unknown): void {
     this.#stopped ??= { reason }
     this.#abort?.abort(reason)
-    for (const stop of [...(this.stops ?? [])]) stop(reason)
+    for (const read of [...this.reads]) read.stop(reason)
     this.#running?.stop(reason)
   }
 }

@@ -44,9 +44,8 @@ export class Fill implements Reading {
   readonly tenant: string
   readonly session: Session | undefined
   readonly #counters: Counters
-  readonly #dependencies = new Map<string, Dependency>()
-  /** Those that L1 handed out: the same object for the same dependency, so that no names are compared. */
-  readonly #handed = new Set<Dependency>()
+  /** By name; those that L1 handed out by themselves: it has the same object for the same dependency, so no names need be made. */
+  readonly #dependencies = new Map<string | Dependency, Dependency>()
   /** By table; undefined: a row may matter without a partner. */
   #ways: Map<string, Set<Partners> | undefined> | undefined
   /** The earliest expiry of what it read (monotonic ms): a time, as the loader may go on for long after the read. */
@@ -81,11 +80,11 @@ export class Fill implements Reading {
 
   /** What it both read itself and took over may be among them twice. */
   get dependencies(): Dependency[] {
-    return Array.from(this.#dependencies.values()).concat(Array.from(this.#handed))
+    return Array.from(this.#dependencies.values())
   }
 
   get hasDependency(): boolean {
-    return this.#dependencies.size + this.#handed.size > 0
+    return this.#dependencies.size > 0
   }
 
   /** The partners that rows of tables need. */
@@ -104,7 +103,7 @@ export class Fill implements Reading {
   dependOnHanded(dependency: Dependency): void {
     if (this.isEnded) return
     this.#pair(dependency, undefined)
-    this.#handed.add(dependency)
+    this.#dependencies.set(dependency, dependency)
   }
 
   /** What one read says of a table's rows is true of the entry only as far as the others say it too. */
@@ -155,8 +154,9 @@ export class Fill implements Reading {
 
   /** Adds what was read for this key and others together. Of join partners nothing is known then: any row of their tables matters. */
   join(all: Fill): void {
-    for (const dependency of all.#dependencies.values()) this.depend(dependency)
-    for (const dependency of all.#handed) this.dependOnHanded(dependency)
+    for (const [name, dependency] of all.#dependencies)
+      if (typeof name === 'string') this.depend(dependency)
+      else this.dependOnHanded(dependency)
     if (all.expiresAt < this.expiresAt) this.expiresAt = all.expiresAt
     this.unkeptReason ??= all.unkeptReason
     this.expiryReason ??= all.expiryReason

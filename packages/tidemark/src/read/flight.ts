@@ -3,7 +3,7 @@ import { BehindError, type LoaderTimeoutError } from '../errors.js'
 import type { Follower } from '../follow/follower.js'
 import type { Lease } from '../l2/leases.js'
 import type { Found, Shared, SharedTier } from '../l2/shared-tier.js'
-import type { InLine } from '../line.js'
+import { type InLine, Line } from '../line.js'
 import type { SlotKey } from '../tiers/space.js'
 import type { Batch } from './batch.js'
 import { Fill } from './fill.js'
@@ -12,7 +12,7 @@ import { mayServe } from './grace.js'
 import { type Keeper, type Kept, keep, keepExpired, keepShared } from './keep.js'
 import type { Keyspace } from './keyspace.js'
 import type { Loading } from './loading.js'
-import { Landed, type Reader, unwanted } from './reader.js'
+import { Landed, type NestedReader, type Reader, unwanted } from './reader.js'
 import type { Request } from './request.js'
 import { Run, type Runner } from './run.js'
 import { askedAt, judge, mayTryAgain } from './verdict.js'
@@ -40,8 +40,7 @@ export class Flight implements Loading, Runner, InLine<Flight> {
   readonly sharedName: string | undefined
   before: Flight | undefined
   after: Flight | undefined
-  #waitsFor: Map<Loading, number> | undefined
-  stops: Set<(reason: unknown) => void> | undefined
+  readonly reads = new Line<NestedReader>()
   /** The load of many that this one is part of, while it is. */
   #batch: Batch | undefined
   #isIdle = false
@@ -72,13 +71,8 @@ export class Flight implements Loading, Runner, InLine<Flight> {
     space.flights.set(key, this)
   }
 
-  get waitsFor(): Map<Loading, number> {
-    this.#waitsFor ??= new Map()
-    return this.#waitsFor
-  }
-
-  get isWaiting(): boolean {
-    return this.#waitsFor !== undefined && this.#waitsFor.size > 0
+  get batch(): Batch | undefined {
+    return this.#batch
   }
 
   get text(): string {
@@ -134,7 +128,7 @@ export class Flight implements Loading, Runner, InLine<Flight> {
   #stop(reason: unknown): void {
     this.#stopped ??= { reason }
     this.#abort?.abort(reason)
-    for (const stop of [...(this.stops ?? [])]) stop(reason)
+    for (const read of [...this.reads]) read.stop(reason)
     this.#running?.stop(reason)
   }
 
@@ -144,64 +138,74 @@ export class Flight implements Loading, Runner, InLine<Flight> {
   }
 
   /** Asks the tier that processes share, and loads. */
-  fly(): Promise<void> {
+  fly(): void {
     const tier = this.#keeper.shared
-    return tier && !this.floor?.isFromSource ? this.#flyBy(tier) : this.#load()
+    if (tier && !this.floor?.isFromSource) void this.#flyBy(tier)
+    else this.#load()
   }
 
   async #flyBy(tier: SharedTier): Promise<void> {
     const next = this.found(await tier.find(this.sharedName!, this.space, this.key))
-    if (next !== 'answered') return next === 'held' ? this.wait(tier) : this.#load()
+    if (next === 'held') await this.wait(tier)
+    else if (next === 'load') this.#load()
   }
 
   /** Another process loads: waits for what comes of that, else loads. */
   async wait(tier: SharedTier): Promise<void> {
     this.#partFromBatch()
     if (this.#isIdle) return this.cancel(unwanted())
-    if (!(await this.#isAnsweredByOther(tier))) await this.#load()
+    if (!(await this.#isAnsweredByOther(tier))) this.#load()
   }
 
-  async #load(): Promise<void> {
+  #load(): void {
     const proof = this.#keeper.proofOfTaking(this.space, this.key)
-    if (proof) await proof
-    while (this.isFlying) {
-      const { policy } = this.#request
-      const running = this.follower.begin(policy.sourceLagMs)
-      const { clock, counters } = this.#keeper
-      const fill = new Fill(this, this.floor, running, clock.now(), counters)
-      fill.tag(policy.tags)
-      let value: unknown
-      try {
-        value = await this.#run(fill)
-      } catch (error) {
-        this.follower.ended(running)
-        if (!this.isFlying || !this.failed(fill, error)) return
-        continue
-      }
-      if (!this.isFlying) return this.follower.ended(running)
-      let again: Reader[]
-      try {
-        again = this.land(fill, value)
-      } finally {
-        this.follower.ended(running)
-      }
-      if (again.length > 0) await this.#proofFor(again, fill)
+    if (proof) void proof.then(() => this.#begin())
+    else this.#begin()
+  }
+
+  #begin(): void {
+    if (!this.isFlying) return
+    const { policy } = this.#request
+    const running = this.follower.begin(policy.sourceLagMs)
+    const { clock, counters } = this.#keeper
+    const fill = new Fill(this, this.floor, running, clock.now(), counters)
+    fill.tag(policy.tags)
+    counters.loads++
+    this.#running = new Run(this, fill, clock, policy.hardTimeoutMs)
+  }
+
+  runLoader(fill: Fill): unknown {
+    return this.#request.load(this.#keeper.context(fill) as never, ...(this.#request.args as never[]))
+  }
+
+  loaded(fill: Fill, value: unknown): void {
+    if (!this.isFlying) return this.follower.ended(fill.running)
+    let again: Reader[]
+    try {
+      again = this.land(fill, value)
+    } finally {
+      this.follower.ended(fill.running)
     }
+    if (again.length > 0) void this.#proofFor(again, fill).then(() => this.#begin())
+    else this.#begin()
+  }
+
+  failedToLoad(fill: Fill, error: unknown): void {
+    this.follower.ended(fill.running)
+    if (this.isFlying && this.failed(fill, error)) this.#begin()
+  }
+
+  timedOut(reason: LoaderTimeoutError): void {
+    this.#stop(reason)
   }
 
   /** It is loaded together with others from here on, until it leaves that batch. */
   takePart(batch: Batch): void {
     this.#batch = batch
-    this.waitsFor.set(batch, 1)
-  }
-
-  isPartOf(batch: Batch): boolean {
-    return this.#batch === batch
   }
 
   #partFromBatch(): void {
     if (!this.#batch) return
-    this.#waitsFor!.delete(this.#batch)
     const batch = this.#batch
     this.#batch = undefined
     batch.left(this.#isIdle)
@@ -211,7 +215,7 @@ export class Flight implements Loading, Runner, InLine<Flight> {
   async loadAgain(readers: readonly Reader[], fill: Fill): Promise<void> {
     this.#partFromBatch()
     if (readers.length > 0) await this.#proofFor(readers, fill)
-    await this.#load()
+    this.#load()
   }
 
   /** What the tier that processes share says: the answer; that another process loads the key; that this one is to. */
@@ -301,20 +305,6 @@ export class Flight implements Loading, Runner, InLine<Flight> {
 
   get isFlying(): boolean {
     return this.space.flights.get(this.key) === this
-  }
-
-  #run(fill: Fill): Promise<unknown> {
-    this.#keeper.counters.loads++
-    this.#running = new Run(this, fill, this.#keeper.clock, this.#request.policy.hardTimeoutMs)
-    return this.#running.ended
-  }
-
-  runLoader(fill: Fill): unknown {
-    return this.#request.load(this.#keeper.context(fill) as never, ...(this.#request.args as never[]))
-  }
-
-  timedOut(reason: LoaderTimeoutError): void {
-    this.#stop(reason)
   }
 
   /** The loader has ended: keep the result if the fence allows, answer who may have it, and return who may not. */

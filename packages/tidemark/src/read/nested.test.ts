@@ -111,6 +111,27 @@ describe('an entry computed from another', () => {
     expect(await outer.ask()).toMatchObject({ state: 'fresh' })
   })
 
+  test('of what is stale is not kept, though what it was computed from is dropped before the loader goes on', async () => {
+    const { clock, source, cache } = bed()
+    await cache.settled()
+    const graced = cache.define('graced', async ({ db }, id: number) => (await db.one('public.posts', { id }))?.title, {
+      ttl: '1s',
+      grace: '1h',
+    })
+    const outer = cache.define('outer', async ({ db }) => {
+      await db.one('public.posts', { id: 2 })
+      const inner = graced(1)
+      // The answer stands, but the loader has it only when this code has ended.
+      source.put('public.posts', { id: 1, title: 'b' })
+      return inner
+    })
+    await graced(1)
+    await clock.advance(1_001)
+    const { value, state } = await outer.ask()
+    expect({ value, state }).not.toEqual({ value: 'a', state: 'fresh' })
+    expect(outer.peek()).not.toBe('a')
+  })
+
   test('of what is stale is fenced, where something else that it read may lack a change that was applied', async () => {
     const { cache, clock, source } = bed()
     await cache.settled()

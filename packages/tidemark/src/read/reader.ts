@@ -1,6 +1,10 @@
+import { onAbort } from '../abort.js'
 import type { Follower } from '../follow/follower.js'
+import type { InLine } from '../line.js'
+import type { Flight } from './flight.js'
 import type { Floor } from './floor.js'
 import type { Kept } from './keep.js'
+import type { Loading } from './loading.js'
 
 /** What a flight hands to a reader. */
 export class Landed {
@@ -27,8 +31,8 @@ export class Reader {
   readonly proofWaitMs: number
   /** It takes what expired: it is told so when L1 has something of the kind. */
   readonly isGraceful: boolean
-  readonly resolve: (landed: Landed | 'expired') => void
-  readonly reject: (error: unknown) => void
+  readonly #resolve: (landed: Landed | 'expired') => void
+  readonly #reject: (error: unknown) => void
   /** Since when, and how often, it was made to wait for another load. */
   proofDeadline = Number.POSITIVE_INFINITY
   attempts = 0
@@ -46,8 +50,70 @@ export class Reader {
     this.floor = floor
     this.proofWaitMs = proofWaitMs
     this.isGraceful = isGraceful
-    this.resolve = resolve
-    this.reject = reject
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  resolve(landed: Landed | 'expired'): void {
+    this.#resolve(landed)
+  }
+
+  reject(error: unknown): void {
+    this.#reject(error)
+  }
+}
+
+/** A read by a loader, or one that carries a signal: it ends with what asked for it. Those who look for cycles see for what a loader waits. */
+export class NestedReader extends Reader implements InLine<NestedReader> {
+  readonly flight: Flight
+  readonly #outer: Loading | undefined
+  readonly #unlisten: (() => void) | undefined
+  before: NestedReader | undefined
+  after: NestedReader | undefined
+
+  constructor(
+    flight: Flight,
+    outer: Loading | undefined,
+    signal: AbortSignal | undefined,
+    follower: Follower,
+    floor: Floor | undefined,
+    proofWaitMs: number,
+    isGraceful: boolean,
+    resolve: (landed: Landed | 'expired') => void,
+    reject: (error: unknown) => void,
+  ) {
+    super(follower, floor, proofWaitMs, isGraceful, resolve, reject)
+    this.flight = flight
+    this.#outer = outer
+    this.#unlisten = signal && onAbort(signal, () => this.stop(signal.reason))
+  }
+
+  join(): void {
+    this.flight.join(this)
+    if (!this.#outer) return
+    this.#outer.reads.add(this)
+    this.flight.hurry()
+  }
+
+  override resolve(landed: Landed | 'expired'): void {
+    this.#end()
+    super.resolve(landed)
+  }
+
+  override reject(error: unknown): void {
+    this.#end()
+    super.reject(error)
+  }
+
+  /** Whoever asked waits no more. */
+  stop(reason: unknown): void {
+    this.flight.leave(this)
+    this.reject(reason)
+  }
+
+  #end(): void {
+    this.#unlisten?.()
+    this.#outer?.reads.delete(this)
   }
 }
 

@@ -1,5 +1,4 @@
 import { setMaxListeners } from 'node:events'
-import { onAbort } from '../abort.js'
 import type { Answer } from '../answer.js'
 import type { CallOptions } from '../definition.js'
 import { BehindError, ClosedError, CycleError } from '../errors.js'
@@ -15,12 +14,11 @@ import { type Floor, reachFloor, strictest } from './floor.js'
 import { mayServe } from './grace.js'
 import type { Keeper } from './keep.js'
 import type { Keyspace } from './keyspace.js'
-import type { Loading } from './loading.js'
 import { type Form, inFull, type ManyWanted, readMany, valuesOnly } from './many.js'
-import { type Landed, Reader } from './reader.js'
+import { isMissing, readMissing } from './missing.js'
+import { type Landed, NestedReader, Reader } from './reader.js'
 import type { Request } from './request.js'
 import { askShown } from './shown.js'
-import { readValue } from './value.js'
 import { deadline, either } from './wait.js'
 
 /** A flight, and whether it flew before. */
@@ -120,20 +118,32 @@ export class Reads {
 
   /** The whole read. `proofWaitMs` is Infinity for watches; `given` is what the call's position was found to mean, if it was. */
   ask(request: Request, proofWaitMs = this.#limits.proofWaitMs, given?: Floor): Promise<Answer<unknown>> {
+    const outer = currentFill()
+    if (!given && isMissing(request, outer))
+      return readMissing(this, this.#keeper, request, outer, proofWaitMs, this.#inFull)
     if (!request.call?.shows) return this.#ask(request, proofWaitMs, given)
     const ask = (): Promise<Answer<unknown>> => this.#ask(request, proofWaitMs, given)
     return this.#asking(request.space, () => askShown(ask, request, this.#keeper))
   }
 
   value(request: Request): Promise<unknown> {
-    return readValue(this, this.#keeper, request, this.#valuesOnly)
+    const outer = currentFill()
+    return isMissing(request, outer)
+      ? readMissing(this, this.#keeper, request, outer, this.#limits.proofWaitMs, this.#valuesOnly)
+      : this.ask(request).then(this.#valuesOnly.answered)
+  }
+
+  /** Hands what a flight has landed with to the entry whose loader asked. */
+  inherit(reader: Fill, request: Request, landed: Landed): void {
+    this.#answers.inheritLanded(reader, request, landed, landed.state === 'fresh' ? undefined : landed.state)
   }
 
   /** L2 had what only expired: it is served while the flight goes on. */
-  async expired(request: Request): Promise<Answer<unknown>> {
-    const answer = await this.#whileRefilling(request, undefined)
+  async expired(request: Request, reader?: Fill): Promise<Answer<unknown>> {
     // Undefined: it was dropped meanwhile.
-    return answer ? this.#answers.counted(answer.answer) : this.ask(request)
+    return (
+      (await this.#whileRefilling(request, reader)) ?? this.#ask(request, this.#limits.proofWaitMs, undefined, reader)
+    )
   }
 
   async #asking<Result>(space: Keyspace, ask: () => Promise<Result>): Promise<Result> {
@@ -146,14 +156,17 @@ export class Reads {
   }
 
   /** One function, and few promises: each costs more while loaders run, as what they read is gathered along promises. */
-  async #ask(request: Request, proofWaitMs: number, given: Floor | undefined): Promise<Answer<unknown>> {
+  async #ask(
+    request: Request,
+    proofWaitMs: number,
+    given: Floor | undefined,
+    reader = currentFill(),
+  ): Promise<Answer<unknown>> {
     const { space, key, call } = request
     let isGraceful = false
-    let reader: Fill | undefined
     space.asking++
     try {
       this.mustBeOpen()
-      reader = currentFill()
       call?.signal?.throwIfAborted()
       const own = given ?? (call?.minPosition === undefined ? undefined : await this.floorOf(request, call))
       const floor = reader?.floor ? strictest([own, reader.floor]) : own
@@ -171,7 +184,7 @@ export class Reads {
       const mayBeOld = floor === undefined && proofWaitMs !== Number.POSITIVE_INFINITY
       if (mayBeOld && mayServe(this.#keeper, space, key, request.policy.graceRefillMs, false)) {
         const answer = await this.#whileRefilling(request, reader)
-        if (answer) return this.#answers.given(answer.answer, answer.landed, request, reader)
+        if (answer) return answer
       }
       isGraceful = mayBeOld
       const { flight, isJoined } = this.flightFor(request, reader)
@@ -179,9 +192,8 @@ export class Reads {
       if (landed !== 'expired')
         return this.#answers.given(this.#answers.landed(landed, isJoined, floor), landed, request, reader)
       const answer = await this.#whileRefilling(request, reader)
-      if (answer) return this.#answers.given(answer.answer, answer.landed, request, reader)
-      // It was dropped meanwhile.
-      return await this.#ask(request, proofWaitMs, given)
+      // Undefined: it was dropped meanwhile.
+      return answer ?? (await this.#ask(request, proofWaitMs, given, reader))
     } catch (error) {
       const stale = isGraceful ? this.staleAfter(request, error, reader) : undefined
       if (stale) return stale
@@ -200,7 +212,7 @@ export class Reads {
       error instanceof BehindError ||
       call?.signal?.aborted
     if (isOurs || !mayServe(this.#keeper, space, key, policy.graceFailureMs, true)) return undefined
-    return this.#answers.given(this.#answers.stored(space.slots.get(key)!, 'stale'), undefined, request, reader)
+    return this.#given(request, reader, 'stale')
   }
 
   /** Resolves when no fill runs. */
@@ -237,14 +249,13 @@ export class Reads {
     if (clock.now() - filledAt >= lifetimeMs * earlyRefresh) this.#flightOf(request).flight.want()
   }
 
-  /** The refill's value if it comes within the soft timeout, else the stale one; undefined if that was dropped meanwhile. */
-  async #whileRefilling(
-    request: Request,
-    reader: Fill | undefined,
-  ): Promise<{ answer: Answer<unknown>; landed: Landed | undefined } | undefined> {
+  /**
+   * The refill's value if it comes within the soft timeout, else the stale one; undefined if that was dropped meanwhile. Whose loader asks takes
+   * over at once what it is given: when it goes on, the stale entry may be gone, and what it was.
+   */
+  async #whileRefilling(request: Request, reader: Fill | undefined): Promise<Answer<unknown> | undefined> {
     const { space, key, policy } = request
-    if (this.fresh(space, key) >= 0)
-      return { answer: this.#answers.stored(space.slots.get(key)!, 'fresh'), landed: undefined }
+    if (this.fresh(space, key) >= 0) return this.#given(request, reader, 'fresh')
     const { flight, isJoined } = this.#flightOf(request)
     flight.want()
     // A loader that reads its own stale value would wait for itself.
@@ -258,12 +269,16 @@ export class Reads {
       bound.cancel()
       signal?.throwIfAborted()
       if (landed && landed !== 'expired' && landed.state === 'fresh')
-        return { answer: this.#answers.landed(landed, isJoined, undefined), landed }
+        return this.#answers.given(this.#answers.landed(landed, isJoined, undefined), landed, request, reader)
     }
-    const slot = this.#keeper.l1.find(space, key)
-    if (slot === undefined) return undefined
-    const isFresh = this.fresh(space, key) >= 0
-    return { answer: this.#answers.stored(slot, isFresh ? 'fresh' : 'stale'), landed: undefined }
+    if (this.#keeper.l1.find(space, key) === undefined) return undefined
+    return this.#given(request, reader, this.fresh(space, key) >= 0 ? 'fresh' : 'stale')
+  }
+
+  /** What L1 holds. */
+  #given(request: Request, reader: Fill | undefined, state: 'fresh' | 'stale'): Answer<unknown> {
+    const slot = request.space.slots.get(request.key)!
+    return this.#answers.given(this.#answers.stored(slot, state), undefined, request, reader)
   }
 
   /** @throws CycleError (`TIDEMARK_CYCLE`) */
@@ -301,61 +316,12 @@ export class Reads {
     isGraceful: boolean,
     signal: AbortSignal | undefined,
   ): Promise<Landed | 'expired'> {
-    const landing = this.#landing(flight, reader?.loading, floor, proofWaitMs, isGraceful, signal)
-    return reader ? this.#waitFrom(reader, flight, landing) : landing
-  }
-
-  async #waitFrom<Result>({ loading: { waitsFor } }: Fill, flight: Flight, landing: Promise<Result>): Promise<Result> {
-    flight.hurry()
-    waitsFor.set(flight, (waitsFor.get(flight) ?? 0) + 1)
-    try {
-      return await landing
-    } finally {
-      const count = (waitsFor.get(flight) ?? 0) - 1
-      if (count > 0) waitsFor.set(flight, count)
-      else waitsFor.delete(flight)
-    }
-  }
-
-  #landing(
-    flight: Flight,
-    outer: Loading | undefined,
-    floor: Floor | undefined,
-    proofWaitMs: number,
-    isGraceful: boolean,
-    signal: AbortSignal | undefined,
-  ): Promise<Landed | 'expired'> {
     const { follower } = this.#keeper
     return new Promise((resolve, reject) => {
-      if (!signal && !outer) return flight.join(new Reader(follower, floor, proofWaitMs, isGraceful, resolve, reject))
-      const stop = (reason: unknown): void => {
-        flight.leave(waiting)
-        waiting.reject(reason)
-      }
-      const unlisten = onAbort(signal, () => stop(signal!.reason))
-      if (outer) {
-        outer.stops ??= new Set()
-        outer.stops.add(stop)
-      }
-      const end = (): void => {
-        unlisten()
-        outer?.stops?.delete(stop)
-      }
-      const waiting = new Reader(
-        follower,
-        floor,
-        proofWaitMs,
-        isGraceful,
-        (landed) => {
-          end()
-          resolve(landed)
-        },
-        (error) => {
-          end()
-          reject(error)
-        },
-      )
-      flight.join(waiting)
+      const outer = reader?.loading
+      if (signal || outer)
+        new NestedReader(flight, outer, signal, follower, floor, proofWaitMs, isGraceful, resolve, reject).join()
+      else flight.join(new Reader(follower, floor, proofWaitMs, isGraceful, resolve, reject))
     })
   }
 

@@ -3,7 +3,7 @@ import { LoaderTimeoutError } from '../errors.js'
 import { enter, leave } from './current.js'
 import type { Fill } from './fill.js'
 
-/** What a loader is run for. */
+/** What a loader is run for. It is told of one end of each run. */
 export interface Runner {
   /** What is loaded, for errors. */
   readonly text: string
@@ -11,28 +11,26 @@ export interface Runner {
   runLoader(fill: Fill): unknown
   /** It took too long: what stops it. */
   timedOut(reason: LoaderTimeoutError): void
+  /** The loader has ended. */
+  loaded(fill: Fill, value: unknown): void
+  /** It has failed, or was stopped. */
+  failedToLoad(fill: Fill, error: unknown): void
 }
 
 /**
  * One run of a loader, so that what it reads is gathered by the fill. A class, as all that a load makes: literals that outlive one collection
- * are made in the old space from then on, with all that they hold (docs/decisions/short-lived.md).
+ * are made in the old space from then on, with all that they hold (docs/decisions/short-lived.md). It tells its end by a call, not by a promise:
+ * each costs more while loaders run, as what they read is gathered along promises.
  */
 export class Run {
-  /** Rejects at once when it is stopped, whatever the loader does then. */
-  readonly ended: Promise<unknown>
+  readonly #runner: Runner
   readonly #fill: Fill
   readonly #timer: { cancel(): void } | undefined
-  #resolve!: (value: unknown) => void
-  #reject!: (reason: unknown) => void
   #isOver = false
 
   constructor(runner: Runner, fill: Fill, clock: Clock, hardTimeoutMs: number) {
+    this.#runner = runner
     this.#fill = fill
-    // One promise for all: each costs more while loaders run, as what they read is gathered along promises.
-    this.ended = new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-    })
     this.#timer =
       hardTimeoutMs === Number.POSITIVE_INFINITY
         ? undefined
@@ -43,21 +41,19 @@ export class Run {
               ),
             ),
           )
-    try {
-      // Inside: what only runs when it is awaited (a query of some clients) is gathered too.
-      enter(fill, () => Promise.resolve(runner.runLoader(fill))).then(
-        (value) => {
-          if (this.#end()) this.#resolve(value)
-        },
-        (reason) => this.stop(reason),
-      )
-    } catch (error) {
-      this.stop(error)
-    }
+    enter(fill, () => begun(runner, fill)).then(
+      (value) => {
+        if (this.#end()) runner.loaded(fill, value)
+      },
+      (reason) => {
+        if (this.#end()) runner.failedToLoad(fill, reason)
+      },
+    )
   }
 
+  /** Gives the loader up, whatever it does then. The runner is told when the code of now has ended. */
   stop(reason: unknown): void {
-    if (this.#end()) this.#reject(reason)
+    if (this.#end()) void Promise.resolve().then(() => this.#runner.failedToLoad(this.#fill, reason))
   }
 
   #end(): boolean {
@@ -67,5 +63,14 @@ export class Run {
     this.#fill.isEnded = true
     leave()
     return true
+  }
+}
+
+/** Awaited inside: what only runs when it is awaited (a query of some clients) is gathered too. */
+function begun(runner: Runner, fill: Fill): Promise<unknown> {
+  try {
+    return Promise.resolve(runner.runLoader(fill))
+  } catch (error) {
+    return Promise.reject(error)
   }
 }

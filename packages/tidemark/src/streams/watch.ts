@@ -33,6 +33,8 @@ export class Watch {
   #latestAt: number | undefined
   /** Those who came while the answer was on its way: it may be from before a change that they came after. */
   readonly #late = new Set<WatchReader>()
+  /** What is asked for now was current before: it is for those who have nothing yet. */
+  #isSame = false
   #isAsking = false
   #isTouched = false
   #isRunning = false
@@ -56,7 +58,7 @@ export class Watch {
     else this.#wake?.()
     if (!this.#isRunning) {
       this.#isRunning = true
-      void this.#run()
+      this.#step()
     }
     return reader
   }
@@ -74,36 +76,32 @@ export class Watch {
     this.#release()
   }
 
-  async #run(): Promise<void> {
-    while (!this.#isClosed) {
-      this.#isTouched = false
-      try {
-        await this.#step()
-      } catch (error) {
-        // Who has no value yet learns why; who has one keeps it until the source is back.
-        if (this.#latest === undefined || !isPassing(error)) return this.close(error as Error)
-        await this.#pause(Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** this.#failures++))
-      }
-    }
-  }
-
-  async #step(): Promise<void> {
-    const isSame = this.#isCurrent
-    const held = isSame ? this.#watched.hold() : undefined
+  /** Steps call each other, and are no async functions: what those leave behind while they wait grows old with each change. */
+  readonly #step = (): void => {
+    if (this.#isClosed) return
+    this.#isTouched = false
+    this.#isSame = this.#isCurrent
+    const held = this.#isSame ? this.#watched.hold() : undefined
     // Timers fire early by a hair: nothing has expired yet, and all have the value.
     if (held && 'expiresInMs' in held && this.#unserved().length === 0) return this.#pause(held.expiresInMs)
     if (this.#late.size > 0) this.#late.clear()
     this.#isAsking = true
-    let answer: Answer<unknown>
-    try {
-      answer = await this.#watched.ask()
-    } finally {
-      this.#isAsking = false
-    }
-    if (!this.#isClosed) await this.#take(answer, isSame && answer.from === 'l1')
+    this.#watched.ask().then(this.#answered, this.#failed)
   }
 
-  async #take(answer: Answer<unknown>, isSame: boolean): Promise<void> {
+  readonly #answered = (answer: Answer<unknown>): void => {
+    this.#isAsking = false
+    if (!this.#isClosed) this.#take(answer, this.#isSame && answer.from === 'l1')
+  }
+
+  readonly #failed = (error: unknown): void => {
+    this.#isAsking = false
+    // Who has no value yet learns why; who has one keeps it until the source is back.
+    if (this.#latest === undefined || !isPassing(error)) this.close(error as Error)
+    else this.#pause(Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** this.#failures++))
+  }
+
+  #take(answer: Answer<unknown>, isSame: boolean): void {
     const held = this.#watched.hold()
     if ('notKept' in held && held.notKept instanceof TidemarkError) return this.close(held.notKept)
     // What is fenced or stale is not sent: it is computed again when that can help.
@@ -113,12 +111,11 @@ export class Watch {
       for (const reader of isSame ? this.#unserved() : this.#readers) if (!this.#late.has(reader)) reader.offer(answer)
       if (!this.#isTouched) this.#latestAt = this.#watched.freshAt()
     }
-    if (this.#isTouched || this.#late.size > 0) return
-    if ('expiresInMs' in held && answer.state === 'fresh') {
-      await this.#pause(Math.max(RETRY_MIN_MS, held.expiresInMs))
-    } else if (answer.state !== 'fresh' || ('notKept' in held && held.notKept === 'later')) {
-      await this.#pause(Math.min(LATER_MAX_MS, RETRY_MIN_MS * 2 ** this.#failures++))
-    }
+    if (this.#isTouched || this.#late.size > 0) this.#pause(0)
+    else if ('expiresInMs' in held && answer.state === 'fresh') this.#pause(Math.max(RETRY_MIN_MS, held.expiresInMs))
+    else if (answer.state !== 'fresh' || ('notKept' in held && held.notKept === 'later'))
+      this.#pause(Math.min(LATER_MAX_MS, RETRY_MIN_MS * 2 ** this.#failures++))
+    else this.#pause(0)
   }
 
   /** Whether `#latest` is what a read would get now. */
@@ -130,9 +127,9 @@ export class Watch {
     return [...this.#readers].filter((reader) => !reader.isServed)
   }
 
-  /** Until touched, or for so long. */
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
+  /** Steps on when touched, or after so long: by a promise, so that loaders run on behalf of who watches, not of who touched. */
+  #pause(ms: number): void {
+    const woken = new Promise<void>((resolve) => {
       let timer: { cancel(): void } | undefined
       const wake = (): void => {
         timer?.cancel()
@@ -140,10 +137,11 @@ export class Watch {
         resolve()
       }
       this.#wake = wake
-      if (this.#isClosed) wake()
+      if (this.#isClosed || ms === 0) wake()
       // A timer holds at most 2^31 - 1 ms; waking early only costs a look.
       else if (ms !== Number.POSITIVE_INFINITY) timer = this.#watched.after(Math.min(ms, 2 ** 31 - 1), wake)
     })
+    void woken.then(this.#step)
   }
 
   #release(): void {
