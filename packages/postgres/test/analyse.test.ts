@@ -300,8 +300,6 @@ const cases: Record<string, Record<string, string[]>> = {
       'rows of public.authors where id = 3',
       'needs an expiry: time (now())',
     ],
-    'with recursive t as (select id, boss_id from authors where id = $1 union all select a.id, a.boss_id from authors a join t on a.boss_id = t.id) select * from t':
-      ['rows of public.authors where id = $1 (old values: cte)', 'all of public.authors (condition)'],
     'select * from comments where id = 1 and exists (with comments as (select 1) select from comments)': [
       'rows of public.comments where id = 1',
     ],

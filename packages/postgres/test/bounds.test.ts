@@ -26,6 +26,16 @@ const cases: Record<string, Record<string, string[]>> = {
     'select * from posts where id > $1': ['rows of public.posts where id > $1'],
     'select * from posts where $1 > id and id >= 3': ['rows of public.posts where id < $1 and id >= 3'],
     'select * from posts where at between $1 and $2': ['rows of public.posts where at >= $1 and at <= $2'],
+    'with recursive t as (select id, post_id from comments where id = $1 union all select c.id, c.post_id from comments c join t on c.post_id = t.id) select * from t':
+      [
+        'rows of public.comments where id = $1 (old values: cte)',
+        'rows of public.comments where post_id in (column 1 of the answer) (old values: cte)',
+      ],
+    'with recursive t as (select id, post_id from comments where id = $1 union all select c.id, c.post_id from comments c join t on c.post_id = t.id) select * from t limit 5':
+      ['rows of public.comments where id = $1 (old values: cte)', 'all of public.comments (condition)'],
+    'select * from comments where user_id = coalesce($1, 5) and id < coalesce($2, null)::bigint': [
+      'rows of public.comments where id < coalesce($2, null) and user_id = coalesce($1, 5)',
+    ],
     'select * from posts where author_id <= author_id': ['rows of public.posts where author_id is not null'],
     'select count(*) from (select title, count(*) as n from posts group by title) p join comments c on c.id > p.n where p.title > p.title':
       [

@@ -16,7 +16,8 @@ beforeAll(async () => {
     create domain positive as int check (value >= 0);
     create domain short as varchar(2);
     create table things (id int primary key, n int, big bigint, title text, code varchar(20), name citext, status mood, data bytea);
-    alter table things replica identity full`)
+    alter table things replica identity full;
+    create function id_of(int) returns setof int language sql stable as 'select id from things where n = $1'`)
 })
 afterEach(() => world.closeCaches())
 afterAll(() => world?.drop())
@@ -47,6 +48,16 @@ const cases: Record<string, Record<string, Case>> = {
     'not (n < $1)': { values: [null], leaves: [row({ n: 1 })] },
     'n is distinct from $1': { values: [null], drops: [row({ n: 1 })] },
     'n <> all ($1::int[]) and id > 0': { values: ['{}'], drops: [row({ n: null })] },
+  },
+  'with the first of several that is not NULL': {
+    'n = coalesce($1, 5)': { values: [null], drops: [row({ n: 5 })], leaves: [row({ n: 1 }), row({ n: null })] },
+    'n <= coalesce($1, 5)': { values: [1], drops: [row({ n: 1 })], leaves: [row({ n: 5 })] },
+    'n = coalesce($1, null)::int': { values: ['1'], drops: [row({ n: 1 })], leaves: [row({ n: 5 })] },
+    "title = coalesce($1, 'b')": { values: [null], drops: [row({ title: 'b' })], leaves: [row({ title: 'a' })] },
+    'n > coalesce($1::int, null)': { values: [null], leaves: [row({ n: 1 })] },
+    'n >= coalesce($1::int, 2.5)': { values: [null], drops: [row({ n: 3 })] },
+    "big = coalesce($1, '7')::bigint": { values: [null], drops: [row({ big: 7 })], leaves: [row({ big: 1 })] },
+    'id in (select id_of(coalesce($1, 3)))': { values: [null], drops: [row({ n: 3 })], leaves: [row({ n: 4 })] },
   },
   'in the order of an enum': {
     'status > $1': { values: ['live'], drops: [row({ status: 'gone' })], leaves: [row({ status: 'live' }), row({})] },

@@ -1,6 +1,6 @@
 import { Client, type ClientConfig, DatabaseError, type FieldDef, Pool, type PoolClient } from 'pg'
 import { ClosedError, type Reading, type Session } from 'tidemark'
-import type { Answered } from '../sql/bind.js'
+import type { Answered } from '../sql/answered.js'
 import { SqlError } from '../sql/errors.js'
 import { Backend, type Reader, TEXT } from './backend.js'
 import { cancelQueries } from './cancel.js'

@@ -1,5 +1,5 @@
 import type { FieldDef } from 'pg'
-import type { Answered } from '../sql/bind.js'
+import type { Answered } from '../sql/answered.js'
 
 export type Callback = (error: unknown, result?: unknown) => void
 

@@ -4,6 +4,7 @@ export type {
   A_Const,
   A_Expr,
   ColumnRef,
+  CommonTableExpr,
   FuncCall,
   JoinExpr,
   Node,

@@ -9,8 +9,9 @@ import {
 } from 'tidemark'
 import type { FollowedTable } from '../wal/tables.js'
 import type { Analysis, RowRead } from './analyse.js'
+import { type Answered, membersOf, shownValues } from './answered.js'
 import type { Bounds, Choice, Presence } from './bounds.js'
-import { stored } from './canonical.js'
+import { boundsTestOf } from './bounds-test.js'
 import type { Ask, Column, Relation } from './catalogue.js'
 import { Chains, type Step } from './chains.js'
 import { shortened } from './cut.js'
@@ -20,11 +21,10 @@ import { pairedWays, partnerSteps } from './paired.js'
 import type { Coarse } from './reads.js'
 import {
   areOldValuesKnown,
-  boundsTestOf,
   dependenciesOf,
+  type FoundValues,
   isOfNoRow,
   noRow,
-  ordersOf,
   type RowSet,
   rowSetOf,
 } from './row-set.js'
@@ -35,14 +35,6 @@ import { isWorthAsking, noteAnswer } from './worth.js'
 export interface FollowedTables {
   followed(table: string): FollowedTable | undefined
   want(table: string): void
-}
-
-/** What the server answered: which columns of which tables, and the rows. */
-export interface Answered {
-  readonly fields: readonly { readonly tableID: number; readonly columnID: number }[]
-  readonly rowCount: number
-  /** A cell of a row; undefined where it can't be told. */
-  cell(row: number, field: number): unknown
 }
 
 /** How much is remembered of an answer, and of what leads to it. */
@@ -74,6 +66,7 @@ export class Binding {
   #paired: ReadonlyMap<string, readonly Partners[]> = new Map()
   readonly #membersMax: number
   readonly #partnersMax: number
+  #answered: Answered | undefined
 
   /** @param tables  undefined where nothing is followed at all: then expiry decides, and no table is missing */
   constructor(
@@ -146,6 +139,7 @@ export class Binding {
     if (followed)
       for (const table of this.#followed.keys()) if (!followed.followed(table)) this.#missing(table, followed)
     const { rows, tables, views, functions } = this.#analysis
+    this.#answered = answered
     if (answered) noteAnswer(this.#analysis, answered.rowCount)
     this.#paired = pairedWays(this.#analysis, this.#chains, this.#values)
     // No row changes under the name of a view or a function, but its definition may.
@@ -272,9 +266,7 @@ export class Binding {
       if (this.#absentBeside(way)) continue
       const bounds = way.filter(({ choice }) => choice.kind !== 'cut' && choice.kind !== 'beside')
       const found =
-        bounds.length === 0
-          ? uncut
-          : rowSetOf(bounds, this.#values, this.#chains.values, identity, ROWS_MAX / ways.length)
+        bounds.length === 0 ? uncut : rowSetOf(bounds, this.#values, this.#found, identity, ROWS_MAX / ways.length)
       // Of all rows a cut may leave some.
       const own = this.#cutOff(way, typeof found === 'string' ? ALL : found, identity, answered)
       if (typeof found === 'string' && own.includes(ALL)) return found
@@ -299,6 +291,9 @@ export class Binding {
     }
     return sets
   }
+
+  readonly #found: FoundValues = (choice, column) =>
+    choice.kind === 'chain' ? this.#chains.values(choice) : shownValues(this.#answered, choice.place, column, ROWS_MAX)
 
   #isSingle(table: number): boolean {
     const { rows, tables } = this.#analysis
@@ -329,7 +324,7 @@ export class Binding {
     if (this.#isImpossible({ bounds })) return
     const identity = this.#followed.get(relation.table)
     const named = bounds.filter(({ choice }) => choice.kind !== 'cut')
-    const set = named.length === 0 ? ALL : rowSetOf(named, this.#values, this.#chains.values, identity, ROWS_MAX)
+    const set = named.length === 0 ? ALL : rowSetOf(named, this.#values, this.#found, identity, ROWS_MAX)
     const tested = identity?.identity === 'full' ? boundsTestOf(bounds, this.#values) : undefined
     const matter = [...columns, ...(tested?.undecided ?? bounds.map((each) => each.column))]
     const reads = [...new Set(matter.map(({ name }) => name))].sort()
@@ -351,44 +346,6 @@ function stepsOf(bounds: Bounds): Step[] {
   return bounds.flatMap(({ column, choice }) =>
     choice.kind === 'chain' ? [...stepsOf(choice.bounds), { target: column, chain: choice }] : [],
   )
-}
-
-/** The answer's rows by their identity, or why they can't stand in for old values. */
-function membersOf(
-  read: RowRead,
-  identity: FollowedTable | undefined,
-  answered: Answered | undefined,
-  membersMax: number,
-): RowsDependency[] | Coarse {
-  if (read.hidden) return read.hidden
-  if (!answered) return 'unseen'
-  if (answered.rowCount > membersMax) return 'too-many-members'
-  const { relation } = read
-  // Under FULL all of a row is told.
-  const columns = [...(identity?.identity === 'full' ? relation.keys : (identity?.columns ?? []))].sort()
-  const parts = columns.map((name) => {
-    const column = relation.columns.find((each) => each.name === name)
-    const field = column && fieldOf(column, read, answered.fields)
-    return column && field !== undefined ? { column, field } : undefined
-  })
-  if (parts.length === 0 || !parts.every((part) => part !== undefined))
-    return read.places ? 'self-join' : 'identity-not-selected'
-  const orders = ordersOf(parts.map(({ column }) => column))
-  const members: RowsDependency[] = []
-  for (let row = 0; row < answered.rowCount; row++) {
-    const values = parts.map(({ column, field }) => stored(column, answered.cell(row, field)))
-    if (!values.every((value) => value !== undefined)) return 'type'
-    members.push({ kind: 'rows', table: relation.table, columns, values, ...orders, old: 'coarse' })
-  }
-  return members
-}
-
-/** Which field of the answer shows a column. Of a table that is read twice, the field's description and the statement's list must agree. */
-function fieldOf({ number }: Column, { relation, places }: RowRead, fields: Answered['fields']): number | undefined {
-  const shows = (field: Answered['fields'][number] | undefined): boolean =>
-    field?.tableID === relation.oid && field.columnID === number
-  const place = places ? places.get(number) : fields.findIndex(shows)
-  return place !== undefined && shows(fields[place]) ? place : undefined
 }
 
 function mentionsMoment(value: unknown): boolean {

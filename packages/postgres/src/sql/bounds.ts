@@ -21,6 +21,8 @@ export type Choice =
       /** It only leaves out rows without a partner: other bounds name the rows too, or none name its own. Then only few values are gone by. */
       readonly isExtra: boolean
     }
+  /** Values that the answer's column at this place has. */
+  | { readonly kind: 'shown'; readonly place: number }
   | { readonly kind: 'compare'; readonly operator: Operator; readonly value: Value }
   | { readonly kind: 'prefix'; readonly value: Value; readonly escape: string | undefined }
   | { readonly kind: 'not-in'; readonly values: readonly Value[]; readonly takesNull: boolean }

@@ -46,6 +46,8 @@ export type Formula =
       readonly escape: string | undefined
     }
   | { readonly kind: 'null' | 'not-null'; readonly column: BoundColumn }
+  /** It is NULL, or one of the values that the column of the statement's answer at this place has. */
+  | { readonly kind: 'shown'; readonly column: BoundColumn; readonly place: number }
   /** It is not behind the last row that a LIMIT lets through: known once that row is. */
   | { readonly kind: 'cut'; readonly column: BoundColumn; readonly cut: Cut }
   /** `holds` where the row has one of these, which stand on a side of an outer join that may be filled with NULLs. */

@@ -1,7 +1,8 @@
-import type { Answered } from './bind.js'
+import type { Answered } from './answered.js'
 import { stored, TIMESTAMPTZ, wireText } from './canonical.js'
 import type { Ask } from './catalogue.js'
 import type { Cut } from './cut.js'
+import { chosen } from './values.js'
 
 /** No more rows than this are asked for. */
 const ROWS_MAX = 5_000
@@ -55,7 +56,8 @@ export class Ends {
 
   /** A LIMIT of at least one row. */
   #countOf(limit: Cut['limit']): number | undefined {
-    const text = 'constant' in limit ? limit.constant : wireText(this.#parameters[limit.parameter - 1])
+    const single = chosen(limit, this.#parameters)
+    const text = 'constant' in single ? single.constant : wireText(this.#parameters[single.parameter - 1])
     return /^[1-9][0-9]*$/.test(text ?? '') ? Number(text) : undefined
   }
 }

@@ -94,6 +94,8 @@ function explainChoice(choice: Choice): string {
       return 'is null'
     case 'not-null':
       return 'is not null'
+    case 'shown':
+      return `in (column ${choice.place + 1} of the answer)`
     case 'any':
       return `= any($${choice.parameter})`
     case 'not-any':
@@ -126,6 +128,7 @@ function explainChoice(choice: Choice): string {
 
 function explainValue(value: Value): string {
   if ('parameter' in value) return `$${value.parameter}`
+  if ('first' in value) return `coalesce(${value.first.map(explainValue).join(', ')})`
   if (value.constant === null) return 'null'
   const isBare = BARE.has(value.type) || (value.type > 0 && !value.node?.sval)
   return isBare ? value.constant : `'${value.constant.replaceAll("'", "''")}'`

@@ -1,10 +1,10 @@
 import { type Beyond, type Key, keyOf, type Order, type Partner, type Partners } from 'tidemark'
 import type { Analysis, RowRead } from './analyse.js'
 import type { PartnerBound, PartnerWay } from './bounds.js'
+import { boundsTestOf } from './bounds-test.js'
 import { equalityOf } from './canonical.js'
-import type { Column } from './catalogue.js'
+import type { Column, Relation } from './catalogue.js'
 import type { Chains, Step } from './chains.js'
-import { boundsTestOf } from './row-set.js'
 
 /** What is asked, besides chains, to know which partners rows of joined tables have. */
 export function partnerSteps({ rows }: Analysis): Step[] {
@@ -38,7 +38,9 @@ export function pairedWays(
     if (tables.some(({ relation }) => relation.table === name)) continue
     const places = rows.filter(({ relation }) => relation.table === name)
     // Where nothing is said a row may matter without a partner.
-    const all = places.flatMap(({ partners }) => partners?.map((way) => wayOf(way, chains, parameters, rows)) ?? [ANY])
+    const all = places.flatMap(
+      ({ partners, relation }) => partners?.map((way) => wayOf(way, relation, chains, parameters, rows)) ?? [ANY],
+    )
     const hasPartners = all.some(({ partners }) => partners.length > 0)
     if (hasPartners && all.every(({ partners, test }) => partners.length > 0 || test)) ways.set(name, all)
   }
@@ -49,13 +51,18 @@ const ANY: Partners = { partners: [] }
 
 function wayOf(
   { own, partners }: PartnerWay,
+  { keys, columns }: Relation,
   chains: Chains,
   parameters: readonly unknown[],
   rows: readonly RowRead[],
 ): Partners {
   const found = partners.flatMap((each) => partnerOf(each, chains, rows) ?? [])
   const tested = boundsTestOf(own, parameters, true)
-  return { partners: found, ...(tested ? { test: tested.test } : {}) }
+  const key = columns.flatMap((column) => {
+    const order = keys.includes(column.name) ? equalityOf(column) : undefined
+    return order ? [{ column: column.name, order }] : []
+  })
+  return { partners: found, key, ...(tested ? { test: tested.test } : {}) }
 }
 
 /** undefined if its values are too many, or can't be told. */

@@ -94,6 +94,8 @@ function isNoRow(node: Node | undefined, type: TypeFact, level: Level, types: re
   const value = valueIn(node, level)
   const cast = as('TypeCast', value)
   if (cast) return isValueOf(typeIn(cast.typeName) ?? FIRST_OWN_OID, type)
+  const first = as('CoalesceExpr', value)?.args
+  if (first) return first.every((each) => isNoRow(each, type, level, types))
   const number = as('ParamRef', value)?.number
   if (number) return isValueOf(types[number - 1] ?? FIRST_OWN_OID, type)
   if (as('A_Const', value) || as('A_Expr', value) || as('A_ArrayExpr', value)) return true
@@ -117,11 +119,15 @@ function isValue(node: Node | undefined): boolean {
   if (cast) return isValue(cast.arg)
   const elements = as('A_ArrayExpr', node)?.elements
   if (elements) return elements.every(isValue)
+  const first = as('CoalesceExpr', node)?.args
+  if (first) return first.every(isValue)
   return as('ParamRef', node) !== undefined || as('A_Const', node) !== undefined
 }
 
 /** No cast in it names a type that may have a collation of its own. */
 function isBuiltIn(node: Node | undefined): boolean {
+  const first = as('CoalesceExpr', node)?.args
+  if (first) return first.every(isBuiltIn)
   const cast = as('TypeCast', node)
   if (!cast) return true
   return (typeIn(cast.typeName) ?? 0) > 0 && isBuiltIn(cast.arg)

@@ -4,7 +4,6 @@ import {
   type Condition,
   compareKeys,
   keyOf,
-  type Predicate,
   type Range,
   type RowsDependency,
   type RowTest,
@@ -13,10 +12,12 @@ import type { FollowedTable } from '../wal/tables.js'
 import type { Bounds, Choice } from './bounds.js'
 import { canonical, equalityOf, isRanked, orderOf, told, wireText } from './canonical.js'
 import type { Column } from './catalogue.js'
-import type { Value } from './values.js'
+import { chosen, type Value } from './values.js'
 
-/** What a chain has found: the texts of the column, or undefined if they are too many or can't be told. */
-export type ChainValues = (choice: Extract<Choice, { kind: 'chain' }>) => readonly string[] | undefined
+type Found = Extract<Choice, { kind: 'chain' | 'shown' }>
+
+/** What a chain has found, or the answer shows: the texts of the column, or undefined if they are too many or can't be told. */
+export type FoundValues = (choice: Found, column: Column) => readonly string[] | undefined
 
 /** Rows of a table: all combinations of some columns' values, within a range, where more conditions hold. */
 export interface RowSet {
@@ -27,7 +28,14 @@ export interface RowSet {
 }
 
 /** What is true of no NULL. */
-const REFUSING: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>(['not-null', 'compare', 'prefix', 'any', 'chain'])
+const REFUSING: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>([
+  'not-null',
+  'compare',
+  'prefix',
+  'any',
+  'chain',
+  'shown',
+])
 /** More values than this are not compared with one by one. */
 const VALUES_MAX = 1_000
 
@@ -39,13 +47,13 @@ const VALUES_MAX = 1_000
 export function rowSetOf(
   bounds: Bounds,
   parameters: readonly unknown[],
-  chains: ChainValues,
+  found: FoundValues,
   identity: FollowedTable | undefined,
   max: number,
 ): RowSet | 'value' | 'too-many-values' {
   const equal = shared(
     bounds.flatMap(({ column, choice }) => {
-      const values = valuesOf(column, choice, parameters, chains)
+      const values = valuesOf(column, choice, parameters, found)
       if (!values) return []
       const refusesNull = bounds.some((each) => each.column === column && REFUSING.has(each.choice.kind))
       return [{ column, values: refusesNull ? values.filter((value) => value !== null) : values }]
@@ -69,8 +77,7 @@ export function rowSetOf(
         also: [...ranges.slice(1).map((range) => ({ is: 'range' as const, ...range })), ...also],
       }
   if (set.equal.length > 0 || set.range || set.also.length > 0) return set
-  const isChained = bounds.some(({ choice }) => choice.kind === 'chain')
-  return equal.length > 0 || isChained ? 'too-many-values' : 'value'
+  return equal.length > 0 || bounds.some(({ choice }) => isFound(choice)) ? 'too-many-values' : 'value'
 }
 
 /** Of a column that is named by several lists, the values that all of them have. */
@@ -118,63 +125,6 @@ export function isOfNoRow({ also }: RowSet): boolean {
   return also.some((each) => each.is === 'in' && each.values.length === 0)
 }
 
-/**
- * What of bounds one row's texts decide, as a test: then a row that moves within them stays. undefined if nothing is decided by which a
- * row could move.
- *
- * @param isAny  also a single value, within which no row moves
- * @returns the test, and the columns of the bounds that it does not decide
- */
-export function boundsTestOf(
-  bounds: Bounds,
-  parameters: readonly unknown[],
-  isAny = false,
-): { readonly test: RowTest; readonly undecided: readonly Column[] } | undefined {
-  const parts: Predicate[] = []
-  const decided = new Set<Column>()
-  const undecided = new Set<Column>()
-  let isWorth = isAny
-  for (const { column, choice } of bounds) {
-    if (choice.kind === 'beside') continue
-    const part = predicateOf(column, choice, parameters)
-    if (!part) {
-      undecided.add(column)
-      continue
-    }
-    parts.push(part)
-    decided.add(column)
-    isWorth ||= part.is !== 'one-of' || part.values.length > 1
-  }
-  if (!isWorth || parts.length === 0) return undefined
-  const columns = [...decided].map(({ name }) => name).sort()
-  return { test: { columns, holds: { is: 'and', parts } }, undecided: [...undecided] }
-}
-
-function predicateOf(column: Column, choice: Choice, parameters: readonly unknown[]): Predicate | undefined {
-  const term = { of: 'column', column: column.name } as const
-  const order = equalityOf(column)
-  if (choice.kind === 'not-null') return { is: 'not', part: { is: 'absent', term } }
-  if (!order || order === 'folded') return undefined
-  switch (choice.kind) {
-    case 'in':
-    case 'any':
-    case 'not-in': {
-      const values = listOf(column, choice, parameters)
-      if (('takesNull' in choice && choice.takesNull) || !values?.every((value) => value !== undefined))
-        return undefined
-      const list: Predicate = { is: 'one-of', order, term, values }
-      return choice.kind === 'not-in' ? { is: 'not', part: list } : list
-    }
-    case 'compare': {
-      const [ranged, value] = [orderOf(column), textOf(column, choice.value, parameters)]
-      if (!ranged || isRanked(column) || typeof value !== 'string') return undefined
-      return { is: 'compared', operator: choice.operator, order: ranged, left: term, right: { of: 'constant', value } }
-    }
-    default:
-      return undefined
-  }
-}
-
 export function areOldValuesKnown(set: RowSet, identity: FollowedTable | undefined): boolean {
   const { equal, range, also } = set
   if (identity?.identity === 'full' || isOfNoRow(set)) return true
@@ -212,16 +162,20 @@ export function ordersOf(columns: readonly Column[]): Pick<RowsDependency, 'orde
   return orders.every((order) => order === 'text') ? {} : { orders }
 }
 
+function isFound(choice: Choice): choice is Found {
+  return choice.kind === 'chain' || choice.kind === 'shown'
+}
+
 /** The texts that a bound allows, or undefined if they can't be told. */
 function valuesOf(
   column: Column,
   choice: Choice,
   parameters: readonly unknown[],
-  chains: ChainValues,
+  found: FoundValues,
 ): readonly (string | null)[] | undefined {
   if (choice.kind === 'null') return [null]
-  if (choice.kind !== 'chain' && choice.kind !== 'in' && choice.kind !== 'any') return undefined
-  const all = choice.kind === 'chain' ? chains(choice) : listOf(column, choice, parameters)
+  if (!isFound(choice) && choice.kind !== 'in' && choice.kind !== 'any') return undefined
+  const all = isFound(choice) ? found(choice, column) : listOf(column, choice, parameters)
   if (!all?.every((text) => text !== undefined)) return undefined
   // Equality with NULL is never true, unless it is IS NOT DISTINCT FROM.
   const takesNull = choice.kind === 'in' && choice.takesNull
@@ -248,8 +202,9 @@ export function listOf(
 }
 
 export function textOf(column: Column, value: Value, parameters: readonly unknown[]): string | null | undefined {
-  if (!('constant' in value)) return told(column, parameters[value.parameter - 1])
-  return value.constant === null ? null : canonical(column, value.constant)
+  const single = chosen(value, parameters)
+  if (!('constant' in single)) return told(column, parameters[single.parameter - 1])
+  return single.constant === null ? null : canonical(column, single.constant)
 }
 
 /** The elements of an array parameter as texts; `null` for an array that is NULL. */
@@ -319,7 +274,8 @@ function prefixRange(
 }
 
 function plainText(value: Value, parameters: readonly unknown[]): string | null | undefined {
-  return 'constant' in value ? value.constant : wireText(parameters[value.parameter - 1])
+  const single = chosen(value, parameters)
+  return 'constant' in single ? single.constant : wireText(parameters[single.parameter - 1])
 }
 
 function prefixOf(pattern: string, escaping: string): { prefix: string; isWhole: boolean } {

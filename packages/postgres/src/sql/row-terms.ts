@@ -7,7 +7,7 @@ import { type Made, made, made2, told } from './made.js'
 import { valueIn } from './passed.js'
 import { textOf } from './row-set.js'
 import { type BoundColumn, type Level, resolve } from './scope.js'
-import { isHarmless, readValue, typeOf, type Value, valueFits } from './values.js'
+import { isHarmless, readValue, typeOf, typeOfValue, type Value, valueFits } from './values.js'
 
 /** What a term is compared as: a column of its type. A value has the type of what it is compared with. */
 export type Typed = { readonly column: Column; readonly make: Made<Term> } | { readonly value: Value }
@@ -61,7 +61,7 @@ export class Terms {
 
   /** The type of a value that whole numbers are computed with; of one without a type it is the other's, which a literal may not be. */
   #integerType(value: Value): number | undefined {
-    const type = 'constant' in value ? value.type : (value.cast ?? this.types[value.parameter - 1])
+    const type = typeOfValue(value, this.types)
     return type !== undefined && INTEGERS.has(type) ? type : undefined
   }
 
@@ -80,7 +80,7 @@ export class Terms {
   }
 
   #isOfType(value: Value, column: Column): boolean {
-    const type = 'constant' in value ? value.type : (value.cast ?? this.types[value.parameter - 1])
+    const type = typeOfValue(value, this.types)
     return type === column.type || ('constant' in value && type === 0 && column.kind === 'b')
   }
 

@@ -6,7 +6,7 @@ import type { Column } from './catalogue.js'
 import { type Made, made, made2, told } from './made.js'
 import { valueIn } from './passed.js'
 import { piecesOf } from './pieces.js'
-import { elementTexts } from './row-set.js'
+import { elementTexts, textOf } from './row-set.js'
 import { one, ownName, Terms, texts } from './row-terms.js'
 import type { Level, Occurrence } from './scope.js'
 import { readArray, valueFits } from './values.js'
@@ -69,7 +69,7 @@ function refusalOf(condition: Node, level: Level, types: readonly number[]): Tes
     const value = terms.value(other)
     const absent: Predicate = { is: 'absent', term: { of: 'column', column: term.column.name } }
     const isNull = (parameters: readonly unknown[]): boolean =>
-      value !== undefined && ('constant' in value ? value.constant : (parameters[value.parameter - 1] ?? null)) === null
+      value !== undefined && textOf(term.column, value, parameters) === null
     return {
       occurrence: bound.occurrence,
       condition: { NullTest: { arg: node!, nulltesttype: 'IS_NOT_NULL' } },

@@ -13,6 +13,7 @@ import { withTypes } from './named-types.js'
 import { outputsOf } from './outputs.js'
 import { parseSql } from './parse.js'
 import { type Coarse, Reads } from './reads.js'
+import { type Recursion, recursionOf, shownAnswer } from './recursion.js'
 import type { Level, SelectAnswer } from './scope.js'
 import { SourceText } from './source-text.js'
 
@@ -39,7 +40,7 @@ interface Use {
 /** Where a SELECT stands. */
 interface Place extends Use {
   readonly outer: Level | undefined
-  readonly ctes: ReadonlyMap<string, Cte | undefined>
+  readonly ctes: ReadonlyMap<string, Cte | SelectAnswer | undefined>
   /** The text that it stands in, if that is the statement's own. */
   readonly source: SourceText | undefined
 }
@@ -255,8 +256,8 @@ class Walkthrough {
    * Each place that names it is looked at by itself: so each is bounded by what is said of it there. Of a recursive one, and where that
    * would be too much, nothing is known there.
    */
-  #cte(cte: Cte | undefined, use: Use): ReturnType<FromContext['cte']> {
-    if (!cte) return { answer: undefined, names: [] }
+  #cte(cte: Cte | SelectAnswer | undefined, use: Use): ReturnType<FromContext['cte']> {
+    if (!cte || 'outputs' in cte) return { answer: cte, names: [] }
     if (this.reads.next > OCCURRENCES_MAX) {
       if (!cte.isShared) {
         cte.isUsed = cte.isShared = true
@@ -298,7 +299,8 @@ class Walkthrough {
   }
 
   /** Returns the names that are visible in the statement. Of a plain WITH each query sees those before it, of a recursive one all. */
-  #withClause({ withClause }: SelectStmt, place: Place, own: Map<string, Cte | undefined>): Place['ctes'] {
+  #withClause(statement: SelectStmt, place: Place, own: Map<string, Cte | undefined>): Place['ctes'] {
+    const { withClause } = statement
     if (!withClause) return place.ctes
     const visible = new Map(place.ctes)
     const queries = (withClause.ctes ?? []).flatMap((node) => as('CommonTableExpr', node) ?? [])
@@ -307,7 +309,10 @@ class Walkthrough {
       const select = as('SelectStmt', query.ctequery)
       const inside = { ...place, ctes: new Map(visible) }
       const isKnown = select && !withClause.recursive
-      if (select && !isKnown) this.#select(select, { ...inside, hidden: place.hidden ?? 'cte', growth: 'none' })
+      const recursion = !isKnown && place === this.#top ? recursionOf(statement, query) : undefined
+      const hidden = { ...inside, hidden: place.hidden ?? 'cte', growth: 'none' } as const
+      if (recursion) this.#recursive(recursion, hidden)
+      else if (select && !isKnown) this.#select(select, hidden)
       const cte = isKnown
         ? { names: strings(query.aliascolnames), select, place: inside, isUsed: false, isShared: false }
         : undefined
@@ -315,6 +320,12 @@ class Walkthrough {
       own.set(query.ctename ?? '', cte)
     }
     return visible
+  }
+
+  #recursive(recursion: Recursion, place: Place): void {
+    const answer = shownAnswer(this.#select(recursion.first, place), recursion, this.reads)
+    const ctes = new Map<string, Cte | SelectAnswer | undefined>(place.ctes).set(recursion.name, answer)
+    this.#select(recursion.next, { ...place, ctes })
   }
 
   #isAggregate(call: FuncCall): boolean {

@@ -27,6 +27,11 @@ import type { Column } from './catalogue.js'
  * none that can be told.
  */
 export type Value =
+  | Single
+  /** The first that is not NULL (`coalesce($1, 5)`), perhaps cast. */
+  | { readonly first: readonly Single[]; readonly cast: number | undefined }
+
+export type Single =
   | { readonly parameter: number; readonly cast: number | undefined }
   | { readonly constant: string | null; readonly type: number; readonly node: A_Const | undefined }
 
@@ -69,8 +74,38 @@ const BUILT_IN: ReadonlySet<number> = new Set(TYPES.values())
  */
 export function valueFits(column: Column, value: Value, types: readonly number[]): boolean {
   if ('constant' in value) return fits(column, value.type, undefined)
+  if ('first' in value) return firstFits(column, value, types)
   const type = types[value.parameter - 1]
   return type !== undefined && fits(column, type, value.cast)
+}
+
+/** Only of one type: what has another is first made one of it, and that may be another value. Literals without one are texts there. */
+function firstFits(
+  column: Column,
+  { first, cast }: Extract<Value, { first: unknown }>,
+  types: readonly number[],
+): boolean {
+  const given = first.filter((each) => !('constant' in each) || each.constant !== null)
+  const found = new Set(given.map((each) => (typeOfValue(each, types) === 0 ? TEXT : typeOfValue(each, types))))
+  const [type] = found
+  const isOne = found.size === 1 && type !== undefined && type !== UNKNOWN
+  const isRead = (each: Single): boolean =>
+    !('parameter' in each) || each.cast === undefined || valueFits(column, each, types)
+  return isOne && given.every(isRead) && fits(column, type, cast)
+}
+
+/** The type of a value by itself; undefined if it has none that can be told. */
+export function typeOfValue(value: Value, types: readonly number[]): number | undefined {
+  if ('first' in value) return value.cast
+  return 'constant' in value ? value.type : (value.cast ?? types[value.parameter - 1])
+}
+
+/** What a value is for these parameters: one of them, or a constant. */
+export function chosen(value: Value, parameters: readonly unknown[]): Single {
+  if (!('first' in value)) return value
+  const isGiven = (each: Single): boolean =>
+    ('constant' in each ? each.constant : (parameters[each.parameter - 1] ?? null)) !== null
+  return value.first.find(isGiven) ?? { constant: null, type: 0, node: undefined }
 }
 
 export function readValue(node: Node | undefined): Value | undefined {
@@ -84,8 +119,14 @@ export function readValue(node: Node | undefined): Value | undefined {
   const type = cast && typeOf(cast.typeName, false)
   if (cast && type === undefined) return undefined
   if (parameter) return parameter.number ? { parameter: parameter.number, cast: type } : undefined
+  const first = as('CoalesceExpr', cast ? cast.arg : node)?.args?.map(readValue)
+  if (first) return first.every(isSingle) ? { first, cast: type } : undefined
   const constant = as('A_Const', cast ? cast.arg : node)
   return constant && constantOf(constant, type)
+}
+
+function isSingle(value: Value | undefined): value is Single {
+  return value !== undefined && !('first' in value)
 }
 
 /** The elements of an array that is written out, or the parameter that stands for one. */

@@ -205,6 +205,8 @@ export class Way {
     if (atom.kind === 'not-null') return target.column.isGenerated ? undefined : { kind: 'not-null' }
     const [own, column] = [atom.column.column, target.column]
     if (incomparable(column) || incomparable(own)) return undefined
+    if (atom.kind === 'shown')
+      return equalityOf(column) === equalityOf(own) ? { kind: 'shown', place: atom.place } : undefined
     const doesFit = (value: Value) => [own, column].every((each) => valueFits(each, value, this.#types))
     switch (atom.kind) {
       case 'in': {

@@ -61,8 +61,8 @@ function partner(tables: Tables, column: 'x' | 'y', table: 0 | 1 | 2, of: 'x' | 
   return { ...own, beyond: { columns: ['x', 'y'], rows, partners: needs.partner ? [needs.partner] : [], ties } }
 }
 
-/** By table, those beside a row of it; with `isFar`, and what these need. */
-function waysOf(asked: Tables, isCircle: boolean, isFar: boolean): PartnersByTable {
+/** By table, those beside a row of it; with `isFar`, and what these need; with `isKeyed`, and what names a row. */
+function waysOf(asked: Tables, isCircle: boolean, isFar: boolean, isKeyed: boolean): PartnersByTable {
   const to = (column: 'x' | 'y', table: 0 | 1 | 2, of: 'x' | 'y', needs?: Needs): Partner =>
     partner(asked, column, table, of, isFar ? needs : undefined)
   /** In a circle the third table must lead back to the row. */
@@ -81,7 +81,8 @@ function waysOf(asked: Tables, isCircle: boolean, isFar: boolean): PartnersByTab
     to('x', 1, 'y', { partner: to('x', 0, 'y', back('x', 'y')) }),
     ...closing(to('y', 0, 'x', { partner: to('y', 1, 'x', back('y', 'x')) })),
   ]
-  return new Map(Object.entries({ a, b, c }).map(([table, partners]) => [table, [{ partners }]]))
+  const named = isKeyed ? { key: [{ column: 'id', order: 'text' as const }] } : {}
+  return new Map(Object.entries({ a, b, c }).map(([table, partners]) => [table, [{ partners, ...named }]]))
 }
 
 /** Loads an entry: a is read by its own conditions, b and c by the values that lead there, as chains do it. */
@@ -125,6 +126,7 @@ function run(
   before: readonly Write[],
   unseen: readonly Write[],
   after: readonly Write[],
+  isKeyed = false,
 ): number {
   const tables: Tables = [new Map(), new Map(), new Map()]
   for (const each of before) apply(tables, each)
@@ -133,7 +135,7 @@ function run(
   // The partners were asked for before these; the answer, and what leads to it, shows them.
   const asked: Tables = [new Map(tables[0]), new Map(tables[1]), new Map(tables[2])]
   const missed = unseen.flatMap((each) => apply(tables, each))
-  load(index, tables, waysOf(asked, isCircle, isFar), missed)
+  load(index, tables, waysOf(asked, isCircle, isFar, isKeyed), missed)
   const tally = { coarseOldValues: 0, unchanged: 0, alone: 0 }
   const wanted = answer(tables, isCircle)
   for (const each of after) {
@@ -154,7 +156,7 @@ function run(
   return tally.alone
 }
 
-const worlds = fc.tuple(fc.boolean(), fc.boolean(), writes, fc.array(write, { maxLength: 3 }), writes)
+const worlds = fc.tuple(fc.boolean(), fc.boolean(), writes, fc.array(write, { maxLength: 3 }), writes, fc.boolean())
 
 afterEach(() => void vi.restoreAllMocks())
 
@@ -215,6 +217,31 @@ describe('a row that is let pass for want of a partner', () => {
     expect(run(true, false, before, [], after)).toBe(1)
     vi.spyOn(pairingRules, 'followsItself').mockReturnValue(false)
     expect(() => run(true, false, before, [], after)).toThrow()
+  })
+
+  test('is followed by its key: another row with the same value may come', () => {
+    const column = { column: 'y', order: 'text' as const }
+    const c: Partner = { ...column, keys: new Set(), table: 'c', of: 'y', counts: ['y'], reads: undefined }
+    const one = { of: 'constant' as const, value: '1' }
+    const x = { is: 'compared' as const, operator: '=' as const, order: 'text' as const, right: one }
+    const test = { columns: ['x'], holds: { ...x, left: { of: 'column' as const, column: 'x' } } }
+    const key = [{ column: 'id', order: 'text' as const }]
+    const index = new DependencyIndex()
+    index.resize(4)
+    const own: Dependency = { kind: 'rows', table: 'b', columns: ['x'], values: ['1'], old: 'coarse' }
+    index.add(0, [own], { ways: new Map([['b', [{ partners: [c], test, key }]]]), missed: [] })
+    let touched = 0
+    const put = (row: Record<string, string>): void =>
+      index.resolve(
+        { kind: 'row', table: 'b', op: 'insert', old: null, new: row },
+        () => {
+          touched++
+        },
+        { coarseOldValues: 0, unchanged: 0, alone: 0 },
+      )
+    put({ id: '1', x: '1', y: '5' })
+    put({ id: '2', x: '2', y: '5' })
+    expect(touched).toBe(0)
   })
 
   test('would, if neither its own changes nor more of a partner that came than what makes it one were followed', () => {

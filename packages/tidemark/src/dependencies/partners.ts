@@ -54,6 +54,8 @@ export interface Partners {
   readonly partners: readonly Partner[]
   /** And must meet this, if anything. */
   readonly test?: RowTest
+  /** What names one row of the table; absent: nothing is known to. */
+  readonly key?: readonly Pick<Partner, 'column' | 'order'>[]
 }
 
 /** By table, the ways in which a row of it can matter to an entry, through whatever it was computed from. */
@@ -124,7 +126,7 @@ export class Pairings {
       const alone = this.#missing(way, (column) => valueAfter(change, column), held.since)
       if (!alone) return undefined
       awaited.push(...alone.missing)
-      if (alone.column) itself.push(rowsWith(change.table, alone.column, valueAfter(change, alone.column.column)!))
+      if (alone.column) itself.push(itselfOf(change, [alone.column, ...(way.key ?? [])]))
     }
     // What nothing says of the row alone would tell of its later changes; and each of them costs memory.
     if (itself.length === 0 || awaited.length + itself.length > AWAITED_MAX) return undefined
@@ -209,17 +211,32 @@ function* withBeyond(partners: readonly Partner[]): Generator<Partner> {
 function arrivalOf(partner: Partner, value: string): RowsDependency {
   const { table, of, order } = partner
   const reads = pairingRules.follows(partner)
-  return { ...rowsWith(table, { column: of, order }, value), ...(reads ? { reads } : {}), old: 'ignored' }
+  return { ...rowsWith(table, [{ column: of, order, value }]), ...(reads ? { reads } : {}), old: 'ignored' }
 }
 
-/** All changes of the rows with this value: of one that was let pass the next change counts, whatever the entry reads of its table. */
-function rowsWith(
-  table: string,
-  { column, order }: Pick<Partner, 'column' | 'order'>,
-  value: string | null,
-): RowsDependency {
-  const orders = order === 'text' ? {} : { orders: [order] }
-  return { kind: 'rows', table, columns: [column], values: [value], ...orders, old: 'coarse' }
+/** All changes of a row that is let pass: the next one counts, whatever the entry reads of its table. What is not told does not name it. */
+function itselfOf(change: RowChange, columns: readonly Pick<Partner, 'column' | 'order'>[]): RowsDependency {
+  const parts = new Map<string, Part>()
+  for (const { column, order } of columns) {
+    const value = valueAfter(change, column)
+    if (value === undefined || (value !== null && keyOf(order, value) === undefined)) continue
+    parts.set(column, { column, order, value })
+  }
+  return rowsWith(change.table, [...parts.values()])
+}
+
+interface Part extends Pick<Partner, 'column' | 'order'> {
+  readonly value: string | null
+}
+
+function rowsWith(table: string, parts: readonly Part[]): RowsDependency {
+  const sorted = [...parts].sort((left, right) => (left.column < right.column ? -1 : 1))
+  const orders = sorted.every(({ order }) => order === 'text') ? {} : { orders: sorted.map(({ order }) => order) }
+  return {
+    ...{ kind: 'rows', table, columns: sorted.map(({ column }) => column), values: sorted.map(({ value }) => value) },
+    ...orders,
+    old: 'coarse',
+  }
 }
 
 interface Column {
