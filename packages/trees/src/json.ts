@@ -22,9 +22,8 @@ export interface JsonScalar {
   readonly text: string
 }
 
-/** Beyond these, PostgreSQL would write a number out as thousands of digits. */
+/** PostgreSQL writes a number out, without an exponent: with so many characters at most, signs and point among them. */
 const NUMBER_CHARS_MAX = 400
-const EXPONENT_MAX = 400
 
 /**
  * Reads a document.
@@ -41,12 +40,12 @@ export function parseJson(text: string, limits: TreeLimits, root: Path = ''): Js
   } catch (error) {
     throw new TreeValueError(`The document is no JSON. ${(error as Error).message}`, undefined, { cause: error })
   }
-  return new Parser(text).value(root)
+  return new Parser(text, checked).value(root)
 }
 
-/** Takes text that is known to be JSON. */
+/** Takes text that is known to be JSON, and stored: SQL may have written what an edit could not. */
 export function readJson(text: string): Json {
-  return new Parser(text).value('')
+  return new Parser(text, asItIs).value('')
 }
 
 /** The document's text, without white space. */
@@ -76,7 +75,7 @@ export function cutJson(text: string, depth: number): string {
     const members = left === 0 ? [] : [...json.members].map(([name, member]) => [name, cut(member, left - 1)] as const)
     return { kind: 'object', members: new Map(members) }
   }
-  return printJson(cut(new Parser(text).value(''), depth))
+  return printJson(cut(readJson(text), depth))
 }
 
 /** The same from a JavaScript value; `bigint` is a number. */
@@ -106,7 +105,7 @@ export function jsonOf(value: unknown, limits: TreeLimits, path: Path = '', dept
 /** A JavaScript value of JSON's text: integers that a number cannot hold are `bigint`. */
 export function valueIn(text: string): unknown {
   // 16 digits in a row are the least that a double may not hold.
-  return /\d{16}/.test(text) ? exactValue(new Parser(text).value('')) : JSON.parse(text)
+  return /\d{16}/.test(text) ? exactValue(readJson(text)) : JSON.parse(text)
 }
 
 function exactValue(json: Json): unknown {
@@ -126,13 +125,24 @@ function exactValue(json: Json): unknown {
   return JSON.parse(json.text)
 }
 
+/** What becomes of texts and numbers that are read: the string as JSON, the number as it was written, or an error. */
+interface Rules {
+  readonly text: (text: string, path: Path) => string
+  readonly number: (text: string, path: Path) => string
+}
+
+const checked: Rules = { text: checkText, number: checkNumber }
+const asItIs: Rules = { text: (text) => JSON.stringify(text), number: (text) => text }
+
 /** Takes text apart that is known to be JSON. */
 class Parser {
   readonly #text: string
+  readonly #rules: Rules
   #at = 0
 
-  constructor(text: string) {
+  constructor(text: string, rules: Rules) {
     this.#text = text
+    this.#rules = rules
   }
 
   value(path: Path): Json {
@@ -149,7 +159,7 @@ class Parser {
     this.#space()
     while (this.#text[this.#at] !== '}') {
       const name = JSON.parse(this.#string()) as string
-      checkText(name, path)
+      this.#rules.text(name, path)
       const at = childOf(path, name)
       if (members.has(name)) throw new TreeValueError('An object has two members of one name.', at)
       this.#space()
@@ -176,11 +186,11 @@ class Parser {
 
   #scalar(path: Path): JsonScalar {
     if (this.#text[this.#at] === '"')
-      return { kind: 'scalar', text: checkText(JSON.parse(this.#string()) as string, path) }
+      return { kind: 'scalar', text: this.#rules.text(JSON.parse(this.#string()) as string, path) }
     const begin = this.#at
     while (this.#at < this.#text.length && !',]} \t\n\r'.includes(this.#text[this.#at]!)) this.#at++
     const text = this.#text.slice(begin, this.#at)
-    return { kind: 'scalar', text: /^[-\d]/.test(text) ? checkNumber(text, path) : text }
+    return { kind: 'scalar', text: /^[-\d]/.test(text) ? this.#rules.number(text, path) : text }
   }
 
   #string(): string {
@@ -221,10 +231,18 @@ function checkText(text: string, path: Path): string {
 }
 
 function checkNumber(text: string, path: Path): string {
-  const exponent = Number(/[eE]([+-]?\d+)$/.exec(text)?.[1] ?? 0)
-  if (text.length <= NUMBER_CHARS_MAX && Math.abs(exponent) <= EXPONENT_MAX) return text
+  if (writtenLength(text) <= NUMBER_CHARS_MAX) return text
   throw new TreeValueError(
-    `A number has more than ${NUMBER_CHARS_MAX} digits, or an exponent beyond ${EXPONENT_MAX}.`,
+    `A number has more than ${NUMBER_CHARS_MAX} digits when it is written without an exponent.`,
     path,
   )
+}
+
+/** How long a number is as PostgreSQL writes it: what it writes is read again, when it is exported and imported. */
+function writtenLength(text: string): number {
+  const parts = /^(-?)(\d+)(?:\.(\d+))?[eE]([+-]?\d+)$/.exec(text)
+  if (!parts) return text.length
+  const [, sign, whole, part = '', exponent] = parts
+  const scale = Math.max(0, part.length - Number(exponent))
+  return sign!.length + Math.max(1, whole!.length + Number(exponent)) + (scale > 0 ? 1 + scale : 0)
 }

@@ -1,30 +1,62 @@
 import { connectionError } from '@tidemark/postgres'
 import { escapeLiteral, type Pool, type PoolClient } from 'pg'
-import { TidemarkError } from 'tidemark'
+import { SourceDownError, TidemarkError } from 'tidemark'
 import { TENANT_SETTING } from './schema.js'
+
+/** What a transaction came to, and whether it commits. */
+interface Outcome<Result> {
+  readonly result: Result
+  readonly isKept: boolean
+}
+
+interface Committed<Result> {
+  readonly result: Result
+  /** Of the commit, if it was kept. */
+  readonly position: string | undefined
+}
 
 /** Begins transactions in which row security shows one tenant only, and what is shared. */
 export class Transactions {
   readonly #pool: Pool
   readonly #role: () => string | undefined
+  readonly #maxMs: number
 
-  /** @param role  to take on in each; asked for when one begins */
-  constructor(pool: Pool, role: () => string | undefined) {
+  /**
+   * @param role   to take on in each; asked for when one begins
+   * @param maxMs  how long each may take, and how long it may wait for a connection
+   */
+  constructor(pool: Pool, role: () => string | undefined, maxMs: number) {
     this.#pool = pool
     this.#role = role
+    this.#maxMs = maxMs
   }
 
   /**
    * Runs it in a transaction, which is taken back if it rejects.
    *
    * @returns what it returned, and the position of the commit
-   * @throws SourceDownError (`TIDEMARK_SOURCE_DOWN`) where the database cannot be reached; what `work` rejects with
+   * @throws SourceDownError (`TIDEMARK_SOURCE_DOWN`) where the database cannot be reached, or does not answer in time; what `work` rejects with
    */
   async run<Result>(
     tenant: string,
-    work: (client: PoolClient) => Promise<{ readonly result: Result; readonly isKept: boolean }>,
-  ): Promise<{ readonly result: Result; readonly position: string | undefined }> {
-    const client = await connect(this.#pool)
+    work: (client: PoolClient) => Promise<Outcome<Result>>,
+  ): Promise<Committed<Result>> {
+    const client = await connect(this.#pool, this.#maxMs)
+    let isLent = true
+    const giveBack = (broken?: Error): void => {
+      if (isLent) client.release(broken)
+      isLent = false
+    }
+    // Whoever is too late loses the connection, and with it the transaction.
+    return within(this.#maxMs, this.#transact(client, tenant, work, giveBack), giveBack)
+  }
+
+  async #transact<Result>(
+    client: PoolClient,
+    tenant: string,
+    work: (client: PoolClient) => Promise<Outcome<Result>>,
+    giveBack: (broken?: Error) => void,
+  ): Promise<Committed<Result>> {
     let broken: Error | undefined
     try {
       const own = this.#role()
@@ -47,7 +79,7 @@ export class Transactions {
       })
       throw broken === undefined || error instanceof TidemarkError ? error : connectionError(error)
     } finally {
-      client.release(broken)
+      giveBack(broken)
     }
   }
 
@@ -59,8 +91,40 @@ export class Transactions {
 }
 
 /** @throws SourceDownError */
-export function connect(pool: Pool): Promise<PoolClient> {
-  return pool.connect().catch((error: unknown) => {
+export function connect(pool: Pool, maxMs: number): Promise<PoolClient> {
+  const connecting = pool.connect()
+  const giveUp = (): void => {
+    // Somebody else may have the connection that nobody waits for any more.
+    connecting.then(
+      (client) => client.release(),
+      () => {},
+    )
+  }
+  return within(maxMs, connecting, giveUp).catch((error: unknown) => {
     throw connectionError(error)
   })
+}
+
+/**
+ * A database that is frozen, or behind a line that has gone, ends no connection: what waits for it would wait for ever.
+ *
+ * @param giveUp  called when it is too late, before the promise rejects
+ * @throws SourceDownError if it takes longer; what `asked` rejects with
+ */
+async function within<Result>(maxMs: number, asked: Promise<Result>, giveUp: (late: Error) => void): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined
+  const tooLate = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const late = new SourceDownError(
+        `PostgreSQL has not answered within ${maxMs} ms (transactionMaxMs). Check that it runs, and who holds locks on the tables of the schema tidemark_trees.`,
+      )
+      giveUp(late)
+      reject(late)
+    }, maxMs)
+  })
+  try {
+    return await Promise.race([asked, tooLate])
+  } finally {
+    clearTimeout(timer)
+  }
 }

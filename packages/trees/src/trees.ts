@@ -71,7 +71,7 @@ export class Trees {
       return own
     }
     this.#views = new Views(this.#cacheOf)
-    this.#transactions = new Transactions(source.pool, () => this.#open().role)
+    this.#transactions = new Transactions(source.pool, () => this.#open().role, limits.transactionMaxMs)
     this.#edits = new Edits(this.#transactions, limits, async (tenant, rows) => {
       const { dependents: count, dependentSample: keys } = await this.#cacheOf(tenant).preview({ rows, sampleMax: 100 })
       return { count, keys }
@@ -80,7 +80,7 @@ export class Trees {
 
   /** @internal  Makes the tables; of several calls at once, one does. */
   open(): Promise<void> {
-    this.#opening ??= tablesIn(this.#pool)
+    this.#opening ??= tablesIn(this.#pool, this.limits)
       .then((role) => {
         this.#opened = { role }
       })
@@ -137,8 +137,8 @@ export class Trees {
 }
 
 /** @returns the role to take on; see `migrate` */
-async function tablesIn(pool: Pool): Promise<string | undefined> {
-  const client = await connect(pool)
+async function tablesIn(pool: Pool, { transactionMaxMs }: TreeLimits): Promise<string | undefined> {
+  const client = await connect(pool, transactionMaxMs)
   try {
     return await migrate(client)
   } catch (error) {

@@ -88,13 +88,20 @@ function meaningOf(plain: string): string | undefined {
   if (/^(?:~|null|Null|NULL)?$/.test(plain)) return 'null'
   if (/^(?:true|True|TRUE)$/.test(plain)) return 'true'
   if (/^(?:false|False|FALSE)$/.test(plain)) return 'false'
-  if (/^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/.test(plain)) return plain
   if (/^(?:0x[0-9a-fA-F]+|0o[0-7]+)$/.test(plain)) return String(BigInt(plain))
-  if (/^[-+]?\d+$/.test(plain)) return String(BigInt(plain.replace(/^\+/, '')))
-  if (/^[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:[eE][-+]?\d+)?$/.test(plain)) return String(Number(plain))
+  if (/^[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:[eE][-+]?\d+)?$/.test(plain)) return asJsonNumber(plain)
   if (/^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$/.test(plain))
     throw new TreeValueError(`The document holds ${plain}: JSON has no such number.`)
   return undefined
+}
+
+/** JSON has no plus sign before a number, no zeros before its digits, and a digit on either side of its point. */
+function asJsonNumber(plain: string): string {
+  return plain
+    .replace(/^\+/, '')
+    .replace(/^(-?)0+(?=\d)/, '$1')
+    .replace(/^(-?)\./, '$10.')
+    .replace(/\.(?!\d)/, '')
 }
 
 /** What readers of YAML 1.1 take for something else than text. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { jsonOf, parseJson, printJson, valueIn } from '../src/json.js'
+import { cutJson, jsonOf, parseJson, printJson, readJson, valueIn } from '../src/json.js'
 import { limitsOf } from '../src/limits.js'
 import { assemble, flatten, placesFor } from '../src/nodes.js'
 import { ancestorsOf, childOf, isWithin, nameOf, parentOf, stepsOf } from '../src/pointer.js'
@@ -67,6 +67,10 @@ it('refuses what cannot be stored, and says where', () => {
     '{"a":1,"a":2}': '/a',
     '{"\\u0000":1}': '',
     '[1e401]': '/0',
+    '[1e400]': '/0',
+    '[-1e-400]': '/0',
+    [`[${'9'.repeat(300)}e300]`]: '/0',
+    [`[0.${'1'.repeat(300)}e-300]`]: '/0',
     [`[${'9'.repeat(401)}]`]: '/0',
     [`${'['.repeat(65)}${']'.repeat(65)}`]: undefined,
     [`${'['.repeat(100_000)}`]: undefined,
@@ -83,6 +87,50 @@ it('refuses what cannot be stored, and says where', () => {
     }
     expect(error, text.slice(0, 40)).toMatchObject({ code: 'TIDEMARK_TREE_VALUE', path })
   }
+})
+
+it('a number that is stored is one that PostgreSQL writes as text which may be stored again', () => {
+  // As jsonb does: without an exponent, and with as many digits behind the point as were written.
+  const asWritten = (text: string): string => {
+    const [, sign, whole, part = '', exponent = '0'] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([-+]?\d+))?$/.exec(text)!
+    const digits = `${whole}${part}`
+    const point = whole!.length + Number(exponent)
+    const padded = `${'0'.repeat(Math.max(0, 1 - point))}${digits}${'0'.repeat(Math.max(0, point - digits.length))}`
+    const at = Math.max(1, point)
+    return `${sign}${padded.slice(0, at).replace(/^0+(?=\d)/, '')}${padded.length > at ? `.${padded.slice(at)}` : ''}`
+  }
+  const digits = fc.tuple(
+    fc.integer({ min: 1, max: 9 }),
+    fc.string({ unit: fc.constantFrom(...'0123456789'), maxLength: 420 }),
+  )
+  const part = fc.string({ unit: fc.constantFrom(...'0123456789'), minLength: 1, maxLength: 420 })
+  const numbers = fc
+    .tuple(fc.constantFrom('', '-'), digits, fc.option(part), fc.option(fc.integer({ min: -420, max: 420 })))
+    .map(
+      ([sign, [first, more], behind, exponent]) =>
+        `${sign}${first}${more}${behind === null ? '' : `.${behind}`}${exponent === null ? '' : `e${exponent}`}`,
+    )
+  fc.assert(
+    fc.property(numbers, (text) => {
+      try {
+        parseJson(text, limits)
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'TIDEMARK_TREE_VALUE' })
+        expect(asWritten(text).length).toBeGreaterThan(400)
+        return
+      }
+      const written = asWritten(text)
+      expect(printJson(parseJson(written, limits))).toBe(written)
+    }),
+    { numRuns: 1_000 },
+  )
+})
+
+it('what SQL has stored is read, though an edit could not write it', () => {
+  const number = `1${'0'.repeat(1_000)}`
+  expect(printJson(readJson(`[${number}]`))).toBe(`[${number}]`)
+  expect(cutJson(`[${number}]`, 1)).toBe(`[${number}]`)
+  expect(valueIn(`[${number}]`)).toEqual([10n ** 1_000n])
 })
 
 it('names that JavaScript gives a meaning are plain data', () => {

@@ -100,3 +100,23 @@ it('any text is a document or a clear error', () => {
     { numRuns: 500 },
   )
 })
+
+it('every number of YAML keeps its digits, however it is written', () => {
+  const numbers: Record<string, string> = {
+    '+9007199254740993': '9007199254740993',
+    '0009007199254740993': '9007199254740993',
+    '-007': '-7',
+    '-0': '-0',
+    '.1234567890123456789': '0.1234567890123456789',
+    '-.5': '-0.5',
+    '+.50': '0.50',
+    '9007199254740993.': '9007199254740993',
+    '1.e3': '1e3',
+    '+01.50E+2': '1.50E+2',
+    '+9007199254740993.25': '9007199254740993.25',
+    '.5e300': '0.5e300',
+    '0xFFFFFFFFFFFFFFFFFF': '4722366482869645213695',
+  }
+  for (const [plain, expected] of Object.entries(numbers))
+    expect(jsonOfYaml(`- ${plain}\n`, limits), plain).toBe(`[${expected}]`)
+})
