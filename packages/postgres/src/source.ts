@@ -243,7 +243,7 @@ class PostgresDatabase implements PostgresSource {
 
   /** @throws SqlWritesError if it does more than read */
   async #readOnly(text: string, server: Server): Promise<Analysis> {
-    const analysis = await this.#analyst.analyse(text, 'described', server)
+    const { analysis } = await this.#analyst.analyse(text, 'described', server)
     if (analysis.isRead && !analysis.reasons.has('writes')) return analysis
     throw new SqlWritesError(
       'The SQL does more than read, or is not a single statement. A resource is one SELECT, without FOR UPDATE or INTO.',

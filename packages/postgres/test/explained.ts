@@ -23,7 +23,7 @@ export class Explained {
   }
 
   async reads(text: string): Promise<string[]> {
-    const analysis = await this.#analyst.analyse(text, '', {
+    const { analysis } = await this.#analyst.analyse(text, '', {
       ask: async (query, values) => (await this.client.query({ text: query, values, rowMode: 'array' })).rows[0]![0],
       describe: (query) => describe((each) => this.client.query(each as pg.Query), query),
     })

@@ -166,11 +166,11 @@ afterAll(async () => {
 
 it('a test of rows says what PostgreSQL says, or that it can not tell', async () => {
   const analyst = new Analyst(() => 1)
-  const { rows } = await analyst.analyse('select * from rows_of where id > 0', '', {
+  const { analysis } = await analyst.analyse('select * from rows_of where id > 0', '', {
     ask: async (text, values) => (await client.query({ text, values, rowMode: 'array' })).rows[0]![0],
     describe: (text) => describe((each) => client.query(each as pg.Query), text),
   })
-  const { relation } = rows[0]!
+  const { relation } = analysis.rows[0]!
   const occurrence = {
     number: 0,
     relation,

@@ -39,6 +39,26 @@ it('keeps what a query answered until a row that it depends on changes', async (
   expect((await post(1))?.title).toBe('changed')
 })
 
+it('runs any number of queries at once for one loader, and Node warns of no leak', async () => {
+  const warned: string[] = []
+  const hear = ({ name }: Error): unknown => warned.push(name)
+  process.on('warning', hear)
+  const { cache } = await world.open()
+  const titles = await cache.get('titles', ({ sql }) =>
+    Promise.all(
+      Array.from({ length: 20 }, (_, i) =>
+        sql.one<Post>`select title from posts where id = ${i + 1}`.then((post) => post?.title),
+      ),
+    ),
+  )
+  expect(titles[19]).toBe('post 20')
+  // One signal for as many waits.
+  const { signal } = new AbortController()
+  await Promise.all(Array.from({ length: 20 }, () => cache.settled({ signal })))
+  process.off('warning', hear)
+  expect(warned).not.toContain('MaxListenersExceededWarning')
+})
+
 it('drops an answer when a row leaves or enters it, and no other', async () => {
   const { cache } = await world.open()
   const feed = cache.define('feed', async ({ sql }, author: number) => {

@@ -181,7 +181,7 @@ async function read(query: RandomQuery): Promise<First | undefined> {
   await client.query('savepoint q')
   try {
     const ask: Ask = async (text, values) => (await client.query({ text, values, rowMode: 'array' })).rows[0]![0]
-    const analysis = await analyst.analyse(query.text, '', {
+    const { analysis } = await analyst.analyse(query.text, '', {
       ask,
       describe: (text) => describe((each) => client.query(each as pg.Query), text),
     })

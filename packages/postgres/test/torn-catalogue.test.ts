@@ -26,7 +26,7 @@ afterAll(async () => {
 /** The analysis of a join, where the first answers do not have one of its tables. */
 async function analysed(torn: number): Promise<readonly string[]> {
   let left = torn
-  const analysis = await new Analyst(() => 1).analyse(
+  const { analysis } = await new Analyst(() => 1).analyse(
     'with p as (select * from posts where id = $1) select * from p join authors a on a.id = p.v',
     '',
     {

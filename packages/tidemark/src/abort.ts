@@ -1,5 +1,12 @@
 import { setMaxListeners } from 'node:events'
 
+/** A signal for any number of listeners: Node takes the eleventh for a leak, and says so. */
+export function openAbort(): AbortController {
+  const controller = new AbortController()
+  setMaxListeners(0, controller.signal)
+  return controller
+}
+
 /** Calls back when the signal aborts; returns how to stop that. */
 export function onAbort(signal: AbortSignal | undefined, abort: () => void): () => void {
   if (!signal) return () => {}

@@ -46,6 +46,7 @@ export class Backend implements Server {
   #isSuspect = false
   /** Something may have set what can't be asked for (custom settings). */
   #isTouched = false
+  #variant: { readonly settings: string; readonly text: string } | undefined
 
   /** @param query  runs a query on the client, past any wrapping of it */
   constructor(query: RunQuery, reader: Reader) {
@@ -84,9 +85,13 @@ export class Backend implements Server {
     this.#isTouched = false
   }
 
+  /** Something ran that may have changed what is known of it: `look` before it is used. */
+  get isSuspect(): boolean {
+    return this.#isSuspect || !this.#facts
+  }
+
   /** Whether it is no longer as it was when it was introduced, or what is followed has moved since: then another may be better. */
-  async isSpoilt(hasSession: boolean): Promise<boolean> {
-    await this.look()
+  isSpoilt(hasSession: boolean): boolean {
     const server = this.#reader.followed?.server
     const hasMoved = server !== undefined && server !== this.#server && whereTo(this.#facts!, server) === 'elsewhere'
     return hasMoved || (hasSession && this.#isTouched) || this.#facts!.settings !== this.#firstSettings
@@ -105,13 +110,18 @@ export class Backend implements Server {
     where: Where,
     run: Run<Result>,
   ): Promise<Result> {
-    const isClean = await this.#isClean(reading.session !== undefined)
+    if (this.isSuspect) await this.look()
+    const isClean = this.#isClean(reading.session !== undefined)
     if (!isClean) reading.unkept('dirty-connection')
-    const replayed = await this.#place(reading)
-    const variant = JSON.stringify([this.#facts?.settings, reading.session && namingOf(reading.session)])
-    const statement = `${variant}\0${text}`
-    const { followed, limits, selfCheck } = this.#reader
-    const analysis = selfCheck.amended(statement, await this.#analyse(text, variant, reading, replayed))
+    const place = this.#place(reading)
+    // A standby may still show the catalogue of before.
+    const isCurrent = !place || (this.#reader.followed?.shows(await place) ?? false)
+    const { followed, limits, selfCheck, analyst } = this.#reader
+    if (!this.#facts?.isParsedPlainly || !isPlain(reading.session)) reading.unkept('not-understood')
+    const variant = this.#variantOf(reading.session)
+    const { statement, analysis: found } =
+      analyst.known(text, variant) ?? (await analyst.analyse(text, variant, this, isCurrent))
+    const analysis = selfCheck.amended(statement, found)
     if (!analysis.isRead || analysis.reasons.has('writes')) this.ran('hidden')
     else if (analysis.reasons.has('function')) this.ran('settings')
     const binding = new Binding(analysis, values, reading, followed, limits)
@@ -174,14 +184,13 @@ export class Backend implements Server {
   }
 
   /** Whether it is as the pool's own set-up left it. For a declared session also what can't be asked for counts. */
-  async #isClean(hasSession: boolean): Promise<boolean> {
-    await this.look()
+  #isClean(hasSession: boolean): boolean {
     return this.#facts!.settings === this.#reader.settings && !(hasSession && this.#isTouched)
   }
 
   /** Asks anew what may have changed: before a session is declared, which changes it on purpose. */
   async look(): Promise<void> {
-    if (this.#facts && !this.#isSuspect) return
+    if (!this.isSuspect) return
     this.#isSuspect = false
     this.#facts = await this.#ask()
   }
@@ -190,8 +199,8 @@ export class Backend implements Server {
     return askFacts(this.ask)
   }
 
-  /** Tells the fill where it reads; resolves with the position that a standby has replayed. */
-  async #place(reading: Reading): Promise<number | undefined> {
+  /** Tells the fill where it reads; of a standby, resolves with the position that it has replayed. */
+  #place(reading: Reading): Promise<number> | undefined {
     const server = this.#reader.followed?.server
     // Until it is known what is followed, nothing is kept anyway.
     if (!server || !this.#facts) return undefined
@@ -201,21 +210,24 @@ export class Backend implements Server {
       case 'elsewhere':
         reading.unkept('elsewhere')
         return undefined
-      case 'standby': {
-        const replayed = await askReplayed(this.ask)
-        if (replayed === undefined) reading.unkept('replica')
-        else reading.readAsOf(replayed)
-        return replayed ?? -1
-      }
+      case 'standby':
+        return this.#replayed(reading)
     }
   }
 
-  async #analyse(text: string, variant: string, reading: Reading, replayed: number | undefined): Promise<Analysis> {
-    const { analyst, followed } = this.#reader
-    if (!this.#facts?.isParsedPlainly || !isPlain(reading.session ?? {})) reading.unkept('not-understood')
-    // A standby may still show the catalogue of before.
-    const isCurrent = replayed === undefined || (followed?.shows(replayed) ?? false)
-    return analyst.analyse(text, variant, this, isCurrent)
+  async #replayed(reading: Reading): Promise<number> {
+    const replayed = await askReplayed(this.ask)
+    if (replayed === undefined) reading.unkept('replica')
+    else reading.readAsOf(replayed)
+    return replayed ?? -1
+  }
+
+  /** What of the connection decides what names mean: one text while that is the same, so that it is hashed once. */
+  #variantOf(session: Session | undefined): string {
+    const settings = this.#facts!.settings
+    if (session) return JSON.stringify([settings, namingOf(session)])
+    if (this.#variant?.settings !== settings) this.#variant = { settings, text: JSON.stringify([settings]) }
+    return this.#variant.text
   }
 }
 

@@ -81,8 +81,11 @@ export async function askFacts(ask: Ask): Promise<ConnectionFacts> {
 }
 
 /** Whether a declared session leaves it so that SQL means what the parser takes it for. */
-export function isPlain({ settings = {} }: Session): boolean {
-  return Object.entries(settings).every(([name, value]) => (PLAIN.get(name.toLowerCase()) ?? value) === value)
+export function isPlain(session: Session | undefined): boolean {
+  return (
+    !session?.settings ||
+    Object.entries(session.settings).every(([name, value]) => (PLAIN.get(name.toLowerCase()) ?? value) === value)
+  )
 }
 
 /** Where a connection leads, seen from what is followed. */

@@ -104,7 +104,8 @@ export class QueryPool {
         this.#backends.set(client, backend)
         if (!backend.isIntroduced) await backend.introduce()
         // A new one never is spoilt, so this ends.
-        if (!(await backend.isSpoilt(hasSession))) return { client, backend }
+        if (backend.isSuspect) await backend.look()
+        if (!backend.isSpoilt(hasSession)) return { client, backend }
       } catch (error) {
         const known = queryError(failureOf(client, error), isConnected(client))
         client.release(true)

@@ -18,15 +18,45 @@ const TRIES = 3
 /** Through so many functions that call each other a statement is looked into; if it is not at the end then, into none. */
 const ROUNDS_MAX = 8
 
+/** A text that was analysed, on connections where names mean the same. */
+class Analysed {
+  readonly variant: string
+  readonly text: string
+  /** Names it among all. */
+  readonly statement: string
+  analysis: Analysis
+  version: number
+  /** Who was used before whom. */
+  usedAt = 0
+
+  constructor(variant: string, text: string, analysis: Analysis, version: number) {
+    this.variant = variant
+    this.text = text
+    this.statement = `${variant}\0${text}`
+    this.analysis = analysis
+    this.version = version
+  }
+}
+
 /** Analyses texts with what the server knows of them, once for each state of the catalogue. */
 export class Analyst {
   readonly #version: () => number
-  /** Oldest use first. */
-  readonly #analyses = new Map<string, { readonly version: number; readonly analysis: Analysis }>()
+  /** By variant and text: neither is put together, and hashed, for a look. */
+  readonly #analyses = new Map<string, Map<string, Analysed>>()
+  #size = 0
+  #uses = 0
 
   /** @param version  a number that changes when anything in the catalogue may have changed */
   constructor(version: () => number) {
     this.#version = version
+  }
+
+  /** What is remembered, if that is of now. */
+  known(text: string, variant: string): Pick<Analysed, 'analysis' | 'statement'> | undefined {
+    const known = this.#analyses.get(variant)?.get(text)
+    if (known?.version !== this.#version()) return undefined
+    known.usedAt = ++this.#uses
+    return known
   }
 
   /**
@@ -34,23 +64,44 @@ export class Analyst {
    * @param isCurrent  whether the server shows the catalogue of this version; if not, the analysis is not remembered
    * @throws SqlError (`TIDEMARK_SQL`) if the text is not SQL; else what the server throws
    */
-  async analyse(text: string, variant: string, server: Server, isCurrent = true): Promise<Analysis> {
+  async analyse(
+    text: string,
+    variant: string,
+    server: Server,
+    isCurrent = true,
+  ): Promise<Pick<Analysed, 'analysis' | 'statement'>> {
+    const known = this.known(text, variant)
+    if (known) return known
     await loadParser()
-    const key = `${variant}\0${text}`
     const version = this.#version()
-    const known = this.#analyses.get(key)
-    if (known) this.#analyses.delete(key)
-    if (known?.version === version) {
-      this.#analyses.set(key, known)
-      return known.analysis
-    }
-    const analysis = await analyseOn(text, server)
+    const analysed = new Analysed(variant, text, await analyseOn(text, server), version)
     // What was asked while the catalogue changed may be of before.
-    if (isCurrent && version === this.#version()) {
-      if (this.#analyses.size >= ANALYSES_MAX) this.#analyses.delete(this.#analyses.keys().next().value!)
-      this.#analyses.set(key, { version, analysis })
+    if (isCurrent && version === this.#version()) this.#remember(analysed)
+    return analysed
+  }
+
+  #remember(analysed: Analysed): void {
+    const { variant, text } = analysed
+    let texts = this.#analyses.get(variant)
+    if (!texts) {
+      texts = new Map()
+      this.#analyses.set(variant, texts)
     }
-    return analysis
+    if (!texts.has(text) && this.#size++ >= ANALYSES_MAX) this.#forgetOne()
+    analysed.usedAt = ++this.#uses
+    texts.set(text, analysed)
+  }
+
+  /** The one that was not used for longest: looked for among all, as a new text costs a thousand times as much anyway. */
+  #forgetOne(): void {
+    let oldest: Analysed | undefined
+    for (const texts of this.#analyses.values())
+      for (const each of texts.values()) if (!oldest || each.usedAt < oldest.usedAt) oldest = each
+    if (!oldest) return
+    const texts = this.#analyses.get(oldest.variant)!
+    texts.delete(oldest.text)
+    if (texts.size === 0) this.#analyses.delete(oldest.variant)
+    this.#size--
   }
 }
 

@@ -8,6 +8,18 @@ it('numbers values in the order in which they stand, through fragments', () => {
   expect(statementOf(outer)).toEqual({ text: 'a = $1 and b = $2 and c = $3 and d = $4', values: [1, 2, 3, 4] })
 })
 
+it('remembers the text of what can not change, and of nothing else', () => {
+  const asked = (strings: readonly string[], ...values: readonly unknown[]): string =>
+    statementOf({ strings, values }).text
+  const template = (id: number): string => asked`select ${id} from t`
+  expect(template(1)).toBe('select $1 from t')
+  expect(template(2)).toBe('select $1 from t')
+  const list = ['select ', ' from t']
+  expect(asked(list, 1)).toBe('select $1 from t')
+  list[1] = ' from u'
+  expect(asked(list, 1)).toBe('select $1 from u')
+})
+
 it('quotes names', () => {
   expect(statementOf(identifier(['public', 'a"b'])).text).toBe('"public"."a""b"')
 })

@@ -23,6 +23,7 @@ export function identifier(parts: readonly string[]): Fragment {
 
 /** The text with `$1`, `$2` … where values stood. A value is never put into the text, whatever it is. */
 export function statementOf(template: Pick<Fragment, 'strings' | 'values'>): Statement {
+  if (!template.values.some(isFragment)) return { text: textOf(template.strings), values: template.values }
   const values: unknown[] = []
   const write = ({ strings, values: own }: Pick<Fragment, 'strings' | 'values'>): string =>
     strings.map((string, index) => (index === 0 ? string : writeValue(own[index - 1]) + string)).join('')
@@ -32,6 +33,18 @@ export function statementOf(template: Pick<Fragment, 'strings' | 'values'>): Sta
     return `$${values.length}`
   }
   return { text: write(template), values }
+}
+
+const texts = new WeakMap<readonly string[], string>()
+
+/** A template that has no pieces is of the same text each time: so it need not be put together, and hashed, again. */
+function textOf(strings: readonly string[]): string {
+  const known = texts.get(strings)
+  if (known !== undefined) return known
+  const text = strings.map((string, index) => (index === 0 ? string : `$${index}${string}`)).join('')
+  // What is no template, but a list that somebody may change, is read each time.
+  if (Object.isFrozen(strings)) texts.set(strings, text)
+  return text
 }
 
 function isFragment(value: unknown): value is Fragment {

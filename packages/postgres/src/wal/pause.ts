@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Clock } from 'tidemark'
 
 /** Resolves after `ms`, or as soon as the signal aborts. */
@@ -10,6 +11,8 @@ export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<vo
       resolve()
     }
     const timer = clock.after(ms, done)
+    // One signal may end many waits. Node would take the eleventh for a leak.
+    setMaxListeners(0, signal)
     signal.addEventListener('abort', done, { once: true })
   })
 }

@@ -57,7 +57,7 @@ it.each(Object.keys(CORPORA))(
     const reasons = new Map<string, number>()
     let exact = 0
     for (const { query, text, values } of statements) {
-      const analysis = await analyst.analyse(text, orm, server)
+      const { analysis } = await analyst.analyse(text, orm, server)
       expect(analysis.isRead, `${query}: ${text}`).toBe(true)
       const missing = await opened(text, values, analysis)
       expect(missing, `${query}: ${text}`).toEqual([])

@@ -1,3 +1,4 @@
+import { onAbort } from '../abort.js'
 import type { Clock } from '../clock.js'
 
 /** Resolves true when what was registered calls back, false when the signal, if any, aborts first. `register` returns how to cancel. */
@@ -10,12 +11,11 @@ export function until(
   return new Promise((resolve) => {
     let cancel: (() => void) | undefined
     const end = (isDone: boolean): void => {
-      signal.removeEventListener('abort', aborted)
+      unlisten()
       cancel?.()
       resolve(isDone)
     }
-    const aborted = (): void => end(false)
-    signal.addEventListener('abort', aborted, { once: true })
+    const unlisten = onAbort(signal, () => end(false))
     cancel = register(() => end(true))
   })
 }

@@ -1,3 +1,4 @@
+import { openAbort } from '../abort.js'
 import { BatchAnswerError, type LoaderTimeoutError, OptionError } from '../errors.js'
 import type { Follower } from '../follow/follower.js'
 import type { SharedTier } from '../l2/shared-tier.js'
@@ -84,7 +85,7 @@ export class Batch implements Loading, Runner {
 
   /** Aborted when nobody waits for any of them any more, or the load takes too long. */
   get signal(): AbortSignal {
-    this.#abort ??= new AbortController()
+    this.#abort ??= openAbort()
     if (this.#stopped && !this.#abort.signal.aborted) this.#abort.abort(this.#stopped.reason)
     return this.#abort.signal
   }

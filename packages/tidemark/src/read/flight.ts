@@ -1,3 +1,4 @@
+import { openAbort } from '../abort.js'
 import { listOf } from '../arrays.js'
 import { BehindError, type LoaderTimeoutError } from '../errors.js'
 import type { Follower } from '../follow/follower.js'
@@ -120,7 +121,7 @@ export class Flight implements Loading, Runner, InLine<Flight> {
 
   /** Aborted when the flight is cancelled, or a load takes too long. It lives as long as the flight, which may load many times. */
   get signal(): AbortSignal {
-    this.#abort ??= new AbortController()
+    this.#abort ??= openAbort()
     if (this.#stopped && !this.#abort.signal.aborted) this.#abort.abort(this.#stopped.reason)
     return this.#abort.signal
   }

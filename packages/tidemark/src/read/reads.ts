@@ -1,4 +1,4 @@
-import { setMaxListeners } from 'node:events'
+import { onAbort, openAbort } from '../abort.js'
 import type { Answer } from '../answer.js'
 import type { CallOptions } from '../definition.js'
 import { BehindError, ClosedError, CycleError } from '../errors.js'
@@ -49,11 +49,9 @@ export class Reads {
   readonly #inFull: Form<Answer<unknown>>
   readonly flights = new Line<Flight>()
   readonly #idle = new Set<() => void>()
-  readonly #closing = new AbortController()
+  readonly #closing = openAbort()
 
   constructor(keeper: Keeper, limits: ReadLimits) {
-    // As many listen as reads wait for a position: Node would warn of a leak from the eleventh on.
-    setMaxListeners(0, this.#closing.signal)
     this.#keeper = keeper
     this.#limits = limits
     this.#answers = new Answers(keeper)
@@ -225,10 +223,10 @@ export class Reads {
         reject(signal?.reason)
       }
       const done = (): void => {
-        signal?.removeEventListener('abort', abort)
+        unlisten()
         resolve()
       }
-      signal?.addEventListener('abort', abort, { once: true })
+      const unlisten = onAbort(signal, abort)
       this.#idle.add(done)
     })
   }
