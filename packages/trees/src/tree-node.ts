@@ -30,9 +30,8 @@ export class TreeNode {
   }
 
   /** The value; undefined where there is no such node. The same frozen object for all who read it. */
-  async get(options: CallOptions = {}): Promise<unknown> {
-    const view = (await this.#cache.get(this.key, this.#count(), options)) as View | null
-    return view === null ? undefined : valueOfView(view)
+  get(options?: CallOptions): Promise<unknown> {
+    return (this.#cache.get(this.key, this.#count(), options) as Promise<View | null>).then(valueOf)
   }
 
   /** The value at once, if it is kept here; undefined if not, or if there is no such node. Never loads. */
@@ -78,6 +77,10 @@ export class TreeNode {
   }
 }
 
+function valueOf(view: View | null): unknown {
+  return view === null ? undefined : valueOfView(view)
+}
+
 function withValue({ done, value }: IteratorResult<View | null>): IteratorResult<unknown> {
-  return done || value === null ? { done: done === true, value: undefined } : { done: false, value: valueOfView(value) }
+  return done ? { done: true, value: undefined } : { done: false, value: valueOf(value) }
 }
