@@ -12,7 +12,8 @@ const STEP_KEYS = 64
 
 /**
  * How many entries in L1 these targets name, and some of their keys. Cost: of a tenant its definitions; of a prefix only the keys that are
- * told; of other patterns that of holding each key against it, once.
+ * told; of other patterns, where keys are in order, what it takes to say what keys that lie together begin with and are made of, and of holding
+ * those against it of which that does not tell; else of holding each key against it, once.
  */
 export async function count(core: Core, wanted: Told): Promise<Counted> {
   const { targets, tenant, sampleMax } = wanted
@@ -21,9 +22,7 @@ export async function count(core: Core, wanted: Told): Promise<Counted> {
     const isSweeping = core.sweeps.pending > 0
     if (target.kind === 'tenant' && target.tenant === tenant && !isSweeping) return ofTenant(core, tenant, sampleMax)
     if (target.kind === 'pattern')
-      return matcherOf(target).isPrefix && !isSweeping
-        ? ofPrefix(core, target, wanted)
-        : ofPattern(core, target, wanted)
+      return !isSweeping && isInOrder(core, target) ? inOrder(core, target, wanted) : ofPattern(core, target, wanted)
   }
   const found = new Counting(core, wanted)
   await visit(core, wanted, (slot, part) => {
@@ -32,19 +31,46 @@ export async function count(core: Core, wanted: Told): Promise<Counted> {
   return found.told
 }
 
-async function ofPrefix(core: Core, target: PatternTarget, { tenant, sampleMax, signal }: Told): Promise<Counted> {
-  const { prefix } = matcherOf(target)
+/** Whether keys are in order, or are put in order for it. */
+function isInOrder({ l1 }: Core, target: PatternTarget): boolean {
+  const { prefix, suffix } = matcherOf(target)
+  return prefix !== '' || (suffix === '' && l1.orders.isOrdered)
+}
+
+async function inOrder(core: Core, target: PatternTarget, { tenant, sampleMax, signal }: Told): Promise<Counted> {
+  const matcher = matcherOf(target)
   const slices = new Slices(core.clock, signal)
-  const order = core.l1.order('beginning')
+  const order = core.l1.orders.by('beginning')
   await slices.all(order.build())
   const sample: string[] = []
-  const count = order.count('entry', tenant, prefix)
-  for (const { texts } of order.pages('entry', tenant, prefix)) {
-    sample.push(...texts)
-    if (sample.length >= sampleMax) break
-    if (slices.isOver) await slices.next()
+  const found: number[] = []
+  let count = 0
+  const run = order.run('entry', tenant, matcher.prefix)
+  while (run.next()) {
+    const { texts, from, to, beginning } = run
+    const { ofAll, enough, find } = matcher.begin(beginning, run.alphabet)
+    if (ofAll === undefined) {
+      run.end(find(run, found))
+      count += found.length
+      for (let i = 0; i < found.length && sample.length < sampleMax; i++) sample.push(texts[found[i]!]!)
+      found.length = 0
+    } else {
+      const isNamed = ofAll === 'exact'
+      if (isNamed) {
+        count += to - from
+        for (let place = from; place < to && sample.length < sampleMax; place++) sample.push(texts[place]!)
+      }
+      // Those behind it that begin so are as these are.
+      if (enough !== undefined && (!isNamed || sample.length >= sampleMax)) {
+        const more = run.extend(beginning.slice(0, enough))
+        if (isNamed) count += more
+      }
+    }
+    if (!slices.isOver) continue
+    run.mark()
+    await slices.next()
   }
-  return { count, sample: sample.slice(0, sampleMax) }
+  return { count, sample }
 }
 
 async function ofPattern(core: Core, target: PatternTarget, wanted: Told): Promise<Counted> {

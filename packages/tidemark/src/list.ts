@@ -57,7 +57,7 @@ interface Walk {
 async function inOrder(core: Core, tenant: string, walk: Walk & { targets: readonly Target[] }): Promise<KeyPage> {
   const { targets, isWanted, after, limit, signal } = walk
   const slices = new Slices(core.clock, signal)
-  const order = core.l1.order('beginning')
+  const order = core.l1.orders.by('beginning')
   await slices.all(order.build())
   const prefix = prefixOf(targets)
   const keys: KeyInfo[] = []

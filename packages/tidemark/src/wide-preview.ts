@@ -43,7 +43,7 @@ async function ofPrefix(
   const { l1 } = core
   const { prefix } = matcherOf(target)
   const slices = new Slices(core.clock, signal)
-  const order = l1.order('beginning')
+  const order = l1.orders.by('beginning')
   await slices.all(order.build())
   const tally = new Tally()
   const sample: string[] = []

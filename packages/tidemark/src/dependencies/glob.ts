@@ -1,4 +1,5 @@
 import { PatternError } from '../errors.js'
+import { ANY_POINT, ANY_TEXT, allBut, type Expression, inOrder, pointOf } from './expression.js'
 
 /** What a glob says of one place of a text, in code points. */
 type Unit = number | Class
@@ -11,6 +12,9 @@ interface Class {
 
 /** Of none that is excluded. */
 const ANY: Class = { ranges: [], isNegated: true }
+
+const BEGIN: Expression = { kind: 'begin' }
+const END: Expression = { kind: 'end' }
 
 /** What stands between two stars: plain text, which is fast to find, or places with `?` and classes. */
 type Segment = string | readonly Unit[]
@@ -63,6 +67,24 @@ export class Glob {
   /** What begins with the prefix matches, and nothing else. */
   get isPrefix(): boolean {
     return this.#segments.length === 2 && typeof this.#segments[0] === 'string' && this.#segments[1] === ''
+  }
+
+  /** The same, for whoever holds many texts against it; undefined where that would not be quite the same. */
+  get expression(): Expression | undefined {
+    // Half of a character is found in a whole one where all is plain text.
+    if (this.#segments.some((segment) => typeof segment === 'string' && /\p{Surrogate}/u.test(segment)))
+      return undefined
+    const last = this.#segments.length - 1
+    const parts = this.#segments.flatMap((segment, i): Expression[] => {
+      // Stars at the ends: it is found anywhere.
+      if (segment === '' && last > 0 && (i === 0 || i === last)) return []
+      const points =
+        typeof segment === 'string'
+          ? [...segment].map((each) => pointOf(each.codePointAt(0)!))
+          : segment.map(expressionOf)
+      return [i === 0 ? BEGIN : ANY_TEXT, ...points, ...(i === last ? [END] : [])]
+    })
+    return { kind: 'sequence', parts }
   }
 
   matches(text: string): boolean {
@@ -157,8 +179,16 @@ function readClass(text: string, open: number, units: Unit[]): number {
   }
   if (ranges.length === 0)
     throw new PatternError(`A class of a glob at ${open} is empty. Write '\\[\\]' for two brackets themselves.`, open)
-  units.push({ ranges, isNegated })
+  const isOne = !isNegated && ranges.length === 2 && ranges[0] === ranges[1]
+  units.push(isOne ? ranges[0]! : { ranges, isNegated })
   return at + 1
+}
+
+function expressionOf(unit: Unit): Expression {
+  if (typeof unit === 'number') return pointOf(unit)
+  if (unit === ANY) return ANY_POINT
+  const ranges = inOrder(unit.ranges)
+  return { kind: 'point', ranges: unit.isNegated ? allBut(ranges) : ranges }
 }
 
 /** The characters before the first that may be several. */

@@ -147,6 +147,19 @@ describe('regular expressions', () => {
   })
 
   test.each([
+    ['^user:', true],
+    ['^user:.*', true],
+    ['^user:\\d*', true],
+    ['^user:$', false],
+    ['^user:.', false],
+    ['user:', false],
+    ['.*', false],
+    ['^user:(?i)', false],
+  ])('%s is all that begins with its beginning: %s', (pattern, isPrefix) => {
+    expect(compilePattern({ syntax: 'regex', pattern }).isPrefix).toBe(isPrefix)
+  })
+
+  test.each([
     ['a(?=b)', 1],
     ['(a)\\1', 3],
     ['x[z-a]', 2],
@@ -179,7 +192,7 @@ describe('what would take long', () => {
   })
 
   test('counts as a match where it can not be decided in time', () => {
-    expect(compilePattern({ syntax: 'regex', pattern: '(x?){80}y' }).reach(long)).toBe('coarse')
+    expect(compilePattern({ syntax: 'regex', pattern: '(?i)(x?){80}y' }).reach(long)).toBe('coarse')
     expect(compilePattern({ syntax: 'regex', pattern: 'y$' }).reach('x'.repeat(1_000))).toBe('none')
   })
 })

@@ -1,9 +1,24 @@
 import { PatternError } from '../errors.js'
 import type { Target } from '../log/change.js'
+import type { Alphabet } from './alphabet.js'
+import { Automaton, type Texts } from './automaton.js'
 import { Glob } from './glob.js'
 import { Regex } from './regex.js'
 
 export type PatternTarget = Extract<Target, { kind: 'pattern' }>
+
+/** `coarse`: it would take too long to say, so it counts as a match. */
+export type Reach = 'none' | 'exact' | 'coarse'
+
+/** What a pattern says of keys that begin alike. */
+export interface Among {
+  /** The same of all of them; undefined: that depends. */
+  readonly ofAll: 'none' | 'exact' | undefined
+  /** And of all keys that begin with so much of the beginning; undefined: that is not known. */
+  readonly enough: number | undefined
+  /** Puts the places of those that match into `found`. Returns where it ended, which may be before the last. */
+  find(keys: Texts, found: number[]): number
+}
 
 /** What a pattern says of keys. */
 export interface Matcher {
@@ -12,8 +27,13 @@ export interface Matcher {
   readonly suffix: string
   /** Whether all that begins with the prefix matches: nobody need look further. */
   readonly isPrefix: boolean
-  /** `coarse`: it would take too long to say, so it counts as a match. */
-  reach(key: string): 'none' | 'exact' | 'coarse'
+  reach(key: string): Reach
+  /**
+   * Of keys that begin so: that is looked at once for all.
+   *
+   * @param alphabet  what they are made of behind that, if it is known
+   */
+  begin(beginning: string, alphabet?: Alphabet): Among
   /** What `reach` takes for this key at most: 1 is about 10 ms, and no more is ever taken. */
   effort(key: string): number
 }
@@ -23,6 +43,8 @@ export const PATTERN_LENGTH_MAX = 16_384
 
 /** Steps of one match: about 10 ms, so that a slice of a sweep can't hold the event loop. */
 const STEPS_MAX = { glob: 4_000_000, regex: 100_000 } as const
+/** Characters that an automaton reads in as long. */
+const LENGTH_MAX = 4_000_000
 const COMPILED_MAX = 1_000
 
 /** Compiled patterns, those that were used last at the end. */
@@ -57,16 +79,61 @@ export function matcherOf(target: PatternTarget): Matcher {
   }
 }
 
-const ANY_KEY: Matcher = { prefix: '', suffix: '', isPrefix: false, reach: () => 'coarse', effort: () => 0 }
+const ANY_KEY: Matcher = {
+  prefix: '',
+  suffix: '',
+  isPrefix: false,
+  reach: () => 'coarse',
+  begin: () => oneByOne(() => true),
+  effort: () => 0,
+}
 
 function bounded(pattern: Glob | Regex, stepsMax: number): Matcher {
+  const { prefix, suffix, isPrefix } = pattern
   const lengthMax = stepsMax / pattern.width
+  const automaton = pattern.expression && Automaton.of(pattern.expression)
+  const reach = (key: string): Reach => {
+    const isFound = automaton?.matches(key)
+    if (isFound === undefined && key.length > lengthMax) return 'coarse'
+    return (isFound ?? pattern.matches(key)) ? 'exact' : 'none'
+  }
+  const matches = (key: string): boolean => reach(key) !== 'none'
   return {
-    prefix: pattern.prefix,
-    suffix: pattern.suffix,
-    isPrefix: pattern instanceof Glob && pattern.isPrefix,
-    reach: (key) => (key.length > lengthMax ? 'coarse' : pattern.matches(key) ? 'exact' : 'none'),
-    effort: (key) => (key.length > lengthMax ? 0 : key.length / lengthMax),
+    prefix,
+    suffix,
+    isPrefix: isPrefix || (prefix !== '' && isFoundBehind(automaton, prefix)),
+    reach,
+    begin(beginning, alphabet) {
+      if (!automaton) return oneByOne(matches)
+      const begun = automaton.begin(beginning, alphabet)
+      const { ofAll, isFinal } = begun
+      return {
+        ofAll: ofAll === undefined ? undefined : ofAll ? 'exact' : 'none',
+        enough: isFinal ? begun.length : undefined,
+        find: (keys, found) => automaton.find(keys, begun, found, matches),
+      }
+    },
+    effort(key) {
+      if (automaton?.isSpent === false) return key.length / LENGTH_MAX
+      return key.length > lengthMax ? 0 : key.length / lengthMax
+    },
+  }
+}
+
+function isFoundBehind(automaton: Automaton | undefined, prefix: string): boolean {
+  const begun = automaton?.begin(prefix)
+  return begun?.isFinal === true && begun.ofAll === true
+}
+
+/** Each is looked at from its beginning. */
+function oneByOne(matches: (key: string) => boolean): Among {
+  return {
+    ofAll: undefined,
+    enough: undefined,
+    find({ texts, from }, found) {
+      if (matches(texts[from]!)) found.push(from)
+      return from + 1
+    },
   }
 }
 

@@ -1,5 +1,7 @@
 import { RE2JS, RE2JSException, RE2JSSyntaxException } from 're2js'
 import { PatternError } from '../errors.js'
+import type { Expression } from './expression.js'
+import { readRegex } from './regex-reader.js'
 
 /** Instructions of a compiled expression: a match takes at most about 0.1 µs for each of them and each character. */
 const PROGRAM_MAX = 500
@@ -12,8 +14,11 @@ export class Regex {
   /** What every match begins with: plain characters behind a leading `^`. */
   readonly prefix: string
   readonly suffix = ''
+  readonly isPrefix = false
   /** Steps of a match for each character of the text, at most. */
   readonly width: number
+  /** What it says; undefined where only RE2 knows. */
+  readonly expression: Expression | undefined
   readonly #program: RE2JS
 
   /** @throws PatternError (`TIDEMARK_PATTERN`), with the place */
@@ -26,6 +31,7 @@ export class Regex {
         0,
       )
     this.prefix = prefixOf(text)
+    this.expression = readRegex(text)
   }
 
   matches(text: string): boolean {

@@ -64,7 +64,7 @@ function* matched(l1: L1, spaces: Keyspaces, target: PatternTarget, look: Look):
 /** By the ordered index: keys with the right beginning, or end. */
 function* inOrder(l1: L1, tenant: string, matcher: Matcher, look: Look): Generator<Reached> {
   const { prefix, suffix, isPrefix } = matcher
-  const order = l1.order(prefix === '' ? 'end' : 'beginning')
+  const order = l1.orders.by(prefix === '' ? 'end' : 'beginning')
   let built = 0
   for (const _ of order.build()) if (++built % look.stepKeys === 0) yield look.reached
   for (const kind of KINDS) {

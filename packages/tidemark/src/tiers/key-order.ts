@@ -1,4 +1,5 @@
 import { OrderedTexts, Page } from './ordered-texts.js'
+import { Run } from './run.js'
 
 /** What there is to put in order: things under small integers, each with the key that it has now. */
 export interface Keyed {
@@ -58,6 +59,11 @@ export class KeyOrder {
     return 2 * own > this.#size
   }
 
+  /** Whether all is in order. */
+  get isBuilt(): boolean {
+    return KINDS.every((kind) => this.#built[kind] === Number.POSITIVE_INFINITY)
+  }
+
   /** Builds what is not built yet; each step is one key, or a place without one. */
   *build(): Generator<undefined> {
     for (const kind of KINDS) {
@@ -101,9 +107,9 @@ export class KeyOrder {
     }
   }
 
-  /** How many of the tenant's keys begin (or end) with this. Cost: none for their number that is worth mentioning. */
-  count(kind: Kind, tenant: string, fixed: string): number {
-    return this.#tenants[kind].get(tenant)?.count(this.#textOf(fixed)) ?? 0
+  /** The tenant's keys that begin (or end) with this, as texts of the order, without copying. */
+  run(kind: Kind, tenant: string, fixed: string): Run {
+    return new Run(() => this.#tenants[kind].get(tenant), this.#textOf(fixed))
   }
 
   /** The key of a page's text. */

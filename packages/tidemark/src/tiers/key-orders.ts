@@ -16,6 +16,11 @@ export class KeyOrders {
     })
   }
 
+  /** Whether the keys are in the order of what they begin with. */
+  get isOrdered(): boolean {
+    return this.#beginning?.isBuilt === true
+  }
+
   by(by: 'beginning' | 'end'): KeyOrder {
     if (by === 'beginning') {
       this.#beginning ??= new KeyOrder(this.#keyed, by)
@@ -27,12 +32,14 @@ export class KeyOrders {
 
   /** An entry is stored. */
   add(slot: number, { tenant, text }: Space, slotKey: SlotKey): void {
+    if (!this.#beginning && !this.#end) return
     const key = text(slotKey)
     this.#each((order) => order.add('entry', slot, tenant, key))
   }
 
   /** It is about to go. */
   remove(slot: number, { tenant, text }: Space, slotKey: SlotKey): void {
+    if (!this.#beginning && !this.#end) return
     const key = text(slotKey)
     this.#each((order) => order.remove('entry', slot, tenant, key))
   }

@@ -6,7 +6,7 @@ import { copyOf } from '../values.js'
 import type { Eviction } from './eviction.js'
 import type { Fill } from './fill.js'
 import { floored } from './floored.js'
-import type { Keyed, KeyOrder } from './key-order.js'
+import type { Keyed } from './key-order.js'
 import { KeyOrders } from './key-orders.js'
 import type { L1Limits } from './limits.js'
 import { Shares, type TenantUse } from './shares.js'
@@ -139,10 +139,10 @@ export class L1 implements Keyed {
     return slot < this.#unused && this.#states[slot] !== FREE
   }
 
-  /** The keys in the order of what they begin or end with. Kept once it was asked for, until `clear`. */
-  order(by: 'beginning' | 'end'): KeyOrder {
+  /** The keys in the order of what they begin or end with. An order is kept once it was asked for, until `clear`. */
+  get orders(): KeyOrders {
     this.#orders ??= new KeyOrders(this, this.#index)
-    return this.#orders.by(by)
+    return this.#orders
   }
 
   /**

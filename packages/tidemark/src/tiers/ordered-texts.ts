@@ -1,10 +1,7 @@
+import { Block } from './block.js'
+
 /** A block is split when it has more. */
 const BLOCK_MAX = 256
-
-interface Block {
-  readonly texts: string[]
-  readonly handles: number[]
-}
 
 /** Some texts in order, each with its handle; filled by `OrderedTexts.page`. */
 export class Page {
@@ -19,6 +16,8 @@ export class Page {
 export class OrderedTexts {
   readonly #blocks: Block[] = []
   #size = 0
+  /** Another one after each insertion and removal. */
+  version = 0
 
   get size(): number {
     return this.#size
@@ -26,19 +25,18 @@ export class OrderedTexts {
 
   insert(text: string, handle: number): void {
     this.#size++
+    this.version++
     const at = this.#blockOf(text, handle)
     const block = this.#blocks[at]
     if (!block) {
-      this.#blocks.push({ texts: [text], handles: [handle] })
+      this.#blocks.push(new Block([text], [handle]))
       return
     }
-    const place = placeOf(block, text, handle)
-    block.texts.splice(place, 0, text)
-    block.handles.splice(place, 0, handle)
+    const place = block.placeOf(text, handle)
+    block.insert(place, text, handle)
     if (block.texts.length <= BLOCK_MAX) return
     // What is inserted in order comes at the end: there the block stays full.
-    const cut = place === BLOCK_MAX ? BLOCK_MAX : BLOCK_MAX >>> 1
-    this.#blocks.splice(at + 1, 0, { texts: block.texts.splice(cut), handles: block.handles.splice(cut) })
+    this.#blocks.splice(at + 1, 0, block.split(place === BLOCK_MAX ? BLOCK_MAX : BLOCK_MAX >>> 1))
   }
 
   /** Removes what was inserted with the same text and handle. Returns whether it was here. */
@@ -46,15 +44,12 @@ export class OrderedTexts {
     const at = this.#blockOf(text, handle)
     const block = this.#blocks[at]
     if (!block) return false
-    const place = placeOf(block, text, handle)
-    if (block.handles[place] !== handle || block.texts[place] !== text) return false
+    const place = block.placeOf(text, handle)
+    if (!block.has(place, text, handle)) return false
     this.#size--
-    if (block.texts.length === 1) {
-      this.#blocks.splice(at, 1)
-      return true
-    }
-    block.texts.splice(place, 1)
-    block.handles.splice(place, 1)
+    this.version++
+    if (block.texts.length === 1) this.#blocks.splice(at, 1)
+    else block.remove(place)
     return true
   }
 
@@ -64,36 +59,24 @@ export class OrderedTexts {
    */
   page(page: Page, prefix: string, afterText: string, afterHandle: number): void {
     page.texts.length = page.handles.length = 0
-    const at = this.#blockOf(afterText, afterHandle + 1)
-    let block = this.#blocks[at]
-    let place = block ? placeOf(block, afterText, afterHandle + 1) : 0
-    if (place === block?.texts.length) {
-      block = this.#blocks[at + 1]
-      place = 0
-    }
-    if (!block) return
-    // Where the last one begins with it, all before it do: they lie anywhere in memory, and need not be looked at.
-    const isWhole = block.texts[block.texts.length - 1]!.startsWith(prefix)
-    for (; place < block.texts.length && (isWhole || block.texts[place]!.startsWith(prefix)); place++) {
-      page.texts.push(block.texts[place]!)
-      page.handles.push(block.handles[place]!)
+    let [at, from] = this.behind(afterText, afterHandle)
+    if (from === this.#blocks[at]?.texts.length) [at, from] = [at + 1, 0]
+    const block = this.#blocks[at]
+    const to = block?.endOf(prefix) ?? 0
+    for (let place = from; place < to; place++) {
+      page.texts.push(block!.texts[place]!)
+      page.handles.push(block!.handles[place]!)
     }
   }
 
-  /** How many begin with `prefix`. Cost: some look-ups, and the number of blocks between the first and the last. */
-  count(prefix: string): number {
-    const first = this.#blockOf(prefix, -1)
-    if (this.#blocks.length === 0) return 0
-    // Of the blocks behind it, those that begin with a match come first.
-    let [last, beyond] = [first, this.#blocks.length]
-    while (beyond - last > 1) {
-      const middle = (last + beyond) >>> 1
-      if (this.#blocks[middle]!.texts[0]!.startsWith(prefix)) last = middle
-      else beyond = middle
-    }
-    let count = endOf(this.#blocks[last]!, prefix) - placeOf(this.#blocks[first]!, prefix, -1)
-    for (let at = first; at < last; at++) count += this.#blocks[at]!.texts.length
-    return count
+  get blocks(): readonly Block[] {
+    return this.#blocks
+  }
+
+  /** Where what comes next behind an item is, or belongs, whether or not that is here. */
+  behind(text: string, handle: number): [block: number, place: number] {
+    const at = this.#blockOf(text, handle + 1)
+    return [at, this.#blocks[at]?.placeOf(text, handle + 1) ?? 0]
   }
 
   /** The last block that begins at or before the item, or the first: there it is, or belongs. */
@@ -101,37 +84,9 @@ export class OrderedTexts {
     let [low, high] = [0, this.#blocks.length]
     while (high - low > 1) {
       const middle = (low + high) >>> 1
-      if (isBefore(text, handle, this.#blocks[middle]!, 0)) high = middle
+      if (this.#blocks[middle]!.isAfter(0, text, handle)) high = middle
       else low = middle
     }
     return low
   }
-}
-
-/** Where the item is in the block, or belongs. */
-function placeOf(block: Block, text: string, handle: number): number {
-  let [low, high] = [0, block.texts.length]
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (isBefore(text, handle, block, middle) || (block.handles[middle] === handle && block.texts[middle] === text))
-      high = middle
-    else low = middle + 1
-  }
-  return low
-}
-
-/** Where those end that begin with the prefix, or would be. */
-function endOf({ texts }: Block, prefix: string): number {
-  let [low, high] = [0, texts.length]
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (texts[middle]! > prefix && !texts[middle]!.startsWith(prefix)) high = middle
-    else low = middle + 1
-  }
-  return low
-}
-
-function isBefore(text: string, handle: number, { texts, handles }: Block, place: number): boolean {
-  const other = texts[place]!
-  return text < other || (text === other && handle < handles[place]!)
 }
