@@ -31,7 +31,7 @@ export class TreeNode {
 
   /** The value; undefined where there is no such node. The same frozen object for all who read it. */
   get(options?: CallOptions): Promise<unknown> {
-    return (this.#cache.get(this.key, this.#count(), options) as Promise<View | null>).then(valueOf)
+    return (this.#cache.get(this.key, this.#count(), options) as Promise<View | null>).then(plainOf)
   }
 
   /** The value at once, if it is kept here; undefined if not, or if there is no such node. Never loads. */
@@ -77,10 +77,10 @@ export class TreeNode {
   }
 }
 
-function valueOf(view: View | null): unknown {
+function plainOf(view: View | null): unknown {
   return view === null ? undefined : valueOfView(view)
 }
 
 function withValue({ done, value }: IteratorResult<View | null>): IteratorResult<unknown> {
-  return done ? { done: true, value: undefined } : { done: false, value: valueOf(value) }
+  return done ? { done: true, value: undefined } : { done: false, value: plainOf(value) }
 }
