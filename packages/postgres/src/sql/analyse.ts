@@ -1,4 +1,5 @@
 import type { NotKept } from 'tidemark'
+import type { Asked } from './asked.js'
 import type { A_Const, Node } from './ast.js'
 import { as } from './ast.js'
 import type { Behind } from './behind.js'
@@ -30,6 +31,8 @@ export interface RowRead {
    * Where the answer shows its columns, by their numbers; undefined where its table is read once, so that the answer's own description tells.
    */
   readonly places: ReadonlyMap<number, number> | undefined
+  /** What asks for the rows of it that the answer is made of; undefined if the answer shows them, or that can't be asked. */
+  readonly spine: SpineRead | undefined
   /** Its ways name no row that does not matter, as far as the row alone tells. */
   readonly isExact: boolean
   /** What more decides whether a row counts; undefined if nothing does that is worth it. */
@@ -44,6 +47,15 @@ export interface RowRead {
   readonly unordered: readonly string[] | undefined
   /** Those that decide which rows the answer has: the others it only shows. */
   readonly decides: readonly string[] | undefined
+}
+
+/** A query that asks for rows by their keys. */
+export interface SpineRead {
+  readonly asked: Asked
+  /** Where the key begins in a line of its answer. */
+  readonly at: number
+  /** The columns that decide which rows these are; `tested`: beside tests. */
+  readonly decides: { readonly untested: readonly string[] | undefined; readonly tested: readonly string[] | undefined }
 }
 
 /** A place where a table is read as a whole. */
@@ -159,7 +171,8 @@ export function analyse(material: Material): Analysis | 'torn' {
       decides: columns.deciding(occurrence.relation, occurrence.place),
     }
     const isUsable = testings.length > 0 && facts.isCatalogFirst
-    return { ...read, tested: isUsable ? testedOf(occurrence, read, testings, isTested, columns) : undefined }
+    const tested = isUsable ? testedOf(occurrence, read, testings, isTested, columns) : undefined
+    return { ...read, tested, spine: spineOf(occurrence, read, tested, reads, columns) }
   })
   const tables: TableRead[] = [
     ...reads.whole.map(({ relation, reason, place }) => ({ relation, reason, reads: columns.at(relation, place) })),
@@ -208,6 +221,30 @@ function testedOf(
     unordered: columns.unordered(relation, place, named),
     decides: columns.deciding(relation, place, named),
   }
+}
+
+/** Worth it where its bounds may name rows that are not in the answer. */
+function spineOf(
+  occurrence: TableOccurrence,
+  { hidden, isExact, isAll }: Pick<RowRead, 'hidden' | 'isExact' | 'isAll'>,
+  tested: Tested | undefined,
+  reads: Reads,
+  columns: ColumnsRead,
+): SpineRead | undefined {
+  const { relation, place } = occurrence
+  const shown = reads.placesOf(occurrence)
+  const isShown =
+    !hidden && relation.columns.every(({ name, number }) => !relation.keys.includes(name) || shown.has(number))
+  const isAlone = reads.occurrences.length + reads.whole.length === 1
+  const asked = isShown || isAll || (isExact && isAlone) ? undefined : occurrence.spine?.()
+  const at = asked?.places.get(occurrence)
+  if (!asked || at === undefined) return undefined
+  const named = (tested?.testings ?? []).flatMap((each) => [...each.references])
+  const decides = {
+    untested: columns.at(relation, place, asked.besides),
+    tested: columns.at(relation, place, new Set([...asked.besides, ...named])),
+  }
+  return { asked, at, decides }
 }
 
 /** Whether the answer tells its rows. */

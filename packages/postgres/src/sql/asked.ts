@@ -7,9 +7,8 @@ import { resolve } from './scope.js'
 import type { SourceText } from './source-text.js'
 import { typeNameOf } from './values.js'
 
-/** A query that says where a subquery's LIMIT cuts rows off. */
+/** A query that is made of a part of a statement, and answers with one row of one text. */
 export interface Asked {
-  /** Answers with one row of one text: how many rows the subquery has, how many are NULL in the column, and the last value. */
   readonly text: string
   /** Which of the statement's parameters it takes, from 1. */
   readonly parameters: readonly number[]
@@ -25,7 +24,7 @@ export interface Standing {
 }
 
 /**
- * The query that asks for the end of a subquery; undefined if it can't be run by itself: it depends on the rows around it, or on a common
+ * The query that asks for the end of a subquery: how many rows it has, how many are NULL in the column, and the last value. undefined if it can't be run by itself: it depends on the rows around it, or on a common
  * table expression.
  *
  * @param order  the column that it is sorted by first, as it names it
@@ -50,28 +49,57 @@ export function askedOf(
   const fields = strings(order.fields)
   if (!found || first === undefined || fields.length !== order.fields?.length) return undefined
   const column = fields.map(escapeIdentifier).join('.')
+  const prepared = withParameters(found.text, found.select, types, [
+    { at: first, length: 0, text: `${column} as tidemark_end, ` },
+  ])
+  if (!prepared) return undefined
+  const text = `with s(v) as materialized (${prepared.text}) select json_build_object(
+    'count', (select count(*) from s), 'nulls', (select count(*) from s where v is null),
+    'end', (select v::text from s where v is not null order by v ${isDescending ? 'asc' : 'desc'} limit 1))::text`
+  return { text, parameters: prepared.parameters }
+}
+
+/**
+ * A text that is run by itself: its parameters are numbered anew, and typed, as the server might take them for others there.
+ *
+ * @param edits  what else is changed in it
+ * @param isFree  whether the server will take a parameter for what it is without a type
+ * @returns undefined if a parameter has no type that can be written
+ */
+export function withParameters(
+  text: string,
+  tree: unknown,
+  types: readonly number[],
+  edits: readonly Edit[] = [],
+  isFree = (_number: number): boolean => false,
+): Asked | undefined {
   const parameters: number[] = []
-  const edits: Edit[] = [{ at: first, length: 0, text: `${column} as tidemark_end, ` }]
+  const all = [...edits]
   let isTyped = true
-  walk(found.select, (tag, content) => {
+  walk(tree, (tag, content) => {
     if (tag !== 'ParamRef') return
     const { number = 0, location = 0 } = content as { number?: number; location?: number }
     const type = typeNameOf(types[number - 1] ?? 0)
-    isTyped &&= type !== undefined
+    isTyped &&= type !== undefined || isFree(number)
     const place = parameters.includes(number) ? parameters.indexOf(number) + 1 : parameters.push(number)
-    // By itself the server might take it for another type.
-    edits.push({ at: location, length: `$${number}`.length, text: `($${place})::${type}` })
+    all.push({ at: location, length: `$${number}`.length, text: type ? `($${place})::${type}` : `$${place}` })
   })
-  if (!isTyped) return undefined
-  const text = `with s(v) as materialized (${edited(found.text, edits)}) select json_build_object(
-    'count', (select count(*) from s), 'nulls', (select count(*) from s where v is null),
-    'end', (select v::text from s where v is not null order by v ${isDescending ? 'asc' : 'desc'} limit 1))::text`
-  return { text, parameters }
+  return isTyped ? { text: edited(text, all), parameters } : undefined
 }
 
-function mentionsAny(select: SelectStmt, ctes: ReadonlyMap<string, unknown>): boolean {
+/** How often each parameter stands in it. */
+export function parametersIn(tree: unknown): ReadonlyMap<number, number> {
+  const counts = new Map<number, number>()
+  walk(tree, (tag, content) => {
+    const { number } = content as { number?: number }
+    if (tag === 'ParamRef' && number) counts.set(number, (counts.get(number) ?? 0) + 1)
+  })
+  return counts
+}
+
+export function mentionsAny(part: unknown, ctes: ReadonlyMap<string, unknown>): boolean {
   let isFound = false
-  walk(select, (tag, content) => {
+  walk(part, (tag, content) => {
     const { schemaname, relname = '' } = content as { schemaname?: string; relname?: string }
     if (tag === 'RangeVar' && schemaname === undefined) isFound ||= ctes.has(relname)
   })
@@ -79,10 +107,10 @@ function mentionsAny(select: SelectStmt, ctes: ReadonlyMap<string, unknown>): bo
 }
 
 /** All that it names is in its own FROM, as far as that can be told. */
-function isClosed(select: SelectStmt, from: Item): boolean {
+export function isClosed(part: unknown, from: Item): boolean {
   const level = levelOf(from, undefined)
   let closed = from.sources.every(({ isComplete }) => isComplete)
-  walk(select, (tag, content) => {
+  walk(part, (tag, content) => {
     if (tag === 'SelectStmt') closed = false
     if (tag !== 'ColumnRef') return
     const { fields = [] } = content as ColumnRef

@@ -29,6 +29,7 @@ import {
   rowSetOf,
 } from './row-set.js'
 import { testOf } from './row-test.js'
+import { Spines } from './spines.js'
 import { isWorthAsking, noteAnswer } from './worth.js'
 
 /** Which tables are followed, as the log says: of no table while it is not followed itself. */
@@ -62,6 +63,7 @@ export class Binding {
   readonly #followed = new Map<string, FollowedTable>()
   readonly #chains: Chains
   readonly #ends: Ends
+  readonly #spines: Spines
   /** By table, the partners that its rows need. */
   #paired: ReadonlyMap<string, readonly Partners[]> = new Map()
   readonly #membersMax: number
@@ -84,6 +86,7 @@ export class Binding {
     this.#tables = tables
     this.#chains = new Chains(values, limits.partnersMax)
     this.#ends = new Ends(values)
+    this.#spines = new Spines(values)
     this.#judge()
     for (const table of this.#names()) {
       const followed = tables?.followed(table)
@@ -114,6 +117,13 @@ export class Binding {
           await this.#ends.ask(choice.cut, ask).catch(() => {})
       }
     }
+    for (const { relation, spine } of this.#analysis.rows)
+      if (spine && this.#mayAskForSpine(relation)) await this.#spines.ask(spine.asked, ask).catch(() => {})
+  }
+
+  /** Only where all old values are told, so that of a row it is known whether it meets its bounds. */
+  #mayAskForSpine({ table }: Relation): boolean {
+    return this.#partnersMax > 0 && this.#followed.get(table)?.identity === 'full' && this.#mayAskForEnds
   }
 
   /** A subquery is run once more only where that changes nothing, and it answers the same. */
@@ -197,11 +207,15 @@ export class Binding {
     const isKnown = sets.every((set) => areOldValuesKnown(set, identity))
     const max = isKnown ? this.#shownMax(read, isWhole, test !== undefined) : this.#membersMax
     const isNone = isNoneShown(read, answered)
-    const members = isNone ? [] : max === undefined ? 'unseen' : membersOf(read, identity, answered, max)
+    const shown = isNone ? [] : max === undefined ? 'unseen' : membersOf(read, identity, answered, max)
+    const asked =
+      typeof shown === 'string' && isKnown && max !== undefined ? this.#spines.membersOf(read, max, sets) : undefined
+    const members = asked ?? shown
+    const decides = asked ? read.spine?.decides[test ? 'tested' : 'untested'] : columns.decides
     if (Array.isArray(members)) {
       // Rows that leave are among those that it shows; of the others only what decides whether they are shown.
       for (const set of sets)
-        for (const dependency of dependenciesOf(table, set, 'ignored', test)) this.#depend(dependency, columns.decides)
+        for (const dependency of dependenciesOf(table, set, 'ignored', test)) this.#depend(dependency, decides)
       for (const dependency of members) this.#depend(test ? { ...dependency, test } : dependency, reads)
     } else if (isWhole) {
       this.#depend({ kind: 'table', table }, reads)

@@ -2,6 +2,7 @@ import type { FuncCall, Node, RangeVar, SelectStmt } from './ast.js'
 import type { Column, Relation } from './catalogue.js'
 import type { Formula } from './conditions.js'
 import type { Coarse } from './reads.js'
+import type { Spine } from './spine.js'
 
 /** One place in a statement where rows come from: a table that is read row by row, or a subquery whose columns have a source. */
 export interface Occurrence {
@@ -24,6 +25,8 @@ export interface TableOccurrence extends Occurrence {
   readonly relation: Relation
   /** Its name in FROM. */
   readonly place: RangeVar
+  /** What asks for the rows that the SELECT around it is made of. */
+  spine?: () => Spine | undefined
 }
 
 /** A column of an occurrence. */

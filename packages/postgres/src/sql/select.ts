@@ -16,6 +16,7 @@ import { type Coarse, Reads } from './reads.js'
 import { type Recursion, recursionOf, shownAnswer } from './recursion.js'
 import type { Level, SelectAnswer } from './scope.js'
 import { SourceText } from './source-text.js'
+import { isTable, once, spineOf } from './spine.js'
 
 /** A query of WITH, and where it stands; undefined: what it answers can't be told (it is recursive). */
 interface Cte {
@@ -77,6 +78,7 @@ class Walkthrough {
   readonly #calls: Calls
   /** Where the statement itself stands. */
   readonly #top: Place
+  #statement: Node | undefined
 
   constructor(text: string, facts: Facts, types: readonly number[]) {
     this.reads = new Reads(facts)
@@ -87,6 +89,7 @@ class Walkthrough {
   }
 
   statement(node: Node): void {
+    this.#statement = node
     const select = as('SelectStmt', node)
     const answer = select && this.#select(select, this.#top)
     if (answer) this.reads.holds = answer.holds
@@ -199,7 +202,9 @@ class Walkthrough {
           : []),
       ],
     }
+    const spine = once(() => spineOf(select, from, { ...standing, ctes }, this.#types, this.#statement))
     for (const occurrence of from.occurrences) {
+      if (isTable(occurrence)) occurrence.spine ??= spine
       occurrence.formulas.push(where, ...from.holds)
       if (occurrence.isNullable) occurrence.hidden ??= 'outer-join'
     }

@@ -5,12 +5,32 @@ import { parseSql } from './parse.js'
 /** What may hold a bracket that is none: constants, quoted names, comments. */
 const TOKEN =
   /[eE]'(?:[^'\\]|''|\\[\s\S])*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$([A-Za-z_]\w*|)\$[\s\S]*?\$\1\$|--[^\n]*|\/\*[\s\S]*?\*\/|[()]/g
+const WORD_OR_TOKEN = new RegExp(`${TOKEN.source}|[A-Za-z_\\u0080-\\uffff$][\\w\\u0080-\\uffff$]*`, 'g')
 
-/** A statement's text, in which its subqueries are found. */
+/** A word that stands in no brackets. */
+interface Word {
+  /** In lower case. */
+  readonly word: string
+  readonly index: number
+}
+
+/** The words of a text that stand in no brackets, quotes or comments. */
+export function wordsOf(text: string): readonly Word[] {
+  const words: Word[] = []
+  let depth = 0
+  for (const { 0: token, index } of text.matchAll(WORD_OR_TOKEN)) {
+    if (token === '(') depth++
+    else if (token === ')') depth--
+    else if (depth === 0 && /^[A-Za-z_]+$/.test(token)) words.push({ word: token.toLowerCase(), index })
+  }
+  return words
+}
+
+/** A statement's text, in which it and its subqueries are found. */
 export class SourceText {
   readonly #text: string
   /** By what the parser makes of it. */
-  #subqueries: Map<string, { readonly text: string; readonly select: SelectStmt }> | undefined
+  #queries: Map<string, { readonly text: string; readonly select: SelectStmt }> | undefined
 
   constructor(text: string) {
     this.#text = text
@@ -22,15 +42,35 @@ export class SourceText {
    * @returns undefined if it is not found: then it stands without brackets, or the text is read otherwise than here
    */
   find(select: SelectStmt): { readonly text: string; readonly select: SelectStmt } | undefined {
-    this.#subqueries ??= new Map(
-      groupsOf(this.#text).flatMap((text) => {
+    this.#queries ??= new Map(
+      [this.#text, ...groupsOf(this.#text)].flatMap(partsOf).flatMap((text) => {
         const own = selectOf(text)
         return own ? [[formOf(own), { text, select: own }]] : []
       }),
     )
-    return this.#subqueries.get(formOf(select))
+    return this.#queries.get(formOf(select))
   }
 }
+
+/** A query, and what it is made of by UNION, INTERSECT and EXCEPT. */
+function partsOf(text: string): string[] {
+  const words = wordsOf(text)
+  const ends = words.flatMap(({ word, index }) => (SET_OPERATIONS.has(word) ? [index] : []))
+  const begins = words.flatMap(({ word, index }) => (word === 'select' ? [index] : []))
+  return ends.length === 0
+    ? [text]
+    : [
+        text,
+        ...begins.map((begin) =>
+          text.slice(
+            begin,
+            ends.find((end) => end > begin),
+          ),
+        ),
+      ]
+}
+
+const SET_OPERATIONS: ReadonlySet<string> = new Set(['union', 'intersect', 'except'])
 
 /** What stands in brackets and begins as a query does. */
 function groupsOf(text: string): string[] {
@@ -56,6 +96,6 @@ function selectOf(text: string): SelectStmt | undefined {
 }
 
 /** The tree without where it stands, and without what was found out of it. */
-function formOf(select: SelectStmt): string {
-  return JSON.stringify(select, (key, value) => (key === 'location' || key === 'typeOid' ? undefined : value))
+export function formOf(part: object): string {
+  return JSON.stringify(part, (key, value) => (key === 'location' || key === 'typeOid' ? undefined : value))
 }
