@@ -65,6 +65,7 @@ function analysis(ways: RowRead['ways'], over: Partial<Analysis> & Partial<RowRe
           places: undefined,
           tested: undefined,
           partners: undefined,
+          spine: undefined,
         },
         reads: over.columns?.get(POSTS.oid),
         unordered: over.columns?.get(POSTS.oid),
