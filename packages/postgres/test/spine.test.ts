@@ -81,8 +81,6 @@ describe('a row that an answer is not made of', () => {
   for (const [text, { values = [], leaves, drops }] of Object.entries(cases))
     test(text, async () => {
       const isDropped = await world.keeping(text, values)
-      await world.admin.query('begin')
-      await world.admin.query('commit')
       for (const write of leaves) expect(`${write} ${await isDropped(write)}`).toBe(`${write} false`)
       for (const write of drops) expect(`${write} ${await isDropped(write)}`).toBe(`${write} true`)
       await world.admin.query(`delete from posts; delete from comments;
