@@ -120,3 +120,37 @@ it('every number of YAML keeps its digits, however it is written', () => {
   for (const [plain, expected] of Object.entries(numbers))
     expect(jsonOfYaml(`- ${plain}\n`, limits), plain).toBe(`[${expected}]`)
 })
+
+it('aliases stand for the last node before them that has their anchor, and nothing else', () => {
+  const text = 'a: &x {b: &y 1}\nc: &y 2\nd: *x\ne: *y\nf: &x 3\ng: *x\n'
+  expect(jsonOfYaml(text, limits)).toBe('{"a":{"b":1},"c":2,"d":{"b":1},"e":2,"f":3,"g":3}')
+  for (const refused of ['a: *x\n', 'a: *x\nb: &x 1\n', '*x : 1\n', 'a: &x b\n*x : 1\n', 'a: &x [*x]\n'])
+    expect(() => jsonOfYaml(refused, limits), refused).toThrow(expect.objectContaining({ code: 'TIDEMARK_TREE_VALUE' }))
+})
+
+it('a document takes time by its length, whatever is in it, and one of too many nodes is not parsed', () => {
+  const many = (count: number, line: (n: number) => string) => Array.from({ length: count }, (_, n) => line(n)).join('')
+  const documents: Record<string, [text: string, code?: string]> = {
+    aliases: [`a: &x 1\n${many(8_000, (n) => `b${n}: *x\n`)}`],
+    anchors: [many(8_000, (n) => `- &a${n} 1\n- *a${n}\n`)],
+    names: [many(15_000, (n) => `b${n}: 1\n`)],
+    'names, twice': [`a: 1\n${many(15_000, (n) => `b${n}: 1\n`)}a: 1\n`, 'TIDEMARK_TREE_VALUE'],
+    'a long number': [`- 0x${'F'.repeat(1_000_000)}`, 'TIDEMARK_TREE_VALUE'],
+    'too many items': [`[${'1,'.repeat(500_000)}]`, 'TIDEMARK_TREE_LIMIT'],
+    'too many lines': ['\n'.repeat(1_000_000), 'TIDEMARK_TREE_LIMIT'],
+    'too deep': ['['.repeat(1_000_000), 'TIDEMARK_TREE_'],
+  }
+  for (const [name, [text, code]] of Object.entries(documents)) {
+    const began = performance.now()
+    let refused: string | undefined
+    try {
+      jsonOfYaml(text, limits)
+    } catch (error) {
+      refused = (error as { code: string }).code
+    }
+    if (code === undefined) expect(refused, name).toBeUndefined()
+    else expect(refused, name).toContain(code)
+    // Where each looks at all others, seconds to minutes.
+    expect(performance.now() - began, name).toBeLessThan(2_000)
+  }
+}, 60_000)

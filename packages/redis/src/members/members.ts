@@ -1,6 +1,6 @@
 import { type Clock, ClosedError, OptionError, systemClock } from 'tidemark'
 import { checkAddress, connectionTo, type RedisConnection, type StreamAddress } from '../stream/address.js'
-import { RedisDownError, RedisRefusedError, streamError } from '../stream/errors.js'
+import { kindOf, RedisDownError, RedisRefusedError, streamError } from '../stream/errors.js'
 import { FORGET, MEMBERS_MAX, SAY, type Script } from './scripts.js'
 
 /** Where processes meet. */
@@ -143,12 +143,8 @@ class RedisMembers implements Members {
 
 function membersError(error: unknown): Error {
   const known = streamError(error)
-  if (known instanceof RedisRefusedError && known !== error) {
-    return new RedisRefusedError(
-      'Redis refuses what processes need to find each other: +eval +evalsha +hget +hset +hdel +hgetall on the key, at the primary. See the cause.',
-      { cause: error },
-    )
-  }
+  const refusal = REFUSALS[kindOf(error)]
+  if (refusal !== undefined && known !== error) return new RedisRefusedError(refusal, { cause: error })
   if (known instanceof RedisDownError) {
     return new RedisDownError(
       'The Redis in which the processes find each other cannot be reached, or did not answer in time. Check its address and that it runs.',
@@ -166,4 +162,12 @@ function entriesOf(flat: readonly string[]): MemberEntry[] {
     if (text !== undefined) entries.push({ id: flat[i]!, order: Number(order), text })
   }
   return entries
+}
+
+/** What is refused here for other reasons than on a stream. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  NOPERM:
+    'Redis refuses what processes need to find each other: +eval +evalsha +hget +hset +hdel +hgetall on the key, at the primary. See the cause.',
+  WRONGTYPE:
+    'The key in which processes find each other (its name ends in `members`) holds something else. Delete it, or name another `l2.name` or `relay.stream`.',
 }

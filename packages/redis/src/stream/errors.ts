@@ -30,7 +30,7 @@ export function streamError(error: unknown): TidemarkError {
 }
 
 /** The first word of a server's error is its kind; errors of sockets and of the client have none. */
-function kindOf(error: unknown): string {
+export function kindOf(error: unknown): string {
   if (!(error instanceof Error) || 'syscall' in error) return ''
   // What a script may not call has no kind of its own.
   if (/^ERR (The user executing the script can't run this command|ACL failure in script)/.test(error.message))

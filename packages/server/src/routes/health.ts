@@ -168,7 +168,8 @@ function cachePart(cache: Cache): Part {
   const { keeping, current, silenceMs } = cache.status()
   const name = 'cache'
   if (!current) {
-    const reason = `Not known to be current for ${Math.round(silenceMs)} ms: answers come from the database and are not called fresh.`
+    const since = Number.isFinite(silenceMs) ? `for ${Math.round(silenceMs)} ms` : 'yet'
+    const reason = `Not known to be current ${since}: answers come from the database and are not called fresh.`
     return { name, state: 'not-current', ready: true, reason }
   }
   if (!keeping)
