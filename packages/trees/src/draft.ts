@@ -3,15 +3,19 @@ import { TreeAbsentError, TreeLimitError } from './errors.js'
 import type { Json } from './json.js'
 import type { TreeLimits } from './limits.js'
 import { assemble, flatten, type Kind, kindOf, type Node, placesFor } from './nodes.js'
-import { ancestorsOf, checkPath, childOf, indexOf, isWithin, nameOf, type Path, parentOf } from './pointer.js'
+import { type DraftNode, NodesByPath } from './nodes-by-path.js'
+import { ancestorsOf, checkPath, childOf, indexOf, nameOf, type Path, parentOf } from './pointer.js'
 import { type ConfigName, nodeAt, nodesAround, nodesWithin } from './stored.js'
 
 /** What a commit changes at one node. */
 export interface NodeChange {
   readonly path: Path
   readonly before: Node | undefined
-  readonly after: Omit<Node, 'version'> | undefined
+  readonly after: DraftNode | undefined
 }
+
+/** How often all nodes that an edit may write can be looked at: a patch whose every operation moves a long array would take minutes. */
+const LOOKS_MAX = 200
 
 /**
  * A config in the making: what an edit looks at is read when it is first looked at, in the edit's transaction, and what it makes of it
@@ -24,7 +28,7 @@ export class Draft {
   /** As they are stored, of all that was read. */
   readonly #before = new Map<Path, Node>()
   /** As they will be. */
-  readonly #nodes = new Map<Path, Omit<Node, 'version'>>()
+  readonly #nodes = new NodesByPath()
   /** Nodes that were read by themselves, and those that were read with all below them. */
   readonly #read = new Set<Path>()
   readonly #readWhole = new Set<Path>()
@@ -78,6 +82,8 @@ export class Draft {
 
   /** Puts an item into an array, and moves those behind it; `index` may be its length. */
   async insert(array: Path, index: number, json: Json): Promise<void> {
+    // Behind the last one, no other moves.
+    if (index === (await this.length(array))) return this.#write(childOf(array, String(index)), json, index)
     const items = [...(await this.#items(array))]
     items.splice(index, 0, json)
     this.#write(array, { kind: 'array', items }, this.#nodes.get(array)!.order)
@@ -98,7 +104,8 @@ export class Draft {
 
   /** How many items an array has. */
   async length(array: Path): Promise<number> {
-    return (await this.#items(array)).length
+    await this.#readAll(array)
+    return this.#nodes.countBelow(array)
   }
 
   /** What is different from what is stored, by path. */
@@ -108,8 +115,8 @@ export class Draft {
       const after = this.#nodes.get(path)
       if (!after || after.text !== before.text || after.order !== before.order) changes.push({ path, before, after })
     }
-    for (const [path, after] of this.#nodes)
-      if (!this.#before.has(path)) changes.push({ path, before: undefined, after })
+    for (const after of this.#nodes.all())
+      if (!this.#before.has(after.path)) changes.push({ path: after.path, before: undefined, after })
     return changes.sort((a, b) => (a.path < b.path ? -1 : 1))
   }
 
@@ -135,7 +142,7 @@ export class Draft {
   }
 
   #write(path: Path, json: Json, order: number): void {
-    const had = new Map(this.#within(path))
+    const had = this.#within(path)
     for (const each of had.keys()) this.#nodes.delete(each)
     const ordersOf = (object: Path, names: readonly string[]): readonly number[] => {
       const isObject = had.get(object)?.text === '{}'
@@ -152,21 +159,29 @@ export class Draft {
         throw new TreeLimitError(`The edit writes more than ${this.#limits.editNodesMax} nodes (editNodesMax).`)
       // The names in a document make paths longer and deeper than the one that it is put at.
       checkPath(node.path, this.#limits)
-      this.#nodes.set(node.path, node)
+      this.#nodes.set(node)
     }
   }
 
-  #within(path: Path): Map<Path, Omit<Node, 'version'>> {
-    if (path === '') return new Map(this.#nodes)
-    return new Map([...this.#nodes].filter(([each]) => isWithin(each, path)))
+  #within(path: Path): Map<Path, DraftNode> {
+    const found = this.#nodes.within(path)
+    if (this.#nodes.visits > LOOKS_MAX * this.#limits.editNodesMax)
+      throw new TreeLimitError(
+        `The operations of the edit move too many nodes, over and over (${LOOKS_MAX} times editNodesMax): put the array as a whole.`,
+      )
+    return found
   }
 
   #isRead(path: Path): boolean {
-    return this.#read.has(path) || [...this.#readWhole].some((whole) => isWithin(path, whole))
+    return this.#read.has(path) || this.#isReadWhole(path)
+  }
+
+  #isReadWhole(path: Path): boolean {
+    return this.#readWhole.has(path) || ancestorsOf(path).some((above) => this.#readWhole.has(above))
   }
 
   async #readAll(path: Path): Promise<void> {
-    if ([...this.#readWhole].some((whole) => isWithin(path, whole))) return
+    if (this.#isReadWhole(path)) return
     this.#readWhole.add(path)
     this.#add(await nodesWithin(this.#client, { ...this.#config, path }))
   }
@@ -175,7 +190,7 @@ export class Draft {
     for (const node of nodes) {
       if (this.#before.has(node.path)) continue
       this.#before.set(node.path, node)
-      this.#nodes.set(node.path, node)
+      this.#nodes.set(node)
     }
   }
 }

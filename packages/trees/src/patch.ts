@@ -54,13 +54,21 @@ function readOperation(item: Json, index: number, limits: TreeLimits): Operation
   }
 }
 
+/** After which others have their turn: what an operation looks at is in memory mostly, so none of them waits for anything. */
+const TURN_MS = 5
+
 /**
  * Does the operations, one after the other.
  *
  * @throws TreePatchError (`TIDEMARK_TREE_PATCH`) for the first that cannot be done
  */
 export async function applyPatch(draft: Draft, operations: readonly Operation[], root: Path = ''): Promise<void> {
+  let turnEnds = performance.now() + TURN_MS
   for (const [index, operation] of operations.entries()) {
+    if (performance.now() > turnEnds) {
+      await new Promise(setImmediate)
+      turnEnds = performance.now() + TURN_MS
+    }
     try {
       await apply(
         draft,
