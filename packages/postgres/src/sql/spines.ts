@@ -6,6 +6,11 @@ import type { Ask } from './catalogue.js'
 import { ordersOf, type RowSet } from './row-set.js'
 import { SPINE_MAX } from './spine.js'
 
+/** Where an answer was made of too many rows to follow them one by one, it is asked again at one fill in so many: of other values they may be few. */
+const LARGE_EVERY = 16
+/** How many fills of such a statement were not asked for since. */
+const LARGE = new WeakMap<Asked, number>()
+
 type Lines = readonly (readonly (string | null)[])[]
 
 /**
@@ -23,17 +28,25 @@ export class Spines {
     this.#parameters = parameters
   }
 
-  /** Asks once. */
-  async ask({ text, parameters }: Asked, ask: Ask): Promise<void> {
+  /** Asks once, where it is likely to be of use. */
+  async ask(asked: Asked, ask: Ask): Promise<void> {
+    const { text, parameters } = asked
     if (this.#found.has(text)) return
     this.#found.set(text, undefined)
+    const since = LARGE.get(asked)
+    if (since !== undefined && since < LARGE_EVERY - 1) {
+      LARGE.set(asked, since + 1)
+      return
+    }
+    LARGE.delete(asked)
     const lines = JSON.parse(
       await ask(
         text,
         parameters.map((number) => this.#parameters[number - 1]),
       ),
     ) as Lines
-    if (lines.length <= SPINE_MAX) this.#found.set(text, lines)
+    if (lines.length > SPINE_MAX) LARGE.set(asked, 0)
+    else this.#found.set(text, lines)
   }
 
   /**
@@ -67,7 +80,9 @@ export class Spines {
         ...orders,
         old: 'coarse',
       })
-      if (members.size > max) return undefined
+      if (members.size <= max) continue
+      LARGE.set(spine.asked, 0)
+      return undefined
     }
     const rows = [...members.values()]
     return sets.length > SETS_MAX ? rows : sets.flatMap((set) => rows.map((row) => within(row, set)))
