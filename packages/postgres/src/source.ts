@@ -15,6 +15,7 @@ import { type Explanation, explainTables } from './explain.js'
 import { type Followed, followedOf } from './followed.js'
 import { checkJournal, Journal, type JournalOptions } from './journal/journal.js'
 import { type On, observe } from './journal/observe.js'
+import { wall } from './journal/wall.js'
 import type { Reader } from './read/backend.js'
 import { QueryPool } from './read/query-pool.js'
 import { SelfCheck, type SelfCheckMode } from './read/self-check.js'
@@ -219,7 +220,7 @@ class PostgresDatabase implements PostgresSource {
 
   observe(on: On): void {
     const { journal } = this
-    if (journal) observe(on, (effect) => journal.effect(effect), Date.now)
+    if (journal) observe(on, (effect) => journal.effect(effect), wall)
   }
 
   async explain(text: string): Promise<Explanation> {

@@ -74,8 +74,8 @@ describe('requests', () => {
       ask(ann, { pattern, syntax, ...more }, '/api/invalidate/pattern')
     expect((await asked('none:*', 'glob')).headers['ratelimit']).toMatch(/r=19;/)
     expect((await asked('no.ne', 'regex')).headers['ratelimit']).toMatch(/r=13;/)
-    expect((await asked('[n]one', 'glob', { cache_keys: ['x'] })).headers['ratelimit']).toMatch(/r=11;/)
-    expect((await asked('[n]o*n[e]', 'glob', { dryRun: true })).headers['ratelimit']).toMatch(/r=5;/)
+    expect((await asked('[mn]one', 'glob', { cache_keys: ['x'] })).headers['ratelimit']).toMatch(/r=11;/)
+    expect((await asked('[mn]o*n[ef]', 'glob', { dryRun: true })).headers['ratelimit']).toMatch(/r=5;/)
     const refused = await asked('no.ne', 'regex')
     expect([refused.status, refused.json.code]).toEqual([429, 'TIDEMARK_RATE'])
     // Before it is read: whether the names are right is not looked at.

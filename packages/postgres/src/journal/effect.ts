@@ -16,6 +16,14 @@ export interface Effect {
   readonly ms: number
 }
 
+/**
+ * What is written of how long something took, in microseconds: one at least. The clock of the server that committed it and ours may differ by more
+ * than it took.
+ */
+export function latencyOf(ms: number): number {
+  return Math.max(1, Math.round(ms * 1_000)) / 1_000
+}
+
 /** @param n  a number that the process gives once */
 export function effectOf(effect: Effect, process: string, n: number): Happening {
   const { epoch, lsn, committedAt, tenant, mode, touched, ms } = effect
@@ -29,7 +37,7 @@ export function effectOf(effect: Effect, process: string, n: number): Happening 
     process,
     at: Math.round(committedAt * 1_000),
     mode,
-    latencyMs: Math.round(Math.max(0, ms) * 1_000) / 1_000,
+    latencyMs: latencyOf(ms),
     detail: detailOf({ touched }),
   }
 }

@@ -1,4 +1,5 @@
 import { type By, parsePosition } from 'tidemark'
+import { latencyOf } from './effect.js'
 import { type Happening, NOTHING } from './record.js'
 import { detailOf, storable, textOf } from './texts.js'
 
@@ -37,7 +38,7 @@ export function refilledOf(effect: RefillEffect, process: string, n: number): Ha
     actor: textOf(by.actor),
     requestId: textOf(by.requestId),
     cause: textOf(by.cause),
-    latencyMs: Math.round(Math.max(0, ms) * 1_000) / 1_000,
+    latencyMs: latencyOf(ms),
     detail: detailOf({ loads, filled, failed, ...(isGivenUp ? { givenUp: true } : {}) }),
   }
 }
