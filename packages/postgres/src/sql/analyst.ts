@@ -24,8 +24,8 @@ class Analysed {
   readonly text: string
   /** Names it among all. */
   readonly statement: string
-  analysis: Analysis
-  version: number
+  readonly analysis: Analysis
+  readonly version: number
   /** Who was used before whom. */
   usedAt = 0
 

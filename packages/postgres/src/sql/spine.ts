@@ -59,11 +59,9 @@ export function spineOf(
   // Its list is empty so far.
   const asked = `select ${keys.map((key) => `${key}::text`).join(', ')}${prepared.text.slice('select'.length)} limit ${SPINE_MAX + 1}`
   return {
-    ...{
-      parameters: prepared.parameters,
-      places,
-      besides: columnsIn({ ...select, fromClause: undefined, whereClause: undefined }),
-    },
+    parameters: prepared.parameters,
+    places,
+    besides: columnsIn({ ...select, fromClause: undefined, whereClause: undefined }),
     text: `select coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(${names})), '[]')::text from (${asked}) s(${names})`,
   }
 }

@@ -39,19 +39,12 @@ export function readMissing<Result>(
       else reject(error)
     }
     const { follower } = keeper
-    if (outer) {
-      const reader = new NestedReader(
+    if (outer)
+      new NestedReader(follower, undefined, proofWaitMs, isGraceful, landed, failed).join(
         flight,
         outer.loading,
         undefined,
-        follower,
-        undefined,
-        proofWaitMs,
-        isGraceful,
-        landed,
-        failed,
       )
-      reader.join()
-    } else flight.join(new Reader(follower, undefined, proofWaitMs, isGraceful, landed, failed))
+    else flight.join(new Reader(follower, undefined, proofWaitMs, isGraceful, landed, failed))
   })
 }

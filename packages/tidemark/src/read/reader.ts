@@ -65,34 +65,21 @@ export class Reader {
 
 /** A read by a loader, or one that carries a signal: it ends with what asked for it. Those who look for cycles see for what a loader waits. */
 export class NestedReader extends Reader implements InLine<NestedReader> {
-  readonly flight: Flight
-  readonly #outer: Loading | undefined
-  readonly #unlisten: (() => void) | undefined
+  flight!: Flight
+  #outer: Loading | undefined
+  #unlisten: (() => void) | undefined
   before: NestedReader | undefined
   after: NestedReader | undefined
 
-  constructor(
-    flight: Flight,
-    outer: Loading | undefined,
-    signal: AbortSignal | undefined,
-    follower: Follower,
-    floor: Floor | undefined,
-    proofWaitMs: number,
-    isGraceful: boolean,
-    resolve: (landed: Landed | 'expired') => void,
-    reject: (error: unknown) => void,
-  ) {
-    super(follower, floor, proofWaitMs, isGraceful, resolve, reject)
+  /** Waits for a flight, until `outer` or the signal, whichever there is, ends that. */
+  join(flight: Flight, outer: Loading | undefined, signal: AbortSignal | undefined): void {
     this.flight = flight
     this.#outer = outer
     this.#unlisten = signal && onAbort(signal, () => this.stop(signal.reason))
-  }
-
-  join(): void {
-    this.flight.join(this)
-    if (!this.#outer) return
-    this.#outer.reads.add(this)
-    this.flight.hurry()
+    flight.join(this)
+    if (!outer) return
+    outer.reads.add(this)
+    flight.hurry()
   }
 
   override resolve(landed: Landed | 'expired'): void {

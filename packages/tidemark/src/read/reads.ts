@@ -318,7 +318,7 @@ export class Reads {
     return new Promise((resolve, reject) => {
       const outer = reader?.loading
       if (signal || outer)
-        new NestedReader(flight, outer, signal, follower, floor, proofWaitMs, isGraceful, resolve, reject).join()
+        new NestedReader(follower, floor, proofWaitMs, isGraceful, resolve, reject).join(flight, outer, signal)
       else flight.join(new Reader(follower, floor, proofWaitMs, isGraceful, resolve, reject))
     })
   }
