@@ -228,6 +228,35 @@ describe('reads across changes', () => {
     expect(cache.counters.loads).toBe(loads + 3)
   })
 
+  test('of many loads that wait for one proof the first have asked the source before the others begin', async () => {
+    const { cache, source, clock } = bed()
+    source.put('public.posts', { id: 1, title: 'a' })
+    await cache.settled()
+    const copy = cache.define('copy', ({ db }, _: number) => db.one('public.posts', { id: 1 }))
+    const ids = Array.from({ length: 100 }, (_, id) => id)
+    await Promise.all(ids.map((id) => copy(id)))
+    const { log } = source
+    log.isAutomatic = false
+    source.put('public.posts', { id: 1, title: 'b' })
+    log.show(log.commits.at(-1)!)
+    log.deliver()
+    const { loads } = cache.counters
+    const { reads } = source
+    const all = ids.map((id) => copy.ask(id))
+    await rest()
+    expect(cache.counters.loads).toBe(loads)
+    for (const probe of log.probes.splice(0)) probe.answer()
+    await rest()
+    const begun = cache.counters.loads - loads
+    expect(begun).toBeGreaterThan(0)
+    expect(begun).toBeLessThan(50)
+    expect(source.reads - reads).toBe(begun)
+    await clock.advance(0)
+    for (const answer of await Promise.all(all)) expect(answer).toMatchObject({ state: 'fresh', value: { title: 'b' } })
+    // Each once: what began late was not in vain.
+    expect(cache.counters.loads).toBe(loads + 100)
+  })
+
   test('a load that is not kept anyway, as the log is lost, waits for no proof', async () => {
     const { log, post } = await takenUnseen()
     log.lose()
