@@ -8,6 +8,8 @@ export interface Clock {
   after(ms: number, run: () => void): { cancel(): void }
   /** Runs `run` once when what waits in the event loop was done; keeps the process alive until then. Default: `after(0, run)`. */
   soon?(run: () => void): { cancel(): void }
+  /** The same after a rest of about a millisecond, in which the processor is given up. Default: `soon`. */
+  rested?(run: () => void): { cancel(): void }
   /** A number in [0, 1). */
   random(): number
 }
@@ -21,6 +23,10 @@ export const systemClock: Clock = {
   soon(run) {
     const next = setImmediate(run)
     return { cancel: () => clearImmediate(next) }
+  },
+  rested(run) {
+    const next = setTimeout(run, 1)
+    return { cancel: () => clearTimeout(next) }
   },
   random: () => Math.random(),
 }

@@ -24,7 +24,7 @@ export class Slices {
 
   /** Resolves when the event loop has done what waited, and others have had their turn. @throws the signal's reason */
   async next(): Promise<void> {
-    await new Promise<void>((resolve) => this.#turns.wait(resolve, false))
+    await new Promise<void>((resolve) => this.#turns.wait(resolve, 'asked'))
     this.#signal?.throwIfAborted()
   }
 }

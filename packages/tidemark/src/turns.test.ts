@@ -3,7 +3,7 @@ import type { Cache } from './cache.js'
 import { type Clock, systemClock } from './clock.js'
 import { createCache } from './create.js'
 import { ManualClock, rest } from './testing/index.js'
-import { Turns } from './turns.js'
+import { type Need, Turns } from './turns.js'
 
 // What goes through all keys might forget to look at the clock, in one of its phases; or several at once might hold the event loop
 // together, each within its own bounds.
@@ -153,17 +153,83 @@ test('those who wait go on one after the other, a sweep every other time; who is
   const clock = new ManualClock()
   const turns = Turns.of(clock)
   const order: string[] = []
-  const work = (name: string, slices: number, isUrgent: boolean): void => {
+  const work = (name: string, slices: number, need: Need): void => {
     order.push(name)
-    if (slices > 1) turns.wait(() => work(name, slices - 1, isUrgent), isUrgent)
+    if (slices > 1) turns.wait(() => work(name, slices - 1, need), need)
   }
-  for (const name of ['a', 'b']) turns.wait(() => work(name, 2, false), false)
-  turns.wait(() => work('sweep', 3, true), true)
+  for (const name of ['a', 'b']) turns.wait(() => work(name, 2, 'asked'), 'asked')
+  turns.wait(() => work('sweep', 3, 'sweep'), 'sweep')
   expect(clock.timers).toBe(1)
   await clock.advance(0)
   await rest()
   expect(order).toEqual(['sweep', 'a', 'sweep', 'b', 'sweep', 'a', 'b'])
-  const left = turns.wait(() => order.push('never'), false)
+  const left = turns.wait(() => order.push('never'), 'asked')
   left.cancel()
   expect(clock.timers).toBe(0)
+})
+
+describe('work at leisure', () => {
+  /** Says what each turn was waited for with, and gives it when it is told to. */
+  function resting() {
+    const waits: ('soon' | 'rested')[] = []
+    const due = new Set<() => void>()
+    const wait = (kind: 'soon' | 'rested') => (run: () => void) => {
+      waits.push(kind)
+      due.add(run)
+      return { cancel: () => void due.delete(run) }
+    }
+    const clock: Clock = Object.assign(new ManualClock(), { soon: wait('soon'), rested: wait('rested') })
+    const give = (): void => {
+      const [next] = due
+      due.delete(next!)
+      next!()
+    }
+    return { clock, waits, due, give }
+  }
+
+  test('leaves the processor between two turns, unless somebody waits for other work', () => {
+    const { clock, waits, due, give } = resting()
+    const turns = Turns.of(clock)
+    const order: string[] = []
+    turns.wait(() => order.push('leisure'), 'leisure')
+    expect(waits).toEqual(['rested'])
+    // The rest ends at once for who is asked.
+    turns.wait(() => order.push('asked'), 'asked')
+    expect(waits).toEqual(['rested', 'soon'])
+    expect(due.size).toBe(1)
+    give()
+    give()
+    expect(order).toEqual(['leisure', 'asked'])
+    turns.wait(() => order.push('sweep'), 'sweep')
+    turns.wait(() => order.push('leisure'), 'leisure')
+    expect(waits.slice(2)).toEqual(['soon', 'soon'])
+    give()
+    expect(waits.slice(4)).toEqual(['rested'])
+  })
+
+  test('is what a few sweeps are; many are hastened', async () => {
+    const { clock, waits, due, give } = resting()
+    const cache = createCache({ clock, l1: { maxEntries: 100_000 } })
+    for (let i = 0; i < 20_000; i++) await cache.get(`user:${i}`, () => i, { ttl: '1d' })
+    await cache.invalidate({ pattern: 'user:*9*' })
+    while (due.size > 0) give()
+    // As if each look at the clock took as long as a turn.
+    clock.now = () => (clock as ManualClock & { at?: number }).at!++
+    Object.assign(clock, { at: 2_000 })
+    waits.length = 0
+    const invalidated = Array.from({ length: 6 }, (_, i) => cache.invalidate({ pattern: `user:${i + 1}*` }))
+    await rest()
+    expect(cache.status().sweeping).toBe(6)
+    // The first was alone when it began to wait.
+    expect(waits).toEqual(['rested'])
+    give()
+    while (cache.status().sweeping > 4) give()
+    expect(new Set(waits.slice(1, -1))).toEqual(new Set(['soon']))
+    expect(waits.at(-1)).toBe('rested')
+    while (cache.status().sweeping > 0) give()
+    await Promise.all(invalidated)
+    expect(cache.peek('user:7')).toBe(7)
+    expect(cache.peek('user:15')).toBe(undefined)
+    await cache.close()
+  })
 })

@@ -5,10 +5,19 @@ import type { Clock } from './clock.js'
  * waits. It is what a request waits longer while a million keys are gone through, and turns much shorter would cost more than they do.
  */
 const TURN_MS = 0.5
+/** The same of work at leisure, which then rests. */
+const LEISURE_MS = 0.25
+/**
+ * How much somebody waits for what long work does: for its end (`asked`); for nothing, but each read looks at what it has not come to
+ * (`sweep`); for nothing, and reads hardly notice it (`leisure`).
+ */
+export type Need = 'asked' | 'sweep' | 'leisure'
+
 /** Whoever begins so long after the last look at the clock is in another turn of the event loop. */
 const PAUSE_MS = 1
 
 interface Waiting {
+  readonly need: Need
   readonly run: () => void
 }
 
@@ -21,11 +30,11 @@ const turns = new WeakMap<Clock, Turns>()
  */
 export class Turns {
   readonly #clock: Clock
-  /** Sweeps: readers have to judge for themselves what these have not come to. */
-  readonly #urgent: Waiting[] = []
-  readonly #others: Waiting[] = []
-  #wasUrgent = false
+  readonly #sweeps: Waiting[] = []
+  readonly #asked: Waiting[] = []
+  #wasSweep = false
   #timer: { cancel(): void } | undefined
+  #isResting = false
   #until = Number.NEGATIVE_INFINITY
   #lookedAt = Number.NEGATIVE_INFINITY
   #isSpent = false
@@ -60,41 +69,52 @@ export class Turns {
   }
 
   /** Calls `run` when the event loop has done what waited, and those have gone on who waited before. */
-  wait(run: () => void, isUrgent: boolean): { cancel(): void } {
-    const queue = isUrgent ? this.#urgent : this.#others
-    const waiting = { run }
+  wait(run: () => void, need: Need): { cancel(): void } {
+    const queue = need === 'asked' ? this.#asked : this.#sweeps
+    const waiting = { need, run }
     queue.push(waiting)
     this.#arm()
     return {
       cancel: () => {
         const at = queue.indexOf(waiting)
         if (at >= 0) queue.splice(at, 1)
-        if (this.#waiting > 0) return
-        this.#timer?.cancel()
-        this.#timer = undefined
+        if (this.#waiting === 0) this.#disarm()
       },
     }
   }
 
+  /**
+   * Work at leisure leaves the processor, not the event loop alone: a thread that never waits is let run for some milliseconds on end before
+   * whoever it serves, on a machine with few cores.
+   */
   #arm(): void {
-    if (this.#timer) return
+    const isAtLeisure = this.#asked.length === 0 && this.#sweeps.every(({ need }) => need === 'leisure')
+    if (this.#timer && (isAtLeisure || !this.#isResting)) return
+    this.#disarm()
     const run = (): void => {
       this.#timer = undefined
       this.#give()
     }
-    this.#timer = this.#clock.soon?.(run) ?? this.#clock.after(0, run)
+    this.#isResting = isAtLeisure
+    const clock = this.#clock
+    this.#timer = (isAtLeisure && clock.rested?.(run)) || (clock.soon?.(run) ?? clock.after(0, run))
+  }
+
+  #disarm(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
   }
 
   get #waiting(): number {
-    return this.#urgent.length + this.#others.length
+    return this.#sweeps.length + this.#asked.length
   }
 
   #give(): void {
-    const isUrgent = this.#others.length === 0 || (this.#urgent.length > 0 && !this.#wasUrgent)
-    const next = (isUrgent ? this.#urgent : this.#others).shift()
+    const isSweep = this.#asked.length === 0 || (this.#sweeps.length > 0 && !this.#wasSweep)
+    const next = (isSweep ? this.#sweeps : this.#asked).shift()
     if (!next) return
-    this.#wasUrgent = isUrgent
-    this.#start(this.#clock.now())
+    this.#wasSweep = isSweep
+    this.#start(this.#clock.now(), next.need)
     try {
       next.run()
     } finally {
@@ -103,8 +123,8 @@ export class Turns {
     }
   }
 
-  #start(now: number): void {
-    this.#until = now + TURN_MS
+  #start(now: number, need: Need = 'asked'): void {
+    this.#until = now + (need === 'leisure' ? LEISURE_MS : TURN_MS)
     this.#lookedAt = now
     this.#isSpent = false
   }

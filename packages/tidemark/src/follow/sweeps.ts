@@ -54,6 +54,9 @@ const FIRST_STEPS = 32
 /** But not if they take so long. */
 const FIRST_MS = 5
 
+/** Beyond so many in progress their end is hastened: each read judges what it finds by all of them, and their number is limited. */
+const LEISURE_MAX = 4
+
 /**
  * Patterns, tenants and everything: targets that may name more entries than can be looked at in one go; and the entries of a tag, a key
  * or a row that so many have. They hold from the moment at which they are applied, and are worked off in slices:
@@ -157,10 +160,13 @@ export class Sweeps {
       if (this.#turns.isOver && (steps >= stepsMin || clock.now() >= until)) break
     }
     if (this.#pending.length === 0) return
-    this.#turn = this.#turns.wait(() => {
-      this.#turn = undefined
-      this.#run(0)
-    }, true)
+    this.#turn = this.#turns.wait(
+      () => {
+        this.#turn = undefined
+        this.#run(0)
+      },
+      this.#pending.length > LEISURE_MAX ? 'sweep' : 'leisure',
+    )
   }
 
   *#steps(own: () => Sweep): Generator<unknown> {
