@@ -53,9 +53,11 @@ export function askedOf(
     { at: first, length: 0, text: `${column} as tidemark_end, ` },
   ])
   if (!prepared) return undefined
-  const text = `with s(v) as materialized (${prepared.text}) select json_build_object(
+  // It may end with a comment.
+  const text = `with s(v) as materialized (${prepared.text}
+  ) select json_build_object(
     'count', (select count(*) from s), 'nulls', (select count(*) from s where v is null),
-    'end', (select v::text from s where v is not null order by v ${isDescending ? 'asc' : 'desc'} limit 1))::text`
+    'end', (select s.v::text from s where s.v is not null order by s.v ${isDescending ? 'asc' : 'desc'} limit 1))::text`
   return { text, parameters: prepared.parameters }
 }
 

@@ -110,6 +110,9 @@ export class Binding {
     if (isWorth && this.#partnersMax > 0) steps.push(...partnerSteps(this.#analysis))
     // Without the values the bounds are wider; what is wrong with the connection the statement itself will show.
     await this.#chains.resolve(steps, presences, ask).catch(() => {})
+    // Before the ends of LIMITs: a row that leaves in between moves an end, and is one of these, so that it touches the entry.
+    for (const { relation, spine } of this.#analysis.rows)
+      if (spine && this.#mayAskForSpine(relation)) await this.#spines.ask(spine.asked, ask).catch(() => {})
     for (const { relation, ways } of this.#analysis.rows) {
       if (typeof ways === 'string') continue
       for (const { column, choice } of ways.flat()) {
@@ -117,8 +120,6 @@ export class Binding {
           await this.#ends.ask(choice.cut, ask).catch(() => {})
       }
     }
-    for (const { relation, spine } of this.#analysis.rows)
-      if (spine && this.#mayAskForSpine(relation)) await this.#spines.ask(spine.asked, ask).catch(() => {})
   }
 
   /** Only where all old values are told, so that of a row it is known whether it meets its bounds. */
@@ -206,8 +207,10 @@ export class Binding {
     if (typeof found === 'string' && isLoose && !isAll && this.#tables) this.#reading.coarse(table, found)
     const isKnown = sets.every((set) => areOldValuesKnown(set, identity))
     const max = isKnown ? this.#shownMax(read, isWhole, test !== undefined) : this.#membersMax
-    const isNone = isNoneShown(read, answered)
-    const shown = isNone ? [] : max === undefined ? 'unseen' : membersOf(read, identity, answered, max)
+    // The statement may have run without a row that moved an end which was asked for: the answer does not show that one.
+    const isShown = !this.#hasAskedEnd(read)
+    const isNone = isShown && isNoneShown(read, answered)
+    const shown = isNone ? [] : isShown && max !== undefined ? membersOf(read, identity, answered, max) : 'unseen'
     const asked =
       typeof shown === 'string' && isKnown && max !== undefined ? this.#spines.membersOf(read, max, sets) : undefined
     const members = asked ?? shown
@@ -232,6 +235,11 @@ export class Binding {
       if (absent) this.#dependOnEvidence(absent, [], answered)
       else this.#dependOnChains(way, answered)
     }
+  }
+
+  #hasAskedEnd({ ways }: RowRead): boolean {
+    if (typeof ways === 'string') return false
+    return ways.flat().some(({ choice }) => choice.kind === 'cut' && this.#ends.wasAsked(choice.cut))
   }
 
   /** A table without which no row matters in this way, and which has none, or can have none. */

@@ -7,9 +7,9 @@ import { orderOf } from './canonical.js'
 import type { Column } from './catalogue.js'
 import { columnOf } from './conditions.js'
 import type { Item } from './from.js'
-import { placeOf } from './outputs.js'
+import { hasPlaces, placeOf } from './outputs.js'
 import { noRow, type RowSet } from './row-set.js'
-import type { BoundColumn, Level } from './scope.js'
+import type { BoundColumn, Level, SelectAnswer } from './scope.js'
 import { readValue, type Value } from './values.js'
 
 /*
@@ -25,8 +25,8 @@ export interface Cut {
   readonly areNullsFirst: boolean
   readonly limit: Value
   /**
-   * Which column of the statement's answer shows the last row's value: by its place, or its table and number where no place is known. Of a
-   * subquery: what is asked for it.
+   * Which column of the statement's answer shows the last row's value: by its place, or its table and number where no place is known. Where
+   * none does, and of a subquery: what is asked for it.
    */
   readonly shown: number | { readonly table: number; readonly number: number } | Asked
 }
@@ -35,35 +35,71 @@ export interface Cut {
  * Where a SELECT's LIMIT cuts rows off, by the first column of its order; undefined if it does not, or can't be told. Not for what answers
  * with one row for many that are not equal in that column (windows, aggregates without GROUP BY).
  *
- * @param standing  of a subquery; undefined: its answer is the statement's
+ * @param isStatement  its answer is the statement's
  * @param types  type OIDs of the statement's parameters
  */
 export function cutOf(
   select: SelectStmt,
   level: Level,
   from: Item,
-  standing: Standing | undefined,
+  standing: Standing,
+  isStatement: boolean,
   types: readonly number[],
 ): { readonly by: BoundColumn; readonly cut: Cut } | undefined {
-  const sort = as('SortBy', select.sortClause?.[0])
-  const limit = readValue(select.limitCount)
-  if (!sort || !limit || sort.useOp?.length || sort.sortby_dir === 'SORTBY_USING') return undefined
-  const node = sortedBy(sort.node, select)
+  const order = orderIn(select)
+  const node = order && sortedBy(order.node, select)
   const by = columnOf(node, level)
-  if (!by || !orderOf(by.column)) return undefined
-  const isDescending = sort.sortby_dir === 'SORTBY_DESC'
-  const order = as('ColumnRef', node)
-  const asked = standing && order && askedOf(select, order, isDescending, from, standing, types)
-  const shown = standing ? asked : placeIn(by, select, from)
+  if (!order || !by || !orderOf(by.column)) return undefined
+  const { isDescending, areNullsFirst, limit } = order
+  const named = as('ColumnRef', node)
+  const place = isStatement ? placeIn(by, select, from) : undefined
+  const shown = place ?? (named && askedOf(select, named, isDescending, from, standing, types))
   if (shown === undefined) return undefined
-  const nulls = sort.sortby_nulls
-  const areNullsFirst = nulls === 'SORTBY_NULLS_FIRST' || (isDescending && nulls !== 'SORTBY_NULLS_LAST')
   return { by, cut: { column: by.column, isDescending, areNullsFirst, limit, shown } }
 }
 
+/**
+ * Says the same of the parts of a set operation whose answer is the statement's: what is behind its last row comes from their rows of that value.
+ *
+ * @param answer  that of the set operation
+ */
+export function cutArms(
+  select: SelectStmt,
+  { outputs, isComplete }: Pick<SelectAnswer, 'outputs' | 'isComplete'>,
+  arms: readonly SelectAnswer[],
+): void {
+  const order = orderIn(select)
+  if (!order || !isComplete) return
+  const number = as('A_Const', order.node)?.ival?.ival
+  const [name] = strings(as('ColumnRef', order.node)?.fields)
+  const shown = number === undefined ? outputs.findIndex((output) => output.name === name) : number - 1
+  const column = outputs[shown]?.column?.column
+  if (!column || !orderOf(column)) return
+  const { isDescending, areNullsFirst, limit } = order
+  const cut = { column, isDescending, areNullsFirst, limit, shown }
+  for (const { open, outputs: own } of arms)
+    for (const each of open) each.formulas.push({ kind: 'cut', column: own[shown]!.column!, cut })
+}
+
+/** ORDER BY's first item, and LIMIT. */
+function orderIn(
+  select: SelectStmt,
+): (Pick<Cut, 'isDescending' | 'areNullsFirst' | 'limit'> & { node: Node | undefined }) | undefined {
+  const sort = as('SortBy', select.sortClause?.[0])
+  const limit = readValue(select.limitCount)
+  if (!sort || !limit || sort.useOp?.length || sort.sortby_dir === 'SORTBY_USING') return undefined
+  const isDescending = sort.sortby_dir === 'SORTBY_DESC'
+  const nulls = sort.sortby_nulls
+  const areNullsFirst = nulls === 'SORTBY_NULLS_FIRST' || (isDescending && nulls !== 'SORTBY_NULLS_LAST')
+  return { node: sort.node, isDescending, areNullsFirst, limit }
+}
+
+/** undefined where the answer does not show it. */
 function placeIn(by: BoundColumn, select: SelectStmt, from: Item): Cut['shown'] | undefined {
   const { relation } = by.occurrence
-  return placeOf(by, select, from) ?? (relation && { table: relation.oid, number: by.column.number })
+  const place = placeOf(by, select, from)
+  if (place !== undefined || hasPlaces(select, from)) return place
+  return relation && { table: relation.oid, number: by.column.number }
 }
 
 /** What is sorted by: a name means a column of the answer before one of FROM; a number a place in the answer. */

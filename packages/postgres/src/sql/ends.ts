@@ -35,6 +35,11 @@ export class Ends {
     if (count >= max && end !== null && (areNullsFirst || nulls === 0)) this.#asked.set(shown.text, stored(column, end))
   }
 
+  /** Whether the end that was found is of before the statement ran. */
+  wasAsked({ shown }: Cut): boolean {
+    return typeof shown !== 'number' && 'text' in shown && this.#asked.get(shown.text) !== undefined
+  }
+
   /**
    * The value of the last row, as the log has it; undefined if there are not as many rows as may be, or it can't be told.
    *

@@ -35,6 +35,11 @@ export function placeOf(column: BoundColumn, select: SelectStmt, from: Item): nu
   return hasPlaces && place >= 0 ? place : undefined
 }
 
+/** Whether it is known of each column of the answer where it stands. */
+export function hasPlaces(select: SelectStmt, from: Item): boolean {
+  return listOf(select, from).hasPlaces
+}
+
 function listOf(select: SelectStmt, from: Item): { outputs: Output[]; hasPlaces: boolean; hasNames: boolean } {
   const level = levelOf(from, undefined)
   const outputs: Output[] = []

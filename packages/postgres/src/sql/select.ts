@@ -4,7 +4,7 @@ import { Calls } from './calls.js'
 import type { Facts, Relation } from './catalogue.js'
 import { conjunctionOf, type Formula, NONE, neverHolds, withoutPresence } from './conditions.js'
 import { countedOf } from './counted.js'
-import { cutOf } from './cut.js'
+import { cutArms, cutOf } from './cut.js'
 import { combined } from './derived.js'
 import { type FromContext, fromItems, levelOf } from './from.js'
 import { type Growth, growthsOf } from './growth.js'
@@ -108,7 +108,7 @@ class Walkthrough {
     const own = new Map<string, Cte | undefined>()
     const place = { ...outside, ctes: this.#withClause(select, outside, own) }
     const isSetOperation = select.op !== undefined && select.op !== 'SETOP_NONE'
-    const answer = isSetOperation ? this.#setOperation(select, place) : this.#plain(select, place, outside)
+    const answer = isSetOperation ? this.#setOperation(select, place, outside) : this.#plain(select, place, outside)
     for (const cte of own.values())
       if (cte && !cte.isUsed) this.#select(cte.select, { ...cte.place, hidden: 'cte', growth: 'none', given: NONE })
     return { ...answer, range: [first, this.reads.next] }
@@ -182,7 +182,7 @@ class Walkthrough {
       ctes: outside.ctes,
     }
     const mayCut = !kind.isWhole && !kind.hasWindow
-    const cut = mayCut ? cutOf(select, level, from, isStatement ? undefined : standing, this.#types) : undefined
+    const cut = mayCut ? cutOf(select, level, from, standing, isStatement, this.#types) : undefined
     const where: Formula = {
       kind: 'and',
       parts: [
@@ -224,7 +224,8 @@ class Walkthrough {
     return { outputs, isComplete, holds, open: isOpen ? from.occurrences : [], range: [0, 0] }
   }
 
-  #setOperation(select: SelectStmt, place: Place): SelectAnswer {
+  /** @param outside  as of `#plain` */
+  #setOperation(select: SelectStmt, place: Place, outside: Place): SelectAnswer {
     const hidden = place.hidden ?? 'set-operation'
     const growths = growthsOf(select, place.growth)
     // What an arm needs of the other, known when both are read: a row that could be equal.
@@ -247,7 +248,9 @@ class Walkthrough {
       return false
     })
     const isCut = select.limitCount !== undefined || select.limitOffset !== undefined
-    return combined(select.op ?? '', arms, isCut, this.reads)
+    const answer = combined(select.op ?? '', arms, isCut, this.reads)
+    if (outside === this.#top) cutArms(select, answer, arms)
+    return answer
   }
 
   /** A subquery in FROM. Where it only filters, its rows are shown as those of the SELECT around it. */
