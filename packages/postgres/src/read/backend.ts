@@ -13,9 +13,9 @@ import { askTouched } from './touched.js'
 
 /**
  * Where a read runs. alone: outside of any transaction. in-session: in a transaction of ours that holds nothing else.
- * in-transaction: in one of the loader's own. unseen: its rows go past us, so what it reads is not known when it returns.
+ * in-transaction: in one of the loader's own. unseen: its rows go past us, so what it reads is not known when it returns; the same in a transaction.
  */
-export type Where = 'alone' | 'in-session' | 'in-transaction' | 'unseen'
+export type Where = 'alone' | 'in-session' | 'in-transaction' | 'unseen' | 'unseen-in-transaction'
 
 /** What the connections of one pool go by. */
 export interface Reader {
@@ -57,6 +57,19 @@ export class Backend implements Server {
   readonly ask: Ask = async (text, values) => {
     const { rows } = (await this.#query({ text, values, rowMode: 'array', types: TEXT })) as { rows: string[][] }
     return rows[0]![0]!
+  }
+
+  /** In a transaction, which a question that fails must not abort: it may read rows that the statement does not come to, and fail by one of them. */
+  readonly #askInside: Ask = async (text, values) => {
+    await this.#query({ text: 'savepoint tidemark_asked' })
+    try {
+      return await this.ask(text, values)
+    } catch (error) {
+      await this.#query({ text: 'rollback to savepoint tidemark_asked' })
+      throw error
+    } finally {
+      await this.#query({ text: 'release savepoint tidemark_asked' })
+    }
   }
 
   readonly describe = (text: string): Promise<Description> => describe(this.#query, text)
@@ -125,12 +138,13 @@ export class Backend implements Server {
     if (!analysis.isRead || analysis.reasons.has('writes')) this.ran('hidden')
     else if (analysis.reasons.has('function')) this.ran('settings')
     const binding = new Binding(analysis, values, reading, followed, limits)
-    await binding.prepare(this.ask)
+    await binding.prepare(where === 'alone' || where === 'unseen' ? this.ask : this.#askInside)
     // On a connection of other settings names may mean something else each time, and what a function that is not IMMUTABLE
     // reads is not looked for: those answers are not kept anyway.
     const isChecked =
       isClean &&
       where !== 'unseen' &&
+      where !== 'unseen-in-transaction' &&
       followed !== undefined &&
       analysis.isRead &&
       !analysis.reasons.has('writes') &&

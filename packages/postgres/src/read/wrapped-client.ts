@@ -181,7 +181,8 @@ export class WrappedClient {
       }
       this.#judgeTransaction(reading)
       if (reading.session) await this.#declare(reading)
-      return this.#backend.read(text, values, reading, 'unseen', submit)
+      const where = this.#isInTransaction ? 'unseen-in-transaction' : 'unseen'
+      return this.#backend.read(text, values, reading, where, submit)
     }).catch((error) => query.handleError(error, this.#client.connection))
     return query
   }

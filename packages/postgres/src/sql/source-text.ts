@@ -7,6 +7,9 @@ const TOKEN =
   /[eE]'(?:[^'\\]|''|\\[\s\S])*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$([A-Za-z_]\w*|)\$[\s\S]*?\$\1\$|--[^\n]*|\/\*[\s\S]*?\*\/|[()]/g
 const WORD_OR_TOKEN = new RegExp(`${TOKEN.source}|[A-Za-z_\\u0080-\\uffff$][\\w\\u0080-\\uffff$]*`, 'g')
 
+/** Where it stands in no constant. */
+const END = /;(?:\s|--[^\n]*|\/\*[\s\S]*?\*\/)*$/
+
 /** A word that stands in no brackets. */
 interface Word {
   /** In lower case. */
@@ -33,7 +36,7 @@ export class SourceText {
   #queries: Map<string, { readonly text: string; readonly select: SelectStmt }> | undefined
 
   constructor(text: string) {
-    this.#text = text
+    this.#text = text.replace(END, '')
   }
 
   /**

@@ -56,8 +56,8 @@ export function spineOf(
   const prepared = withParameters(text, parsed.statements, types, [], isFree)
   if (!prepared) return undefined
   const names = keys.map((_, index) => `c${index}`).join(', ')
-  // Its list is empty so far.
-  const asked = `select ${keys.map((key) => `${key}::text`).join(', ')}${prepared.text.slice('select'.length)} limit ${SPINE_MAX + 1}`
+  // Its list is empty so far, and it may end with a comment.
+  const asked = `select ${keys.map((key) => `${key}::text`).join(', ')}${prepared.text.slice('select'.length)}\n limit ${SPINE_MAX + 1}`
   return {
     parameters: prepared.parameters,
     places,
