@@ -19,7 +19,9 @@ export const isTest = (path: string): boolean => /\.(test|test-d)\.ts$/.test(pat
 
 /** The code of the packages themselves, without their tests. */
 export function sourceFiles(): string[] {
-  return repositoryFiles().filter((path) => /^packages\/[^/]+\/src\/.*\.ts$/.test(path) && !isTest(path))
+  return repositoryFiles().filter(
+    (path) => /^packages\/[^/]+\/(src\/.*\.ts|worker\/.*\.js)$/.test(path) && !isTest(path),
+  )
 }
 
 /** The packages' manifests, and those of the root, the examples and the benchmarks. */

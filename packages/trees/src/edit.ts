@@ -1,12 +1,12 @@
 import type { PoolClient } from 'pg'
 import type { By, RowChange } from 'tidemark'
-import { checkSchema, compile } from './document-schema.js'
 import { Draft, type NodeChange } from './draft.js'
 import { TreeAbsentError, TreeValueError, TreeVersionError } from './errors.js'
 import type { TreeLimits } from './limits.js'
 import { kindOf } from './nodes.js'
 import { below, checkPath, type Path } from './pointer.js'
 import { dependencyRow, type Image, parentsOf, rowsOf } from './rows.js'
+import { checkSchema } from './schema-thread.js'
 import type { ConfigName, Place } from './stored.js'
 import type { Transactions } from './transaction.js'
 import { uncachedViews } from './uncached.js'
@@ -106,7 +106,8 @@ export class Edits {
 
   /** Changes what a config is besides its nodes: its base, or its schema. */
   async changeHead(tenant: string, config: string, change: HeadChange, by: EditedBy | undefined): Promise<Edited> {
-    if ('schema' in change && change.schema !== undefined) compile(change.schema)
+    if ('schema' in change && change.schema !== undefined)
+      await checkSchema(change.schema, undefined, this.#limits.schemaMaxMs)
     const { result, position } = await this.#transactions.run(tenant, async (client) => {
       const head = await lockHead(client, tenant, config)
       const version = head.version + 1
@@ -136,7 +137,7 @@ export class Edits {
   async #check(client: PoolClient, config: ConfigName, schema: string | null): Promise<void> {
     const views: Views = uncachedViews(client, this.#limits)
     const view = await views.get({ ...config, path: '' })
-    if (schema !== null && view) checkSchema(schema, JSON.parse(view.json))
+    if (schema !== null && view) await checkSchema(schema, view.json, this.#limits.schemaMaxMs)
   }
 }
 

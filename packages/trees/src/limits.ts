@@ -14,6 +14,8 @@ export interface TreeLimits {
   readonly referencesMax: number
   /** Milliseconds that a search for text may take: it looks at every node until a page is full. Default 2,000. */
   readonly searchMaxMs: number
+  /** Milliseconds that it may take to read a JSON Schema, or to compare a config with it. Default 2,000. */
+  readonly schemaMaxMs: number
   /** Milliseconds that an edit, or a read of what is not cached (history, lists, heads), may take in the database. Default 30,000. */
   readonly transactionMaxMs: number
 }
@@ -25,6 +27,7 @@ const DEFAULTS: TreeLimits = {
   documentBytesMax: 8 * 2 ** 20,
   referencesMax: 16,
   searchMaxMs: 2_000,
+  schemaMaxMs: 2_000,
   transactionMaxMs: 30_000,
 }
 /** Beyond these the server, or the stack of this process, would be the limit. */
@@ -35,6 +38,7 @@ const MOST: TreeLimits = {
   documentBytesMax: 256 * 2 ** 20,
   referencesMax: 100,
   searchMaxMs: 60_000,
+  schemaMaxMs: 60_000,
   transactionMaxMs: 3_600_000,
 }
 

@@ -82,6 +82,7 @@ export const documentSchema = z
               documentBytesMax: whole(1, 256 * 2 ** 20).optional(),
               referencesMax: whole(1, 100).optional(),
               searchMaxMs: whole(1, 60_000).optional(),
+              schemaMaxMs: whole(1, 60_000).optional(),
               transactionMaxMs: whole(1, 3_600_000).optional(),
             })
             .prefault({}),

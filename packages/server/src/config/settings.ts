@@ -50,6 +50,7 @@ const UNSET: Readonly<Record<string, unknown>> = {
   'trees.limits.documentBytesMax': 8_388_608,
   'trees.limits.referencesMax': 16,
   'trees.limits.searchMaxMs': 2_000,
+  'trees.limits.schemaMaxMs': 2_000,
   'trees.limits.transactionMaxMs': 30_000,
   'server.port': '9400, or the next free one',
 }
