@@ -139,7 +139,11 @@ function agrees(pattern: Glob | Regex, beginning: string, rests: readonly string
 
   const found: number[] = []
   let at = 0
-  while (at < texts.length) at = automaton.find({ texts, from: at, to: texts.length }, begun, found, () => true)
+  while (at < texts.length)
+    at = automaton.find({ texts, from: at, to: texts.length }, begun, found, {
+      matches: () => true,
+      required: undefined,
+    })
   expect(found).toEqual(texts.flatMap((_, i) => (expected[i] ? [i] : [])))
 }
 
@@ -224,7 +228,10 @@ describe('an automaton', () => {
       expect([undefined, expected]).toContain(automaton.matches(key))
       expect(matcher.reach(key)).toBe(expected ? 'exact' : 'none')
       const found: number[] = []
-      automaton.find({ texts: [key], from: 0, to: 1 }, automaton.begin(''), found, (text) => re2.matches(text))
+      automaton.find({ texts: [key], from: 0, to: 1 }, automaton.begin(''), found, {
+        matches: (text) => re2.matches(text),
+        required: undefined,
+      })
       expect(found.length === 1).toBe(expected)
     }
   })

@@ -1,6 +1,7 @@
 import type { Alphabet } from './alphabet.js'
 import { type Expression, POINT_MAX } from './expression.js'
 import { Program, type Search } from './program.js'
+import type { Required } from './required.js'
 
 /** Places that are looked at to make all states there are: some 10 ms. What would take more is not made. */
 const WORK_MAX = 50_000
@@ -18,6 +19,12 @@ export interface Texts {
   readonly from: number
   /** Not included. */
   readonly to: number
+}
+
+/** What is known of a pattern beside its table. */
+interface Pattern {
+  matches(text: string): boolean
+  readonly required: Required | undefined
 }
 
 /** What some texts begin with. */
@@ -104,13 +111,14 @@ export class Automaton {
    * Puts the places of those texts into `found` in which the pattern is found, of texts that begin so, from a place to another. Returns where it
    * ended: it looks at some 50,000 characters at most, or at one text.
    *
-   * @param isFound  what to do with a text that takes a longer look
+   * @param of.matches   what to do with a text that takes a longer look
+   * @param of.required  what each text has in which the pattern is found
    */
   find(
     { texts, from, to }: Texts,
     { length, state: begun }: Begun,
     found: number[],
-    isFound: (text: string) => boolean,
+    { matches, required }: Pattern,
   ): number {
     const [latin, untold, last] = [this.#latin, this.#untold, this.#width - 1]
     let table = this.#table
@@ -119,6 +127,7 @@ export class Automaton {
     for (; place < to && left > 0; place++) {
       const text = texts[place]!
       left -= text.length
+      if (required?.isMissingIn(text)) continue
       let state = begun
       for (let at = length; at < text.length; at++) {
         const unit = text.charCodeAt(at)
@@ -130,7 +139,7 @@ export class Automaton {
         }
         state = next
       }
-      if (state === untold ? isFound(text) : table[state + last] === 1) found.push(place)
+      if (state === untold ? matches(text) : table[state + last] === 1) found.push(place)
     }
     return place
   }

@@ -4,6 +4,7 @@ import type { Alphabet } from './alphabet.js'
 import { Automaton, type Texts } from './automaton.js'
 import { Glob } from './glob.js'
 import { Regex } from './regex.js'
+import { Required } from './required.js'
 
 export type PatternTarget = Extract<Target, { kind: 'pattern' }>
 
@@ -92,7 +93,9 @@ function bounded(pattern: Glob | Regex, stepsMax: number): Matcher {
   const { prefix, suffix, isPrefix } = pattern
   const lengthMax = stepsMax / pattern.width
   const automaton = pattern.expression && Automaton.of(pattern.expression)
+  const required = pattern.expression && Required.of(pattern.expression)
   const reach = (key: string): Reach => {
+    if (required?.isMissingIn(key)) return 'none'
     const isFound = automaton?.matches(key)
     if (isFound === undefined && key.length > lengthMax) return 'coarse'
     return (isFound ?? pattern.matches(key)) ? 'exact' : 'none'
@@ -110,7 +113,7 @@ function bounded(pattern: Glob | Regex, stepsMax: number): Matcher {
       return {
         ofAll: ofAll === undefined ? undefined : ofAll ? 'exact' : 'none',
         enough: isFinal ? begun.length : undefined,
-        find: (keys, found) => automaton.find(keys, begun, found, matches),
+        find: (keys, found) => automaton.find(keys, begun, found, { matches, required }),
       }
     },
     effort(key) {
