@@ -2,10 +2,11 @@ import { AsyncResource } from 'node:async_hooks'
 import { hash } from 'node:crypto'
 import type { Sql } from '@tidemark/postgres'
 import { type Cache, CycleError, type LoaderContext } from 'tidemark'
+import { Assembly } from './assembly.js'
 import { TreeCycleError } from './errors.js'
 import { valueIn } from './json.js'
-import { childrenOf, kindOf, type Node } from './nodes.js'
-import { ancestorsOf, childOf, isWithin, nameOf, type Path } from './pointer.js'
+import { kindOf } from './nodes.js'
+import { ancestorsOf, isWithin, type Path } from './pointer.js'
 import { isComposed, mayStay, TAKEN_ALONG } from './stays.js'
 import {
   type ConfigName,
@@ -274,67 +275,6 @@ export class Views {
       watched.add(path)
       next.push(...(await readWatched(sql, { ...config, path })))
     }
-  }
-}
-
-/** Writes a tree of a config's own nodes, of what its references lead to, and of what its base adds. */
-class Assembly {
-  readonly #views: Views
-  readonly #config: ConfigName
-  readonly #nodes: ReadonlyMap<Path, Node>
-  readonly #children: ReadonlyMap<Path, readonly Node[]>
-
-  constructor(views: Views, config: ConfigName, nodes: ReadonlyMap<Path, Node>) {
-    this.#views = views
-    this.#config = config
-    this.#nodes = nodes
-    this.#children = childrenOf(nodes)
-  }
-
-  /**
-   * The tree at a path; null where it is a reference to what is not there.
-   *
-   * @param base  what it inherits from; what is in an array inherits nothing
-   */
-  async text(path: Path, base: ConfigName | undefined): Promise<string | null> {
-    const children = this.#children.get(path) ?? []
-    switch (kindOf(this.#nodes.get(path)!.text)) {
-      case 'scalar':
-        return this.#nodes.get(path)!.text
-      case 'array': {
-        const items: string[] = []
-        for (const child of children) items.push((await this.#textOf(child, undefined)) ?? 'null')
-        return `[${items.join(',')}]`
-      }
-      default: {
-        const reference = this.#nodes.get(referenceAt(path))?.text
-        const moved = reference === undefined ? undefined : targetOf(reference, this.#config)
-        return moved ? this.#other(moved) : this.#object(path, children, base)
-      }
-    }
-  }
-
-  async #object(path: Path, children: readonly Node[], base: ConfigName | undefined): Promise<string> {
-    const own = new Map(children.map((child) => [nameOf(child.path), child]))
-    const inherited = base ? await this.#views.names({ ...base, path }) : null
-    const members: string[] = []
-    for (const name of inherited ? new Set([...inherited, ...own.keys()]) : own.keys()) {
-      const child = own.get(name)
-      const text = child
-        ? await this.#textOf(child, inherited ? base : undefined)
-        : await this.#other({ ...base!, path: childOf(path, name) })
-      if (text !== null) members.push(`${JSON.stringify(name)}:${text}`)
-    }
-    return `{${members.join(',')}}`
-  }
-
-  /** Values need no promise of their own: a tree has thousands. */
-  #textOf(node: Node, base: ConfigName | undefined): Promise<string | null> | string {
-    return kindOf(node.text) === 'scalar' ? node.text : this.text(node.path, base)
-  }
-
-  async #other(place: Place): Promise<string | null> {
-    return (await this.#views.get(place))?.json ?? null
   }
 }
 
