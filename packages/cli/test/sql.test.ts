@@ -53,6 +53,12 @@ test('a statement that fails is one line with the place, and exit code 1', async
   })
 })
 
+test('what a trigger refuses in a whole sentence ends with one full stop', async () => {
+  const refusal = "do $$ begin raise exception 'It is refused.' using hint = 'Ask first.'; end $$"
+  const ran = await run(['sql', refusal, '--data', dataDir])
+  expect(ran.err).toBe('tidemark: TIDEMARK_STATEMENT: P0001 It is refused. Ask first.\n')
+})
+
 test('no database to be found says how to name one', async () => {
   const empty = fs.mkdtempSync(join(tmpdir(), 'tidemark-none-'))
   const ran = await run(['sql', 'select 1', '--data', empty])

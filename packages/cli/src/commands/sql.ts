@@ -72,5 +72,6 @@ function toStatementError(cause: unknown, statements: string): Error {
       ? ''
       : ` (line ${before.split('\n').length}, column ${before.length - before.lastIndexOf('\n')})`
   const more = [detail, hint].filter(Boolean).map((text) => ` ${text}`)
-  return new StatementError(code, `${code} ${message}${place}.${more.join('')}`, { cause })
+  // A message that a trigger raises may be a whole sentence.
+  return new StatementError(code, `${code} ${message.replace(/\.$/, '')}${place}.${more.join('')}`, { cause })
 }
