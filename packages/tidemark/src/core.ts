@@ -9,7 +9,7 @@ import { Doubts } from './follow/doubts.js'
 import type { Applier, Follower } from './follow/follower.js'
 import { Invalidations } from './follow/invalidations.js'
 import type { Acquired } from './follow/registry.js'
-import { Slices } from './follow/slices.js'
+import { Stagger } from './follow/stagger.js'
 import { type SweepLimits, Sweeps } from './follow/sweeps.js'
 import { Taken } from './follow/taken.js'
 import { SharedTier } from './l2/shared-tier.js'
@@ -64,7 +64,7 @@ export class Core implements Keeper, Applier {
   sharedAt = Number.NEGATIVE_INFINITY
   readonly clock: Clock
   readonly options: CoreOptions
-  readonly #inSlices: Slices
+  readonly #stagger: Stagger
   readonly #acquired: Acquired
   readonly #detach: () => void
   #watched = 0
@@ -73,7 +73,7 @@ export class Core implements Keeper, Applier {
   constructor(options: CoreOptions, acquired: Acquired) {
     this.options = options
     this.clock = options.clock
-    this.#inSlices = new Slices(options.clock)
+    this.#stagger = new Stagger(options.clock)
     this.follower = acquired.follower
     this.#acquired = acquired
     this.l1 = new L1(options.l1, (count, forQuota) => {
@@ -138,7 +138,7 @@ export class Core implements Keeper, Applier {
     const { unproven, isKeeping } = this.follower
     if (unproven === 0 || !isKeeping) return undefined
     const lsn = this.taken.by(space, key)
-    return lsn === undefined ? undefined : this.#inSlices.after(this.follower.whenChangeProven(lsn, TAKING_PROOF_MS))
+    return lsn === undefined ? undefined : this.#stagger.after(this.follower.whenChangeProven(lsn, TAKING_PROOF_MS))
   }
 
   filled(space: Keyspace, key: SlotKey, slot: number, ms: number, notKept: NotKept | undefined): void {

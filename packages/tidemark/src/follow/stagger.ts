@@ -7,7 +7,7 @@ const SLICE = 16
  * Lets what waits for one moment go on in slices, with a turn of the event loop between two: what the first of them ask the source for is on its
  * way while the others begin, and whatever else waits in the process has its turn too.
  */
-export class Slices {
+export class Stagger {
   readonly #clock: Clock
   /** The moment that was waited for last. */
   #moment: Promise<void> | undefined
