@@ -14,6 +14,16 @@ export interface Clock {
   random(): number
 }
 
+/** `clock.soon`, or what stands for it where a clock has none. */
+export function soon(clock: Clock, run: () => void): { cancel(): void } {
+  return clock.soon?.(run) ?? clock.after(0, run)
+}
+
+/** The same of `clock.rested`. */
+export function rested(clock: Clock, run: () => void): { cancel(): void } {
+  return clock.rested?.(run) ?? soon(clock, run)
+}
+
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),

@@ -1,4 +1,4 @@
-import type { Clock } from './clock.js'
+import { type Clock, rested, soon } from './clock.js'
 
 /**
  * How long all long work together holds the event loop at most, but for the step that ends it; between two turns the event loop does what
@@ -7,6 +7,7 @@ import type { Clock } from './clock.js'
 const TURN_MS = 0.5
 /** The same of work at leisure, which then rests. */
 const LEISURE_MS = 0.25
+
 /**
  * How much somebody waits for what long work does: for its end (`asked`); for nothing, but each read looks at what it has not come to
  * (`sweep`); for nothing, and reads hardly notice it (`leisure`).
@@ -96,8 +97,7 @@ export class Turns {
       this.#give()
     }
     this.#isResting = isAtLeisure
-    const clock = this.#clock
-    this.#timer = (isAtLeisure && clock.rested?.(run)) || (clock.soon?.(run) ?? clock.after(0, run))
+    this.#timer = (isAtLeisure ? rested : soon)(this.#clock, run)
   }
 
   #disarm(): void {

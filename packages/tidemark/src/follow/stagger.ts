@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.js'
+import { type Clock, soon } from '../clock.js'
 
 /** So many in one turn of the event loop. */
 const SLICE = 16
@@ -31,7 +31,6 @@ export class Stagger {
 
   readonly #turn = (): Promise<void> =>
     new Promise((resolve) => {
-      if (this.#clock.soon) this.#clock.soon(resolve)
-      else this.#clock.after(0, resolve)
+      soon(this.#clock, resolve)
     })
 }
