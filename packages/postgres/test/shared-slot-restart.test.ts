@@ -124,7 +124,13 @@ it('nothing stays where the files were replaced by a copy from before the mark, 
   try {
     await server.restart()
     await isFollowing()
+    let isApplied = false
+    opened.cache.on('applied', ({ changes }) => {
+      if (changes['public.posts update']) isApplied = true
+    })
     await write("update posts set title = 'lost' where id = 1")
+    // What is kept before the log comes to that commit is dropped by it.
+    await until(() => isApplied)
     await until(async () => (await post.ask(1)).value?.title === 'lost')
     await isKept(post, 1)
     await isMarked()

@@ -68,11 +68,12 @@ describe('a server before a PostgreSQL', () => {
       /^tidemark; hit; tidemark-state=fresh/,
     )
     for (let round = 1; round <= 50; round++) {
-      const rows = await sql(
-        database.url,
-        `update posts set title = 'round ${round}' where id = 1; select pg_current_wal_insert_lsn() as lsn`,
-      )
-      const { json } = await get(`/api/resources/post?id=1&min-position=${encodeURIComponent(String(rows[0]!['lsn']))}`)
+      // Statements sent as one are one transaction: asked for in the same text, the position would be before the commit.
+      await sql(database.url, `update posts set title = 'round ${round}' where id = 1`)
+      const [{ lsn }] = (await sql(database.url, 'select pg_current_wal_insert_lsn()::text as lsn')) as [
+        { lsn: string },
+      ]
+      const { json } = await get(`/api/resources/post?id=1&min-position=${encodeURIComponent(lsn)}`)
       expect(json['title']).toBe(`round ${round}`)
     }
   })
