@@ -4,22 +4,27 @@ import { childOf, nameOf, type Path } from './pointer.js'
 import { type ConfigName, type Place, referenceAt, targetOf } from './stored.js'
 import type { Views } from './view.js'
 
-/** Characters that a view takes in by references: as long as the longest document. References to objects of references multiply, a few of them beyond all memory. */
-const REFERRED_MAX = 8 * 2 ** 20
-
 /** Writes a tree of a config's own nodes, of what its references lead to, and of what its base adds. */
 export class Assembly {
   readonly #views: Views
   readonly #config: ConfigName
   readonly #nodes: ReadonlyMap<Path, Node>
   readonly #children: ReadonlyMap<Path, readonly Node[]>
+  readonly #referredMax: number
   #referred = 0
 
-  constructor(views: Views, config: ConfigName, nodes: ReadonlyMap<Path, Node>) {
+  /** @param referredMax  characters that references may bring in: those to objects of references multiply, a few of them beyond all memory */
+  constructor(views: Views, config: ConfigName, nodes: ReadonlyMap<Path, Node>, referredMax: number) {
     this.#views = views
     this.#config = config
+    this.#referredMax = referredMax
     this.#nodes = nodes
     this.#children = childrenOf(nodes)
+  }
+
+  /** How many characters references have brought in. */
+  get referred(): number {
+    return this.#referred
   }
 
   /**
@@ -53,7 +58,7 @@ export class Assembly {
       const child = own.get(name)
       const text = child
         ? await this.#textOf(child, inherited ? base : undefined)
-        : await this.#other({ ...base!, path: childOf(path, name) })
+        : await this.#inherited({ ...base!, path: childOf(path, name) })
       if (text !== null) members.push(`${JSON.stringify(name)}:${text}`)
     }
     return `{${members.join(',')}}`
@@ -64,18 +69,24 @@ export class Assembly {
     return kindOf(node.text) === 'scalar' ? node.text : this.text(node.path, base)
   }
 
-  /** @throws TreeLimitError (`TIDEMARK_TREE_LIMIT`) */
   async #moved(place: Place): Promise<string | null> {
-    const text = await this.#other(place)
-    this.#referred += text?.length ?? 0
-    if (this.#referred > REFERRED_MAX)
-      throw new TreeLimitError(
-        `What is referred to in "${this.#config.config}" is more than ${REFERRED_MAX} characters, where all references are followed.`,
-      )
-    return text
+    const view = await this.#views.get(place)
+    this.#refer(view?.json.length)
+    return view?.json ?? null
   }
 
-  async #other(place: Place): Promise<string | null> {
-    return (await this.#views.get(place))?.json ?? null
+  async #inherited(place: Place): Promise<string | null> {
+    const view = await this.#views.get(place)
+    this.#refer(view?.referred)
+    return view?.json ?? null
+  }
+
+  /** @throws TreeLimitError (`TIDEMARK_TREE_LIMIT`) */
+  #refer(characters = 0): void {
+    this.#referred += characters
+    if (this.#referred > this.#referredMax)
+      throw new TreeLimitError(
+        `What is referred to in "${this.#config.config}" is more than ${this.#referredMax} characters, where all references are followed (referredCharactersMax).`,
+      )
   }
 }

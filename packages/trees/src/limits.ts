@@ -12,6 +12,8 @@ export interface TreeLimits {
   readonly documentBytesMax: number
   /** References that lead on to others, one behind another. Default 16. */
   readonly referencesMax: number
+  /** Characters of JSON that the references of one view may bring into it. Default 8 Mi: as long as the longest document. */
+  readonly referredCharactersMax: number
   /** Milliseconds that a search for text may take: it looks at every node until a page is full. Default 2,000. */
   readonly searchMaxMs: number
   /** Milliseconds that it may take to read a JSON Schema, or to compare a config with it. Default 2,000. */
@@ -26,6 +28,7 @@ const DEFAULTS: TreeLimits = {
   editNodesMax: 20_000,
   documentBytesMax: 8 * 2 ** 20,
   referencesMax: 16,
+  referredCharactersMax: 8 * 2 ** 20,
   searchMaxMs: 2_000,
   schemaMaxMs: 2_000,
   transactionMaxMs: 30_000,
@@ -37,6 +40,7 @@ const MOST: TreeLimits = {
   editNodesMax: 1_000_000,
   documentBytesMax: 256 * 2 ** 20,
   referencesMax: 100,
+  referredCharactersMax: 256 * 2 ** 20,
   searchMaxMs: 60_000,
   schemaMaxMs: 60_000,
   transactionMaxMs: 3_600_000,

@@ -70,7 +70,7 @@ export class Trees {
       }
       return own
     }
-    this.#views = new Views(this.#cacheOf)
+    this.#views = new Views(this.#cacheOf, limits)
     this.#transactions = new Transactions(source.pool, () => this.#open().role, limits.transactionMaxMs)
     this.#edits = new Edits(this.#transactions, limits, async (tenant, rows) => {
       const { dependents: count, dependentSample: keys } = await this.#cacheOf(tenant).preview({ rows, sampleMax: 100 })

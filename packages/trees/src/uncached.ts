@@ -10,7 +10,8 @@ import { type TreesContext, Views } from './view.js'
  *
  * @throws (when read) TreeCycleError (`TIDEMARK_TREE_CYCLE`), TreeLimitError (`TIDEMARK_TREE_LIMIT`) for references that lead on and on
  */
-export function uncachedViews(client: PoolClient, { referencesMax }: TreeLimits): Views {
+export function uncachedViews(client: PoolClient, limits: TreeLimits): Views {
+  const { referencesMax } = limits
   const sql = {
     async texts(text: string, values: readonly unknown[] = []) {
       const { rows } = await client.query<(string | null)[]>({
@@ -48,7 +49,7 @@ export function uncachedViews(client: PoolClient, { referencesMax }: TreeLimits)
       }
     },
   })
-  return new Views(cacheOf as unknown as (tenant: string) => Cache<TreesContext>)
+  return new Views(cacheOf as unknown as (tenant: string) => Cache<TreesContext>, limits)
 }
 
 /** PostgreSQL's own text for every type. */

@@ -5,6 +5,7 @@ import { type Cache, CycleError, type LoaderContext } from 'tidemark'
 import { Assembly } from './assembly.js'
 import { TreeCycleError } from './errors.js'
 import { valueIn } from './json.js'
+import type { TreeLimits } from './limits.js'
 import { kindOf } from './nodes.js'
 import { ancestorsOf, isWithin, type Path } from './pointer.js'
 import { isComposed, mayStay, TAKEN_ALONG } from './stays.js'
@@ -36,6 +37,8 @@ export interface View {
   readonly version: number
   /** A hash of `json`. */
   readonly hash: string
+  /** How many characters of `json` references brought in, its own or those of what it inherits. */
+  readonly referred: number
 }
 
 /** The names below an object, in their order; null where there is none. */
@@ -58,13 +61,18 @@ type Load<Value> = (context: TreesContext) => Promise<Value>
  */
 export class Views {
   readonly #cacheOf: (tenant: string) => TreesCache
+  readonly #referredMax: number
   /** Views that were last made of others too, by tenant and key, the oldest first. */
   readonly #composed = new Set<string>()
   readonly #outside = new AsyncResource('tidemark-trees')
 
   /** @param cacheOf  the cache as a tenant sees it, with the session that row security goes by */
-  constructor(cacheOf: (tenant: string) => TreesCache) {
+  constructor(
+    cacheOf: (tenant: string) => TreesCache,
+    { referredCharactersMax }: Pick<TreeLimits, 'referredCharactersMax'>,
+  ) {
     this.#cacheOf = cacheOf
+    this.#referredMax = referredCharactersMax
   }
 
   get(place: Place): Promise<View | null> {
@@ -93,21 +101,30 @@ export class Views {
     const { nodes, references, dependencies } = stored
     if (dependencies.length > 0) await this.#watch(context, place, dependencies)
     const moved = movedTo(references, place)
-    if (moved) return this.#other(place, moved)
+    if (moved) {
+      const view = await this.#other(place, moved)
+      return view && referredTo(view)
+    }
     const top = nodes.get(place.path)
     if (!top) return this.#inherited(place)
     const reference = referenceOf(nodes, place)
     if (reference) {
       this.#remember(place)
-      const { json, hash } = (await this.get(reference)) ?? {}
-      return json === undefined || hash === undefined ? null : { json, hash, version: newestOf(nodes) }
+      const view = await this.get(reference)
+      return view && { ...referredTo(view), version: newestOf(nodes) }
     }
     const base = await this.#baseOf(place, nodes)
     if (base || [...nodes.keys()].some((path) => path.endsWith('/$ref'))) this.#remember(place)
-    const json = await new Assembly(this, place, nodes).text(place.path, base)
+    const assembly = new Assembly(this, place, nodes, this.#referredMax)
+    const json = await assembly.text(place.path, base)
     return json === null
       ? null
-      : { json, version: newestOf(nodes), hash: hash('sha256', json, 'base64url').slice(0, 16) }
+      : {
+          json,
+          version: newestOf(nodes),
+          hash: hash('sha256', json, 'base64url').slice(0, 16),
+          referred: assembly.referred,
+        }
   }
 
   /**
@@ -276,6 +293,10 @@ export class Views {
       next.push(...(await readWatched(sql, { ...config, path })))
     }
   }
+}
+
+function referredTo(view: View): View {
+  return { ...view, referred: view.json.length }
 }
 
 /** Among entries, the cache finds it; in a transaction, we do. */

@@ -81,6 +81,7 @@ export const documentSchema = z
               editNodesMax: whole(1, 1_000_000).optional(),
               documentBytesMax: whole(1, 256 * 2 ** 20).optional(),
               referencesMax: whole(1, 100).optional(),
+              referredCharactersMax: whole(1, 256 * 2 ** 20).optional(),
               searchMaxMs: whole(1, 60_000).optional(),
               schemaMaxMs: whole(1, 60_000).optional(),
               transactionMaxMs: whole(1, 3_600_000).optional(),

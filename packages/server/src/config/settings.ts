@@ -49,6 +49,7 @@ const UNSET: Readonly<Record<string, unknown>> = {
   'trees.limits.editNodesMax': 20_000,
   'trees.limits.documentBytesMax': 8_388_608,
   'trees.limits.referencesMax': 16,
+  'trees.limits.referredCharactersMax': 8_388_608,
   'trees.limits.searchMaxMs': 2_000,
   'trees.limits.schemaMaxMs': 2_000,
   'trees.limits.transactionMaxMs': 30_000,
