@@ -106,6 +106,20 @@ test('a chain that is written anew with hashes that fit, or cut at its end, show
   )
 })
 
+test('a chain that was cut and then went on shows by what was signed before, also where a later signature fits', () => {
+  fc.assert(
+    fc.property(records, content, fc.nat(), (contents, other, place) => {
+      const before = chainOf(contents)
+      const at = place % before.length
+      const after = chainOf([...contents.slice(0, at), { ...other, actor: `not ${contents[at]!.actor}` }])
+      const signed = [headOf(before.slice(0, at + 1))!, headOf(after)!]
+      for (const heads of [signed, signed.toReversed()])
+        expect(problemsOf(after, heads, headOf(after))).toEqual(['rewritten'])
+    }),
+    { numRuns: RUNS },
+  )
+})
+
 test('a chain may begin where it was signed that older records were removed, and nowhere else', () => {
   fc.assert(
     fc.property(records, fc.nat(), (contents, place) => {

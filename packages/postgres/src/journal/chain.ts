@@ -68,7 +68,8 @@ const PROBLEMS_MAX = 20
  */
 export class ChainCheck {
   readonly #chain: string
-  readonly #signed: Map<number, string>
+  /** One hash each, unless the chain was cut and went on from there. */
+  readonly #signed = new Map<number, Set<string>>()
   readonly #signedTo: number
   readonly #anchors: readonly Head[]
   readonly problems: ChainProblem[] = []
@@ -77,7 +78,7 @@ export class ChainCheck {
 
   constructor(chain: string, { heads, anchors }: Signed) {
     this.#chain = chain
-    this.#signed = new Map(heads.map(({ seq, hash }) => [seq, hash]))
+    for (const { seq, hash } of heads) this.#signed.set(seq, (this.#signed.get(seq) ?? new Set()).add(hash))
     this.#signedTo = heads.reduce((most, { seq }) => Math.max(most, seq), 0)
     this.#anchors = anchors
   }
@@ -96,7 +97,7 @@ export class ChainCheck {
       this.#tell(record.seq, 'changed', `Record ${record.seq} (id ${record.id}) is not as it was written.`)
     }
     const signed = this.#signed.get(record.seq)
-    if (signed !== undefined && signed !== hash)
+    if (signed && (signed.size > 1 || !signed.has(hash)))
       this.#tell(record.seq, 'rewritten', `Record ${record.seq} (id ${record.id}) is not the one that was signed.`)
     this.#last = { seq: record.seq, hash }
     this.#count++

@@ -72,6 +72,20 @@ test('a file that grew too large keeps the last head of each chain, and every an
   expect(chains.get('tenant a')!.heads).toEqual([{ seq: 7, hash: 'x' }])
 })
 
+test('a head that a later one contradicts is kept when the file grew too large: somebody cut the chain in between', async () => {
+  const heads = await SignedHeads.open(folder)
+  for (let seq = 1; seq < 5; seq++) await heads.sign('j', 'heads', head(seq))
+  await heads.sign('j', 'heads', new Map([['source', { seq: 3, hash: 'another 3' }]]))
+  await heads.sign('j', 'heads', head(9))
+  const text = await readFile(file(), 'utf8')
+  const line = text.split('\n').at(-2)!
+  await writeFile(file(), `${text}${`${line}\n`.repeat(Math.ceil(2 ** 20 / line.length))}`)
+  await heads.sign('k', 'heads', head(1))
+  const { chains } = await heads.read('j')
+  const hashes = chains.get('source')!.heads.map(({ hash }) => hash)
+  expect(hashes).toEqual(['hash 4', 'another 3', 'hash 9'])
+})
+
 test('a key that cannot be read is an error that says what to do', async () => {
   await writeFile(join(folder, 'journal-key.pem'), 'nonsense')
   await expect(SignedHeads.open(folder)).rejects.toMatchObject({ code: 'TIDEMARK_JOURNAL' })

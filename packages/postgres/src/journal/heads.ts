@@ -15,7 +15,7 @@ import { JournalError } from './errors.js'
 
 const KEY = 'journal-key.pem'
 const HEADS = 'journal-heads'
-/** The file is written anew, with the last head of each chain, when it is larger. */
+/** The file is written anew, with what still says something, when it is larger. */
 const FILE_MAX_BYTES = 2 ** 20
 const LINES_AT_ONCE = 100
 /** Ends what was only half written, so that it is not taken for a forgery: ASCII's CANCEL. */
@@ -36,6 +36,11 @@ interface Line {
   readonly kind: SignedKind
   readonly at: string
   readonly chains: Readonly<Record<string, readonly [seq: number, hash: string]>>
+}
+
+interface SignedLine extends Line {
+  /** With its signature, as it stands in the file. */
+  readonly text: string
 }
 
 /**
@@ -131,16 +136,16 @@ export class SignedHeads {
   }
 
   /** Checking a signature takes a tenth of a millisecond: others get a turn in between. */
-  async #lines(): Promise<{ readonly lines: Line[]; readonly forged: number }> {
+  async #lines(): Promise<{ readonly lines: SignedLine[]; readonly forged: number }> {
     const text = await this.#text()
-    const lines: Line[] = []
+    const lines: SignedLine[] = []
     let forged = 0
     let count = 0
     for (const line of text.split('\n')) {
       if (line === '' || line.endsWith(TORN)) continue
       if (++count % LINES_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve))
       const read = this.#readLine(line)
-      if (read) lines.push(read)
+      if (read) lines.push({ ...read, text: line })
       else forged++
     }
     // What was being written when the machine stopped.
@@ -163,22 +168,14 @@ export class SignedHeads {
     return JSON.parse(json) as Line
   }
 
-  /** Keeps the lines that have the last head of a chain, and every anchor. Only these are checked. */
+  /** Without the heads that a later one of the same chain goes beyond. */
   async #compact(path: string): Promise<void> {
-    const kept: string[] = []
-    const seen = new Set<string>()
-    for (const line of (await this.#text()).split('\n').reverse()) {
-      const said = parseLine(line.slice(line.indexOf(' ') + 1))
-      if (!said) continue
-      const names = Object.keys(said.chains).map((chain) => `${said.journal} ${chain}`)
-      const isNew = names.some((name) => !seen.has(name))
-      if ((said.kind === 'heads' && !isNew) || !this.#readLine(line)) continue
-      if (said.kind === 'heads') for (const name of names) seen.add(name)
-      kept.push(`${line}\n`)
-    }
+    const { lines } = await this.#lines()
+    const kept = keptOf(lines)
+    const text = lines.flatMap((line, at) => (kept.has(at) ? `${line.text}\n` : [])).join('')
     const fresh = `${path}.${randomBytes(6).toString('hex')}`
     try {
-      await writeFile(fresh, kept.reverse().join(''), { mode: 0o600 })
+      await writeFile(fresh, text, { mode: 0o600 })
       await rename(fresh, path)
     } catch (error) {
       await rm(fresh, { force: true })
@@ -194,13 +191,25 @@ async function isTorn(file: FileHandle): Promise<boolean> {
   return buffer.toString() !== '\n'
 }
 
-function parseLine(json: string): Line | undefined {
-  try {
-    const line = JSON.parse(json) as Line
-    return typeof line === 'object' && line !== null && typeof line.chains === 'object' ? line : undefined
-  } catch {
-    return undefined
+/**
+ * Which lines have every anchor, the last head of each chain, and both heads between which a chain went back: it was cut there, and what was
+ * signed before is what shows it.
+ */
+function keptOf(lines: readonly Line[]): Set<number> {
+  const kept = new Set<number>()
+  const last = new Map<string, { readonly at: number; readonly seq: number; readonly hash: string }>()
+  for (const [at, { journal, kind, chains }] of lines.entries()) {
+    if (kind === 'anchors') kept.add(at)
+    else
+      for (const [chain, [seq, hash]] of Object.entries(chains)) {
+        const before = last.get(`${journal} ${chain}`)
+        if (before?.seq === seq && before.hash === hash) continue
+        if (before && seq <= before.seq) kept.add(before.at).add(at)
+        last.set(`${journal} ${chain}`, { at, seq, hash })
+      }
   }
+  for (const { at } of last.values()) kept.add(at)
+  return kept
 }
 
 /** Whole or not at all, also where two processes begin at once. */
