@@ -100,6 +100,14 @@ test('the database may be named by a file that no environment shows', async () =
     const made = await run(['tokens', 'list', '--json'], { env: { DATABASE_URL_FILE: file } })
     expect(made.err).toBe('')
     expect(made.exitCode).toBe(0)
+    // Not another database, that of the folder.
+    writeFileSync(file, '\n')
+    const empty = await run(['tokens', 'list'], { env: { DATABASE_URL_FILE: file } })
+    expect(empty).toMatchObject({
+      out: '',
+      exitCode: 2,
+      err: expect.stringContaining('DATABASE_URL_FILE names is empty'),
+    })
     rmSync(file)
     const none = await run(['tokens', 'list'], { env: { DATABASE_URL_FILE: file } })
     expect(none.err).toContain('The file that DATABASE_URL_FILE names cannot be read')

@@ -76,20 +76,14 @@ export function readYaml(source: string, environment: Environment): YamlDocument
   visit(document, {
     Scalar(key, scalar, ancestors) {
       if (typeof scalar.value !== 'string') return
-      const { text, missing, unreadable, set } = masked.fill(scalar.value, environment)
+      const { text, missing, refused, set } = masked.fill(scalar.value, environment)
       const path = pathOf(ancestors, scalar)
       if (text === scalar.value) return
       if (key === 'key')
         problems.push({ ...place(scalar.range?.[0] ?? 0), path, message: 'variables stand for values, not for names' })
       scalar.value = scalar.type === Scalar.PLAIN ? plainValue(text) : text
       variables.set(scalar, set)
-      for (const name of unreadable) {
-        problems.push({
-          ...place(scalar.range?.[0] ?? 0),
-          path,
-          message: `the file that ${name}_FILE names cannot be read; correct its path or its rights`,
-        })
-      }
+      for (const message of refused) problems.push({ ...place(scalar.range?.[0] ?? 0), path, message })
       for (const name of OPTIONAL.has(path) ? [] : missing) {
         problems.push({
           ...place(scalar.range?.[0] ?? 0),

@@ -177,6 +177,14 @@ resources:
       expect(urlWith({ ADDRESS_FILE: file, ADDRESS: 'postgres://other/db' })).toBe('postgres://other/db')
       const told = problems('source: { url: "${ADDRESS}" }', { ADDRESS_FILE: join(folder, 'none') })
       expect(told.join()).toMatch(/^1:16 source\.url the file that ADDRESS_FILE names cannot be read/)
+      // Where a secret is expected, none would open what it closes.
+      for (const nothing of ['', '\n', '\r\n']) {
+        writeFileSync(file, nothing)
+        for (const path of ['source: { url: "${ADDRESS}" }', 'relay: { secret: "${ADDRESS:-of all who ask for it}" }'])
+          expect(problems(path, { ADDRESS_FILE: file }).join()).toMatch(/the file that ADDRESS_FILE names is empty/)
+      }
+      writeFileSync(file, 'postgres://a:b@host/db')
+      expect(urlWith({ ADDRESS_FILE: file, ADDRESS: '' })).toBe('postgres://a:b@host/db')
       expect(told.join()).not.toContain(folder)
     } finally {
       rmSync(folder, { recursive: true })

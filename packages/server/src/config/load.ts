@@ -54,7 +54,7 @@ function exposureOf(
   environment: Environment,
 ): ConfigProblem[] {
   const found = document.source.url === undefined ? variableOf(environment, 'DATABASE_URL') : undefined
-  const url = found === 'unreadable' ? undefined : found?.value
+  const url = found && 'value' in found ? found.value : undefined
   const exposed = url === undefined ? document : { ...document, source: { ...document.source, url } }
   return checkExposure({ ...exposed, profile }).map(({ path, message }) => ({
     ...yaml.valueAt(path),

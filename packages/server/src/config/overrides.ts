@@ -8,12 +8,11 @@ import { type Environment, variableOf } from './variables.js'
  * The database where the file names none.
  *
  * @returns undefined: a private one
- * @throws OptionError if DATABASE_URL_FILE names no file that can be read
+ * @throws OptionError if DATABASE_URL_FILE names no file that has one
  */
 export function databaseUrlOf(environment: Environment): string | undefined {
   const found = variableOf(environment, 'DATABASE_URL')
-  if (found === 'unreadable')
-    throw new OptionError('The file that DATABASE_URL_FILE names cannot be read. Correct its path or its rights.')
+  if (found && 'refused' in found) throw new OptionError(`The database has no address: ${found.refused}.`)
   return found?.value || undefined
 }
 

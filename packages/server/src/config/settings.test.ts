@@ -24,7 +24,9 @@ cache: { maxSilence: \${SILENCE:-7s} }
 relay:
   redis: redis://u:${SECRET}@h:6379
   secret: \${RELAY_SECRET}
-access: { oidc: { issuer: https://login.example/, clientId: us, clientSecret: ${SECRET} } }
+access:
+  oidc: { issuer: https://login.example/, clientId: us, clientSecret: ${SECRET} }
+  jwt: { issuer: i, audience: us, jwks: 'https://login.example/keys?api_key=${SECRET}&v=2' }
 resources:
   one: { sql: select 1 as one }
 `,
@@ -50,8 +52,9 @@ test('each setting says where it is from, and no secret is among them', () => {
   expect(found.get('server.host')).toEqual(['127.0.0.1', 'default'])
   expect(found.get('cache.maxEntries')).toEqual([100_000, 'default'])
   expect(found.get('l2.redis')).toEqual([undefined, 'default'])
-  expect(found.get('resources.one')).toEqual(['declared', '/tidemark.yaml:10'])
-  expect(found.get('access.oidc.clientSecret')).toEqual(['***', '/tidemark.yaml:8'])
+  expect(found.get('resources.one')).toEqual(['declared', '/tidemark.yaml:12'])
+  expect(found.get('access.oidc.clientSecret')).toEqual(['***', '/tidemark.yaml:9'])
+  expect(found.get('access.jwt.jwks')![0]).toBe('https://login.example/keys?api_key=***&v=2')
   expect(found.get('access.oidc.session')).toEqual(['8h', 'default'])
   expect(JSON.stringify([...found])).not.toContain(SECRET)
 })
@@ -84,6 +87,8 @@ test('what a start would refuse is refused, also of the environment and of optio
   expect(small({})).not.toThrow()
   expect(small({ TIDEMARK_PORT: 'many' })).toThrow('TIDEMARK_PORT must be a port')
   expect(small({ DATABASE_URL_FILE: join(folder, 'none') })).toThrow('DATABASE_URL_FILE names cannot be read')
+  writeFileSync(join(folder, 'empty'), '\n')
+  expect(small({ DATABASE_URL_FILE: join(folder, 'empty') })).toThrow('DATABASE_URL_FILE names is empty')
   expect(small({}, { role: 'follower' })).toThrow('The role follower needs a relay')
 })
 

@@ -25,6 +25,8 @@ export interface Flags {
 
 const MASKED = '***'
 const SECRETS = new Set(['relay.secret', 'access.oidc.clientSecret'])
+/** Of an address. */
+const SECRET_PARAMETER = /pass|secret|token|key|auth|sig/i
 
 /** What a setting that nobody sets comes to, where not the schema says so: as docs/config.md has it. */
 const UNSET: Readonly<Record<string, unknown>> = {
@@ -115,9 +117,9 @@ function dataFolder(environment: Environment, { data }: Flags): Setting {
 
 /** A variable, or the file that stands for it. */
 function sourceOf(variable: string, environment: Environment): string {
-  return environment[variable] === undefined
-    ? `environment ${variable}_FILE (${environment[`${variable}_FILE`]})`
-    : `environment ${variable}`
+  return environment[variable]
+    ? `environment ${variable}`
+    : `environment ${variable}_FILE (${environment[`${variable}_FILE`]})`
 }
 
 function masked(name: string, value: unknown): unknown {
@@ -128,7 +130,7 @@ function masked(name: string, value: unknown): unknown {
   if (!URL.canParse(value)) return value.replace(/\/\/.*@/s, `//${MASKED}@`)
   const url = new URL(value)
   if (url.password !== '') url.password = MASKED
-  for (const key of [...url.searchParams.keys()]) if (/pass/i.test(key)) url.searchParams.set(key, MASKED)
+  for (const key of [...url.searchParams.keys()]) if (SECRET_PARAMETER.test(key)) url.searchParams.set(key, MASKED)
   return url.href
 }
 

@@ -15,8 +15,8 @@ export interface Masked {
   /** Offsets of a `${` that begins no variable. */
   readonly malformed: readonly number[]
   /**
-   * Puts values in place of masks. `missing` are the variables that are not set and have no default; `unreadable` those whose
-   * file cannot be read; `set` those that are set.
+   * Puts values in place of masks. `missing` are the variables that are not set and have no default; `refused` says
+   * what is wrong with files; `set` are those that are set.
    */
   fill(text: string, environment: Environment): Filled
 }
@@ -24,7 +24,7 @@ export interface Masked {
 export interface Filled {
   readonly text: string
   readonly missing: readonly string[]
-  readonly unreadable: readonly string[]
+  readonly refused: readonly string[]
   readonly set: readonly string[]
 }
 
@@ -42,19 +42,22 @@ const MASK = /\ue000([\ue100-\ue4e7])\ue002*\ue001/g
  * A variable's value: of `NAME`, else what is in the file that `NAME_FILE` names, without its last line break. A secret in a
  * file is in no list of processes, and in no environment that a crash prints.
  *
- * @returns undefined if neither is set, `unreadable` if there is no such file
+ * A file that holds nothing is refused: a secret that is not there yet must not count as one that nobody wants.
+ *
+ * @returns undefined if neither is set; what is wrong with the file, as a sentence without its end
  */
 export function variableOf(
   environment: Environment,
   name: string,
-): { readonly value: string } | 'unreadable' | undefined {
+): { readonly value: string } | { readonly refused: string } | undefined {
   const set = environment[name]
   const file = environment[`${name}_FILE`]
-  if (set !== undefined || !file) return set === undefined ? undefined : { value: set }
+  if (set || !file) return set === undefined ? undefined : { value: set }
   try {
-    return { value: readFileSync(file, 'utf8').replace(/\r?\n$/, '') }
+    const value = readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+    return value === '' ? { refused: `the file that ${name}_FILE names is empty; write the value into it` } : { value }
   } catch {
-    return 'unreadable'
+    return { refused: `the file that ${name}_FILE names cannot be read; correct its path or its rights` }
   }
 }
 
@@ -81,14 +84,14 @@ export function maskVariables(source: string): Masked {
 
 function fillVariables(masked: string, variables: readonly Variable[], environment: Environment): Filled {
   const missing: string[] = []
-  const unreadable: string[] = []
+  const refused: string[] = []
   const used: string[] = []
   const text = masked.replaceAll(MASK, (whole, number: string) => {
     const variable = variables[number.charCodeAt(0) - FIRST]
     if (!variable) return whole
     const found = variableOf(environment, variable.name)
-    if (found === 'unreadable') {
-      unreadable.push(variable.name)
+    if (found && 'refused' in found) {
+      refused.push(found.refused)
       return ''
     }
     const set = found?.value
@@ -97,5 +100,5 @@ function fillVariables(masked: string, variables: readonly Variable[], environme
     if (value === undefined) missing.push(variable.name)
     return value ?? ''
   })
-  return { text, missing, unreadable, set: used }
+  return { text, missing, refused, set: used }
 }
