@@ -12,9 +12,9 @@ beforeAll(async () => {
 afterEach(() => world.closeCaches())
 afterAll(() => world?.drop())
 
-async function opened(text: string) {
+async function opened(text: string, values: unknown[] = []) {
   await fillJoined(world)
-  return world.keeping(text)
+  return world.keeping(text, values)
 }
 
 it('a row that was let pass is followed by all columns, also where it only leads to others', async () => {
@@ -80,4 +80,33 @@ it('a row does not matter at a place whose own conditions it does not meet', asy
   expect(await drops('insert into a values (20, 1, 99)')).toBe(false)
   expect(await drops('update a set b_id = 3 where id = 20')).toBe(true)
   expect(await drops('insert into a values (99, 5, 3)')).toBe(false)
+})
+
+describe.each([
+  ['a value that it must not have', 'b.x <> 5', [], '5', '1'],
+  ['one of a list', 'b.x <> all($1)', [[5, 6]], '6', '1'],
+  ['no NULL', 'b.x is not null', [], 'null', '1'],
+  ['a value that it must differ from', 'b.x is distinct from 5', [], '5', 'null'],
+])('a row whose partners do not meet what is said of them: %s', (_, condition, values, refused, taken) => {
+  const text = `select a.id, b.id as b, c.id as c from a join b on b.id = a.b_id join c on c.id = b.c_id where a.x > 0 and ${condition} and c.x > 0 order by 1`
+
+  it('touches nothing until one does, or another comes that does', async () => {
+    const drops = await opened(text, values)
+    await drops(`insert into b values (60, ${refused}, 1), (61, ${refused}, 1)`)
+    expect(await drops('insert into a values (60, 1, 1)')).toBe(true)
+    expect(await drops('insert into a values (61, 1, 60), (62, 1, 61)')).toBe(false)
+    expect(await drops(`update b set x = ${taken} where id = 60`)).toBe(true)
+    expect(await drops('insert into a values (63, 1, 61)')).toBe(false)
+    expect(await drops('delete from b where id = 61', `insert into b values (61, ${taken}, 1)`)).toBe(true)
+  })
+})
+
+it('a row that was waited for, and does not meet what is said of it, touches nothing until it does', async () => {
+  const drops = await opened(
+    'select a.id, b.id as b, c.id as c from a join b on b.id = a.b_id join c on c.id = b.c_id where a.x > 0 and b.x > 0 and c.x > 0 order by 1',
+  )
+  expect(await drops('insert into a values (70, 1, 70)')).toBe(false)
+  expect(await drops('insert into b values (70, -1, 1)')).toBe(false)
+  expect(await drops('update b set c_id = 2 where id = 70')).toBe(false)
+  expect(await drops('update b set x = 1 where id = 70')).toBe(true)
 })

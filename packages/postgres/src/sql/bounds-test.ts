@@ -44,12 +44,15 @@ function predicateOf(column: Column, choice: Choice, parameters: readonly unknow
   switch (choice.kind) {
     case 'in':
     case 'any':
-    case 'not-in': {
+    case 'not-in':
+    case 'not-any': {
       const values = listOf(column, choice, parameters)
       if (('takesNull' in choice && choice.takesNull) || !values?.every((value) => value !== undefined))
         return undefined
+      // Of none NULL, too, differs from all.
+      if (choice.kind === 'not-any' && values.length === 0) return undefined
       const list: Predicate = { is: 'one-of', order, term, values }
-      return choice.kind === 'not-in' ? { is: 'not', part: list } : list
+      return choice.kind === 'in' || choice.kind === 'any' ? list : { is: 'not', part: list }
     }
     case 'compare': {
       const [ranged, value] = [orderOf(column), textOf(column, choice.value, parameters)]

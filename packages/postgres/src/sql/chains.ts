@@ -12,6 +12,9 @@ const VALUES_MAX = 1_000
 /** Of more rows it is not asked what they lead to. */
 const LINES_MAX = 200
 
+/** What leaves out few rows of a table: no reason to read a large one. */
+const LOOSE: ReadonlySet<Choice['kind']> = new Set<Choice['kind']>(['not-in', 'not-any', 'not-null'])
+
 /** A column that is bound by the values of another. */
 export interface Step {
   readonly target: Column
@@ -155,10 +158,10 @@ class ChainQuery {
 
   /** undefined if nothing would bound it, and it is not small. */
   text({ relation, column, bounds }: Chain, cast = '::text', beside: readonly Column[] = []): string | undefined {
-    const where = this.#where(bounds)
-    if (where === '' && !relation.isSmall) return undefined
+    if (!relation.isSmall && this.#where(bounds.filter(({ choice }) => !LOOSE.has(choice.kind))) === '')
+      return undefined
     const columns = [column, ...beside].map(({ name }) => `${escapeIdentifier(name)}${cast}`)
-    return `select ${columns.join(', ')} from ${relation.table}${where}`
+    return `select ${columns.join(', ')} from ${relation.table}${this.#where(bounds)}`
   }
 
   /** What bounds can't be written is left out: then there may seem to be rows where there are none. */
@@ -178,8 +181,14 @@ class ChainQuery {
         return choice.takesNull ? undefined : this.#list(name, column, choice)
       case 'any':
         return this.#list(name, column, choice)
+      case 'not-in':
+      case 'not-any':
+        return this.#unlisted(name, column, choice)
       case 'null':
         return `${name} is null`
+      case 'not-null':
+        // Of a row not one field may be NULL: the log does not tell that.
+        return column.kind === 'c' || column.kind === 'd' ? undefined : `${name} is not null`
       case 'compare': {
         // As a text an enum has another order.
         if (isRanked(column)) return undefined
@@ -202,6 +211,16 @@ class ChainQuery {
     if (!texts || texts.length > VALUES_MAX || !texts.every((text) => text !== undefined)) return undefined
     const values = texts.flatMap((text) => (text === null ? [] : (this.#value(column, text) ?? [])))
     return values.length === 0 ? 'false' : `${name} in (${values.join(', ')})`
+  }
+
+  /** What can't be told may be left out. NULL differs from nothing, and nothing from NULL; where NULL is taken, another bound takes it. */
+  #unlisted(name: string, column: Column, choice: Choice): string | undefined {
+    const texts = listOf(column, choice, this.#parameters)
+    if (!texts || texts.length === 0 || texts.length > VALUES_MAX) return undefined
+    const takesNull = choice.kind === 'not-in' && choice.takesNull
+    if (!takesNull && texts.includes(null)) return 'false'
+    const values = texts.flatMap((text) => (typeof text === 'string' ? (this.#value(column, text) ?? []) : []))
+    return values.length === 0 ? `${name} is not null` : `${name} not in (${values.join(', ')})`
   }
 
   /** A parameter. What the server would refuse as a value of the column equals none: a failed query would end a transaction. */

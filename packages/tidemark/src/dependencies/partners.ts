@@ -128,8 +128,10 @@ export class Pairings {
       awaited.push(...alone.missing)
       if (alone.column) itself.push(itselfOf(change, [alone.column, ...(way.key ?? [])]))
     }
-    // What nothing says of the row alone would tell of its later changes; and each of them costs memory.
-    if (itself.length === 0 || awaited.length + itself.length > AWAITED_MAX) return undefined
+    // It meets in no way what is said of it alone: what makes it do so comes into what the entry depends on, and for what was let pass.
+    if (itself.length === 0) return []
+    // Each of them costs memory.
+    if (awaited.length + itself.length > AWAITED_MAX) return undefined
     held.passed++
     return [...(pairingRules.awaits() ? awaited : []), ...(pairingRules.followsItself() ? itself : [])]
   }
