@@ -54,7 +54,7 @@ beforeEach(() => {
 })
 
 /** @param isProven  only what `place` names may be acknowledged */
-function open(isProven = false): void {
+function open({ isProven = false, version = 150_000, statusIntervalMs = 100 } = {}): void {
   const reader = new TransactionReader({
     hasMessageTable: false,
     rowsMax: 10,
@@ -76,8 +76,8 @@ function open(isProven = false): void {
   const options = {
     slot: 's',
     publication: 'a "quoted" one',
-    version: 150_000,
-    statusIntervalMs: 100,
+    version,
+    statusIntervalMs,
     silenceMaxMs: 1_000,
     clock,
     ...(isProven ? { proven } : {}),
@@ -132,7 +132,7 @@ test('the last word is never an acknowledgement: the server must neither count o
 test('where only what is proven may be acknowledged, what is applied waits for that', async () => {
   wire.removeAllListeners()
   wire.sent.length = 0
-  open(true)
+  open({ isProven: true })
   begin()
   commit(100)
   wire.receive(keepalive(120, true))
@@ -148,7 +148,7 @@ test('where only what is proven may be acknowledged, what is applied waits for t
 
 test('what was applied from another stream is not applied again, and still has to be proven', () => {
   wire.removeAllListeners()
-  open(true)
+  open({ isProven: true })
   stream.skipTo(200)
   begin()
   commit(100)
@@ -203,6 +203,52 @@ test('a line that leaves a question unanswered is given up', async () => {
   await clock.advance(2_000)
   expect(wire.isDestroyed).toBe(true)
   expect(await stream.ended).toMatchObject({ code: 'TIDEMARK_LOG_GAP' })
+})
+
+test('a server of 16 and later, which may sleep over a commit, is woken soon after the last one, then more rarely', async () => {
+  stream.cut(new Error('another begins'))
+  wire.removeAllListeners()
+  open({ version: 160_000, statusIntervalMs: 60_000 })
+  wire.sent.length = 0
+  const woken = async (ms: number): Promise<number> => {
+    const before = wire.sent.length
+    await clock.advance(ms)
+    return wire.sent.length - before
+  }
+  begin()
+  for (let lsn = 100; lsn < 110; lsn++) {
+    // While commits come, each wakes it.
+    commit(lsn)
+    expect(await woken(9)).toBe(0)
+    begin()
+  }
+  commit(110)
+  expect(await woken(19)).toBe(0)
+  expect(await woken(1)).toBe(1)
+  expect(wire.sent.at(-1)).toEqual({ applied: 110, acknowledged: 0, wantsReply: false })
+  expect(await woken(39)).toBe(0)
+  expect(await woken(1)).toBe(1)
+  expect(await woken(80)).toBe(1)
+  expect(await woken(160)).toBe(1)
+  // At rest, and what tells of no commit changes nothing.
+  wire.receive(keepalive(120, false))
+  expect(await woken(249)).toBe(0)
+  expect(await woken(1)).toBe(1)
+  expect(await woken(500)).toBe(2)
+  begin()
+  commit(130)
+  expect(await woken(20)).toBe(1)
+  stream.cut(new Error('over'))
+  expect(await woken(1_000)).toBe(0)
+})
+
+test('one before 16 is told no more often than it has to be', async () => {
+  begin()
+  commit(100)
+  await clock.advance(100)
+  const { length } = wire.sent
+  await clock.advance(300)
+  expect(wire.sent.length).toBe(length)
 })
 
 test("the server's end of the stream, and of the connection, are told as losses", async () => {

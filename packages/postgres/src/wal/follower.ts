@@ -4,6 +4,7 @@ import { lostError, ProtocolError, sqlState } from './errors.js'
 import { parseWal, statusUpdate } from './protocol.js'
 import type { ProvenPlace } from './proven-place.js'
 import type { Transaction, TransactionReader } from './transaction.js'
+import { Wakes } from './wakes.js'
 
 export interface StreamOptions {
   readonly slot: string
@@ -54,6 +55,7 @@ export class Stream {
   /** When a reply was asked for that did not come yet. */
   #askedAt: number | undefined
   #timer: { cancel(): void } | undefined
+  #wakes: Wakes | undefined
   #hasStarted = false
   #hasEnded = false
   #isBroken = false
@@ -83,6 +85,7 @@ export class Stream {
         this.#hasStarted = false
         this.#hasEnded = true
         this.#timer?.cancel()
+        this.#wakes?.stop()
         resolve(lostError(error))
       }
     })
@@ -163,6 +166,8 @@ export class Stream {
     try {
       this.#listener.started()
       this.#tick()
+      if (!this.#hasEnded)
+        this.#wakes = Wakes.of(this.#options.version, this.#options.clock, () => this.#send(0, false))
     } catch (error) {
       this.cut(error)
     }
@@ -176,6 +181,7 @@ export class Stream {
     try {
       const message = parseWal(chunk)
       if (message.kind === 'keepalive') return this.#keepalive(message.walEnd, message.wantsReply)
+      this.#wakes?.heard(this.#heardAt)
       const transaction = this.#reader.read(message.data)
       if (transaction) this.#transaction(transaction)
     } catch (error) {
