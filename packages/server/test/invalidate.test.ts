@@ -32,10 +32,10 @@ describe('POST /api/invalidate', () => {
     expect(['user:1', 'user:2', 'order:1', 'page'].map(server.isStored)).toEqual([false, true, false, false])
   })
 
-  it('counts an entry once that is named by its key and has the tag, as the preview does', async () => {
+  it('counts an entry once that is named by its key and has the tag, as the dry run does', async () => {
     await server.store('user:1', 'user:2')
     const named = { keys: ['user:1', 'nobody'], tags: ['user'] }
-    expect(await server.post('/api/invalidate', { ...named, dryRun: true })).toMatchObject({ invalidated_count: 2 })
+    expect(await server.post('/api/invalidate', { ...named, dryRun: true })).toMatchObject({ invalidated_count: 3 })
     const answer = await server.post('/api/invalidate', named)
     expect(answer).toMatchObject({ invalidated_count: 3, removed: { l1: 2 } }) // both entries, and `nobody`
     expect([...answer.matched_keys].sort()).toEqual(['user:1', 'user:2'])
@@ -88,14 +88,21 @@ describe('POST /api/invalidate', () => {
     const answer = await server.post('/api/invalidate', { keys: ['user:1', 'nobody'], dryRun: true })
     expect(answer).toMatchObject({
       dry_run: true,
-      invalidated_count: 1,
-      matched_keys: ['user:1'],
+      invalidated_count: 2,
+      keys: ['user:1', 'nobody'],
+      removed: { l1: 2 },
       dependents: { count: 1, keys: ['page'] },
       refill: { loads: 2, unmeasured: 0 },
     })
     expect(answer.refill.source_seconds).toBeGreaterThanOrEqual(0)
     const url = '/api/invalidate/preview?keys=user:1&keys=nobody&tags=nothing&pattern=page*'
-    expect((await server.app.inject(url)).json()).toMatchObject({ invalidated_count: 2, dependents: { count: 0 } })
+    expect((await server.app.inject(url)).json()).toMatchObject({
+      invalidated_count: 3,
+      keys: ['user:1', 'nobody'],
+      matched_keys: ['page'],
+      removed: { l1: 2 },
+      dependents: { count: 0 },
+    })
     expect(server.database.fake.log.commits.length).toBe(before)
     expect(server.isStored('user:1')).toBe(true)
   })

@@ -88,9 +88,10 @@ function sentenceOf(answer: Answer, { dryRun, soft, local }: InvalidateOptions):
   const keys = [...matched.slice(0, SHOWN_MAX).map((key) => `  ${JSON.stringify(key)}\n`)]
   if (matched.length > SHOWN_MAX) keys.push(`  … ${(count - SHOWN_MAX).toLocaleString('en')} more\n`)
   if (dryRun) {
+    const here = removed?.l1 == null ? '' : `; ${removed.l1} of them are in the memory of the server`
     const cost =
       refill && `; loading it anew takes ${refill.loads} loads, ${refill.source_seconds.toFixed(3)} s of the source`
-    return `Would invalidate ${amount(count)}, and ${dependents?.count ?? 0} that depend on them${cost ?? ''}.\n${keys.join('')}`
+    return `Would invalidate ${amount(count)}, and ${dependents?.count ?? 0} that depend on them${here}${cost ?? ''}.\n${keys.join('')}`
   }
   const verb = soft ? 'Expired' : 'Invalidated'
   const where = local ? ' in this process only' : ''

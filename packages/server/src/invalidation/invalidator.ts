@@ -18,6 +18,7 @@ import { type Acknowledgements, type Acknowledging, hasReached } from '../cluste
 import type { Cluster } from '../cluster/cluster.js'
 import { UnknownRequestError } from '../errors.js'
 import { type Effect, Effects } from './effects.js'
+import { isWide, MATCHED_MAX, type Naming, type Reach, reachOf, type Wide } from './reach.js'
 import { fingerprintOf, Remembered, type RememberedLimits } from './remembered.js'
 import type { SharedMemory } from './shared-memory.js'
 import { Tally } from './tally.js'
@@ -40,13 +41,8 @@ export interface InvalidatorOptions extends RememberedLimits {
 }
 
 /** Somebody's request, checked. */
-export interface Asked {
+export interface Asked extends Naming {
   readonly tenant: string
-  readonly keys?: readonly string[]
-  readonly tags?: readonly string[]
-  readonly pattern?: Pattern
-  /** The pattern is looked for among these keys only, which are then named one by one. */
-  readonly among?: readonly string[]
   readonly mode: Mode
   readonly isLocal: boolean
   /** What goes is filled again here, the hottest first, at this pace. */
@@ -62,18 +58,18 @@ export interface ProcessPlace {
   readonly address: string | null
 }
 
-export interface Outcome {
+/** What would come of a request. */
+export interface Forecast extends Omit<Reach, 'wide'>, Pick<Preview, 'dependents' | 'dependentSample' | 'refill'> {
+  /** Entries that would go. */
+  readonly removed: Outcome['removed']
+}
+
+export interface Outcome extends Omit<Reach, 'wide'> {
   readonly requestId: string
   /** Which process made the request. */
   readonly madeBy: ProcessPlace
   readonly mode: Mode
   readonly isLocal: boolean
-  /** The keys that were named, each once. */
-  readonly keys: readonly string[]
-  /** Keys that the pattern matched, or that had the tags, just before: so many as are told at most. */
-  readonly matched: readonly string[]
-  /** Keys that were named, and entries that were matched: what is both counts once, among those in `matched`. */
-  readonly count: number
   /** Entries that went; undefined where that is not known, as of L2 before it has counted. */
   readonly removed: { readonly l1: number | undefined; readonly l2: number | undefined; readonly hasL2: boolean }
   readonly isSweeping: boolean
@@ -91,8 +87,6 @@ export interface RefillProgress extends Pick<RefillPlan, 'loads' | 'sourceMs' | 
   readonly isRunning: boolean
 }
 
-/** Matched keys that an answer remembers, for those who page through them. */
-const MATCHED_MAX = 10_000
 const L2_LOOK_MS = 5
 
 /** Where a pattern matches more, its answer does not wait until all of them are out of memory: for readers they are gone already. */
@@ -155,12 +149,14 @@ export class Invalidator {
   }
 
   /** What a request would do. */
-  async preview(asked: Asked, signal: AbortSignal): Promise<Preview & { readonly named: readonly string[] }> {
+  async preview(asked: Asked, signal: AbortSignal): Promise<Forecast> {
     this.tally.dryRuns++
-    const view = this.#view(asked.tenant)
-    const { keys, wide } = await this.#named(asked)
-    const preview = await view.preview({ keys, ...wide, sampleMax: MATCHED_MAX, signal })
-    return { ...preview, named: keys }
+    const { wide, ...reach } = await reachOf(this.#view(asked.tenant), asked, signal)
+    const { keys } = reach
+    const preview = await this.#view(asked.tenant).preview({ keys, ...wide, sampleMax: MATCHED_MAX, signal })
+    const { count, dependents, dependentSample, refill } = preview
+    const hasL2 = this.#options.hasL2 && !asked.isLocal
+    return { ...reach, dependents, dependentSample, refill, removed: { l1: count + dependents, l2: undefined, hasL2 } }
   }
 
   /** What came of a request. @throws UnknownRequestError if it is not known here, or not any more */
@@ -210,11 +206,7 @@ export class Invalidator {
     const { mode, isLocal, requestId } = asked
     const view = this.#view(asked.tenant)
     const began = clock.now()
-    const { keys, wide } = await this.#named(asked)
-    const found = isWide(wide) ? await view.count({ ...wide, sampleMax: MATCHED_MAX }) : undefined
-    const named = new Set(keys)
-    const twice = (found?.sample ?? []).filter((key) => named.has(key)).length
-    const count = keys.length + (found?.count ?? 0) - twice
+    const { keys, wide, matched, count } = await reachOf(view, asked)
     const isNamed = keys.length > 0 || isWide(wide)
     const plan = asked.refill && isNamed && !isLocal ? await view.planRefill({ keys, ...wide }) : undefined
     const done: Effect & { readonly position: string | undefined } = isLocal
@@ -230,7 +222,7 @@ export class Invalidator {
       mode,
       isLocal,
       keys,
-      matched: asked.among === undefined ? (found?.sample ?? []) : keys,
+      matched,
       count,
       removed: { l1: done.removed, l2: undefined, hasL2: hasL2 && !isLocal },
       isSweeping: done.isSweeping,
@@ -346,27 +338,9 @@ export class Invalidator {
     return Promise.race([published, bound]).finally(() => late?.cancel())
   }
 
-  async #named({ tenant, keys = [], tags = [], pattern, among }: Asked): Promise<{ keys: string[]; wide: Wide }> {
-    if (pattern !== undefined && among !== undefined) {
-      const named = await this.#view(tenant).matching(pattern, [...new Set(among)])
-      return { keys: named, wide: {} }
-    }
-    const wide = { ...(tags.length > 0 ? { tags } : {}), ...(pattern === undefined ? {} : { pattern }) }
-    return { keys: [...new Set(keys)], wide }
-  }
-
   #view(tenant: string): Cache {
     return this.#options.cache.tenant(tenant)
   }
-}
-
-interface Wide {
-  readonly tags?: readonly string[]
-  readonly pattern?: Pattern
-}
-
-function isWide({ tags, pattern }: Wide): boolean {
-  return tags !== undefined || pattern !== undefined
 }
 
 function textOf(pattern: Pattern | undefined): string | undefined {

@@ -3,6 +3,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { ParameterError } from '../errors.js'
 import type { Asked, Invalidator, Outcome, RefillProgress } from '../invalidation/invalidator.js'
+import type { Naming, Reach } from '../invalidation/reach.js'
 import { byOf } from './actor.js'
 import { leaving } from './leaving.js'
 import {
@@ -105,7 +106,7 @@ const answerSchema = z
       .object({ l1: z.int().nullable(), l2: z.int().nullable().optional() })
       .optional()
       .describe(
-        'Entries that really went, per tier; null: not known. L2 counts keys alone: with `acks=all`, else a moment later',
+        'Entries that really went, or would, per tier; null: not known. L2 counts keys alone: with `acks=all`, else a moment later',
       ),
     acknowledged: z
       .array(
@@ -226,14 +227,13 @@ export function invalidateRoutes(app: FastifyInstance, invalidator: Invalidator)
 }
 
 type How = Pick<z.infer<z.ZodObject<typeof how>>, 'mode' | 'dryRun'> & Partial<z.infer<z.ZodObject<typeof how>>>
-type Named = Pick<Asked, 'keys' | 'tags' | 'pattern' | 'among'>
 
 /** Does what is asked for, or says what it would do. */
 export async function answer(
   invalidator: Invalidator,
   request: FastifyRequest,
   reply: FastifyReply,
-  named: Named,
+  named: Naming,
   { mode, dryRun, refill, request_id: id, cause }: How,
 ): Promise<z.infer<typeof answerSchema>> {
   reply.header('cache-control', 'no-store')
@@ -255,30 +255,31 @@ export async function answer(
     // Asked again it is the same answer, whether or not L2 has counted by then.
     return { ...answered, removed: isAll ? removed : removedOf({ ...outcome.removed, l2: undefined }), ...told }
   }
-  const {
-    count,
-    sample,
-    dependents,
-    dependentSample,
-    refill: cost,
-    named: keys,
-  } = await invalidator.preview(asked, leaving(reply))
+  const forecast = await invalidator.preview(asked, leaving(reply))
+  const { dependents, dependentSample, refill: cost } = forecast
   return {
     success: true,
     dry_run: true,
     local: asked.isLocal,
     mode,
     ...(asked.requestId === undefined ? {} : { request_id: asked.requestId }),
-    invalidated_count: count,
-    ...(keys.length > 0 ? { keys: [...keys] } : {}),
-    matched_keys: sample.slice(0, PAGE),
+    ...reachAnswer(forecast, 0),
+    removed: removedOf(forecast.removed),
     dependents: { count: dependents, keys: dependentSample.slice(0, PAGE) },
     refill: { loads: cost.loads, source_seconds: cost.sourceMs / 1_000, unmeasured: cost.unmeasured },
   }
 }
 
+function reachAnswer({ keys, matched, count }: Omit<Reach, 'wide'>, from: number) {
+  return {
+    invalidated_count: count,
+    ...(keys.length > 0 && keys !== matched ? { keys: [...keys] } : {}),
+    ...(matched.length > 0 || keys.length === 0 ? { matched_keys: matched.slice(from, from + PAGE) } : {}),
+  }
+}
+
 function outcomeAnswer(outcome: Outcome, from: number): z.infer<typeof answerSchema> {
-  const { requestId, isLocal, mode, keys, matched, count, position, removed, publishedAt, ms } = outcome
+  const { requestId, isLocal, mode, matched, position, removed, publishedAt, ms } = outcome
   const next = from + PAGE
   return {
     success: true,
@@ -286,9 +287,7 @@ function outcomeAnswer(outcome: Outcome, from: number): z.infer<typeof answerSch
     dry_run: false,
     local: isLocal,
     mode: mode === 'expire' ? 'soft' : 'hard',
-    invalidated_count: count,
-    ...(keys.length > 0 && keys !== matched ? { keys: [...keys] } : {}),
-    ...(matched.length > 0 || keys.length === 0 ? { matched_keys: matched.slice(from, next) } : {}),
+    ...reachAnswer(outcome, from),
     ...(matched.length > next ? { cursor: String(next) } : {}),
     removed: removedOf(removed),
     ...(outcome.isSweeping ? { sweeping: true } : {}),
