@@ -30,9 +30,7 @@ export function uncachedViews(client: PoolClient, limits: TreeLimits): Views {
       const name = `${tenant}:${key}`
       // One after the other: a connection runs one statement at a time, so what runs is a stack.
       if (running.includes(name))
-        throw new TreeCycleError(
-          `References or bases lead back to "${key.slice(key.indexOf(':') + 1)}" of "${key.split(':')[0]}".`,
-        )
+        throw new TreeCycleError(`References or bases would lead from ${nodeOf(key)} back to it.`)
       const before = known.get(name)
       if (before) return before
       if (running.length > referencesMax * 4)
@@ -50,6 +48,13 @@ export function uncachedViews(client: PoolClient, limits: TreeLimits): Views {
     },
   })
   return new Views(cacheOf as unknown as (tenant: string) => Cache<TreesContext>, limits)
+}
+
+/** Which node is meant by the key of whatever is read of it: `app:/a`, `app:names:/a`, `app:base`. */
+function nodeOf(key: string): string {
+  const [config] = key.split(':', 1)
+  const from = key.indexOf('/')
+  return from < 0 ? `the root of config "${config}"` : `node "${key.slice(from)}" of config "${config}"`
 }
 
 /** PostgreSQL's own text for every type. */

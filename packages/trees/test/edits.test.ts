@@ -158,7 +158,15 @@ it('what leads back to itself is refused', async () => {
   await expect(config.extend({ config: 'round' })).rejects.toMatchObject({ code: 'TIDEMARK_TREE_CYCLE' })
   await tree('round2').extend({ config: 'round' })
   await tree('round2').put('', { value: {} })
-  await expect(config.extend({ config: 'round2' })).rejects.toMatchObject({ code: 'TIDEMARK_TREE_CYCLE' })
+  const tells = (message: RegExp) => ({ code: 'TIDEMARK_TREE_CYCLE', message: expect.stringMatching(message) })
+  await expect(config.extend({ config: 'round2' })).rejects.toMatchObject(
+    tells(/^References or bases would lead from the root of config "round2?" back to it\.$/),
+  )
+  await tree('mine').put('', { value: { a: { b: 1 } } })
+  await tree('theirs').put('', { value: { a: { $ref: 'mine#/a' } } })
+  await expect(tree('mine').put('/a', { value: { $ref: 'theirs#/a' } })).rejects.toMatchObject(
+    tells(/^References or bases would lead from node "\/a" of config "(mine|theirs)" back to it\.$/),
+  )
   await opened.cache.settled()
   expect(await config.node().get()).toEqual({ a: { b: 1 }, c: { b: 1 } })
 })
