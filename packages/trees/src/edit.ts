@@ -107,7 +107,7 @@ export class Edits {
   /** Changes what a config is besides its nodes: its base, or its schema. */
   async changeHead(tenant: string, config: string, change: HeadChange, by: EditedBy | undefined): Promise<Edited> {
     if ('schema' in change && change.schema !== undefined)
-      await checkSchema(change.schema, undefined, this.#limits.schemaMaxMs)
+      await checkSchema(tenant, change.schema, undefined, this.#limits.schemaMaxMs)
     const { result, position } = await this.#transactions.run(tenant, async (client) => {
       const head = await lockHead(client, tenant, config)
       const version = head.version + 1
@@ -137,7 +137,7 @@ export class Edits {
   async #check(client: PoolClient, config: ConfigName, schema: string | null): Promise<void> {
     const views: Views = uncachedViews(client, this.#limits)
     const view = await views.get({ ...config, path: '' })
-    if (schema !== null && view) await checkSchema(schema, view.json, this.#limits.schemaMaxMs)
+    if (schema !== null && view) await checkSchema(config.tenant, schema, view.json, this.#limits.schemaMaxMs)
   }
 }
 

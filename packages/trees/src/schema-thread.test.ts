@@ -6,7 +6,12 @@ const MAX_MS = 1_000
 const HELD_MAX_MS = 500
 
 /** What was thrown, and the longest time for which this thread did nothing else meanwhile. */
-async function outcome(schema: object, tree?: unknown, maxMs = 20_000): Promise<{ error: unknown; heldMs: number }> {
+async function outcome(
+  schema: object,
+  tree?: unknown,
+  maxMs = 20_000,
+  tenant = 'T1',
+): Promise<{ error: unknown; heldMs: number }> {
   const json = tree === undefined ? undefined : JSON.stringify(tree)
   const text = JSON.stringify(schema)
   let heldMs = 0
@@ -15,7 +20,7 @@ async function outcome(schema: object, tree?: unknown, maxMs = 20_000): Promise<
     heldMs = Math.max(heldMs, performance.now() - last)
     last = performance.now()
   }, 1)
-  const error = await checkSchema(text, json, maxMs).catch((reason: unknown) => reason)
+  const error = await checkSchema(tenant, text, json, maxMs).catch((reason: unknown) => reason)
   clearInterval(timer)
   return { error, heldMs: Math.max(heldMs, performance.now() - last) }
 }
@@ -101,6 +106,19 @@ describe('a schema that asks for too much is refused, and holds up nobody', () =
       problems: [{ path: '', message: 'must be string' }],
     })
     expect(third!.error).toBe(undefined)
+  })
+
+  test('who asks much waits for the others, and not they for all of it', async () => {
+    const bomb = doubling(40, (next) => ({ anyOf: [next, next] }))
+    const answered: string[] = []
+    const ask = (tenant: string, schema: object) =>
+      outcome(schema, 1, 300, tenant).then(({ error }) =>
+        answered.push(error === undefined ? tenant : `${tenant}: refused`),
+      )
+    const small = { type: 'number' }
+    await Promise.all([...many(4, () => ask('T1', bomb)), ask('T2', small), ask('T3', small), ask('T2', small)])
+    const late = 'T1: refused'
+    expect(answered).toEqual([late, 'T2', 'T3', late, 'T2', late, late])
   })
 
   test('what is no schema is refused as such, without a tree', async () => {

@@ -10,6 +10,7 @@ type Verdict =
   | { readonly kind: 'endless' }
 
 interface Question {
+  readonly tenant: string
   readonly schema: string
   readonly json: string | undefined
   readonly maxMs: number
@@ -23,33 +24,47 @@ const CODE = new URL('../worker/schema.js', import.meta.url)
 const MEMORY_MAX_MB = 256
 
 /**
- * Compares trees with JSON Schemas in a thread of its own, one after the other: what a schema asks for may grow without bound with a few of its
+ * Compares trees with JSON Schemas in a thread of its own, one after the other: tenants alternate, so that whoever asks waits for one question of
+ * each other tenant at most, however many these ask. What a schema asks for may grow without bound with a few of its
  * words (`anyOf` of references to `anyOf`s), or with the square of the tree (`uniqueItems`), and nobody else is to wait for that. The thread that
  * takes too long, or too much memory, is ended; the next question starts another.
  */
 class SchemaThread {
-  readonly #waiting: Question[] = []
+  /** By tenant, whose turn it is first. */
+  readonly #waiting = new Map<string, Question[]>()
   #worker: Worker | undefined
   /** It has loaded its code, which counts for no question. */
   #isReady = false
   #asked: Question | undefined
   #timer: NodeJS.Timeout | undefined
 
-  ask(schema: string, json: string | undefined, maxMs: number): Promise<Verdict> {
+  ask(tenant: string, schema: string, json: string | undefined, maxMs: number): Promise<Verdict> {
     return new Promise((answer, fail) => {
-      this.#waiting.push({ schema, json, maxMs, answer, fail })
+      const question = { tenant, schema, json, maxMs, answer, fail }
+      const own = this.#waiting.get(tenant)
+      if (own) own.push(question)
+      else this.#waiting.set(tenant, [question])
       this.#next()
     })
   }
 
   #next(): void {
     if (this.#asked) return
-    const question = this.#waiting.shift()
+    const question = this.#take()
     if (!question) return
     this.#asked = question
     const worker = this.#thread()
     worker.ref()
     if (this.#isReady) this.#put(worker, question)
+  }
+
+  #take(): Question | undefined {
+    const [first] = this.#waiting
+    if (!first) return undefined
+    const [tenant, own] = first
+    const question = own.shift()
+    if (own.length === 0) this.#waiting.delete(tenant)
+    return question
   }
 
   #put(worker: Worker, { schema, json, maxMs }: Question): void {
@@ -94,6 +109,11 @@ class SchemaThread {
     const question = this.#asked
     this.#asked = undefined
     clearTimeout(this.#timer)
+    const others = question && this.#waiting.get(question.tenant)
+    if (others) {
+      this.#waiting.delete(question.tenant)
+      this.#waiting.set(question.tenant, others)
+    }
     return question
   }
 }
@@ -103,13 +123,19 @@ const thread = new SchemaThread()
 /**
  * Compares a tree with a JSON Schema (2020-12).
  *
+ * @param tenant  whose it is: what several ask is answered in turns
  * @param schema  JSON's text
  * @param json    the tree's; undefined: whether the schema is one is all that is asked
  * @throws TreeSchemaError (`TIDEMARK_TREE_SCHEMA`) that names the nodes that are wrong; TreeValueError (`TIDEMARK_TREE_VALUE`) if the schema is
  *         none; TreeLimitError (`TIDEMARK_TREE_LIMIT`) if it asks for more than may be done
  */
-export async function checkSchema(schema: string, json: string | undefined, maxMs: number): Promise<void> {
-  const verdict = await thread.ask(schema, json, maxMs)
+export async function checkSchema(
+  tenant: string,
+  schema: string,
+  json: string | undefined,
+  maxMs: number,
+): Promise<void> {
+  const verdict = await thread.ask(tenant, schema, json, maxMs)
   switch (verdict.kind) {
     case 'right':
       return
