@@ -111,6 +111,7 @@ export { currentReading, endedReading, watchEnded } from './read/current.js'
 export { RelayingLog } from './relay/leader.js'
 export { RelayReader } from './relay/reader.js'
 export type { RelayedCommit, RelayRecord, RelaySink } from './relay/record.js'
+export { Slices } from './slices.js'
 export type { NotKept, Reading, Session, Source } from './source.js'
 export { looksAtAllKeys } from './targets.js'
 export type {

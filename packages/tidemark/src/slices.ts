@@ -1,11 +1,17 @@
 import type { Clock } from './clock.js'
 import { Turns } from './turns.js'
 
-/** Divides long work, so that the event loop gets its turn. */
+/** Divides long work, so that the event loop gets its turn: all long work of a process alternates, in turns of half a millisecond. */
 export class Slices {
   readonly #turns: Turns
   readonly #signal: AbortSignal | undefined
 
+  /**
+   * Begins in what is left of this turn.
+   *
+   * @param clock   all that goes by the same one alternates: `systemClock`, but in tests
+   * @param signal  ends the work, when it is aborted, at its next turn
+   */
   constructor(clock: Clock, signal: AbortSignal | undefined) {
     this.#turns = Turns.of(clock)
     this.#signal = signal

@@ -1,25 +1,45 @@
 import { TreeLimitError } from './errors.js'
 import { childrenOf, kindOf, type Node } from './nodes.js'
 import { childOf, nameOf, type Path } from './pointer.js'
+import { Steps } from './steps.js'
 import { type ConfigName, type Place, referenceAt, targetOf } from './stored.js'
 import type { Views } from './view.js'
 
-/** Writes a tree of a config's own nodes, of what its references lead to, and of what its base adds. */
+/**
+ * Writes a tree of a config's own nodes, of what its references lead to, and of what its base adds.
+ */
 export class Assembly {
   readonly #views: Views
   readonly #config: ConfigName
   readonly #nodes: ReadonlyMap<Path, Node>
   readonly #children: ReadonlyMap<Path, readonly Node[]>
   readonly #referredMax: number
+  /** What is in memory is read without waiting for anything, however much it is: so others are given their turn. */
+  readonly #steps = new Steps()
   #referred = 0
 
-  /** @param referredMax  characters that references may bring in: those to objects of references multiply, a few of them beyond all memory */
-  constructor(views: Views, config: ConfigName, nodes: ReadonlyMap<Path, Node>, referredMax: number) {
+  private constructor(
+    views: Views,
+    config: ConfigName,
+    nodes: ReadonlyMap<Path, Node>,
+    children: ReadonlyMap<Path, readonly Node[]>,
+    referredMax: number,
+  ) {
     this.#views = views
     this.#config = config
-    this.#referredMax = referredMax
     this.#nodes = nodes
-    this.#children = childrenOf(nodes)
+    this.#children = children
+    this.#referredMax = referredMax
+  }
+
+  /** @param referredMax  characters that references may bring in: those to objects of references multiply, a few of them beyond all memory */
+  static async of(
+    views: Views,
+    config: ConfigName,
+    nodes: ReadonlyMap<Path, Node>,
+    referredMax: number,
+  ): Promise<Assembly> {
+    return new Assembly(views, config, nodes, await childrenOf(nodes), referredMax)
   }
 
   /** How many characters references have brought in. */
@@ -38,9 +58,8 @@ export class Assembly {
       case 'scalar':
         return this.#nodes.get(path)!.text
       case 'array': {
-        const items: string[] = []
-        for (const child of children) items.push((await this.#textOf(child, undefined)) ?? 'null')
-        return `[${items.join(',')}]`
+        const items = await this.#each(children, (child) => this.#textOf(child, undefined))
+        return `[${items.map((item) => item ?? 'null').join(',')}]`
       }
       default: {
         const reference = this.#nodes.get(referenceAt(path))?.text
@@ -53,20 +72,46 @@ export class Assembly {
   async #object(path: Path, children: readonly Node[], base: ConfigName | undefined): Promise<string> {
     const own = new Map(children.map((child) => [nameOf(child.path), child]))
     const inherited = base ? await this.#views.names({ ...base, path }) : null
-    const members: string[] = []
-    for (const name of inherited ? new Set([...inherited, ...own.keys()]) : own.keys()) {
+    const names = [...(inherited ? new Set([...inherited, ...own.keys()]) : own.keys())]
+    const texts = await this.#each(names, (name) => {
       const child = own.get(name)
-      const text = child
-        ? await this.#textOf(child, inherited ? base : undefined)
-        : await this.#inherited({ ...base!, path: childOf(path, name) })
-      if (text !== null) members.push(`${JSON.stringify(name)}:${text}`)
-    }
-    return `{${members.join(',')}}`
+      return child
+        ? this.#textOf(child, inherited ? base : undefined)
+        : this.#inherited({ ...base!, path: childOf(path, name) })
+    })
+    const members = names.map((name, at) => texts[at] !== null && `${JSON.stringify(name)}:${texts[at]}`)
+    return `{${members.filter((member) => member !== false).join(',')}}`
   }
 
   /** Values need no promise of their own: a tree has thousands. */
   #textOf(node: Node, base: ConfigName | undefined): Promise<string | null> | string {
     return kindOf(node.text) === 'scalar' ? node.text : this.text(node.path, base)
+  }
+
+  /** What each comes to, in their order. Those that have to be waited for are waited for together, some at a time. */
+  async #each<Item>(
+    items: readonly Item[],
+    textOf: (item: Item) => Promise<string | null> | string,
+  ): Promise<(string | null)[]> {
+    const texts: (string | null)[] = []
+    let next = 0
+    const work = async (): Promise<void> => {
+      while (next < items.length) {
+        const at = next++
+        if (this.#steps.isOver) await this.#steps.next()
+        const text = textOf(items[at]!)
+        texts[at] = typeof text === 'string' ? text : await text
+      }
+    }
+    // The first comes to the end by itself where nothing is waited for.
+    const working: Promise<void>[] = []
+    while (next < items.length && working.length < this.#views.atOnce) working.push(work())
+    try {
+      await Promise.all(working)
+    } finally {
+      next = items.length
+    }
+    return texts
   }
 
   async #moved(place: Place): Promise<string | null> {

@@ -5,6 +5,7 @@ import type { TreeLimits } from './limits.js'
 import { assemble, flatten, type Kind, kindOf, type Node, placesFor } from './nodes.js'
 import { type DraftNode, NodesByPath } from './nodes-by-path.js'
 import { ancestorsOf, checkPath, childOf, indexOf, nameOf, type Path, parentOf } from './pointer.js'
+import { Steps } from './steps.js'
 import { type ConfigName, nodeAt, nodesAround, nodesWithin } from './stored.js'
 
 /** What a commit changes at one node. */
@@ -32,6 +33,7 @@ export class Draft {
   /** Nodes that were read by themselves, and those that were read with all below them. */
   readonly #read = new Set<Path>()
   readonly #readWhole = new Set<Path>()
+  readonly #steps = new Steps()
   #lastOrder: number
 
   constructor(client: PoolClient, config: ConfigName, lastOrder: number, limits: TreeLimits) {
@@ -50,13 +52,13 @@ export class Draft {
   async look(path: Path): Promise<void> {
     for (const above of ancestorsOf(path)) this.#read.add(above)
     this.#readWhole.add(path)
-    this.#add(await nodesAround(this.#client, { ...this.#config, path }))
+    await this.#add(await nodesAround(this.#client, { ...this.#config, path }))
   }
 
   async kind(path: Path): Promise<Kind | undefined> {
     if (!this.#isRead(path)) {
       this.#read.add(path)
-      this.#add(await nodeAt(this.#client, { ...this.#config, path }))
+      await this.#add(await nodeAt(this.#client, { ...this.#config, path }))
     }
     const node = this.#nodes.get(path)
     return node && kindOf(node.text)
@@ -77,7 +79,7 @@ export class Draft {
     const order =
       had?.order ??
       (parent !== undefined && (await this.kind(parent)) === 'array' ? Number(nameOf(path)) : ++this.#lastOrder)
-    this.#write(path, json, order)
+    await this.#write(path, json, order)
   }
 
   /** Puts an item into an array, and moves those behind it; `index` may be its length. */
@@ -86,7 +88,7 @@ export class Draft {
     if (index === (await this.length(array))) return this.#write(childOf(array, String(index)), json, index)
     const items = [...(await this.#items(array))]
     items.splice(index, 0, json)
-    this.#write(array, { kind: 'array', items }, this.#nodes.get(array)!.order)
+    await this.#write(array, { kind: 'array', items }, this.#nodes.get(array)!.order)
   }
 
   /** Takes away what is at a path; items behind it move. */
@@ -95,7 +97,7 @@ export class Draft {
     if (parent !== undefined && (await this.kind(parent)) === 'array') {
       const items = [...(await this.#items(parent))]
       items.splice(indexOf(nameOf(path))!, 1)
-      this.#write(parent, { kind: 'array', items }, this.#nodes.get(parent)!.order)
+      await this.#write(parent, { kind: 'array', items }, this.#nodes.get(parent)!.order)
       return
     }
     await this.#readAll(path)
@@ -109,14 +111,17 @@ export class Draft {
   }
 
   /** What is different from what is stored, by path. */
-  changes(): NodeChange[] {
+  async changes(): Promise<NodeChange[]> {
     const changes: NodeChange[] = []
     for (const [path, before] of this.#before) {
+      if (this.#steps.isOver) await this.#steps.next()
       const after = this.#nodes.get(path)
       if (!after || after.text !== before.text || after.order !== before.order) changes.push({ path, before, after })
     }
-    for (const after of this.#nodes.all())
+    for (const after of this.#nodes.all()) {
+      if (this.#steps.isOver) await this.#steps.next()
       if (!this.#before.has(after.path)) changes.push({ path: after.path, before: undefined, after })
+    }
     return changes.sort((a, b) => (a.path < b.path ? -1 : 1))
   }
 
@@ -141,9 +146,10 @@ export class Draft {
     )
   }
 
-  #write(path: Path, json: Json, order: number): void {
+  async #write(path: Path, json: Json, order: number): Promise<void> {
     const had = this.#within(path)
     for (const each of had.keys()) this.#nodes.delete(each)
+    if (this.#steps.isOver) await this.#steps.next()
     const ordersOf = (object: Path, names: readonly string[]): readonly number[] => {
       const isObject = had.get(object)?.text === '{}'
       const places = placesFor(
@@ -160,6 +166,7 @@ export class Draft {
       // The names in a document make paths longer and deeper than the one that it is put at.
       checkPath(node.path, this.#limits)
       this.#nodes.set(node)
+      if (this.#steps.isOver) await this.#steps.next()
     }
   }
 
@@ -183,11 +190,12 @@ export class Draft {
   async #readAll(path: Path): Promise<void> {
     if (this.#isReadWhole(path)) return
     this.#readWhole.add(path)
-    this.#add(await nodesWithin(this.#client, { ...this.#config, path }))
+    await this.#add(await nodesWithin(this.#client, { ...this.#config, path }))
   }
 
-  #add(nodes: readonly Node[]): void {
+  async #add(nodes: readonly Node[]): Promise<void> {
     for (const node of nodes) {
+      if (this.#steps.isOver) await this.#steps.next()
       if (this.#before.has(node.path)) continue
       this.#before.set(node.path, node)
       this.#nodes.set(node)

@@ -1,16 +1,17 @@
 import type { PoolClient } from 'pg'
 import type { By, RowChange } from 'tidemark'
 import { Draft, type NodeChange } from './draft.js'
-import { TreeAbsentError, TreeValueError, TreeVersionError } from './errors.js'
+import { TreeAbsentError, TreeVersionError } from './errors.js'
 import type { TreeLimits } from './limits.js'
 import { kindOf } from './nodes.js'
 import { below, checkPath, type Path } from './pointer.js'
-import { dependencyRow, type Image, parentsOf, rowsOf } from './rows.js'
+import { dependencyRow, type Image, rowsOf } from './rows.js'
 import { checkSchema } from './schema-thread.js'
 import type { ConfigName, Place } from './stored.js'
 import type { Transactions } from './transaction.js'
 import { uncachedViews } from './uncached.js'
 import type { Views } from './view.js'
+import { record, write } from './write.js'
 
 /** Who edits: by no pattern. */
 export type EditedBy = Omit<By, 'pattern'>
@@ -87,12 +88,12 @@ export class Edits {
       if (!creates && (await draft.kind('')) === undefined) throw absent(config)
       if (ifVersion !== undefined) await checkVersion(client, tenant, config, path, ifVersion)
       if (ifHash !== undefined) await this.#checkHash(client, { tenant, config, path }, ifHash)
-      const changes = (await work(draft, client, head.base)) ?? draft.changes()
+      const changes = (await work(draft, client, head.base)) ?? (await draft.changes())
       const declared = dependencies ? await declare(client, tenant, config, path, dependencies) : []
       const version = head.version + (changes.length > 0 ? 1 : 0)
       if (changes.length > 0) {
-        await write(client, tenant, config, version, changes)
-        await record(client, tenant, config, version, changes, options.by, draft.lastOrder)
+        await write(client, { tenant, config }, version, changes)
+        await record(client, { tenant, config }, version, changes, options.by, draft.lastOrder)
         // A dry run is taken back, and must say what a real one would say.
         const mayCircle = changes.some((change) => change.path.endsWith('/$ref') || (head.base && uncovers(change)))
         if (head.schema !== null || mayCircle) await this.#check(client, { tenant, config }, head.schema)
@@ -117,7 +118,7 @@ export class Edits {
         'update tidemark_trees.config_heads set base_tenant = $3, base_config = $4, json_schema = $5 where tenant = $1 and config = $2',
         [tenant, config, base?.tenant ?? null, base?.config ?? null, schema],
       )
-      await record(client, tenant, config, version, [], by, undefined)
+      await record(client, { tenant, config }, version, [], by, undefined)
       await this.#check(client, { tenant, config }, schema)
       return { result: version, isKept: true }
     })
@@ -233,93 +234,3 @@ async function declare(
     ...added.rows.map((row) => dependencyRow('insert', row)),
   ]
 }
-
-async function write(
-  client: PoolClient,
-  tenant: string,
-  config: string,
-  version: number,
-  changes: readonly NodeChange[],
-): Promise<void> {
-  const removed = changes.filter(({ after }) => !after)
-  const added = changes.filter(({ before }) => !before)
-  const changed = changes.filter(({ before, after }) => before && after)
-  const parents = parentsOf(changes)
-  try {
-    if (removed.length > 0)
-      await client.query('delete from tidemark_trees.configs where tenant = $1 and config = $2 and path = any($3)', [
-        tenant,
-        config,
-        removed.map(({ path }) => path),
-      ])
-    if (added.length > 0)
-      await client.query(
-        `insert into tidemark_trees.configs (tenant, config, path, position, value, version)
-         select $1, $2, path, position, value::jsonb, $3 from unnest($4::text[], $5::float8[], $6::text[]) as n(path, position, value)`,
-        [tenant, config, version, ...columns(added)],
-      )
-    if (changed.length > 0)
-      await client.query(
-        `update tidemark_trees.configs c set position = n.position, value = n.value::jsonb,
-           version = case when c.value::text = n.value then c.version else $3 end, updated_at = now()
-         from unnest($4::text[], $5::float8[], $6::text[]) as n(path, position, value)
-         where c.tenant = $1 and c.config = $2 and c.path = n.path and c.path = any($4)`,
-        [tenant, config, version, ...columns(changed)],
-      )
-    if (parents.length > 0)
-      await client.query(
-        'update tidemark_trees.configs set version = $3, updated_at = now() where tenant = $1 and config = $2 and path = any($4)',
-        [tenant, config, version, parents],
-      )
-  } catch (error) {
-    // Numbers are PostgreSQL's numeric; all else was looked at before.
-    const { code } = error as { code?: string }
-    if (code?.startsWith('22')) throw new TreeValueError((error as Error).message, undefined, { cause: error })
-    throw error
-  }
-}
-
-function columns(changes: readonly NodeChange[]): [Path[], number[], string[]] {
-  return [
-    changes.map(({ path }) => path),
-    changes.map(({ after }) => after!.order),
-    changes.map(({ after }) => after!.text),
-  ]
-}
-
-/** Writes the edit into the history, and the new version into the config's head: in one statement. */
-async function record(
-  client: PoolClient,
-  tenant: string,
-  config: string,
-  version: number,
-  changes: readonly NodeChange[],
-  by: EditedBy | undefined,
-  lastOrder: number | undefined,
-): Promise<void> {
-  await client.query(RECORD, [
-    tenant,
-    config,
-    version,
-    by?.actor ?? null,
-    by?.requestId ?? null,
-    by?.cause ?? null,
-    lastOrder ?? null,
-    changes.map(({ path }) => path),
-    changes.map(({ before }) => before?.text ?? null),
-    changes.map(({ before }) => before?.order ?? null),
-    changes.map(({ after }) => after?.text ?? null),
-    changes.map(({ after }) => after?.order ?? null),
-  ])
-}
-
-const RECORD = `
-with head as (
-  update tidemark_trees.config_heads set version = $3, last_order = coalesce($7, last_order), updated_at = now()
-  where tenant = $1 and config = $2
-), edit as (
-  insert into tidemark_trees.config_edits (tenant, config, version, actor, request_id, cause) values ($1, $2, $3, $4, $5, $6)
-)
-insert into tidemark_trees.config_edit_nodes (tenant, config, version, path, old_value, old_position, new_value, new_position)
-select $1, $2, $3, path, old_value::jsonb, old_position, new_value::jsonb, new_position
-from unnest($8::text[], $9::text[], $10::float8[], $11::text[], $12::float8[]) as n(path, old_value, old_position, new_value, new_position)`

@@ -198,6 +198,6 @@ export async function readDeclared(
 /** The tree at a path as the config itself has it: nothing inherited, no reference followed. */
 export async function readOwn(client: PoolClient, place: Place): Promise<string | undefined> {
   const nodes = new Map((await nodesWithin(client, place)).map((node) => [node.path, node]))
-  const json: Json | undefined = assemble(place.path, nodes)
+  const json: Json | undefined = await assemble(place.path, nodes)
   return json && printJson(json)
 }

@@ -1,5 +1,6 @@
 import type { Json } from './json.js'
 import { childOf, nameOf, type Path, parentOf } from './pointer.js'
+import { Steps } from './steps.js'
 
 /** A node as it is stored: a scalar's JSON, or `{}` or `[]` for what has its children in nodes of their own. */
 export interface Node {
@@ -16,12 +17,14 @@ export function kindOf(text: string): Kind {
   return text === '{}' ? 'object' : text === '[]' ? 'array' : 'scalar'
 }
 
-/** The nodes below each node, in their order. */
-export function childrenOf<N extends Pick<Node, 'path' | 'text' | 'order'>>(
+/** The nodes below each node, in their order. Others have their turn meanwhile. */
+export async function childrenOf<N extends Pick<Node, 'path' | 'text' | 'order'>>(
   nodes: ReadonlyMap<Path, N>,
-): Map<Path, N[]> {
+  steps = new Steps(),
+): Promise<Map<Path, N[]>> {
   const children = new Map<Path, N[]>()
   for (const node of nodes.values()) {
+    if (steps.isOver) await steps.next()
     const parent = parentOf(node.path)
     if (parent === undefined) continue
     const siblings = children.get(parent)
@@ -29,19 +32,20 @@ export function childrenOf<N extends Pick<Node, 'path' | 'text' | 'order'>>(
     else children.set(parent, [node])
   }
   for (const [parent, siblings] of children) {
+    if (steps.isOver) await steps.next()
     if (siblings.length > 1) siblings.sort(nodes.get(parent)?.text === '[]' ? byIndex : byOrder)
   }
   return children
 }
 
 /** The tree that nodes are of; undefined if the root is not among them. */
-export function assemble(
+export async function assemble(
   root: Path,
   nodes: ReadonlyMap<Path, Pick<Node, 'path' | 'text' | 'order'>>,
-): Json | undefined {
+): Promise<Json | undefined> {
   const top = nodes.get(root)
   if (!top) return undefined
-  const children = childrenOf(nodes)
+  const children = await childrenOf(nodes)
   const json = (node: Pick<Node, 'path' | 'text'>): Json => {
     const own = children.get(node.path) ?? []
     switch (kindOf(node.text)) {

@@ -1,4 +1,4 @@
-import { TidemarkError } from 'tidemark'
+import { Slices, systemClock, TidemarkError } from 'tidemark'
 import type { Draft } from './draft.js'
 import { TreePatchError, TreePathError } from './errors.js'
 import { type Json, type JsonObject, printJson } from './json.js'
@@ -54,21 +54,16 @@ function readOperation(item: Json, index: number, limits: TreeLimits): Operation
   }
 }
 
-/** After which others have their turn: what an operation looks at is in memory mostly, so none of them waits for anything. */
-const TURN_MS = 5
-
 /**
  * Does the operations, one after the other.
  *
  * @throws TreePatchError (`TIDEMARK_TREE_PATCH`) for the first that cannot be done
  */
 export async function applyPatch(draft: Draft, operations: readonly Operation[], root: Path = ''): Promise<void> {
-  let turnEnds = performance.now() + TURN_MS
+  const slices = new Slices(systemClock, undefined)
   for (const [index, operation] of operations.entries()) {
-    if (performance.now() > turnEnds) {
-      await new Promise(setImmediate)
-      turnEnds = performance.now() + TURN_MS
-    }
+    // What an operation looks at is in memory mostly, so none of them waits for anything.
+    if (slices.isOver) await slices.next()
     try {
       await apply(
         draft,

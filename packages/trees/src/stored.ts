@@ -3,6 +3,7 @@ import type { PoolClient } from 'pg'
 import { TreeLimitError } from './errors.js'
 import type { Node } from './nodes.js'
 import { ancestorsOf, below, nameOf, type Path } from './pointer.js'
+import { Steps } from './steps.js'
 
 /** A node of a config. */
 export interface Place {
@@ -54,11 +55,14 @@ export async function readRows(sql: Sql, { tenant, config, path }: Place): Promi
   return (await sql.texts(READ, values)).rows
 }
 
-export function nodesOf(rows: StoredRows): StoredNodes {
+/** Others have their turn meanwhile. */
+export async function nodesOf(rows: StoredRows): Promise<StoredNodes> {
+  const steps = new Steps()
   const nodes = new Map<Path, Node>()
   const references = new Map<Path, string>()
   const dependencies: Path[] = []
   for (const [what, at, text, order, version] of rows) {
+    if (steps.isOver) await steps.next()
     if (what === 'node') nodes.set(at!, { path: at!, text: text!, order: Number(order), version: Number(version) })
     else if (what === 'reference') references.set(ownerOf(at!), text!)
     else dependencies.push(at!)

@@ -47,7 +47,7 @@ export function uncachedViews(client: PoolClient, limits: TreeLimits): Views {
       }
     },
   })
-  return new Views(cacheOf as unknown as (tenant: string) => Cache<TreesContext>, limits)
+  return new Views(cacheOf as unknown as (tenant: string) => Cache<TreesContext>, limits, 1)
 }
 
 /** Which node is meant by the key of whatever is read of it: `app:/a`, `app:names:/a`, `app:base`. */

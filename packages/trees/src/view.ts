@@ -46,6 +46,8 @@ type Names = readonly string[] | null
 
 /** In a transaction nothing is kept, so nothing stays. */
 export type TreesContext = { readonly sql: Sql } & Partial<Pick<LoaderContext, 'mayStay' | 'tag'>>
+/** More than the connections that there are by default. */
+const AT_ONCE = 16
 /** Views that are remembered to be made of others. */
 const COMPOSED_MAX = 100_000
 
@@ -60,17 +62,24 @@ type Load<Value> = (context: TreesContext) => Promise<Value>
  * (`#unseen`), and then read again, as it is now, by that entry. If it changed meanwhile, the entry depends on both.
  */
 export class Views {
+  /** How many views another one that is made of them waits for at once. */
+  readonly atOnce: number
   readonly #cacheOf: (tenant: string) => TreesCache
   readonly #referredMax: number
   /** Views that were last made of others too, by tenant and key, the oldest first. */
   readonly #composed = new Set<string>()
   readonly #outside = new AsyncResource('tidemark-trees')
 
-  /** @param cacheOf  the cache as a tenant sees it, with the session that row security goes by */
+  /**
+   * @param cacheOf  the cache as a tenant sees it, with the session that row security goes by
+   * @param atOnce   1 where one statement runs after the other. Default 16
+   */
   constructor(
     cacheOf: (tenant: string) => TreesCache,
     { referredCharactersMax }: Pick<TreeLimits, 'referredCharactersMax'>,
+    atOnce = AT_ONCE,
   ) {
+    this.atOnce = atOnce
     this.#cacheOf = cacheOf
     this.#referredMax = referredCharactersMax
   }
@@ -87,7 +96,7 @@ export class Views {
   load(place: Place, counted?: { loads: number }): Load<View | null> {
     return async (context) => {
       if (counted) counted.loads++
-      const stored = nodesIn(await this.#rows(context.sql, place))
+      const stored = await nodesIn(await this.#rows(context.sql, place))
       const view = await this.#load(context, place, stored)
       if (isComposed(view)) {
         const overrides = this.#composed.has(nameOfPlace(place)) ? (path: Path) => stored.nodes.has(path) : () => false
@@ -115,16 +124,11 @@ export class Views {
     }
     const base = await this.#baseOf(place, nodes)
     if (base || [...nodes.keys()].some((path) => path.endsWith('/$ref'))) this.#remember(place)
-    const assembly = new Assembly(this, place, nodes, this.#referredMax)
+    const assembly = await Assembly.of(this, place, nodes, this.#referredMax)
     const json = await assembly.text(place.path, base)
-    return json === null
-      ? null
-      : {
-          json,
-          version: newestOf(nodes),
-          hash: hash('sha256', json, 'base64url').slice(0, 16),
-          referred: assembly.referred,
-        }
+    if (json === null) return null
+    const { referred } = assembly
+    return { json, version: newestOf(nodes), hash: hash('sha256', json, 'base64url').slice(0, 16), referred }
   }
 
   /**
@@ -329,10 +333,10 @@ function newestOf(nodes: StoredNodes['nodes']): number {
 const stored = new WeakMap<StoredRows, StoredNodes>()
 
 /** What rows say: rows that are an entry of their own are read once for all the times that they are needed. */
-function nodesIn(rows: StoredRows): StoredNodes {
+async function nodesIn(rows: StoredRows): Promise<StoredNodes> {
   let nodes = stored.get(rows)
   if (!nodes) {
-    nodes = nodesOf(rows)
+    nodes = await nodesOf(rows)
     stored.set(rows, nodes)
   }
   return nodes
