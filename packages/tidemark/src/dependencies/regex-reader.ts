@@ -1,10 +1,19 @@
 import { allBut, type Expression, inOrder } from './expression.js'
+import { prefixOf } from './required.js'
+
+/** What is known of a regular expression. */
+export interface ReadRegex {
+  /** All that it says; undefined where only RE2 knows. */
+  readonly expression: Expression | undefined
+  /** What every text begins with in which it is found; '' where that is not known. */
+  readonly prefix: string
+}
 
 /**
- * What a regular expression says, of those that RE2 reads: characters, escaped ones, classes, `.`, groups, choices, repetition, `^` and `$`.
- * Undefined where it says anything else (flags, word boundaries, classes by name, what `\Q` quotes …): nothing is guessed.
+ * Reads a regular expression that RE2 reads: characters, escaped ones, classes, `.`, groups, choices, repetition, `^` and `$`. Where it says
+ * anything else (flags, word boundaries, classes by name, what `\Q` quotes …) nothing is guessed; what stands before that counts.
  */
-export function readRegex(text: string): Expression | undefined {
+export function readRegex(text: string): ReadRegex {
   return new Reader(text).all()
 }
 
@@ -28,15 +37,20 @@ const SPECIAL = /^[\\^$.|?*+()[\]{}]$/
 class Reader {
   readonly #text: string
   #at = 0
-  #isRead = true
+  /** Where something stands that is not understood. */
+  #end: number | undefined
 
   constructor(text: string) {
     this.#text = text
   }
 
-  all(): Expression | undefined {
+  all(): ReadRegex {
     const all = this.#choice()
-    return this.#isRead && this.#at === this.#text.length ? all : undefined
+    if (this.#at < this.#text.length) this.#giveUp()
+    if (this.#end === undefined) return { expression: all, prefix: prefixOf(all) }
+    // What follows may be another way to begin.
+    const isOneWay = !this.#text.includes('|', this.#end)
+    return { expression: undefined, prefix: isOneWay ? prefixOf(all) : '' }
   }
 
   #choice(): Expression {
@@ -92,7 +106,7 @@ class Reader {
     const ranges: number[] = []
     do {
       const from = this.#points(IN_CLASS)
-      if (!this.#isRead) return this.#giveUp()
+      if (this.#end !== undefined) return this.#giveUp()
       const isRange = this.#text[this.#at] === '-' && this.#text[this.#at + 1] !== ']'
       if (!isRange) {
         ranges.push(...from)
@@ -134,13 +148,14 @@ class Reader {
 
   /** Ends the reading. */
   #giveUp(): Extract<Expression, { kind: 'point' }> {
-    this.#isRead = false
+    this.#end ??= this.#at
     this.#at = this.#text.length
     return NOTHING
   }
 }
 
-const NOTHING = { kind: 'point', ranges: [0, 0] } as const
+/** Stands for what was not understood. */
+const NOTHING = { kind: 'point', ranges: [] } as const
 const COUNTS = /\{(\d+)(?:(,)(\d*))?\}/y
 /** A dash that is none between two, and a bracket, which may begin a class by name. */
 const IN_CLASS = /^[[\]-]$/

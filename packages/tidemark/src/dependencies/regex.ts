@@ -11,7 +11,7 @@ const PROGRAM_MAX = 500
  * minutes for some innocent-looking ones). RE2 has no look-around and no references to groups.
  */
 export class Regex {
-  /** What every match begins with: plain characters behind a leading `^`. */
+  /** What every text begins with in which it is found: plain characters behind a leading `^`. */
   readonly prefix: string
   readonly suffix = ''
   readonly isPrefix = false
@@ -30,8 +30,9 @@ export class Regex {
         `A regular expression compiles to ${this.width} instructions, and ${PROGRAM_MAX} are allowed. Repeat less, or split it.`,
         0,
       )
-    this.prefix = prefixOf(text)
-    this.expression = readRegex(text)
+    const { expression, prefix } = readRegex(text)
+    this.prefix = prefix
+    this.expression = expression
   }
 
   matches(text: string): boolean {
@@ -53,45 +54,4 @@ function compile(text: string): RE2JS {
       { cause: error },
     )
   }
-}
-
-/** Conservative: what is not understood ends it, and nothing is found where there are several ways to begin. */
-function prefixOf(text: string): string {
-  if (text[0] !== '^' || hasChoice(text)) return ''
-  let prefix = ''
-  for (let at = 1; at < text.length; ) {
-    const isEscaped = text[at] === '\\'
-    const literal = isEscaped ? text[at + 1] : text[at]
-    if (literal === undefined || !(isEscaped ? ESCAPABLE : PLAIN).test(literal)) break
-    at += isEscaped ? 2 : 1
-    // It may be missing, or be there several times.
-    if ('*+?{'.includes(text[at] ?? ' ')) break
-    prefix += literal
-  }
-  return prefix
-}
-
-const PLAIN = /[\w:@#/,;=!"'<>~&%` -]/
-const ESCAPABLE = /[.()[\]{}|^$*+?\\/:-]/
-
-/** Whether there is a `|` outside of all groups. */
-function hasChoice(text: string): boolean {
-  let depth = 0
-  let isClass = false
-  for (let at = 0; at < text.length; at++) {
-    const unit = text[at]
-    // \Q quotes in ways of its own.
-    if (unit === '\\' && text[at + 1] === 'Q') return true
-    if (unit === '\\') at++
-    else if (isClass) isClass = unit !== ']'
-    else if (unit === '[') {
-      isClass = true
-      // A bracket that comes first is one of the class.
-      if (text[at + 1] === '^') at++
-      if (text[at + 1] === ']') at++
-    } else if (unit === '(') depth++
-    else if (unit === ')') depth--
-    else if (unit === '|' && depth === 0) return true
-  }
-  return false
 }

@@ -29,7 +29,7 @@ describe('the text that every match has', () => {
     ['x[y]z', 'xyz'],
     ['.*', ''],
   ])('of %s is "%s"', (text, required) => {
-    expect(requiredBy(readRegex(text)!)).toBe(required)
+    expect(requiredBy(readRegex(text).expression!)).toBe(required)
   })
 
   test('leaves out nothing that the pattern is found in, however often it was looked for', () => {
@@ -55,10 +55,47 @@ describe('the text that every match has', () => {
   })
 
   test('is no longer looked for where it is always there, and again where it no longer is', () => {
-    const required = Required.of(readRegex('user:')!)!
+    const required = Required.of(readRegex('user:').expression!)!
     for (let i = 0; i < 100; i++) expect(required.isMissingIn(`user:${i}`)).toBe(false)
     const missing = Array.from({ length: 2_000 }, () => required.isMissingIn('post:1'))
     expect(missing[0]).toBe(false)
     expect(missing.slice(-500)).not.toContain(false)
+  })
+})
+
+describe('what every text begins with in which a pattern is found', () => {
+  test.each([
+    ['^user:\\d', 'user:'],
+    ['^user:\\.(?:a|b)', 'user:.'],
+    ['^(?:us)er', 'user'],
+    ['^\u{1f600}é+', '\u{1f600}'],
+    ['^us?', 'u'],
+    ['^ab{', 'ab'],
+    ['^user:\\b7', 'user:'],
+    ['^user:[[:alpha:]]+', 'user:'],
+    ['^user(?i)A', 'user'],
+    ['^user\\b|x', ''],
+    ['^a|b', ''],
+    ['(?:^a)?b', ''],
+    ['(?i)^a', ''],
+    ['(?m)^a', ''],
+    ['user', ''],
+    ['^', ''],
+  ])('of %s is "%s"', (text, prefix) => {
+    expect(new Regex(text).prefix).toBe(prefix)
+  })
+
+  const strange = fc.constantFrom('', '\\b', '(?i)', '[[:alpha:]]', '\\Qa|b\\E', '\\pL', '(?m:^)', 'a{')
+  test('is what RE2 finds nothing without, also where it says what only RE2 understands', () => {
+    let withPrefix = 0
+    fc.assert(
+      fc.property(regex, strange, regex, keys, (before, between, after, keys) => {
+        const re2 = new Regex(`^${before}${between}${after}`)
+        if (re2.prefix !== '') withPrefix++
+        for (const key of keys) if (re2.matches(key)) expect(key.startsWith(re2.prefix)).toBe(true)
+      }),
+      { numRuns: 2_000 },
+    )
+    expect(withPrefix).toBeGreaterThan(200)
   })
 })

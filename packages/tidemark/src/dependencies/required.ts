@@ -52,6 +52,19 @@ export function requiredBy(expression: Expression): string {
   return longest
 }
 
+/** What each text begins with in which the pattern is found; '' if that is not known. */
+export function prefixOf(expression: Expression): string {
+  const [first, ...parts] = partsOf(expression)
+  if (first?.kind !== 'begin') return ''
+  let prefix = ''
+  for (const part of parts) {
+    const plain = plainOf(part)
+    if (plain === undefined) break
+    prefix += plain
+  }
+  return prefix
+}
+
 function* partsOf(expression: Expression): Generator<Expression> {
   if (expression.kind !== 'sequence') yield expression
   else for (const part of expression.parts) yield* partsOf(part)
