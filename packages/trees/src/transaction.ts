@@ -2,6 +2,7 @@ import { connectionError } from '@tidemark/postgres'
 import { escapeLiteral, type Pool, type PoolClient } from 'pg'
 import { SourceDownError, TidemarkError } from 'tidemark'
 import { TENANT_SETTING } from './schema.js'
+import { Shares } from './shares.js'
 
 /** What a transaction came to, and whether it commits. */
 interface Outcome<Result> {
@@ -20,15 +21,18 @@ export class Transactions {
   readonly #pool: Pool
   readonly #role: () => string | undefined
   readonly #maxMs: number
+  /** Half of the connections: edits of one tenant that wait for each other, or take long, leave the rest to the others. */
+  readonly #shares: Shares
 
   /**
    * @param role   to take on in each; asked for when one begins
-   * @param maxMs  how long each may take, and how long it may wait for a connection
+   * @param maxMs  how long each may take, how long it may wait for a connection, and before that for others of its tenant
    */
   constructor(pool: Pool, role: () => string | undefined, maxMs: number) {
     this.#pool = pool
     this.#role = role
     this.#maxMs = maxMs
+    this.#shares = new Shares(Math.max(1, Math.floor(pool.options.max / 2)))
   }
 
   /**
@@ -41,14 +45,26 @@ export class Transactions {
     tenant: string,
     work: (client: PoolClient) => Promise<Outcome<Result>>,
   ): Promise<Committed<Result>> {
-    const client = await connect(this.#pool, this.#maxMs)
-    let isLent = true
-    const giveBack = (broken?: Error): void => {
-      if (isLent) client.release(broken)
-      isLent = false
+    const leave = await this.#shares.take(
+      tenant,
+      this.#maxMs,
+      () =>
+        new SourceDownError(
+          `What this tenant asked of its config trees before has not ended within ${this.#maxMs} ms (transactionMaxMs). Ask again later, for less at once.`,
+        ),
+    )
+    try {
+      const client = await connect(this.#pool, this.#maxMs)
+      let isLent = true
+      const giveBack = (broken?: Error): void => {
+        if (isLent) client.release(broken)
+        isLent = false
+      }
+      // Whoever is too late loses the connection, and with it the transaction.
+      return await within(this.#maxMs, this.#transact(client, tenant, work, giveBack), giveBack)
+    } finally {
+      leave()
     }
-    // Whoever is too late loses the connection, and with it the transaction.
-    return within(this.#maxMs, this.#transact(client, tenant, work, giveBack), giveBack)
   }
 
   async #transact<Result>(

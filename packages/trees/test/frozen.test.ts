@@ -28,3 +28,17 @@ it('what the database does not answer ends, takes no connection along, and chang
   )
   expect(rows.map((row) => row.path)).toEqual(['', '/a', '/c'])
 }, 30_000)
+
+it('edits of one tenant that wait leave connections to the others', async () => {
+  const { trees } = await world.open()
+  const [hot, other] = [trees.tree('T1', 'hot'), trees.tree('T2', 'other')]
+  await hot.put('', { value: {} })
+  await world.admin.query("begin; select from tidemark_trees.config_heads where config = 'hot' for update")
+  // More than the pool has connections.
+  const edits = Array.from({ length: 25 }, (_, n) => hot.put(`/b${n}`, { value: n }))
+  const ended = Promise.all(edits)
+  await other.put('', { value: 1 })
+  expect(await other.history()).toHaveLength(1)
+  await world.admin.query('rollback')
+  expect((await ended).map(({ version }) => version).sort((a, b) => a - b)).toEqual(edits.map((_, n) => n + 2))
+}, 30_000)
