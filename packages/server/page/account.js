@@ -14,6 +14,14 @@ const MAY = {
   admin: 'decide who may do what',
 }
 
+/** Why somebody comes back who has not been signed in: the server names it behind the `#`. */
+const WHY = {
+  TIDEMARK_SIGN_IN:
+    'You were not signed in: the provider said no, it took longer than 10 minutes, or it was not begun in this browser. Sign in again.',
+  TIDEMARK_PROVIDER:
+    'You were not signed in: the identity provider does not answer, or does not know this server. Sign in again in a moment; if that does not help, tell whoever runs this server.',
+}
+
 const part = (id) => document.getElementById(id)
 /** undefined: not asked yet; null: nobody. */
 let signedInAs
@@ -21,6 +29,7 @@ let activity
 let looking
 
 await look()
+sayWhy()
 document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && void look())
 part('sign-out').addEventListener('click', () => void signOut())
 part('invalidate').addEventListener('submit', (event) => {
@@ -40,6 +49,12 @@ async function look() {
     say('The server does not answer. This page asks again by itself.', 'away')
   }
   looking = setTimeout(look, LOOK_MS)
+}
+
+function sayWhy() {
+  const code = location.hash.slice(1)
+  if (code !== '') history.replaceState(null, '', location.pathname)
+  if (!signedInAs && Object.hasOwn(WHY, code)) say(WHY[code], 'failed')
 }
 
 function show(me) {

@@ -270,6 +270,15 @@ describe('nobody is signed in', () => {
   })
 })
 
+it('a browser that was not signed in is sent to the page that says so; a program gets the problem', BOUND, async () => {
+  const page = { headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } }
+  const answer = await new Browser().ask(`${callback()}?code=x&state=y`, page)
+  expect([answer.status, answer.headers.get('location')]).toEqual([302, '/auth/#TIDEMARK_SIGN_IN'])
+  expect(answer.headers.get('cache-control')).toBe('no-store')
+  expect((await new Browser().ask(`${callback()}?code=x&state=y`)).code).toBe('TIDEMARK_SIGN_IN')
+  expect((await new Browser().ask(at('/auth/sign-in?return_to=//x'), page)).status).toBe(400)
+})
+
 it('who has signed in is sent to no other server', BOUND, async () => {
   for (const to of [
     'https://attacker.example/',
@@ -345,6 +354,20 @@ describe.skipIf(lacks('chromium'))('the page /auth/ in a real browser (needs chr
     await page.getByRole('link', { name: 'Sign out at the provider too' }).waitFor()
     await page.getByRole('link', { name: 'Sign in' }).waitFor()
     expect(await page.getByRole('button').count()).toBe(0)
+    expect(complaints).toEqual([])
+  })
+
+  it('says why somebody was not signed in, and goes on when they are', BOUND, async () => {
+    const page = await visit()
+    await page.goto(`${callback()}?error=access_denied&state=x`)
+    await page.getByText('You were not signed in:').waitFor()
+    expect(page.url()).toBe(at('/auth/'))
+    await signIn(page, 'ann')
+    expect(await page.getByText('You were not signed in:').isVisible()).toBe(false)
+    await page.goto(at('/auth/#constructor'))
+    await page.reload()
+    await page.getByRole('heading', { name: 'ann' }).waitFor()
+    expect(await page.getByRole('alert').isVisible()).toBe(false)
     expect(complaints).toEqual([])
   })
 

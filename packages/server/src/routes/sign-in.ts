@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { type Access, accessOf, LOCAL } from '../access/access.js'
@@ -52,7 +52,7 @@ export function signInRoutes(app: FastifyInstance, signIn: SignIn | undefined): 
     },
     async (request, reply) => {
       const known = signIn ?? off()
-      return send(reply, await told(request.log, () => known.begin(request, request.query.return_to)))
+      return sendOn(request, reply, () => known.begin(request, request.query.return_to))
     },
   )
   typed.get(
@@ -70,7 +70,7 @@ export function signInRoutes(app: FastifyInstance, signIn: SignIn | undefined): 
     },
     async (request, reply) => {
       const known = signIn ?? off()
-      return send(reply, await told(request.log, () => known.finish(request)))
+      return sendOn(request, reply, () => known.finish(request))
     },
   )
   typed.post(
@@ -137,20 +137,22 @@ function off(): never {
   throw new SignInOffError()
 }
 
-function send(reply: FastifyReply, { url, cookies }: Sent): FastifyReply {
-  return reply.headers({ 'set-cookie': [...cookies], 'cache-control': 'no-store' }).redirect(url, 302)
+/**
+ * Who runs the server is told why nobody could sign in; who wanted to, only that: on the page where it begins, as a browser shows people no
+ * problem that they could read.
+ */
+async function sendOn(request: FastifyRequest, reply: FastifyReply, run: () => Promise<Sent>): Promise<FastifyReply> {
+  try {
+    return send(reply, await run())
+  } catch (error) {
+    if (!(error instanceof ProviderError || error instanceof SignInError)) throw error
+    request.log.warn({ err: error, code: error.code }, 'Nobody was signed in')
+    if (!request.headers.accept?.includes('text/html')) throw error
+    return send(reply, { url: `${ACCOUNT_PATH}#${error.code}`, cookies: [] })
+  }
 }
 
-/** Who runs the server is told why nobody could sign in; who wanted to, only that. */
-async function told<Result>(
-  log: { warn(fields: object, text: string): void },
-  run: () => Promise<Result>,
-): Promise<Result> {
-  try {
-    return await run()
-  } catch (error) {
-    if (error instanceof ProviderError || error instanceof SignInError)
-      log.warn({ err: error, code: error.code }, 'Nobody was signed in')
-    throw error
-  }
+function send(reply: FastifyReply, { url, cookies }: Sent): FastifyReply {
+  if (cookies.length > 0) reply.header('set-cookie', [...cookies])
+  return reply.header('cache-control', 'no-store').redirect(url, 302)
 }
