@@ -41,7 +41,7 @@ export interface Counters {
   coarseOldValues: number
   /** Dependencies that updates left alone because they changed no column that is read: needless invalidations saved, or more. */
   unchanged: number
-  /** Entries that a change left alone because the row has no join partner there. */
+  /** Entries that a change left alone because the row has no join partner there, or a twin. */
   alone: number
   /** Of the invalidated ones, those that were loaded again at once, as they may be the same (`mayStay`); those of them that were, and stayed. */
   doubted: number

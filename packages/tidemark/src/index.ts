@@ -58,6 +58,7 @@ export {
   type Term,
   type Verdict as RowVerdict,
 } from './dependencies/predicate.js'
+export { type Twins, twinOf } from './dependencies/twins.js'
 export { milliseconds } from './duration.js'
 export {
   BatchAnswerError,

@@ -53,6 +53,7 @@ export class SelfCheck {
         relation,
         reason: 'self-check' as const,
         reads: undefined,
+        twins: undefined,
       })),
       unfollowable: [...analysis.unfollowable, ...relations.filter((relation) => !canBeFollowed(relation))],
       reasons,

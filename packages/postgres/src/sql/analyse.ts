@@ -15,6 +15,8 @@ import type { Coarse, Reads } from './reads.js'
 import type { Testing } from './row-test.js'
 import type { TableOccurrence } from './scope.js'
 import { readsOf } from './select.js'
+import { placesOfSets } from './sets.js'
+import { type TwinRead, twinReadOf } from './twins.js'
 
 /** A place where a table is read row by row. */
 export interface RowRead {
@@ -33,6 +35,8 @@ export interface RowRead {
   readonly places: ReadonlyMap<number, number> | undefined
   /** What asks for the rows of it that the answer is made of; undefined if the answer shows them, or that can't be asked. */
   readonly spine: SpineRead | undefined
+  /** What asks for rows beside which others that are alike do not matter; undefined if each matters. */
+  readonly twins: TwinRead | undefined
   /** Its ways name no row that does not matter, as far as the row alone tells. */
   readonly isExact: boolean
   /** What more decides whether a row counts; undefined if nothing does that is worth it. */
@@ -65,6 +69,7 @@ export interface TableRead {
   readonly reason: Coarse | undefined
   /** As of a RowRead. */
   readonly reads: readonly string[] | undefined
+  readonly twins: TwinRead | undefined
 }
 
 /** Conditions of rows that are tested: then the columns that only they name need not be read. */
@@ -158,6 +163,7 @@ export function analyse(material: Material): Analysis | 'torn' {
   if (reads.isTorn) return 'torn'
   const bodies = [...reads.bodies].map(([body, of]) => ({ statement: body, of }))
   const columns = columnsRead(statement, bodies, reads.wholeBodies, facts, (relation) => reads.hasSeen(relation))
+  const sets = placesOfSets(statement, facts)
   const rows = reads.occurrences.map(({ occurrence, given }): RowRead => {
     const { testings, isTested, ...bounded } = boundsOf(occurrence, given, types)
     const read = {
@@ -172,11 +178,15 @@ export function analyse(material: Material): Analysis | 'torn' {
     }
     const isUsable = testings.length > 0 && facts.isCatalogFirst
     const tested = isUsable ? testedOf(occurrence, read, testings, isTested, columns) : undefined
-    return { ...read, tested, spine: spineOf(occurrence, read, tested, reads, columns) }
+    const twins = sets.has(occurrence.place) && !columns.isVersionRead ? twinReadOf(read) : undefined
+    return { ...read, tested, spine: spineOf(occurrence, read, tested, reads, columns), twins }
   })
   const tables: TableRead[] = [
-    ...reads.whole.map(({ relation, reason, place }) => ({ relation, reason, reads: columns.at(relation, place) })),
-    ...rows.filter(isWhole).map(({ relation, reads }) => ({ relation, reason: undefined, reads })),
+    ...reads.whole.map(({ relation, reason, place }) => ({
+      ...{ relation, reason, reads: columns.at(relation, place) },
+      twins: undefined,
+    })),
+    ...rows.filter(isWhole).map(({ relation, reads, twins }) => ({ relation, reason: undefined, reads, twins })),
     ...facts.relations.flatMap((relation) => hiddenReads(relation, reads)),
   ]
   const reasons = reasonsOf(mentions, behind, facts)
@@ -291,7 +301,9 @@ function isWhole({ isAll, ways }: RowRead): boolean {
 /** What is read behind the query's back. */
 function hiddenReads(relation: Relation, reads: Reads): TableRead[] {
   const isSeen = (via: Relation['via'][number]) => via === 'query' || (via === 'view' && reads.hasSeen(relation))
-  return relation.via.flatMap((via) => (isSeen(via) ? [] : [{ relation, reason: via as Coarse, reads: undefined }]))
+  return relation.via.flatMap((via) =>
+    isSeen(via) ? [] : [{ relation, reason: via as Coarse, reads: undefined, twins: undefined }],
+  )
 }
 
 /** The answer's columns name their table, not the place in FROM: of a table that is read twice that alone proves nothing. */

@@ -66,6 +66,7 @@ function analysis(ways: RowRead['ways'], over: Partial<Analysis> & Partial<RowRe
           tested: undefined,
           partners: undefined,
           spine: undefined,
+          twins: undefined,
         },
         reads: over.columns?.get(POSTS.oid),
         unordered: over.columns?.get(POSTS.oid),

@@ -30,6 +30,7 @@ import {
 } from './row-set.js'
 import { testOf } from './row-test.js'
 import { Spines } from './spines.js'
+import { twinSteps } from './twins.js'
 import { isWorthAsking, noteAnswer } from './worth.js'
 
 /** Which tables are followed, as the log says: of no table while it is not followed itself. */
@@ -108,11 +109,14 @@ export class Binding {
     const presences = isWorth ? bounds.flatMap(({ choice }) => (choice.kind === 'beside' ? choice.tables : [])) : []
     steps.push(...presences.flatMap((each) => stepsOf(each.bounds)))
     if (isWorth && this.#partnersMax > 0) steps.push(...partnerSteps(this.#analysis))
-    // Without the values the bounds are wider; what is wrong with the connection the statement itself will show.
-    await this.#chains.resolve(steps, presences, ask).catch(() => {})
-    // Before the ends of LIMITs: a row that leaves in between moves an end, and is one of these, so that it touches the entry.
+    for (const { relation, twins } of [...this.#analysis.rows, ...this.#analysis.tables])
+      if (twins && this.#isFull(relation)) steps.push(...twinSteps(twins))
+    // Before the ends of LIMITs: a row that leaves in between moves an end, and is one of these, so that it touches the entry. And before
+    // twins: one that leaves after it was found is one of these, too, or matters to nothing.
     for (const { relation, spine } of this.#analysis.rows)
       if (spine && this.#mayAskForSpine(relation)) await this.#spines.ask(spine.asked, ask).catch(() => {})
+    // Without the values the bounds are wider; what is wrong with the connection the statement itself will show.
+    await this.#chains.resolve(steps, presences, ask).catch(() => {})
     for (const { relation, ways } of this.#analysis.rows) {
       if (typeof ways === 'string') continue
       for (const { column, choice } of ways.flat()) {
@@ -123,8 +127,12 @@ export class Binding {
   }
 
   /** Only where all old values are told, so that of a row it is known whether it meets its bounds. */
-  #mayAskForSpine({ table }: Relation): boolean {
-    return this.#partnersMax > 0 && this.#followed.get(table)?.identity === 'full' && this.#mayAskForEnds
+  #mayAskForSpine(relation: Relation): boolean {
+    return this.#partnersMax > 0 && this.#isFull(relation) && this.#mayAskForEnds
+  }
+
+  #isFull({ table }: Relation): boolean {
+    return this.#followed.get(table)?.identity === 'full'
   }
 
   /** A subquery is run once more only where that changes nothing, and it answers the same. */
@@ -152,7 +160,8 @@ export class Binding {
     const { rows, tables, views, functions } = this.#analysis
     this.#answered = answered
     if (answered) noteAnswer(this.#analysis, answered.rowCount)
-    this.#paired = pairedWays(this.#analysis, this.#chains, this.#values)
+    // An answer without rows depends on no row that leaves.
+    this.#paired = pairedWays(this.#analysis, this.#chains, this.#values, answered?.rowCount !== 0)
     // No row changes under the name of a view or a function, but its definition may.
     for (const table of [...views, ...functions]) this.#reading.depend({ kind: 'table', table, reads: [] })
     for (const { relation, reason, reads } of tables) this.#dependOnTable(relation, reason, reads)
@@ -189,7 +198,9 @@ export class Binding {
 
   #depend(dependency: TableDependency | RowsDependency, reads: readonly string[] | undefined): void {
     const ways = this.#paired.get(dependency.table)
-    this.#reading.depend(reads ? { ...dependency, reads } : dependency, ways)
+    // Twins are known by their keys.
+    const key = ways?.find(({ twins }) => twins)?.key?.map(({ column }) => column) ?? []
+    this.#reading.depend(reads ? { ...dependency, reads: [...new Set([...reads, ...key])].sort() } : dependency, ways)
     if (this.#analysis.isVersionRead) this.#reading.depend({ ...dependency, reads: [VERSION] }, ways)
   }
 

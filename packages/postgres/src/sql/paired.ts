@@ -5,6 +5,7 @@ import { boundsTestOf } from './bounds-test.js'
 import { equalityOf } from './canonical.js'
 import type { Column, Relation } from './catalogue.js'
 import type { Chains, Step } from './chains.js'
+import { twinsOf } from './twins.js'
 
 /** What is asked, besides chains, to know which partners rows of joined tables have. */
 export function partnerSteps({ rows }: Analysis): Step[] {
@@ -26,23 +27,27 @@ function columnsBeside({ beyond, ties }: PartnerBound): readonly Column[] {
  * row needs none nothing is said.
  *
  * @param parameters  the statement's values
+ * @param areTold  rows that leave it touch the entry
  */
 export function pairedWays(
   { rows, tables }: Analysis,
   chains: Chains,
   parameters: readonly unknown[],
+  areTold: boolean,
 ): ReadonlyMap<string, Partners[]> {
   const ways = new Map<string, Partners[]>()
-  const names = new Set(rows.map(({ relation }) => relation.table))
+  const names = new Set([...rows, ...tables].map(({ relation }) => relation.table))
   for (const name of names) {
-    if (tables.some(({ relation }) => relation.table === name)) continue
-    const places = rows.filter(({ relation }) => relation.table === name)
+    const places = [...rows, ...tables].filter(({ relation }) => relation.table === name)
     // Where nothing is said a row may matter without a partner.
-    const all = places.flatMap(
-      ({ partners, relation }) => partners?.map((way) => wayOf(way, relation, chains, parameters, rows)) ?? [ANY],
-    )
-    const hasPartners = all.some(({ partners }) => partners.length > 0)
-    if (hasPartners && all.every(({ partners, test }) => partners.length > 0 || test)) ways.set(name, all)
+    const all = places.flatMap((read): Partners[] => {
+      const partners = ('partners' in read && read.partners) || undefined
+      const own = partners?.map((way) => wayOf(way, read.relation, chains, parameters, rows)) ?? [ANY]
+      const twins = areTold ? read.twins && twinsOf(read.twins, chains) : undefined
+      return twins ? own.map((way) => ({ ...way, key: twins.key, twins })) : own
+    })
+    const isAnySaid = all.some(({ partners, twins }) => partners.length > 0 || twins)
+    if (isAnySaid && all.every(({ partners, test, twins }) => partners.length > 0 || test || twins)) ways.set(name, all)
   }
   return ways
 }

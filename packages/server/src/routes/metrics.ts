@@ -101,7 +101,7 @@ const PLAIN: readonly (readonly [name: string, counter: keyof Counters, help: st
     'unchanged',
     'Dependencies, each of one entry or more, that updates left alone because they changed no column that is read',
   ],
-  ['alone_entries', 'alone', 'Entries that changes left alone because the row has no join partner there'],
+  ['alone_entries', 'alone', 'Entries that changes left alone because the row has no join partner there, or a twin'],
   [
     'doubted_entries',
     'doubted',

@@ -3,6 +3,7 @@ import type { Dependency, RowsDependency, RowTest } from './dependency.js'
 import { isUnchanged, valueAfter, valueBefore } from './match.js'
 import { type Key, keyOf, type Order } from './order.js'
 import { type ColumnOf, judge } from './predicate.js'
+import { follow, hasTwin, type Twins } from './twins.js'
 
 /*
  * A row of a table that is joined matters only if it has a partner. Which partners there are is asked while an entry is loaded; which come
@@ -52,6 +53,8 @@ export interface Tie {
 export interface Partners {
   /** A row needs all of these. */
   readonly partners: readonly Partner[]
+  /** And must be unlike all of these rows; absent: how many are alike matters. It takes `key`. */
+  readonly twins?: Twins
   /** And must meet this, if anything. */
   readonly test?: RowTest
   /** What names one row of the table; absent: nothing is known to. */
@@ -110,20 +113,26 @@ export class Pairings {
 
   /**
    * What an entry must depend on from now on, so that it may stay though the change names its rows; undefined: it may not. Neither the row
-   * as it was nor as it is now has a partner.
+   * as it was nor as it is now has a partner, or each has a twin.
    */
   pass(slot: number, change: RowChange): readonly Dependency[] | undefined {
     const held = this.#held.get(slot)
     const ways = held?.ways.get(change.table)
-    if (!held || !ways || held.passed >= PASSED_MAX) return undefined
+    const more = held && ways && this.#judge(held, ways, change)
+    if (more) for (const { twins } of ways) if (twins) follow(twins, change)
+    return more
+  }
+
+  #judge(held: Held, ways: readonly Partners[], change: RowChange): readonly Dependency[] | undefined {
+    if (held.passed >= PASSED_MAX) return undefined
     if (change.op !== 'insert')
       for (const way of ways)
-        if (!this.#missing(way, (column) => valueBefore(change, column), held.since)) return undefined
+        if (!this.#missing(way, change, (column) => valueBefore(change, column), held.since)) return undefined
     if (change.op === 'delete') return []
     const awaited: Dependency[] = []
     const itself: Dependency[] = []
     for (const way of ways) {
-      const alone = this.#missing(way, (column) => valueAfter(change, column), held.since)
+      const alone = this.#missing(way, change, (column) => valueAfter(change, column), held.since)
       if (!alone) return undefined
       awaited.push(...alone.missing)
       if (alone.column) itself.push(itselfOf(change, [alone.column, ...(way.key ?? [])]))
@@ -137,9 +146,15 @@ export class Pairings {
   }
 
   /** Why a row does not matter in this way; undefined if it may. What it is itself changes by its own changes alone. */
-  #missing({ partners, test }: Partners, columnOf: ColumnOf, since: number): Alone | undefined {
+  #missing(
+    { partners, test, twins, key }: Partners,
+    change: RowChange,
+    columnOf: ColumnOf,
+    since: number,
+  ): Alone | undefined {
     const verdict = test && judge(test.holds, columnOf)
     if (verdict === 'no' || verdict === 'null') return { missing: [], column: undefined }
+    if (twins && key && pairingRules.isTwin(twins, change, columnOf)) return { missing: [], column: key[0] }
     return this.#missingOf(partners, [columnOf], since)
   }
 
@@ -177,11 +192,11 @@ export class Pairings {
   }
 }
 
-/** A row that lacks a partner. */
+/** A row that lacks a partner, or has a twin. */
 interface Alone {
   /** What would have to come. */
   readonly missing: readonly Dependency[]
-  /** By which column it has none; undefined if it does not even meet what is said of it alone. */
+  /** By which column it has none, or is told from its twin; undefined if it does not even meet what is said of it alone. */
   readonly column: Pick<Partner, 'column' | 'order'> | undefined
 }
 
@@ -336,6 +351,8 @@ export const pairingRules = {
   follows({ reads }: Partner): readonly string[] | undefined {
     return reads
   },
+  /** A row that is like another. */
+  isTwin: hasTwin,
   /** What a fill may not have seen may be a partner. */
   countsMissed(): boolean {
     return true
