@@ -2,6 +2,7 @@ import { TreeLimitError, TreePathError } from './errors.js'
 import { type Json, printJson, readJson } from './json.js'
 import type { TreeLimits } from './limits.js'
 import { childOf, type Path, stepsOf } from './pointer.js'
+import type { View } from './view.js'
 
 /** The nodes of a config that a path with wildcards names, those of later included. */
 export interface Wildcard {
@@ -10,10 +11,10 @@ export interface Wildcard {
   /**
    * The nodes that are named, each with its JSON, in the order of their paths.
    *
-   * @param json  the tree at `top`; null where there is no such node
+   * @param view  the tree at `top`; null where there is no such node. It is read once for all paths that are asked of it in a row
    * @throws TreeLimitError (`TIDEMARK_TREE_LIMIT`) if there are more than `nodesMax`
    */
-  nodesIn(json: string | null, nodesMax: number): Map<Path, string>
+  nodesIn(view: Pick<View, 'json'> | null, nodesMax: number): Map<Path, string>
 }
 
 const ANY = '*'
@@ -36,10 +37,10 @@ export function wildcardOf(path: unknown, limits: TreeLimits): Wildcard | undefi
   const rest = steps.slice(first)
   return {
     top,
-    nodesIn(json, nodesMax) {
+    nodesIn(view, nodesMax) {
       const found = new Map<Path, string>()
-      if (json === null) return found
-      collect(readJson(json), top, rest, 0, (at, node) => {
+      if (view === null) return found
+      collect(treeOf(view), top, rest, 0, (at, node) => {
         if (found.size === nodesMax)
           throw new TreeLimitError(
             `The path names more than ${nodesMax} nodes. Name fewer of them, or raise the limit.`,
@@ -49,6 +50,17 @@ export function wildcardOf(path: unknown, limits: TreeLimits): Wildcard | undefi
       return new Map([...found].sort(([one], [other]) => (one < other ? -1 : 1)))
     },
   }
+}
+
+/** What was read, until its memory is needed: a node that many paths begin with is read by all of them when it changes. */
+const trees = new WeakMap<Pick<View, 'json'>, WeakRef<Json>>()
+
+function treeOf(view: Pick<View, 'json'>): Json {
+  const known = trees.get(view)?.deref()
+  if (known) return known
+  const tree = readJson(view.json)
+  trees.set(view, new WeakRef(tree))
+  return tree
 }
 
 function collect(json: Json, path: Path, steps: readonly string[], at: number, take: (path: Path, json: Json) => void) {

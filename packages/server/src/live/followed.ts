@@ -68,7 +68,7 @@ function viewOf(view: View | null): Representation {
 function matchesOf({ nodesIn }: Wildcard, nodesMax: number): (view: View | null) => Representation {
   const matched = new WeakMap<View, Representation>()
   const none = matching(new Map())
-  return (view) => (view === null ? none : remembered(matched, view, () => matching(nodesIn(view.json, nodesMax))))
+  return (view) => (view === null ? none : remembered(matched, view, () => matching(nodesIn(view, nodesMax))))
 }
 
 function matching(nodes: ReadonlyMap<string, string>): Representation {

@@ -1,6 +1,7 @@
 import { problemOf } from '../problem.js'
 import type { Representation } from '../resources/representation.js'
 import { type Frame, idOf } from './frame.js'
+import { nodesMessage } from './nodes-message.js'
 import type { Outbox } from './outbox.js'
 import { patchOf } from './patches.js'
 import type { Sink } from './sink.js'
@@ -89,22 +90,6 @@ export class SocketSink implements Sink {
     return { event: 'value' as const, bytes: body.length, value: parsed(frame.of) }
   }
 }
-
-/** All nodes that match, or those of them that are others than before. */
-function nodesMessage({ nodes = NONE }: Representation, before: Representation | undefined, as: As) {
-  const had = before?.nodes ?? NONE
-  const changed = [...nodes].filter(([path, json]) => had.get(path) !== json)
-  const removed = [...had.keys()].filter((path) => !nodes.has(path))
-  return {
-    event: 'nodes' as const,
-    bytes: [...changed.flat(), ...removed].reduce((sum, text) => sum + text.length, 0),
-    whole: before === undefined,
-    changed: Object.fromEntries(changed.map(([path, json]) => [path, as === 'text' ? json : JSON.parse(json)])),
-    removed,
-  }
-}
-
-const NONE: ReadonlyMap<string, string> = new Map()
 
 /** Each value is read once, for all who follow it. */
 const values = new WeakMap<Representation, { readonly value: unknown }>()
