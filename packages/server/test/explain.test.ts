@@ -73,6 +73,15 @@ test('what is read as a whole, sends no changes or is not kept has its reason', 
   })
 })
 
+test('SQL over whose operators PostgreSQL would bend for seconds is refused unread', async () => {
+  const post = async (text: string) =>
+    (await app.inject({ method: 'POST', url: '/api/explain', headers: HOST, payload: { sql: text } })).json()
+  const nested = await post(`select 1 ${'/*'.repeat(10_000)}${'*/'.repeat(10_000)}`)
+  expect(nested).toMatchObject({ code: 'TIDEMARK_PARAMETER', errors: [{ parameter: 'sql' }] })
+  expect(nested.detail).toContain('1000 operator characters')
+  expect(await post(`select 1 /*${'*'.repeat(800)}*/ -- ${'='.repeat(900)}`)).toMatchObject({ notKept: [] })
+})
+
 test('SQL that is wrong is answered with a problem that names the place', async () => {
   const wrong = await ask('select id,\n  titel from posts')
   expect(wrong.statusCode).toBe(400)
@@ -88,6 +97,13 @@ test('SQL that is wrong is answered with a problem that names the place', async 
   const writes = await ask('delete from posts')
   expect(writes.json()).toMatchObject({ status: 400, code: 'TIDEMARK_REQUESTED_SQL' })
   expect((await ask('select 1; select 2')).statusCode).toBe(400)
+  const post = (text: string) =>
+    app.inject({ method: 'POST', url: '/api/explain', headers: HOST, payload: { sql: text } })
+  // More columns than PostgreSQL has.
+  expect((await post(`select ${'id,'.repeat(2_000)}id from posts`)).json()).toMatchObject({
+    code: 'TIDEMARK_REQUESTED_SQL',
+    sqlState: '54011',
+  })
   expect((await app.inject({ url: '/api/explain', headers: HOST })).json()).toMatchObject({
     code: 'TIDEMARK_PARAMETER',
   })

@@ -7,6 +7,9 @@ import type { Explanation, ResourceSource } from '../resources/source.js'
 import { problemResponse } from './schemas.js'
 
 const SQL_MAX = 100_000
+/** PostgreSQL's scanner reads a run of operator characters anew for each comment that begins in it. */
+const OPERATORS_MAX = 1_000
+const TOO_MANY_OPERATORS = new RegExp(`[-+*/<>=~!@#%^&|\`?]{${OPERATORS_MAX + 1}}`)
 
 const asked = z
   .strictObject({
@@ -14,6 +17,10 @@ const asked = z
       .string()
       .min(1)
       .max(SQL_MAX)
+      .refine(
+        (sql) => !TOO_MANY_OPERATORS.test(sql),
+        `must have at most ${OPERATORS_MAX} operator characters in a row, in comments too`,
+      )
       .describe('One SELECT; `$1`, `$2` … stand for parameters, whose values are not needed')
       .meta({ examples: ['select title from posts where author_id = $1'] }),
   })
@@ -80,8 +87,8 @@ async function explain(source: ResourceSource, sql: string): Promise<z.infer<typ
     if (!(error instanceof TidemarkError)) throw error
     if (error.code !== 'TIDEMARK_SQL' && error.code !== 'TIDEMARK_SQL_WRITES') throw error
     const { sqlState, place } = error as { readonly sqlState?: string; readonly place?: Place }
-    // What lacks memory or was cancelled is no fault of the SQL.
-    if (sqlState !== undefined && !/^(42|0A|22)/.test(sqlState)) throw error
+    // What lacks memory or was cancelled is no fault of the SQL; what is beyond PostgreSQL's own limits (54) is.
+    if (sqlState !== undefined && !/^(42|0A|22|54)/.test(sqlState)) throw error
     throw new RequestedSqlError(error.message, sqlState, place, { cause: error })
   }
 }

@@ -146,6 +146,26 @@ describe('regular expressions', () => {
     expect(new Regex(text).prefix).toBe(prefix)
   })
 
+  test('may nest as deep as RE2 reads them; what is too deep for the stack is refused', () => {
+    const nested = (open: string, depth: number) => ({
+      syntax: 'regex' as const,
+      pattern: `^user:${open.repeat(depth)}${')'.repeat(depth)}`,
+    })
+    for (const depth of [1, 300, 4_000]) expect(compilePattern(nested('(?:', depth)).reach('user:1')).toBe('exact')
+    const deepIn = (frames: number): unknown =>
+      frames > 0 ? deepIn(frames - 1) : compilePattern(nested('(?:a|', 2_500))
+    let frames = 1
+    const refused = (): unknown => {
+      try {
+        deepIn(frames)
+      } catch (error) {
+        return error
+      }
+    }
+    while (frames < 100_000 && refused() === undefined) frames = Math.ceil(frames * 1.1)
+    expect(frames).toBeLessThan(100_000)
+  })
+
   test.each([
     ['^user:', true],
     ['^user:.*', true],

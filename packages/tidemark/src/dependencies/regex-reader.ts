@@ -34,9 +34,13 @@ const ESCAPABLE = /^[!-/:-@[-^`{-~]$/
 /** They are no characters of their own, or RE2 reads them in ways that depend on what follows. */
 const SPECIAL = /^[\\^$.|?*+()[\]{}]$/
 
+/** Groups in groups, which take the stack: more of them are left to RE2. */
+const DEPTH_MAX = 200
+
 class Reader {
   readonly #text: string
   #at = 0
+  #depth = 0
   /** Where something stands that is not understood. */
   #end: number | undefined
 
@@ -76,8 +80,10 @@ class Reader {
   }
 
   #group(): Expression {
-    if (this.#take('?') && !this.#take(':')) return this.#giveUp()
+    if ((this.#take('?') && !this.#take(':')) || this.#depth === DEPTH_MAX) return this.#giveUp()
+    this.#depth++
     const inner = this.#choice()
+    this.#depth--
     return this.#take(')') ? inner : this.#giveUp()
   }
 

@@ -44,6 +44,9 @@ function compile(text: string): RE2JS {
   try {
     return RE2JS.compile(text)
   } catch (error) {
+    // RE2 takes the stack for groups in groups, before it says that they are too many.
+    if (error instanceof RangeError)
+      throw new PatternError("A regular expression can't be read: it nests too deeply.", 0, { cause: error })
     if (!(error instanceof RE2JSException)) throw error
     const where = error instanceof RE2JSSyntaxException ? text.indexOf(error.input ?? '') : 0
     const position = Math.max(0, where)
