@@ -1,4 +1,4 @@
-import { TreeValueError } from './errors.js'
+import { TreeLimitError, TreeValueError } from './errors.js'
 import type { TreeLimits } from './limits.js'
 import { childOf, isStorable, type Path } from './pointer.js'
 
@@ -29,12 +29,13 @@ const NUMBER_CHARS_MAX = 400
  * Reads a document.
  *
  * @throws TreeValueError (`TIDEMARK_TREE_VALUE`) if it is no JSON, has a name twice in one object, is too deep or too large, or holds what
- *         PostgreSQL cannot store: the character NUL, half of a surrogate pair, a number of more than 400 digits
+ *         PostgreSQL cannot store: the character NUL, half of a surrogate pair, a number of more than 400 digits; TreeLimitError
+ *         (`TIDEMARK_TREE_LIMIT`) if it has more than 8 times as many values as an edit may write nodes
  */
 export function parseJson(text: string, limits: TreeLimits, root: Path = ''): Json {
   if (text.length > limits.documentBytesMax || Buffer.byteLength(text) > limits.documentBytesMax)
     throw new TreeValueError(`The document is larger than ${limits.documentBytesMax} bytes (documentBytesMax).`)
-  checkDepth(text, limits.depthMax)
+  checkSize(text, limits)
   try {
     JSON.parse(text)
   } catch (error) {
@@ -204,9 +205,13 @@ class Parser {
   }
 }
 
-/** Before anything recurses into it. */
-function checkDepth(text: string, depthMax: number): void {
+/** A document may have so many values for each node that an edit may write: a patch says more than it writes. */
+const VALUES_PER_NODE = 8
+
+/** Before anything recurses into it, or makes something of each of millions of values. */
+function checkSize(text: string, { depthMax, editNodesMax }: TreeLimits): void {
   let depth = 0
+  let values = 1
   let isString = false
   for (let at = 0; at < text.length; at++) {
     const char = text.charCodeAt(at)
@@ -217,6 +222,10 @@ function checkDepth(text: string, depthMax: number): void {
     else if (char === 0x7b || char === 0x5b) {
       if (++depth > depthMax) throw tooDeep(depthMax)
     } else if (char === 0x7d || char === 0x5d) depth--
+    else if (char === 0x2c && ++values > VALUES_PER_NODE * editNodesMax)
+      throw new TreeLimitError(
+        `The document has more than ${VALUES_PER_NODE * editNodesMax} values (${VALUES_PER_NODE} times editNodesMax).`,
+      )
   }
 }
 

@@ -312,3 +312,30 @@ it('two may extend each other while one covers the other; an edit that uncovers 
   const { position } = await one.put('', { value: 2 })
   expect(await one.node().get(position === undefined ? {} : { minPosition: position })).toBe(2)
 })
+
+it('text is stored as it is, whatever it means to PostgreSQL or JSON, and so is it in the history', async () => {
+  const config = tree('texts')
+  const texts = [
+    'NULL',
+    '',
+    ' ',
+    '\\',
+    '\\\\"',
+    '"',
+    '{a,"b"}',
+    '{}',
+    '[]',
+    '\u0001\t\n\u007f\u2028',
+    "'",
+    '😀',
+    '\\u0000',
+    '\\"'.repeat(300_000),
+  ]
+  const { version } = await config.put('', { value: texts })
+  expect(JSON.parse((await config.own())!)).toEqual(texts)
+  await config.put('', { value: texts.map(() => null) })
+  expect(await config.own()).toBe(JSON.stringify(texts.map(() => null)))
+  await config.rollback(version)
+  expect(JSON.parse((await config.own())!)).toEqual(texts)
+  expect(await config.node('').get()).toEqual(texts)
+})

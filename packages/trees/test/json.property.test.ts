@@ -174,3 +174,10 @@ it('members that stay where they are keep their places, and all places increase'
     }),
   )
 })
+
+it('a document of far more values than an edit may write is refused before it is read', () => {
+  const few = limitsOf({ editNodesMax: 10 })
+  const zeros = (count: number) => `[${Array(count).fill('"0,0,0"').join(',')}]`
+  expect(parseJson(zeros(80), few)).toMatchObject({ kind: 'array' })
+  expect(() => parseJson(zeros(81), few)).toThrow(expect.objectContaining({ code: 'TIDEMARK_TREE_LIMIT' }))
+})
