@@ -60,10 +60,15 @@ export const acrossParts = ({ page, scale }) => ({
         ['', 'ms'],
         [['until another one leads', relay.failoverMs.toFixed(0)]],
       )
-      page.goal('1,000 commits/s, each reads the log: all of four p50 ≤ 2 × one process', four.p50 / one.p50, 2)
-      page.goal('1,000 commits/s, each reads the log: p99 ≤ 3 × one process', four.p99 / one.p99, 3)
-      page.goal('1,000 commits/s, relayed: all of four p50 ≤ 2 × one process', relay.p50 / one.p50, 2)
-      page.goal('1,000 commits/s, relayed: p99 ≤ 3 × one process', relay.p99 / one.p99, 3)
+      for (const [way, all] of [
+        ['each reads the log', four],
+        ['relayed', relay],
+      ]) {
+        page.goal(`1,000 commits/s, ${way}: all of four p50 ≤ 2 × any one of them`, all.p50 / all.any.p50, 2)
+        page.goal(`1,000 commits/s, ${way}: p99 ≤ 3 × any one of them`, all.p99 / all.any.p99, 3)
+        page.goal(`1,000 commits/s, ${way}: all of four p50 ≤ 2 × one process`, all.p50 / one.p50, 2)
+        page.goal(`1,000 commits/s, ${way}: p99 ≤ 3 × one process`, all.p99 / one.p99, 3)
+      }
       page.goal('another process leads after, s', relay.failoverMs / 1_000, 3)
     }),
 

@@ -39,6 +39,8 @@ export function pairedWays(
   const names = new Set([...rows, ...tables].map(({ relation }) => relation.table))
   for (const name of names) {
     const places = [...rows, ...tables].filter(({ relation }) => relation.table === name)
+    // Most fills are of one table, of whose rows nothing is said.
+    if (!places.some(isAnythingSaid)) continue
     // Where nothing is said a row may matter without a partner.
     const all = places.flatMap((read): Partners[] => {
       const partners = ('partners' in read && read.partners) || undefined
@@ -50,6 +52,12 @@ export function pairedWays(
     if (isAnySaid && all.every(({ partners, test, twins }) => partners.length > 0 || test || twins)) ways.set(name, all)
   }
   return ways
+}
+
+function isAnythingSaid(read: Analysis['rows' | 'tables'][number]): boolean {
+  return (
+    read.twins !== undefined || ('partners' in read && !!read.partners?.some(({ partners }) => partners.length > 0))
+  )
 }
 
 const ANY: Partners = { partners: [] }
