@@ -52,6 +52,17 @@ describe('requests', () => {
     expect((await ask({}, undefined, '/health')).status).toBe(200)
   })
 
+  it('cost a key for each character of SQL that is to be explained, however it is sent', async () => {
+    await start('requests: 10, window: 1h, keysPerUnit: 10')
+    const sql = `select ${'1,'.repeat(20)}1` // 48 characters
+    const ann = await as('ann')
+    expect((await ask(ann, { sql }, '/api/explain')).headers['ratelimit']).toMatch(/r=5;/)
+    expect((await ask(ann, undefined, `/api/explain?sql=${encodeURIComponent(sql)}`)).headers['ratelimit']).toMatch(
+      /r=0;/,
+    )
+    expect((await ask(await as('bob'), { sql: sql.repeat(3) }, '/api/explain')).json.code).toBe('TIDEMARK_RATE')
+  })
+
   it('cost by the keys that they name, before, and that they touch, after', async () => {
     await start('requests: 10, window: 1h, keysPerUnit: 2')
     const keys = Array.from({ length: 12 }, (_, n) => `k:${n}`)
