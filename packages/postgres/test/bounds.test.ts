@@ -36,6 +36,29 @@ const cases: Record<string, Record<string, string[]>> = {
     'select * from comments where user_id = coalesce($1, 5) and id < coalesce($2, null)::bigint': [
       'rows of public.comments where id < coalesce($2, null) and user_id = coalesce($1, 5)',
     ],
+    'select p.* from posts p join (values (1), (2)) v (id) on v.id = p.author_id': [
+      'rows of public.posts where author_id in (1, 2)',
+    ],
+    "select p.* from (values ($1::int, 'a'), (7, 'b')) v (id, name) join posts p on p.author_id = v.id and p.title = v.name":
+      ["rows of public.posts where author_id in ($1, 7) and title in ('a', 'b')"],
+    'select p.* from posts p where p.author_id in (values (1), (2))': [
+      'rows of public.posts where author_id in (1, 2)',
+    ],
+    'with v (id) as (values (1), (2)) select p.* from posts p, v where p.author_id = v.id and v.id > 1': [
+      'rows of public.posts where author_id in (1, 2) and author_id > 1',
+    ],
+    'select v.id, p.id from (values (1), (2)) v (id) left join posts p on p.author_id = v.id': [
+      'rows of public.posts where author_id in (1, 2) (old values: outer-join)',
+    ],
+    'select p.* from posts p left join (values (1), (2)) v (id) on p.author_id = v.id': ['all of public.posts'],
+    'select p.* from posts p join (values (1), (null)) v (id) on p.author_id = v.id': [
+      'all of public.posts (condition)',
+    ],
+    'select p.* from posts p join (values (1), (2::bigint)) v (id) on p.author_id = v.id': [
+      'all of public.posts (condition)',
+    ],
+    'select p.id, c.id from posts p cross join lateral (select * from comments c where c.post_id = p.id limit 1) c where c.user_id > null':
+      ['rows of public.posts where id in ()', 'rows of public.comments where id in () (old values: subquery)'],
     'select * from posts where author_id <= author_id': ['rows of public.posts where author_id is not null'],
     'select count(*) from (select title, count(*) as n from posts group by title) p join comments c on c.id > p.n where p.title > p.title':
       [

@@ -174,7 +174,22 @@ function alternatives(formula: Formula): readonly (readonly Atom[])[] {
       return all.length > WAYS_MAX || all.some((way) => way.length === 0) ? [[]] : all
     }
     default:
-      return [[formula]]
+      return neverHolds(formula) ? [] : [[formula]]
+  }
+}
+
+/** It compares with NULL, as it is written: by operators of PostgreSQL's own that is true of nothing, also of a subquery's column. */
+function neverHolds(atom: Atom): boolean {
+  const isNull = (value: Value): boolean => 'constant' in value && value.constant === null
+  switch (atom.kind) {
+    case 'compare':
+      return !atom.column.column.hasOwnOrder && isNull(atom.value)
+    case 'in':
+      return !atom.takesNull && !atom.column.column.hasOwnEquality && atom.values.every(isNull)
+    case 'not-in':
+      return !atom.takesNull && !atom.column.column.hasOwnOrder && atom.values.some(isNull)
+    default:
+      return false
   }
 }
 

@@ -17,6 +17,7 @@ import { type Recursion, recursionOf, shownAnswer } from './recursion.js'
 import type { Level, SelectAnswer } from './scope.js'
 import { SourceText } from './source-text.js'
 import { isTable, once, spineOf } from './spine.js'
+import { valuesAnswer } from './values-list.js'
 
 /** A query of WITH, and where it stands; undefined: what it answers can't be told (it is recursive). */
 interface Cte {
@@ -219,6 +220,7 @@ class Walkthrough {
     expression([select.valuesLists, select.limitCount, select.limitOffset], level, place.given)
     // It may answer without any row.
     if (kind.isWhole) return { outputs: [], isComplete: false, holds: [], open: from.occurrences, range: [0, 0] }
+    if (select.valuesLists) return { ...valuesAnswer(select.valuesLists, this.reads, this.#types), range: [0, 0] }
     const { outputs, isComplete } = outputsOf(select, from, kind.isGrouped)
     const isOpen = !select.limitCount && !select.limitOffset && !kind.hasWindow && !isDistinctOn(select)
     return { outputs, isComplete, holds, open: isOpen ? from.occurrences : [], range: [0, 0] }
