@@ -110,3 +110,14 @@ it('a row that was waited for, and does not meet what is said of it, touches not
   expect(await drops('update b set c_id = 2 where id = 70')).toBe(false)
   expect(await drops('update b set x = 1 where id = 70')).toBe(true)
 })
+
+it('a row that was let pass may be truncated', async () => {
+  const drops = await opened(
+    'select a.id, b.id as b from a join b on b.id = a.b_id where a.x > 5 and b.x > 0 order by 1',
+  )
+  expect(await drops('insert into a values (80, 6, 80)')).toBe(false)
+  expect(await drops('truncate a')).toBe(false)
+  expect(await drops('insert into a values (80, 6, 80)')).toBe(false)
+  expect(await drops('insert into b values (80, 1, 1)')).toBe(true)
+  expect(await drops('truncate a')).toBe(true)
+})

@@ -49,9 +49,10 @@ export interface RowsDependency {
   /**
    * What happens when a change does not tell the old values that decide. `members`: other dependencies of the same entry name every
    * row of its answer by identity, so the new image suffices; `coarse`: the change counts as touching this. `ignored`: as `members`, and
-   * rows that leave are left to those others also where the old values are known.
+   * rows that leave are left to those others also where the old values are known. `passed`: as `coarse`, of a row that was let pass
+   * (partners.ts): it may leave with all others.
    */
-  readonly old: 'members' | 'coarse' | 'ignored'
+  readonly old: 'members' | 'coarse' | 'ignored' | 'passed'
 }
 
 /** A condition on a row, with the columns that it names. */

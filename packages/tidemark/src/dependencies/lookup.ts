@@ -4,7 +4,7 @@ import type { Dependency, RowsDependency } from './dependency.js'
 import type { Conditioned, ConditionedGroup, Group, RowsScope } from './groups.js'
 import type { Intervals } from './intervals.js'
 import { Links } from './links.js'
-import { isUnchanged, type Reach, rowReach, rules, valueAfter, valueBefore } from './match.js'
+import { isCoarse, isUnchanged, type Reach, rowReach, rules, valueAfter, valueBefore } from './match.js'
 import { DependencyNames, type KeyListener, type Table } from './names.js'
 import { keyOf } from './order.js'
 import { Pairings, type PartnersByTable } from './partners.js'
@@ -213,8 +213,8 @@ export class DependencyIndex {
       if (now !== undefined)
         stab(shape, shape.buckets.get(now), valueAfter(change, shape.range?.column ?? ''), true, find)
       if (was !== undefined) {
-        const isCoarse = shape.scope.old === 'coarse'
-        stab(shape, shape.buckets.get(was), valueBefore(change, shape.range?.column ?? ''), isCoarse, find)
+        const { old } = shape.scope
+        stab(shape, shape.buckets.get(was), valueBefore(change, shape.range?.column ?? ''), isCoarse(old), find)
       }
     }
     this.#judge(found, change, touch, tally)
@@ -283,7 +283,7 @@ export function tuplesOf(
   const now = change.op === 'delete' ? undefined : tupleFrom(columns, orders, (column) => valueAfter(change, column))
   const was = change.op === 'insert' ? undefined : tupleFrom(columns, orders, (column) => valueBefore(change, column))
   const isUnknown =
-    (now === undefined && change.op !== 'delete') || (was === undefined && change.op !== 'insert' && old === 'coarse')
+    (now === undefined && change.op !== 'delete') || (was === undefined && change.op !== 'insert' && isCoarse(old))
   return { now, was, isUnknown }
 }
 

@@ -90,12 +90,17 @@ export function rowReach(dependency: RowsDependency, change: RowChange): Reach {
 
 function reachOf({ old }: RowsDependency, before: Truth, after: Truth): Reach {
   if (after === 'yes' || (before === 'yes' && old !== 'ignored')) return 'exact'
-  return after === 'unknown' || (before === 'unknown' && old === 'coarse') ? 'coarse' : 'none'
+  return after === 'unknown' || (before === 'unknown' && isCoarse(old)) ? 'coarse' : 'none'
+}
+
+/** Whether an old value that is not told counts as touching. */
+export function isCoarse(old: RowsDependency['old']): boolean {
+  return old === 'coarse' || old === 'passed'
 }
 
 /** @param before @param after  whether the row satisfies the rest */
 function testedReach(dependency: RowsDependency, test: RowTest, change: RowChange, before: Truth, after: Truth): Reach {
-  const mayLeave = before === 'yes' || (before === 'unknown' && dependency.old === 'coarse')
+  const mayLeave = before === 'yes' || (before === 'unknown' && isCoarse(dependency.old))
   if (after === 'no' && !mayLeave) return 'none'
   const was = change.op === 'insert' ? 'no' : meets(test, change, valueBefore)
   const is = change.op === 'delete' ? 'no' : meets(test, change, valueAfter)

@@ -252,7 +252,7 @@ function rowsWith(table: string, parts: readonly Part[]): RowsDependency {
   return {
     ...{ kind: 'rows', table, columns: sorted.map(({ column }) => column), values: sorted.map(({ value }) => value) },
     ...orders,
-    old: 'coarse',
+    old: 'passed',
   }
 }
 
