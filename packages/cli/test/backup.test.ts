@@ -138,6 +138,15 @@ test(
   },
 )
 
+test('a backup that cannot be written says so, and leaves nothing', BOUND, async () => {
+  const path = join(folder, 'nowhere', 'b')
+  expect(await run(['backup', path, '--url', other.database.url])).toMatchObject({
+    exitCode: 1,
+    out: '',
+    err: expect.stringMatching(/^tidemark: TIDEMARK_BACKUP: .*nowhere.b cannot be written \(ENOENT\)/),
+  })
+})
+
 test('a file that was cut, changed, or is of a later version is refused before anything changes', BOUND, async () => {
   const lines = gunzipSync(readFileSync(file)).toString().trimEnd().split('\n')
   const [head, ...rest] = lines as [string, ...string[]]

@@ -8,6 +8,7 @@ import { BackupError } from './errors.js'
 
 const FORMAT = 'tidemark-backup'
 const FORMAT_VERSION = 1
+const FILE_CALLS = new Set(['open', 'write', 'fsync', 'rename'])
 
 /** The first line. */
 export interface Header {
@@ -53,6 +54,7 @@ export function headerOf(of: Omit<Header, 'format' | 'formatVersion'>): Header {
  * and on the disk.
  *
  * @returns the number of rows
+ * @throws BackupError if the file can't be written; what `rows` throws
  */
 export async function writeBackup(path: string, header: Header, rows: AsyncIterable<Line>): Promise<number> {
   const unfinished = `${path}.unfinished`
@@ -78,8 +80,13 @@ export async function writeBackup(path: string, header: Header, rows: AsyncItera
     await synced(dirname(path))
     return count
   } catch (error) {
-    await rm(unfinished, { force: true })
-    throw error
+    await rm(unfinished, { force: true }).catch(() => {})
+    const { syscall, code } = error as NodeJS.ErrnoException
+    // Of the file; what the database refuses has a code of its own.
+    if (syscall === undefined || !FILE_CALLS.has(syscall)) throw error
+    throw new BackupError(`${path} cannot be written (${code}). Correct the folder, its rights or its disk.`, {
+      cause: error,
+    })
   }
 }
 
