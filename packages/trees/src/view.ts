@@ -97,7 +97,10 @@ export class Views {
     return async (context) => {
       if (counted) counted.loads++
       const stored = await nodesIn(await this.#rows(context.sql, place))
-      const view = await this.#load(context, place, stored)
+      const view = await this.#load(context, place, stored).catch((error: unknown) => {
+        // No edit makes a circle, but SQL may, and two edits at once of which each sees half of it.
+        throw error instanceof CycleError ? circleAt(place, error) : error
+      })
       if (isComposed(view)) {
         const overrides = this.#composed.has(nameOfPlace(place)) ? (path: Path) => stored.nodes.has(path) : () => false
         context.mayStay?.((change, isTagged) => mayStay(place, view, overrides, change) && !isTagged(TAKEN_ALONG))
@@ -306,6 +309,13 @@ function referredTo(view: View): View {
 /** Among entries, the cache finds it; in a transaction, we do. */
 function isCycle(error: unknown): boolean {
   return error instanceof CycleError || error instanceof TreeCycleError
+}
+
+function circleAt({ config, path }: Place, cause: CycleError): TreeCycleError {
+  const node = path === '' ? 'the root' : `"${path}"`
+  return new TreeCycleError(`References or bases lead from ${node} of config "${config}" back to where they begin.`, {
+    cause,
+  })
 }
 
 function nameOfPlace(place: Place): string {

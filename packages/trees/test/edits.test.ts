@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type Process, World } from './opened.js'
+import { type Process, until, World } from './opened.js'
 
 let world: World
 let opened: Process
@@ -338,4 +338,29 @@ it('text is stored as it is, whatever it means to PostgreSQL or JSON, and so is 
   await config.rollback(version)
   expect(JSON.parse((await config.own())!)).toEqual(texts)
   expect(await config.node('').get()).toEqual(texts)
+})
+
+it('a circle that SQL made is told as one to readers, and an edit ends it', async () => {
+  const config = tree('circle')
+  await config.put('', { value: { a: { x: 1 }, r: { $ref: '#/a' } } })
+  await world.admin.query(
+    `update tidemark_trees.configs set value = '"#/r"' where config = 'circle' and path = '/r/$ref'`,
+  )
+  const reason = async (path: string) =>
+    config
+      .node(path)
+      .get()
+      .then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+  await until(async () => (await reason('')) !== undefined)
+  for (const path of ['', '/r', '/r/x'])
+    expect(await reason(path)).toMatchObject({
+      code: 'TIDEMARK_TREE_CYCLE',
+      message: expect.stringContaining('circle'),
+    })
+  expect(await config.node('/a').get()).toEqual({ x: 1 })
+  const { position } = await config.put('/r', { value: { $ref: '#/a' } })
+  expect(await config.node('').get({ minPosition: position! })).toEqual({ a: { x: 1 }, r: { x: 1 } })
 })
