@@ -1,26 +1,21 @@
-import { AsyncResource } from 'node:async_hooks'
 import { hash } from 'node:crypto'
 import type { Sql } from '@tidemark/postgres'
 import { type Cache, CycleError, type LoaderContext } from 'tidemark'
 import { Assembly } from './assembly.js'
 import { TreeCycleError } from './errors.js'
+import { Inheritance } from './inheritance.js'
 import { valueIn } from './json.js'
 import type { TreeLimits } from './limits.js'
 import { kindOf } from './nodes.js'
-import { ancestorsOf, isWithin, type Path } from './pointer.js'
+import { ancestorsOf, type Path } from './pointer.js'
 import { isComposed, mayStay, TAKEN_ALONG } from './stays.js'
 import {
   type ConfigName,
   movedTo,
   nodesOf,
   type Place,
-  placeBelow,
-  readArrays,
-  readBase,
-  readCovered,
   readNames,
   readObject,
-  readOwned,
   readRows,
   readWatched,
   referenceAt,
@@ -52,14 +47,11 @@ const AT_ONCE = 16
 const COMPOSED_MAX = 100_000
 
 type TreesCache = Cache<TreesContext>
-type Load<Value> = (context: TreesContext) => Promise<Value>
+export type Load<Value> = (context: TreesContext) => Promise<Value>
 
 /**
  * How the entries of nodes are computed. Each is an entry of its tenant, under `config:path`, made of the rows of that config alone and of
  * other entries: of the base, for what it does not override, and of what references lead to.
- *
- * A view depends on what decided it, and on no more: what is decided is looked at first, unseen by the entry that is being filled
- * (`#unseen`), and then read again, as it is now, by that entry. If it changed meanwhile, the entry depends on both.
  */
 export class Views {
   /** How many views another one that is made of them waits for at once. */
@@ -68,7 +60,7 @@ export class Views {
   readonly #referredMax: number
   /** Views that were last made of others too, by tenant and key, the oldest first. */
   readonly #composed = new Set<string>()
-  readonly #outside = new AsyncResource('tidemark-trees')
+  readonly #inheritance: Inheritance
 
   /**
    * @param cacheOf  the cache as a tenant sees it, with the session that row security goes by
@@ -81,6 +73,7 @@ export class Views {
   ) {
     this.atOnce = atOnce
     this.#cacheOf = cacheOf
+    this.#inheritance = new Inheritance(cacheOf)
     this.#referredMax = referredCharactersMax
   }
 
@@ -161,7 +154,9 @@ export class Views {
       const own = isObject ? await readNames(sql, place) : null
       // Where it is no object, it may be there all the same: then it covers the base's.
       const covers = isObject ? ancestorsOf(place.path) : [...ancestorsOf(place.path), place.path]
-      const inherited = await this.#unlessCovered(place, covers, (base) => this.names({ ...base, path: place.path }))
+      const inherited = await this.#inheritance.unlessCovered(place, covers, (base) =>
+        this.names({ ...base, path: place.path }),
+      )
       if (!inherited) return own
       return own ? [...new Set([...inherited, ...own])] : inherited
     }
@@ -170,116 +165,18 @@ export class Views {
 
   /** What the base has there. */
   #inherited(place: Place): Promise<View | null> {
-    return this.#unlessCovered(place, ancestorsOf(place.path), (base) =>
+    return this.#inheritance.unlessCovered(place, ancestorsOf(place.path), (base) =>
       this.#other(place, { ...base, path: place.path }),
     )
-  }
-
-  /**
-   * What a config inherits, where no value or array of its own is at one of these paths. Where one is, that alone is depended on; but where
-   * there is nothing to inherit, it does not matter whether one is. What is covered may lead back to here: nobody follows it.
-   */
-  async #unlessCovered<Value>(
-    place: Place,
-    paths: readonly Path[],
-    read: (base: ConfigName) => Promise<Value | null>,
-  ): Promise<Value | null> {
-    if ((await this.#unseen(() => this.#hasCovered(place, paths))) && (await this.#isCovered(place, paths))) return null
-    const base = await this.#base(place)
-    if (!base) return null
-    try {
-      const found = await read(base)
-      return found && (await this.#isInherited(place, base, paths)) ? found : null
-    } catch (error) {
-      if (isCycle(error) && !(await this.#isInherited(place, base, paths))) return null
-      throw error
-    }
   }
 
   /** The base, where it adds members to an object: an array or a value is the config's own, a reference leads elsewhere. */
   async #baseOf(place: Place, nodes: StoredNodes['nodes']): Promise<ConfigName | undefined> {
     if (kindOf(nodes.get(place.path)!.text) !== 'object') return undefined
-    const base = await this.#unlessCovered(place, ancestorsOf(place.path), async (found) =>
+    const base = await this.#inheritance.unlessCovered(place, ancestorsOf(place.path), async (found) =>
       (await this.names({ ...found, path: place.path })) ? found : null,
     )
     return base ?? undefined
-  }
-
-  /** A guess at what decides: whether something covers what a base has. A wrong one makes the entry depend on more. */
-  async #hasCovered(place: Place, paths: readonly Path[]): Promise<boolean> {
-    let base = await this.#base(place)
-    if (!base || !(await this.#isCovered(place, paths))) return false
-    // Two may extend each other, where each covers what the other has.
-    const seen = new Set<string>()
-    for (; base; base = await this.#base(base)) {
-      const name = `${base.tenant}:${base.config}`
-      if (seen.has(name)) return false
-      if (await this.#has({ ...base, path: place.path })) return true
-      seen.add(name)
-    }
-    return false
-  }
-
-  /** Whether a config has a row there, or a reference above: it may lead back to who covers it, further down each time. */
-  #has(place: Place): Promise<boolean> {
-    const rows = [place.path, ...ancestorsOf(place.path).map(referenceAt)]
-    const load: Load<boolean> = async ({ sql }) => (await readOwned(sql, place, rows)).length > 0
-    return this.#cacheOf(place.tenant).get(`${place.config}:has:${place.path}`, load) as Promise<boolean>
-  }
-
-  #base(config: ConfigName): Promise<ConfigName | null> {
-    const load: Load<ConfigName | null> = ({ sql }) => readBase(sql, config)
-    return this.#cacheOf(config.tenant).get(`${config.config}:base`, load) as Promise<ConfigName | null>
-  }
-
-  /** @param paths  from the root down, each below the one before */
-  async #isCovered(config: ConfigName, paths: readonly Path[]): Promise<boolean> {
-    const last = paths.at(-1)
-    if (last === undefined) return false
-    const load: Load<boolean> = ({ sql }) => readCovered(sql, config, paths)
-    return this.#cacheOf(config.tenant).get(`${config.config}:covered:${last}`, load) as Promise<boolean>
-  }
-
-  async #isInherited(config: ConfigName, base: ConfigName, paths: readonly Path[]): Promise<boolean> {
-    return !(await this.#isCovered(config, paths)) && !(await this.#isReplaced(config, base, paths))
-  }
-
-  /** Whether the config has a node of its own where its base has an array: what is in that is not inherited. */
-  async #isReplaced(config: ConfigName, base: ConfigName, paths: readonly Path[]): Promise<boolean> {
-    const last = paths.at(-1)
-    if (last === undefined) return false
-    const load: Load<boolean> = async ({ sql }) =>
-      (await readOwned(sql, config, await this.#arrays({ ...base, path: last }))).length > 0
-    return this.#cacheOf(config.tenant).get(`${config.config}:replaced:${last}`, load) as Promise<boolean>
-  }
-
-  /** Which nodes from the root down to this one are arrays, as readers see them. */
-  #arrays(place: Place): Promise<readonly Path[]> {
-    const load: Load<readonly Path[]> = async ({ sql }) => {
-      const { arrays, references, isThere } = await readArrays(sql, place)
-      for (const at of [...ancestorsOf(place.path), place.path]) {
-        const text = references.get(at)
-        const target = text === undefined ? undefined : targetOf(text, place)
-        if (!target) continue
-        const there = await this.#arrays(placeBelow(target, place.path.slice(at.length)))
-        const moved = there.filter((path) => isWithin(path, target.path))
-        return [
-          ...arrays.filter((path) => isWithin(at, path)),
-          ...moved.map((path) => at + path.slice(target.path.length)),
-        ]
-      }
-      const base = isThere || arrays.length > 0 ? null : await this.#base(place)
-      if (!base) return arrays
-      const inherited = await this.#arrays({ ...base, path: place.path })
-      const owned = await readOwned(sql, place, inherited)
-      return inherited.filter((path) => !owned.some((own) => isWithin(path, own)))
-    }
-    return this.#cacheOf(place.tenant).get(`${place.config}:arrays:${place.path}`, load) as Promise<readonly Path[]>
-  }
-
-  /** Outside of the entry that is being filled. Only for what asks nothing but rows: nobody would find a circle here. */
-  #unseen<Value>(read: () => Promise<Value>): Promise<Value> {
-    return this.#outside.runInAsyncScope(read)
   }
 
   /** The same tree as another; nothing of it is of a version of this config. */
@@ -304,11 +201,6 @@ export class Views {
 
 function referredTo(view: View): View {
   return { ...view, referred: view.json.length }
-}
-
-/** Among entries, the cache finds it; in a transaction, we do. */
-function isCycle(error: unknown): boolean {
-  return error instanceof CycleError || error instanceof TreeCycleError
 }
 
 function circleAt({ config, path }: Place, cause: CycleError): TreeCycleError {
