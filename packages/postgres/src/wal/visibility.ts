@@ -12,7 +12,7 @@ const PROBE = {
 
 const SNAPSHOT = /^([0-9]{1,16}):([0-9]{1,16}):([0-9,]*)$/
 
-/** What a probe costs, at both ends, is spared when commits come faster than this; than five times this, while nobody loses a fill by it. */
+/** What a probe costs, at both ends, is spared when commits come faster than this; than 25 times this, while nobody loses a fill by it. */
 export const PROBE_PACE_MS = 2
 
 /**

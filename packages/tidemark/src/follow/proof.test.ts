@@ -169,7 +169,7 @@ describe('where a probe costs as much as a change', () => {
     const world = bed()
     world.log.probePaceMs = 2
     await world.answer()
-    await world.clock.advance(10)
+    await world.clock.advance(50)
     const first = world.apply('a')
     first.show()
     expect(world.log.probes).toHaveLength(1)
@@ -184,7 +184,7 @@ describe('where a probe costs as much as a change', () => {
 
   test('one serves for all changes of a moment', async () => {
     const { log, clock, answer, records } = await paced()
-    await clock.advance(9)
+    await clock.advance(49)
     expect(log.probes).toHaveLength(0)
     await clock.advance(1)
     expect(log.probes).toHaveLength(1)
@@ -194,14 +194,14 @@ describe('where a probe costs as much as a change', () => {
 
   test('it comes sooner where a fill was lost to what was unproven, for a while', async () => {
     const { log, clock, proof, apply, answer } = await paced()
-    await clock.advance(10)
+    await clock.advance(50)
     await answer()
     proof.missed()
     apply('d').show()
     await clock.advance(2)
     expect(log.probes).toHaveLength(1)
     await answer()
-    await clock.advance(300)
+    await clock.advance(50)
     apply('e').show()
     await answer()
     apply('f').show()

@@ -9,9 +9,12 @@ import { isStartSeen, isVisible } from './visible.js'
 const BACKOFF_MAX_MS = 50
 /** How long after a failed probe the next one is tried. */
 const RETRY_MS = 200
-/** So long after a fill came too early for a proof, proofs are asked for as fast as they may be; else so many times more rarely. */
-const EAGER_MS = 300
-const LAZY = 5
+/**
+ * So long after a fill came too early for a proof, proofs are asked for as fast as they may be; else so many times more rarely. So all these
+ * questions cost about what the loads cost that come too early.
+ */
+const EAGER_MS = 20
+const LAZY = 25
 const NOTHING = (): void => {}
 
 export interface ProofOwner {
