@@ -97,10 +97,10 @@ export async function serve(options: ServeOptions): Promise<Running> {
     const source = postgres({ ...sourceOptions(config, database.url), ...journal.source, ...relay })
     const cache = createCache({ source, ...l2Options(config.l2), ...cacheOptions(config) })
     started.push(() => cache.close())
-    const { enabled } = config.trees
+    const { enabled, limits, ownTables } = config.trees
     const trees =
       enabled === true || (enabled === 'auto' && database.embedded)
-        ? await openTrees({ cache, source, limits: config.trees.limits, whenDown: 'later' })
+        ? await openTrees({ cache, source, limits, ownTables, whenDown: 'later' })
         : undefined
     const tokens = config.access.tokens || config.access.oidc ? tokenDatabase(database.url) : undefined
     if (tokens) started.push(() => tokens.close())

@@ -10,6 +10,20 @@ export const SHARED_TENANT = 'shared'
 const LOCK = 0x7464_6d6b // "tdmk"
 export const TABLES = ['configs', 'config_heads', 'config_dependencies', 'config_edits', 'config_edit_nodes']
 
+/** Programs that write nodes by SQL need not know of what it fills in. */
+export const TRIGGER = `
+  create trigger config_node before insert or update of path, value on tidemark_trees.configs
+    for each row execute function tidemark_trees.config_node();`
+
+/** Statements that let a transaction see the rows of one tenant of a table, and those that are shared. */
+export function rowSecurityOf(table: string): string {
+  return `
+  alter table tidemark_trees.${table} enable row level security;
+  alter table tidemark_trees.${table} force row level security;
+  create policy own on tidemark_trees.${table} using (tenant = current_setting('${TENANT_SETTING}', true));
+  create policy shared on tidemark_trees.${table} for select using (tenant = '${SHARED_TENANT}');`
+}
+
 /** Statements of each version, in order. What is here is never changed, only added to. */
 const VERSIONS: readonly string[] = [
   `
@@ -37,15 +51,13 @@ const VERSIONS: readonly string[] = [
     primary key (tenant, config, path)
   );
   create index configs_parent on tidemark_trees.configs (tenant, config, parent);
-  -- Programs that write nodes by SQL need not know of these two.
   create function tidemark_trees.config_node() returns trigger language plpgsql as $$
     begin
       new.parent := case when new.path <> '' then left(new.path, -length(substring(new.path from '/[^/]*$'))) end;
       new.kind := case jsonb_typeof(new.value) when 'object' then 'object' when 'array' then 'array' else 'scalar' end;
       return new;
     end $$;
-  create trigger config_node before insert or update of path, value on tidemark_trees.configs
-    for each row execute function tidemark_trees.config_node();
+  ${TRIGGER}
   create table tidemark_trees.config_dependencies (
     tenant text collate "C" not null,
     config text collate "C" not null,
@@ -79,13 +91,7 @@ const VERSIONS: readonly string[] = [
   -- So that the log says which columns an update changed.
   alter table tidemark_trees.configs replica identity full;
   alter table tidemark_trees.config_heads replica identity full;
-  ${TABLES.map(
-    (table) => `
-  alter table tidemark_trees.${table} enable row level security;
-  alter table tidemark_trees.${table} force row level security;
-  create policy own on tidemark_trees.${table} using (tenant = current_setting('${TENANT_SETTING}', true));
-  create policy shared on tidemark_trees.${table} for select using (tenant = '${SHARED_TENANT}');`,
-  ).join('')}`,
+  ${TABLES.map(rowSecurityOf).join('')}`,
   // Before the server has statistics it would take an index that begins as the primary key does for a look-up by path, and read the whole config.
   `
   drop index tidemark_trees.configs_parent;
@@ -98,10 +104,14 @@ export const VERSION = VERSIONS.length
 /**
  * Makes the tables, or brings them to this version, under a lock, in one transaction.
  *
+ * @param prepare  what else is to be done in that transaction, once the tables are there
  * @returns the role to take on for reads and writes; undefined where row security holds for the account itself
  * @throws what PostgreSQL says, e.g. that the account may not create a schema
  */
-export async function migrate(client: ClientBase): Promise<string | undefined> {
+export async function migrate(
+  client: ClientBase,
+  prepare: (client: ClientBase) => Promise<void> = async () => {},
+): Promise<string | undefined> {
   await client.query('begin')
   try {
     await client.query('select pg_advisory_xact_lock($1)', [LOCK])
@@ -119,6 +129,7 @@ export async function migrate(client: ClientBase): Promise<string | undefined> {
       await client.query(VERSIONS[version]!)
       await client.query('insert into tidemark_trees.config_schema (version) values ($1)', [version + 1])
     }
+    await prepare(client)
     const role = await roleFor(client)
     await client.query('commit')
     return role

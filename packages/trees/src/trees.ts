@@ -4,6 +4,7 @@ import { type Cache, SourceDownError } from 'tidemark'
 import { Edits } from './edit.js'
 import { limitsOf, type TreeLimits } from './limits.js'
 import { checkList, type Head, type ListOptions, type NodeInfo, readConfigs, readNodeList } from './lists.js'
+import { giveOwnTables } from './own-tables.js'
 import { checkName, type Path } from './pointer.js'
 import { Readings } from './readings.js'
 import { migrate, TENANT_SETTING } from './schema.js'
@@ -16,6 +17,11 @@ export interface TreesOptions {
   /** The source of that cache. */
   readonly source: PostgresSource
   readonly limits?: Partial<TreeLimits>
+  /**
+   * Tenants that have tables of their own, in a schema each (`tidemark_trees_<tenant>`): they get them, with all that they have, when the
+   * trees are opened. Who has them keeps them, in this list or not. Default: none.
+   */
+  readonly ownTables?: readonly string[]
   /**
    * Where the database cannot be reached: `fail` rejects; `later` resolves, and all that is asked for throws SourceDownError
    * (`TIDEMARK_SOURCE_DOWN`) until it can. Default `fail`.
@@ -32,7 +38,8 @@ const NODES_COUNTED_MAX = 100_000
  *
  * Makes its tables in the schema `tidemark_trees` when they are not there (the account needs the right to create one).
  *
- * @throws RightsError (`TIDEMARK_RIGHTS`), SourceDownError (`TIDEMARK_SOURCE_DOWN`), OptionError (`TIDEMARK_OPTION`) for a limit
+ * @throws RightsError (`TIDEMARK_RIGHTS`), SourceDownError (`TIDEMARK_SOURCE_DOWN`), OptionError (`TIDEMARK_OPTION`) for a limit, TreeNameError
+ *   (`TIDEMARK_TREE_NAME`) for a tenant
  */
 export async function openTrees(options: TreesOptions): Promise<Trees> {
   const trees = new Trees(options, limitsOf(options.limits))
@@ -50,13 +57,16 @@ export class Trees {
   readonly #cacheOf: (tenant: string) => Cache<{ readonly sql: Sql }>
   readonly #readings = new Readings(NODES_COUNTED_MAX)
   readonly #pool: Pool
+  readonly #ownTables: readonly string[]
   /** Once the tables are known to be there. */
   #opened: { readonly role: string | undefined } | undefined
   #opening: Promise<void> | undefined
 
   /** @internal  use `openTrees` */
-  constructor({ cache, source }: TreesOptions, limits: TreeLimits) {
+  constructor({ cache, source, ownTables = [] }: TreesOptions, limits: TreeLimits) {
+    for (const tenant of ownTables) checkName('tenant', tenant)
     this.limits = limits
+    this.#ownTables = [...new Set(ownTables)]
     this.#pool = source.pool
     const caches = new Map<string, Cache<{ readonly sql: Sql }>>()
     this.#cacheOf = (tenant) => {
@@ -80,7 +90,7 @@ export class Trees {
 
   /** @internal  Makes the tables; of several calls at once, one does. */
   open(): Promise<void> {
-    this.#opening ??= tablesIn(this.#pool, this.limits)
+    this.#opening ??= tablesIn(this.#pool, this.limits, this.#ownTables)
       .then((role) => {
         this.#opened = { role }
       })
@@ -137,15 +147,19 @@ export class Trees {
 }
 
 /** @returns the role to take on; see `migrate` */
-async function tablesIn(pool: Pool, { transactionMaxMs }: TreeLimits): Promise<string | undefined> {
+async function tablesIn(
+  pool: Pool,
+  { transactionMaxMs }: TreeLimits,
+  ownTables: readonly string[],
+): Promise<string | undefined> {
   const client = await connect(pool, transactionMaxMs)
   try {
-    return await migrate(client)
+    return await migrate(client, (within) => giveOwnTables(within, ownTables))
   } catch (error) {
     if (!(error instanceof DatabaseError) || error.code !== '42501') throw error
     const database = escapeIdentifier(client.database ?? '<database>')
     throw new RightsError(
-      'The role may not make the schema tidemark_trees, or is not the owner of what is in it.',
+      'The role may not make the schemas of config trees, or is not the owner of what is in tidemark_trees.',
       `grant create on database ${database} to ${escapeIdentifier(client.user ?? '<role>')}`,
       { cause: error },
     )

@@ -55,6 +55,23 @@ it(
   (SEEDS * WAIT_MS) / 10 + 60_000,
 )
 
+it('the same where tenants have tables of their own, and beside them', async () => {
+  const seeds = range(FIRST + 2_000_000, Math.min(SEEDS, 6))
+  const other = await World.create()
+  try {
+    const ownTables = seeds.filter((seed) => seed % 3 !== 0).map((seed) => `S${seed}`)
+    const processes = [
+      await other.open({ hardTimeout: WAIT_MS, ownTables }),
+      await other.open({ hardTimeout: WAIT_MS }),
+    ]
+    const totals = noTotals()
+    await runTogether(seeds, totals, processes[0]!, processes[1])
+    check(totals)
+  } finally {
+    await other.drop()
+  }
+}, 240_000)
+
 function range(from: number, count: number): number[] {
   return Array.from({ length: count }, (_, index) => from + index)
 }

@@ -65,6 +65,8 @@ export interface TreesConfig {
   readonly enabled: boolean | 'auto'
   /** Whether `/api/:tenant/:config` and `/metrics/:tenant/:config` are served too. */
   readonly shortForms: boolean
+  /** Tenants that have tables of their own, in a schema each. */
+  readonly ownTables: readonly string[]
   readonly limits: Partial<TreeLimits>
 }
 

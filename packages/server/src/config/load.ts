@@ -158,7 +158,12 @@ function configOf(
         ]),
       ),
     },
-    trees: { enabled: trees.enabled, shortForms: trees.shortForms, limits: definedOf(trees.limits) },
+    trees: {
+      enabled: trees.enabled,
+      shortForms: trees.shortForms,
+      ownTables: trees.ownTables,
+      limits: definedOf(trees.limits),
+    },
     socketio: {
       enabled: socketio.enabled,
       subscriptionsMax: socketio.subscriptions,

@@ -74,6 +74,10 @@ export const documentSchema = z
         .strictObject({
           enabled: z.union([z.boolean(), z.literal('auto')], 'must be true, false or auto').default('auto'),
           shortForms: z.boolean('must be true or false').default(true),
+          ownTables: z
+            .array(z.string('must be the name of a tenant'))
+            .max(1_000, 'names 1,000 tenants at most')
+            .default([]),
           limits: z
             .strictObject({
               pathBytesMax: whole(1, 2_000).optional(),
