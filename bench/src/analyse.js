@@ -1,11 +1,13 @@
-// The analysis of statements: `node analyse.js <url>`. Prints {"fresh": ms of our own for a text that was never seen (median), "trips": round
+// The analysis of statements: `node analyse.js <url> <rounds>`, more than ten. Prints {"fresh": ms of our own for a text that was never seen (median), "trips": round
 // trips for it, "known": ns for one that was}.
 import pg from 'pg'
 import { Analyst } from '../../packages/postgres/dist/sql/analyst.js'
 import { describe } from '../../packages/postgres/dist/sql/describe.js'
 import { median } from './measure.js'
 
-const client = new pg.Client({ connectionString: process.argv[2] })
+const [url, rounds] = process.argv.slice(2)
+const ROUNDS = Number(rounds)
+const client = new pg.Client({ connectionString: url })
 await client.connect()
 await client.query(`
   create table if not exists authors (id bigint primary key, name text not null, country text);
@@ -45,7 +47,7 @@ const server = {
 const analyst = new Analyst(() => 1)
 const fresh = []
 const counts = []
-for (let round = 0; round < 60; round++) {
+for (let round = 0; round < ROUNDS; round++) {
   for (const text of texts) {
     asking = trips = 0
     const begin = performance.now()
@@ -56,7 +58,7 @@ for (let round = 0; round < 60; round++) {
     counts.push(trips)
   }
 }
-const known = texts.map((text) => text.replace('#', '59'))
+const known = texts.map((text) => text.replace('#', String(ROUNDS - 1)))
 const passes = []
 for (let pass = 0; pass < 9; pass++) {
   const begin = performance.now()

@@ -256,7 +256,7 @@ const parts = {
 
   analyse: () =>
     withDatabase({ isDurable: false }, async ({ url }) => {
-      const { fresh, trips, known } = await runAlone('analyse.js', [url])
+      const { fresh, trips, known } = await runAlone('analyse.js', [url, scale.analyseRounds])
       page.table(
         'The analysis of a statement',
         ['', ''],
