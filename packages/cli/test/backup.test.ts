@@ -17,12 +17,12 @@ let one: { readonly database: TestDatabase; readonly server: Running }
 let other: { readonly database: TestDatabase; readonly server: Running }
 const closers: (() => unknown)[] = []
 
-/** A server with tokens, config trees and a journal, on a database of its own. */
-async function start(name: string) {
+/** A server with tokens, config trees (one tenant has tables of its own) and a journal, on a database of its own. */
+async function start(name: string, tenant: string) {
   const database = await testDatabase({ settings: {} })
   closers.push(() => database.drop())
   const config = parseConfig(
-    `source: { url: "${database.url}", slot: tidemark_shared }\njournal: { enabled: true }\ntrees: { enabled: true }\nresources: {}\n`,
+    `source: { url: "${database.url}", slot: tidemark_shared }\njournal: { enabled: true }\ntrees: { enabled: true, ownTables: [${tenant}] }\nresources: {}\n`,
     'tidemark.yaml',
     {},
   )
@@ -42,8 +42,8 @@ async function start(name: string) {
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'tidemark-backup-'))
   file = join(folder, 'a.backup')
-  one = await start('one')
-  other = await start('other')
+  one = await start('one', 'shared')
+  other = await start('other', 'acme')
 }, 120_000)
 afterAll(async () => {
   while (closers.length > 0) await closers.pop()!()
