@@ -14,6 +14,7 @@ const NAME_BYTES_MAX = 63
  * @param client  in a transaction, which holds the lock of `migrate`
  */
 export async function giveOwnTables(client: ClientBase, tenants: readonly string[]): Promise<void> {
+  if (tenants.length === 0) return
   const { rows } = await client.query<{ tenant: string }>(
     `select tenant from unnest($1::text[], $2::text[]) as t(tenant, name)
      where not exists (select from pg_namespace n where n.nspname = t.name)`,

@@ -49,11 +49,11 @@ export function twinSteps({ key, columns, chains }: TwinRead): Step[] {
 
 /** The rows that were found; undefined if none were. */
 export function twinsOf({ key, columns, chains }: TwinRead, found: Chains): Twins | undefined {
-  const all = [...key, ...columns]
+  const places = new Map([...key, ...columns].map(({ name }, place) => [name, place]))
   const [own, read] = [key.map(orderedOf), columns.map(orderedOf)]
   const rows = new Map<string, Set<string>>()
   for (const line of chains.flatMap((chain) => found.lines(chain) ?? [])) {
-    const columnOf = (name: string): string | null => line[all.findIndex((each) => each.name === name)]!
+    const columnOf = (name: string): string | null => line[places.get(name)!]!
     const [values, itself] = [twinOf(read, columnOf), twinOf(own, columnOf)]
     if (values === undefined || itself === undefined) continue
     rows.set(values, (rows.get(values) ?? new Set()).add(itself))
